@@ -1,0 +1,109 @@
+//! Sockets that listen, with their options set before they are bound.
+
+use std::io;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, UdpSocket};
+
+/// Connections that wait to be accepted, per listener.
+const BACKLOG: i32 = 1024;
+
+/// How bytes travel to a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
+    /// A stream.
+    Tcp,
+}
+
+impl std::fmt::Display for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        })
+    }
+}
+
+/// An address at which a service really listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listening {
+    /// UDP or TCP.
+    pub transport: Transport,
+    /// The bound address; its port is never 0.
+    pub address: SocketAddr,
+}
+
+/// An address that could not be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}/{transport}")]
+pub struct BindError {
+    /// What was asked for.
+    pub address: SocketAddr,
+    /// UDP or TCP.
+    pub transport: Transport,
+    /// Why not.
+    pub source: io::Error,
+}
+
+/// Listens for TCP connections at `address`. Port 0 takes a free one.
+pub fn tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
+    let listen = || -> io::Result<TcpListener> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        // A restarted service must not wait for the old one's connections to leave TIME_WAIT.
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    };
+    listen().map_err(|source| BindError {
+        address,
+        transport: Transport::Tcp,
+        source,
+    })
+}
+
+/// Receives datagrams at `address`. Port 0 takes a free one.
+pub fn udp(address: SocketAddr) -> Result<UdpSocket, BindError> {
+    let receive = || -> io::Result<UdpSocket> {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        UdpSocket::from_std(socket.into())
+    };
+    receive().map_err(|source| BindError {
+        address,
+        transport: Transport::Udp,
+        source,
+    })
+}
+
+/// Whether `address` could be bound now; it is released again at once.
+pub fn probe(address: SocketAddr, transport: Transport) -> Result<(), BindError> {
+    let try_it = || -> io::Result<()> {
+        let (kind, protocol) = match transport {
+            Transport::Udp => (Type::DGRAM, Protocol::UDP),
+            Transport::Tcp => (Type::STREAM, Protocol::TCP),
+        };
+        let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+        if transport == Transport::Tcp {
+            socket.set_reuse_address(true)?;
+        }
+        socket.bind(&address.into())?;
+        if transport == Transport::Tcp {
+            // Two sockets may be bound with SO_REUSEADDR; only one may listen.
+            socket.listen(1)?;
+        }
+        Ok(())
+    };
+    try_it().map_err(|source| BindError {
+        address,
+        transport,
+        source,
+    })
+}

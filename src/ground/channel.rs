@@ -1,0 +1,120 @@
+//! The channel between the supervisor and one service: a socket pair, one JSON value a line.
+//!
+//! It is the service's descriptor 0, so that no descriptor has to be passed by number. Upwards go [`Report`]s:
+//! first exactly one `ready` or `failed`, then events and replies. Downwards go [`Order`]s. When the
+//! supervisor's end closes, for whatever reason, the service ends itself: it never outlives its lab.
+//!
+//! A service that is started by hand (descriptor 0 is a terminal) has no channel; it prints its reports instead.
+
+use serde::{Deserialize, Serialize};
+
+use super::bind::Listening;
+use super::event::Happened;
+
+/// The longest line that either side reads, in bytes; a longer one ends the channel.
+pub const LONGEST_LINE: usize = 1 << 20;
+
+/// What a service tells its supervisor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Report {
+    /// It serves; sent once.
+    Ready {
+        /// Where.
+        listening: Vec<Listening>,
+    },
+    /// It could not start and is about to exit; sent instead of `Ready`.
+    Failed {
+        /// The chain of causes, outermost first.
+        causes: Vec<String>,
+    },
+    /// Something happened.
+    Happened {
+        /// Milliseconds since the Unix epoch.
+        at: u64,
+        /// What.
+        what: Happened,
+    },
+    /// The reply to the order of the same number.
+    Reply {
+        /// The order's number.
+        number: u64,
+        /// What came of it.
+        reply: Reply,
+    },
+}
+
+/// What the supervisor asks of a running service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    /// Ties the reply to it.
+    pub number: u64,
+    /// What to do.
+    pub ask: Ask,
+}
+
+/// What can be asked of a running service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ask {
+    /// The resolver's cache, as it stands.
+    CacheList,
+    /// Forget all that was cached.
+    CacheFlush,
+    /// Serve the zone `origin` from another file from now on.
+    ZoneUse {
+        /// The zone's apex.
+        origin: String,
+        /// The file, absolute.
+        file: String,
+    },
+    /// Which zones are in service.
+    ZoneList,
+}
+
+/// What a service replies.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// The cache's entries, the soonest to end first.
+    Cache(Vec<CacheEntry>),
+    /// How many entries were forgotten.
+    Flushed(usize),
+    /// The zones in service.
+    Zones(Vec<ZoneState>),
+    /// It was not done; the causes, outermost first.
+    Refused(Vec<String>),
+}
+
+/// One question whose answer a resolver remembers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheEntry {
+    /// The name asked for.
+    pub name: String,
+    /// The type asked for.
+    #[serde(rename = "type")]
+    pub record_type: String,
+    /// `NOERROR` or `NXDOMAIN`; `NODATA` where the name exists without that type.
+    pub outcome: String,
+    /// Seconds until it is forgotten.
+    pub ttl_seconds: u32,
+    /// The records, in presentation form; for a negative entry, its SOA.
+    pub records: Vec<String>,
+    /// How often it answered since it was cached.
+    pub hits: u64,
+}
+
+/// One zone that a server answers for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneState {
+    /// The zone's apex.
+    pub origin: String,
+    /// The file it is read from.
+    pub file: String,
+    /// Its SOA serial; nothing while no version of the file was accepted.
+    pub serial: Option<u32>,
+    /// Records in service.
+    pub records: usize,
+    /// What is wrong with the file as it is on disk, `file:line:column: what`; empty when it is in service.
+    pub problems: Vec<String>,
+}

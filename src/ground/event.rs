@@ -1,0 +1,234 @@
+//! What can happen in a lab, as typed events, each readable as one line.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::bind::Transport;
+
+/// One thing that happened, when, and to which service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Milliseconds since the Unix epoch.
+    pub at: u64,
+    /// The service that tells it: `dns`, `web`, …; `lab` for the supervisor itself.
+    pub service: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: Happened,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Happened {
+    /// A DNS question was answered.
+    Question {
+        /// Who asked.
+        client: SocketAddr,
+        /// Over which transport.
+        transport: Transport,
+        /// The name asked for, in presentation form with its final dot.
+        name: String,
+        /// The type asked for: `A`, `TYPE65280`, …
+        #[serde(rename = "type")]
+        record_type: String,
+        /// `NOERROR`, `NXDOMAIN`, …
+        rcode: String,
+        /// The flags set in the answer, as dig writes them: `qr aa rd ra tc`.
+        flags: String,
+        /// Records in the answer section.
+        answers: u16,
+        /// Length of the answer in bytes.
+        bytes: usize,
+        /// From question received to answer sent, in microseconds.
+        micros: u64,
+        /// For a resolver: whether the answer came from its cache.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        cached: Option<bool>,
+    },
+    /// An HTTP request was answered.
+    Request {
+        /// Who asked.
+        client: SocketAddr,
+        /// `GET`, `POST`, …
+        method: String,
+        /// The `Host` asked for; empty when there was none.
+        host: String,
+        /// The request target as it came.
+        target: String,
+        /// The status of the answer.
+        status: u16,
+        /// Who made the answer: `file`, `app`, `web`, or for the application the name of its page.
+        by: String,
+        /// Body bytes, where known before sending.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        bytes: Option<u64>,
+        /// From request head received to response head sent, in microseconds.
+        micros: u64,
+        /// The request's identifier (`X-Request-Id`).
+        id: String,
+    },
+    /// A zone is in service from now on.
+    ZoneLoaded {
+        /// The zone's apex.
+        origin: String,
+        /// The file it came from.
+        file: String,
+        /// Its SOA serial.
+        serial: u32,
+        /// How many records it has.
+        records: usize,
+    },
+    /// A zone file was refused; if an older zone is in service, it stays.
+    ZoneRefused {
+        /// The zone's apex.
+        origin: String,
+        /// Where and why, one each, `file:line:column: what`.
+        problems: Vec<String>,
+        /// Whether an older version goes on answering.
+        old_one_kept: bool,
+    },
+    /// A service changed its state.
+    State {
+        /// `starting`, `running`, `stopped`, …
+        state: String,
+        /// More about it: an exit status, an address, a reason.
+        detail: String,
+    },
+    /// Events that were not told because the channel was full: the path goes before its telling.
+    Untold {
+        /// How many.
+        count: u64,
+    },
+    /// Anything else worth a line.
+    Note {
+        /// The line.
+        text: String,
+    },
+}
+
+impl fmt::Display for Happened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Question {
+                client,
+                transport,
+                name,
+                record_type,
+                rcode,
+                flags,
+                answers,
+                bytes,
+                micros,
+                cached,
+            } => {
+                write!(
+                    f,
+                    "{} asks {name} {record_type} ({transport}) → {rcode}, {answers} answer",
+                    client.ip()
+                )?;
+                if *answers != 1 {
+                    f.write_str("s")?;
+                }
+                write!(f, " [{flags}] {bytes} B in {}", Micros(*micros))?;
+                match cached {
+                    Some(true) => f.write_str(", from cache"),
+                    Some(false) => f.write_str(", asked"),
+                    None => Ok(()),
+                }
+            }
+            Self::Request {
+                client,
+                method,
+                host,
+                target,
+                status,
+                by,
+                micros,
+                id,
+                ..
+            } => {
+                let id = id.get(..8).unwrap_or(id);
+                write!(
+                    f,
+                    "{} {method} {host}{target} → {status} by {by} in {} ({id})",
+                    client.ip(),
+                    Micros(*micros)
+                )
+            }
+            Self::ZoneLoaded {
+                origin,
+                file,
+                serial,
+                records,
+            } => {
+                write!(
+                    f,
+                    "zone {origin} in service: serial {serial}, {records} records, from {file}"
+                )
+            }
+            Self::ZoneRefused {
+                origin,
+                problems,
+                old_one_kept,
+            } => {
+                write!(f, "zone {origin} refused")?;
+                f.write_str(if *old_one_kept {
+                    "; the old one stays in service"
+                } else {
+                    "; nothing answers for it"
+                })?;
+                problems
+                    .iter()
+                    .try_for_each(|problem| write!(f, "\n    {problem}"))
+            }
+            Self::State { state, detail } if detail.is_empty() => f.write_str(state),
+            Self::State { state, detail } => write!(f, "{state}: {detail}"),
+            Self::Untold { count } => write!(f, "({count} more events were not told: too many at once)"),
+            Self::Note { text } => f.write_str(text),
+        }
+    }
+}
+
+/// Microseconds in the unit that reads best: `87 µs`, `1.2 ms`, `3.45 s`.
+#[derive(Debug, Clone, Copy)]
+pub struct Micros(pub u64);
+
+impl fmt::Display for Micros {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            micros @ 0..1_000 => write!(f, "{micros} µs"),
+            micros @ 1_000..1_000_000 => write!(f, "{}.{} ms", micros / 1_000, micros % 1_000 / 100),
+            micros => write!(f, "{}.{:02} s", micros / 1_000_000, micros % 1_000_000 / 10_000),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_survives_its_channel() {
+        let event = Event {
+            at: 1,
+            service: "dns".into(),
+            what: Happened::ZoneRefused {
+                origin: "foobar.com.".into(),
+                problems: vec!["f:1:2: x".into()],
+                old_one_kept: true,
+            },
+        };
+        let line = serde_json::to_string(&event).unwrap();
+        assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
+    }
+
+    #[test]
+    fn durations_read_well() {
+        assert_eq!(Micros(87).to_string(), "87 µs");
+        assert_eq!(Micros(1_250).to_string(), "1.2 ms");
+        assert_eq!(Micros(3_456_000).to_string(), "3.45 s");
+    }
+}

@@ -1,0 +1,97 @@
+//! Where a service tells what happens, without ever waiting for the telling.
+//!
+//! A bounded queue stands between the path and the channel: when it is full, events are dropped and counted.
+//! The event is only made when there is room for it, so that a busy server pays for no telling that nobody
+//! would hear.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::mpsc;
+
+use super::clock;
+use super::event::Happened;
+
+/// Events that may wait to be sent.
+const WAITING_MOST: usize = 512;
+
+/// The telling end; clones tell to the same place.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    waiting: mpsc::Sender<(u64, Happened)>,
+    untold: Arc<AtomicU64>,
+}
+
+/// The hearing end.
+#[derive(Debug)]
+pub struct Told {
+    waiting: mpsc::Receiver<(u64, Happened)>,
+    untold: Arc<AtomicU64>,
+}
+
+/// A new journal and the end that hears it.
+pub fn journal() -> (Journal, Told) {
+    let (sender, receiver) = mpsc::channel(WAITING_MOST);
+    let untold = Arc::new(AtomicU64::new(0));
+    (
+        Journal {
+            waiting: sender,
+            untold: untold.clone(),
+        },
+        Told {
+            waiting: receiver,
+            untold,
+        },
+    )
+}
+
+impl Journal {
+    /// Tells what `make` makes, if there is room; otherwise counts it as untold.
+    pub fn tell(&self, make: impl FnOnce() -> Happened) {
+        match self.waiting.try_reserve() {
+            Ok(room) => room.send((clock::unix_millis(), make())),
+            Err(_) => {
+                self.untold.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Tells a line of text.
+    pub fn note(&self, text: impl Into<String>) {
+        self.tell(|| Happened::Note { text: text.into() });
+    }
+}
+
+impl Told {
+    /// Waits for events and appends up to `most` of them to `batch`, with their times; false when every
+    /// telling end is gone. What could not be told is told as a number.
+    pub async fn hear(&mut self, batch: &mut Vec<(u64, Happened)>, most: usize) -> bool {
+        let heard = self.waiting.recv_many(batch, most).await;
+        let count = self.untold.swap(0, Ordering::Relaxed);
+        if count > 0 {
+            batch.push((clock::unix_millis(), Happened::Untold { count }));
+        }
+        heard > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_journal_drops_and_counts() {
+        let (journal, mut told) = journal();
+        for _ in 0..WAITING_MOST + 3 {
+            journal.note("x");
+        }
+        let mut batch = Vec::new();
+        assert!(told.hear(&mut batch, usize::MAX).await);
+        assert_eq!(batch.len(), WAITING_MOST + 1);
+        assert_eq!(batch.last().unwrap().1, Happened::Untold { count: 3 });
+        drop(journal);
+        batch.clear();
+        assert!(!told.hear(&mut batch, usize::MAX).await);
+        assert!(batch.is_empty());
+    }
+}

@@ -1,0 +1,13 @@
+//! What everything stands on: events, the channel between processes, sockets, clock and chance.
+//!
+//! Nothing here knows what a zone, a page or a lab is. Only this floor reads the clock, draws random
+//! numbers and binds sockets, so that a later need (a paused clock, a seed, a namespace) has one place.
+
+pub mod bind;
+pub mod chance;
+pub mod channel;
+pub mod clock;
+pub mod event;
+pub mod explain;
+pub mod journal;
+pub mod service;

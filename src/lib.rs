@@ -1,0 +1,15 @@
+//! wwwlab: the simple web stack at www.foobar.com, whole, on one machine.
+//!
+//! The parts, in the order in which a request meets them:
+//!
+//! 1. [`cli`]: what the user types, and the only part that prints.
+//! 2. [`lab`]: what is around the path: which hosts and services there are, their processes, their control.
+//! 3. [`services`]: **the path**, one folder per service: resolver → authoritative → web → app → database.
+//! 4. [`dns`]: names, messages and zone files: what the DNS services and the commands compute with.
+//! 5. [`ground`]: what everything stands on: events, the channel between processes, sockets, clock, chance.
+//!
+//! A part imports only from those below it; `lab` and `services` never import each other: they meet over
+//! sockets, arguments and the channel. `tests/architecture.rs` holds that.
+
+pub mod ground;
+pub mod services;

@@ -1,0 +1,4 @@
+//! The path: one folder per service, in the order in which a request meets them.
+//!
+//! Every service is a process of its own (`wwwlab serve NAME`) and keeps the contract of
+//! [`crate::ground::service::Service`]. They know nothing of the lab that starts them.
