@@ -48,6 +48,20 @@ pub enum Happened {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         cached: Option<bool>,
     },
+    /// A resolver asked a name server on the way to an answer.
+    Asked {
+        /// The name server.
+        server: SocketAddr,
+        /// The name asked for, in presentation form with its final dot.
+        name: String,
+        /// The type asked for.
+        #[serde(rename = "type")]
+        record_type: String,
+        /// What came: `NOERROR, 1 answer`, `referral to com.`, `timed out`, …
+        outcome: String,
+        /// From question sent to answer received, in microseconds.
+        micros: u64,
+    },
     /// An HTTP request was answered.
     Request {
         /// Who asked.
@@ -138,6 +152,20 @@ impl fmt::Display for Happened {
                     Some(false) => f.write_str(", asked"),
                     None => Ok(()),
                 }
+            }
+            Self::Asked {
+                server,
+                name,
+                record_type,
+                outcome,
+                micros,
+            } => {
+                write!(
+                    f,
+                    "asks {} {name} {record_type} → {outcome} in {}",
+                    server.ip(),
+                    Micros(*micros)
+                )
             }
             Self::Request {
                 client,

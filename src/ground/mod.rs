@@ -10,4 +10,5 @@ pub mod clock;
 pub mod event;
 pub mod explain;
 pub mod journal;
+pub mod lines;
 pub mod service;

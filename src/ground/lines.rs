@@ -1,0 +1,98 @@
+//! One JSON value a line, over any byte stream, with a limit on the line.
+
+use std::io;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::channel::LONGEST_LINE;
+
+/// Reads lines; dropping a pending [`LineReader::next`] loses nothing.
+#[derive(Debug)]
+pub struct LineReader<R> {
+    stream: R,
+    unread: Vec<u8>,
+    /// Bytes of `unread` that are known to hold no line end.
+    searched: usize,
+}
+
+impl<R: AsyncRead + Unpin> LineReader<R> {
+    /// Reads from `stream`.
+    pub fn new(stream: R) -> Self {
+        Self {
+            stream,
+            unread: Vec::new(),
+            searched: 0,
+        }
+    }
+
+    /// The next value; nothing at the end of the stream. A line that is too long or not a `T` is an
+    /// [`io::ErrorKind::InvalidData`] error.
+    pub async fn next<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+        loop {
+            if let Some(end) = self
+                .unread
+                .iter()
+                .skip(self.searched)
+                .position(|&byte| byte == b'\n')
+            {
+                let end = self.searched + end;
+                let value = serde_json::from_slice(&self.unread[..end]).map_err(io::Error::from);
+                self.unread.drain(..=end);
+                self.searched = 0;
+                return value.map(Some);
+            }
+            self.searched = self.unread.len();
+            if self.searched > LONGEST_LINE {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "a line is longer than 1 MiB",
+                ));
+            }
+            if self.stream.read_buf(&mut self.unread).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// `value` as one line, with its line end.
+pub fn line<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(value).map_err(io::Error::from)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// Writes `value` as one line.
+pub async fn write_line<T: Serialize>(stream: &mut (impl AsyncWrite + Unpin), value: &T) -> io::Result<()> {
+    stream.write_all(&line(value)?).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn lines_come_out_as_they_went_in() {
+        let (mut near, far) = tokio::io::duplex(7);
+        let writing = async move {
+            write_line(&mut near, &"one").await.unwrap();
+            write_line(&mut near, &"two".repeat(10)).await.unwrap();
+        };
+        let mut reader = LineReader::new(far);
+        let reading = async {
+            assert_eq!(reader.next::<String>().await.unwrap().unwrap(), "one");
+            assert_eq!(reader.next::<String>().await.unwrap().unwrap(), "two".repeat(10));
+            assert!(reader.next::<String>().await.unwrap().is_none());
+        };
+        tokio::join!(writing, reading);
+    }
+
+    #[tokio::test]
+    async fn a_line_without_end_is_refused() {
+        let endless = tokio::io::repeat(b'x');
+        let error = LineReader::new(endless).next::<String>().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+}

@@ -1,0 +1,286 @@
+//! What the resolver remembers: whole answers, by question, until the shortest TTL in them ends (RFC 2181 §5.2),
+//! negative ones by their SOA (RFC 2308 §5). Bounded; the least recently used goes first.
+
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{LowerName, RData, Record, RecordType};
+use lru::LruCache;
+
+use crate::ground::channel::CacheEntry;
+
+/// An answer that nobody sent a TTL for is not remembered; one with a TTL above a day is kept for a day.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// A name and a type.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Question {
+    pub(super) name: LowerName,
+    pub(super) record_type: RecordType,
+}
+
+/// What is known about a question.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Answer {
+    pub(super) rcode: ResponseCode,
+    pub(super) answers: Vec<Record>,
+    /// For a negative answer its SOA.
+    pub(super) authorities: Vec<Record>,
+}
+
+/// The memory itself.
+#[derive(Debug)]
+pub(super) struct Cache {
+    entries: LruCache<Question, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    answer: Answer,
+    since: Instant,
+    lifetime: Duration,
+    hits: u64,
+}
+
+impl Cache {
+    pub(super) fn new(entries_most: usize) -> Self {
+        let most = NonZeroUsize::new(entries_most).unwrap_or(NonZeroUsize::MIN);
+        // Grows as it fills: an idle resolver pays for no table.
+        let mut entries = LruCache::unbounded();
+        entries.resize(most);
+        Self { entries }
+    }
+
+    /// The answer with its TTLs as they stand at `now`, if it is remembered.
+    pub(super) fn get(&mut self, question: &Question, now: Instant) -> Option<Answer> {
+        let entry = self.entries.get_mut(question)?;
+        let age = now.saturating_duration_since(entry.since);
+        if age >= entry.lifetime {
+            self.entries.pop(question);
+            return None;
+        }
+        entry.hits += 1;
+        Some(entry.answer.aged(age))
+    }
+
+    /// Remembers `answer`, if it may be.
+    pub(super) fn put(&mut self, question: Question, answer: Answer, now: Instant) {
+        if let Some(lifetime) = answer.lifetime() {
+            self.entries.put(
+                question,
+                Entry {
+                    answer,
+                    since: now,
+                    lifetime,
+                    hits: 0,
+                },
+            );
+        }
+    }
+
+    /// Forgets everything; says how much that was.
+    pub(super) fn clear(&mut self) -> usize {
+        let count = self.entries.len();
+        self.entries.clear();
+        count
+    }
+
+    /// What is remembered at `now`, the soonest to end first.
+    pub(super) fn list(&self, now: Instant) -> Vec<CacheEntry> {
+        let mut list: Vec<CacheEntry> = self
+            .entries
+            .iter()
+            .filter_map(|(question, entry)| {
+                let age = now.saturating_duration_since(entry.since);
+                let left = entry.lifetime.checked_sub(age).filter(|left| !left.is_zero())?;
+                let answer = entry.answer.aged(age);
+                Some(CacheEntry {
+                    name: question.name.to_string(),
+                    record_type: question.record_type.to_string(),
+                    outcome: answer.outcome(),
+                    ttl_seconds: whole_seconds_up(left),
+                    records: answer
+                        .answers
+                        .iter()
+                        .chain(&answer.authorities)
+                        .map(ToString::to_string)
+                        .collect(),
+                    hits: entry.hits,
+                })
+            })
+            .collect();
+        list.sort_by(|one, other| (one.ttl_seconds, &one.name).cmp(&(other.ttl_seconds, &other.name)));
+        list
+    }
+}
+
+impl Answer {
+    /// `NOERROR`, `NXDOMAIN`, or `NODATA` for a name that exists without the type asked for.
+    pub(super) fn outcome(&self) -> String {
+        match self.rcode {
+            ResponseCode::NoError if self.answers.is_empty() => "NODATA".into(),
+            rcode => rcode_name(rcode),
+        }
+    }
+
+    /// How long it may be remembered: the shortest TTL in it; for a negative answer at most the SOA's
+    /// minimum. Nothing for an answer without records, and for TTL 0.
+    fn lifetime(&self) -> Option<Duration> {
+        let negative = self.authorities.iter().filter_map(|record| match &record.data {
+            RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
+            _ => None,
+        });
+        let shortest = self
+            .answers
+            .iter()
+            .map(|record| record.ttl)
+            .chain(negative)
+            .min()?;
+        let lifetime = Duration::from_secs(shortest.into()).min(LONGEST);
+        (!lifetime.is_zero()).then_some(lifetime)
+    }
+
+    /// The same with every TTL less by `age`.
+    fn aged(&self, age: Duration) -> Self {
+        let seconds = u32::try_from(age.as_secs()).unwrap_or(u32::MAX);
+        let older = |records: &[Record]| {
+            let mut records = records.to_vec();
+            for record in &mut records {
+                record.ttl = record.ttl.saturating_sub(seconds);
+            }
+            records
+        };
+        Self {
+            rcode: self.rcode,
+            answers: older(&self.answers),
+            authorities: older(&self.authorities),
+        }
+    }
+}
+
+/// The code as dig writes it.
+pub(super) fn rcode_name(rcode: ResponseCode) -> String {
+    match rcode {
+        ResponseCode::NoError => "NOERROR".into(),
+        ResponseCode::FormErr => "FORMERR".into(),
+        ResponseCode::ServFail => "SERVFAIL".into(),
+        ResponseCode::NXDomain => "NXDOMAIN".into(),
+        ResponseCode::NotImp => "NOTIMP".into(),
+        ResponseCode::Refused => "REFUSED".into(),
+        ResponseCode::BADVERS => "BADVERS".into(),
+        other => format!("RCODE{}", u16::from(other)),
+    }
+}
+
+fn whole_seconds_up(duration: Duration) -> u32 {
+    let up = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    u32::try_from(up).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use hickory_proto::rr::Name;
+    use hickory_proto::rr::rdata::SOA;
+
+    use super::*;
+
+    fn question(name: &str) -> Question {
+        Question {
+            name: LowerName::from(Name::from_ascii(name).unwrap()),
+            record_type: RecordType::A,
+        }
+    }
+
+    fn address(name: &str, ttl: u32) -> Answer {
+        let record = Record::from_rdata(
+            Name::from_ascii(name).unwrap(),
+            ttl,
+            RData::A(Ipv4Addr::LOCALHOST.into()),
+        );
+        Answer {
+            rcode: ResponseCode::NoError,
+            answers: vec![record],
+            authorities: vec![],
+        }
+    }
+
+    #[test]
+    fn ttls_count_down_and_end() {
+        let mut cache = Cache::new(10);
+        let start = Instant::now();
+        cache.put(
+            question("www.foobar.com."),
+            address("www.foobar.com.", 300),
+            start,
+        );
+        let later = start + Duration::from_secs(100);
+        assert_eq!(
+            cache.get(&question("WWW.foobar.com."), later).unwrap().answers[0].ttl,
+            200
+        );
+        assert_eq!(cache.list(later)[0].ttl_seconds, 200);
+        assert_eq!(cache.list(later)[0].hits, 1);
+        assert!(
+            cache
+                .get(&question("www.foobar.com."), start + Duration::from_secs(300))
+                .is_none()
+        );
+        assert!(cache.list(later).is_empty());
+    }
+
+    #[test]
+    fn a_negative_answer_lives_as_long_as_its_soa_says() {
+        let origin = Name::from_ascii("foobar.com.").unwrap();
+        let soa = SOA::new(origin.clone(), origin.clone(), 1, 2, 3, 4, 60);
+        let no_such_name = Answer {
+            rcode: ResponseCode::NXDomain,
+            answers: vec![],
+            authorities: vec![Record::from_rdata(origin, 3600, RData::SOA(soa))],
+        };
+        let mut cache = Cache::new(10);
+        let start = Instant::now();
+        cache.put(question("no.foobar.com."), no_such_name, start);
+        assert_eq!(cache.list(start)[0].ttl_seconds, 60);
+        assert_eq!(cache.list(start)[0].outcome, "NXDOMAIN");
+        assert!(
+            cache
+                .get(&question("no.foobar.com."), start + Duration::from_secs(60))
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn what_has_no_lifetime_is_not_remembered() {
+        let mut cache = Cache::new(10);
+        let start = Instant::now();
+        cache.put(
+            question("zero.foobar.com."),
+            address("zero.foobar.com.", 0),
+            start,
+        );
+        let failed = Answer {
+            rcode: ResponseCode::ServFail,
+            answers: vec![],
+            authorities: vec![],
+        };
+        cache.put(question("failed.foobar.com."), failed, start);
+        assert!(cache.list(start).is_empty());
+    }
+
+    #[test]
+    fn the_least_recently_used_goes_first() {
+        let mut cache = Cache::new(2);
+        let start = Instant::now();
+        for name in ["a.", "b."] {
+            cache.put(question(name), address(name, 300), start);
+        }
+        cache.get(&question("a."), start);
+        cache.put(question("c."), address("c.", 300), start);
+        assert!(cache.get(&question("a."), start).is_some());
+        assert!(cache.get(&question("b."), start).is_none());
+        assert_eq!(cache.clear(), 2);
+    }
+}

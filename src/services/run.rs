@@ -1,0 +1,205 @@
+//! One service as a process: the child's side of the channel, from the first report to the exit code.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::ground::channel::{Order, Report};
+use crate::ground::journal::{Journal, Told, journal};
+use crate::ground::lines::{LineReader, line};
+use crate::ground::service::{Service, causes};
+
+/// Events sent in one go; after a full batch the service rests for [`REST`], so that a flood of questions
+/// costs the path at most `BATCH / REST` tellings per second.
+const BATCH: usize = 256;
+const REST: Duration = Duration::from_millis(50);
+
+/// How long a closing service waits for its last reports to be read.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// Where a service's reports go.
+pub enum Upward {
+    /// To the supervisor, over the channel on descriptor 0.
+    Supervisor(UnixStream),
+    /// To whoever started the service by hand.
+    Hand(Box<dyn FnMut(&Report)>),
+}
+
+impl std::fmt::Debug for Upward {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Supervisor(_) => "Supervisor",
+            Self::Hand(_) => "Hand",
+        })
+    }
+}
+
+/// The channel on descriptor 0, if the service was started by a supervisor. Must be called inside a runtime.
+pub fn supervisor() -> io::Result<Option<UnixStream>> {
+    let stdin = io::stdin().as_fd().try_clone_to_owned()?;
+    let socket = StdUnixStream::from(stdin);
+    // Only a socket has a local address; a terminal, file or pipe has not.
+    if socket.local_addr().is_err() {
+        return Ok(None);
+    }
+    socket.set_nonblocking(true)?;
+    UnixStream::from_std(socket).map(Some)
+}
+
+/// Runs a service until it is told to end (SIGTERM, SIGINT) or its supervisor is gone.
+/// Returns whether it could start.
+pub async fn run<S: Service>(config: S::Config, upward: Upward) -> io::Result<bool> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (journal, told) = journal();
+    let (mut mouth, orders) = Mouth::new(upward);
+    let service = match S::start(config, journal.clone()).await {
+        Ok(service) => service,
+        Err(error) => {
+            mouth
+                .say(&Report::Failed {
+                    causes: causes(&error),
+                })
+                .await;
+            mouth.finish().await;
+            return Ok(false);
+        }
+    };
+    mouth
+        .say(&Report::Ready {
+            listening: service.listening(),
+        })
+        .await;
+    serve(
+        &service,
+        &mut mouth,
+        orders,
+        told,
+        [&mut terminate, &mut interrupt],
+    )
+    .await;
+    let closed = service.close().await;
+    if closed.cut > 0 {
+        let what = crate::ground::event::Happened::Note {
+            text: format!("{} connections cut while closing", closed.cut),
+        };
+        mouth
+            .say(&Report::Happened {
+                at: crate::ground::clock::unix_millis(),
+                what,
+            })
+            .await;
+    }
+    drop::<Journal>(journal);
+    mouth.finish().await;
+    Ok(true)
+}
+
+/// Serves orders and tells events until the end is asked for.
+async fn serve<S: Service>(
+    service: &S,
+    mouth: &mut Mouth,
+    mut orders: Option<LineReader<OwnedReadHalf>>,
+    mut told: Told,
+    [terminate, interrupt]: [&mut Signal; 2],
+) {
+    let mut batch = Vec::new();
+    let mut crowded = false;
+    loop {
+        let hear = async {
+            if crowded {
+                tokio::time::sleep(REST).await;
+            }
+            told.hear(&mut batch, BATCH).await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => return,
+            _ = interrupt.recv() => return,
+            order = next_order(&mut orders) => {
+                // No order any more: the supervisor is gone, and a service never outlives its lab.
+                let Some(order) = order else { return };
+                let reply = service.ask(order.ask).await;
+                mouth.say(&Report::Reply { number: order.number, reply }).await;
+            }
+            () = hear => {
+                crowded = batch.len() >= BATCH;
+                for (at, what) in batch.drain(..) {
+                    mouth.say(&Report::Happened { at, what }).await;
+                }
+            }
+        }
+    }
+}
+
+/// The next order; waits for ever where nobody can give one.
+async fn next_order(orders: &mut Option<LineReader<OwnedReadHalf>>) -> Option<Order> {
+    match orders {
+        Some(orders) => orders.next().await.ok().flatten(),
+        None => std::future::pending().await,
+    }
+}
+
+/// Says reports without ever making the service wait for a supervisor that does not read.
+enum Mouth {
+    Channel {
+        outbox: mpsc::Sender<Vec<u8>>,
+        writer: JoinHandle<()>,
+    },
+    Hand(Box<dyn FnMut(&Report)>),
+}
+
+impl Mouth {
+    fn new(upward: Upward) -> (Self, Option<LineReader<OwnedReadHalf>>) {
+        match upward {
+            Upward::Hand(print) => (Self::Hand(print), None),
+            Upward::Supervisor(channel) => {
+                let (reading, writing) = channel.into_split();
+                let (outbox, waiting) = mpsc::channel(2 * BATCH);
+                let writer = tokio::spawn(write(writing, waiting));
+                (Self::Channel { outbox, writer }, Some(LineReader::new(reading)))
+            }
+        }
+    }
+
+    async fn say(&mut self, report: &Report) {
+        match self {
+            Self::Hand(print) => print(report),
+            Self::Channel { outbox, .. } => {
+                if let Ok(line) = line(report) {
+                    // A supervisor that stands still (it was paused) must not stop its services: what the
+                    // outbox cannot hold is lost; the first report always finds it empty.
+                    let _ = outbox.try_send(line);
+                }
+            }
+        }
+    }
+
+    async fn finish(self) {
+        if let Self::Channel { outbox, mut writer } = self {
+            drop(outbox);
+            if tokio::time::timeout(LAST_WORDS, &mut writer).await.is_err() {
+                writer.abort();
+            }
+        }
+    }
+}
+
+/// Writes what waits, as much as there is in one go.
+async fn write(mut channel: OwnedWriteHalf, mut waiting: mpsc::Receiver<Vec<u8>>) {
+    let mut lines = Vec::new();
+    while waiting.recv_many(&mut lines, BATCH).await > 0 {
+        let together = lines.concat();
+        lines.clear();
+        if channel.write_all(&together).await.is_err() {
+            return;
+        }
+    }
+}
