@@ -5,3 +5,4 @@
 
 pub mod resolver;
 pub mod run;
+pub mod web;

@@ -1,0 +1,276 @@
+//! What can go wrong with a request, and what that teaches.
+//!
+//! Each failure names the component at fault, says what happened, what it means, and where to look next: as the
+//! small page that all of wwwlab uses, or as problem details for a program (RFC 9457). The words themselves
+//! are next door.
+
+mod words;
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+
+use crate::ground::explain::Explanation;
+
+use super::answer::METHODS;
+use super::page::Page;
+use super::upload::BODY_AT_MOST;
+
+/// Why a request did not get what it asked for.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// HTTP/1.1 without a Host.
+    #[error("the request names no host")]
+    HostMissing,
+    /// Several Hosts, or one that is none.
+    #[error("the request's host is not one host name")]
+    HostMalformed,
+    /// A host that has no site here.
+    #[error("no site {asked} here")]
+    HostUnknown {
+        /// As it was asked for; empty where it was not.
+        asked: String,
+    },
+    /// A target that names no place.
+    #[error("the request target is malformed: {why}")]
+    TargetMalformed {
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// No such file.
+    #[error("no file at {path}")]
+    NotFound {
+        /// The path asked for.
+        path: String,
+    },
+    /// A method that files do not have.
+    #[error("{method} is not for files")]
+    NotForFiles {
+        /// The method.
+        method: String,
+    },
+    /// A method that only makes sense elsewhere.
+    #[error("{method} is not done here")]
+    NotDoneHere {
+        /// The method.
+        method: String,
+    },
+    /// A file that exists and cannot be read.
+    #[error("the file at {path} cannot be read")]
+    FileUnreadable {
+        /// The path asked for.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A request body beyond the limit.
+    #[error("the request's body is larger than {BODY_AT_MOST} bytes")]
+    BodyTooLarge,
+    /// A request body that was broken off or framed wrongly.
+    #[error("the request's body could not be read")]
+    BodyBroken,
+    /// A request body that stopped coming.
+    #[error("the request's body stopped coming for {waited:?}")]
+    BodySlow {
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// Nothing listens where the application should.
+    #[error("{address} refuses connections")]
+    AppRefused {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// No way to the application.
+    #[error("{address} cannot be reached: {cause}")]
+    AppUnreachable {
+        /// Where.
+        address: SocketAddr,
+        /// What the operating system says.
+        cause: String,
+    },
+    /// The application went away with the request.
+    #[error("{address} closed the connection before it answered")]
+    AppClosed {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// The application's answer is no HTTP.
+    #[error("{address} answered with something that is not HTTP")]
+    AppGarbled {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// The application did not begin to answer.
+    #[error("{address} did not answer within {waited:?}")]
+    AppSilent {
+        /// Where.
+        address: SocketAddr,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// More connections than there is room for.
+    #[error("all {connections} connections are in use")]
+    Full {
+        /// How many there may be.
+        connections: usize,
+    },
+}
+
+/// Where and to whom a failure is explained.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Circumstances<'a> {
+    /// The site's name.
+    pub(super) site: &'a str,
+    /// This server's address.
+    pub(super) address: SocketAddr,
+    /// The request's identifier.
+    pub(super) request_id: &'a str,
+    /// Whether the client would rather read JSON.
+    pub(super) as_json: bool,
+}
+
+impl Failure {
+    /// The answer that explains it.
+    pub(super) fn response(&self, circumstances: Circumstances<'_>) -> Response<Page> {
+        let status = self.status();
+        let (media_type, body) = self.explained(circumstances);
+        let mut response = Response::new(Page::whole(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        match self {
+            Self::NotForFiles { .. } => {
+                headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            }
+            Self::NotDoneHere { .. } => {
+                headers.insert(ALLOW, HeaderValue::from_static(METHODS));
+            }
+            // The rest of the body is not wanted, and what comes after it cannot be found.
+            Self::BodyTooLarge | Self::BodyBroken | Self::BodySlow { .. } => {
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        response
+    }
+
+    /// The explanation and its media type.
+    pub(super) fn explained(&self, circumstances: Circumstances<'_>) -> (&'static str, String) {
+        let text = self.words(circumstances);
+        let next: Vec<&str> = text.next.iter().map(String::as_str).collect();
+        let explanation = Explanation {
+            status: self.status().as_u16(),
+            reason: self.status().canonical_reason().unwrap_or("Error"),
+            component: text.component,
+            happened: &text.happened,
+            teaches: text.teaches,
+            next: &next,
+            request_id: circumstances.request_id,
+        };
+        if circumstances.as_json {
+            ("application/problem+json", Problem::of(&explanation))
+        } else {
+            ("text/html; charset=utf-8", explanation.html())
+        }
+    }
+
+    /// Its status (RFC 9110 §15).
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::HostMissing | Self::HostMalformed | Self::TargetMalformed { .. } | Self::BodyBroken => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::HostUnknown { .. } | Self::NotFound { .. } => StatusCode::NOT_FOUND,
+            Self::NotForFiles { .. } | Self::NotDoneHere { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::FileUnreadable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                StatusCode::FORBIDDEN
+            }
+            Self::FileUnreadable { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodySlow { .. } => StatusCode::REQUEST_TIMEOUT,
+            Self::AppRefused { .. }
+            | Self::AppUnreachable { .. }
+            | Self::AppClosed { .. }
+            | Self::AppGarbled { .. } => StatusCode::BAD_GATEWAY,
+            Self::AppSilent { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::Full { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// Problem details (RFC 9457), with what the page says as members of their own.
+#[derive(Serialize)]
+struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    component: &'a str,
+    teaches: &'a str,
+    next: &'a [&'a str],
+    request_id: &'a str,
+}
+
+impl Problem<'_> {
+    fn of(explanation: &Explanation<'_>) -> String {
+        let problem = Problem {
+            kind: "about:blank",
+            title: explanation.reason,
+            status: explanation.status,
+            detail: explanation.happened,
+            component: explanation.component,
+            teaches: explanation.teaches,
+            next: explanation.next,
+            request_id: explanation.request_id,
+        };
+        // Strings and a number always become JSON.
+        serde_json::to_string(&problem).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn circumstances(as_json: bool) -> Circumstances<'static> {
+        Circumstances {
+            site: "www.foobar.com",
+            address: "127.0.0.1:8080".parse().unwrap(),
+            request_id: "0123",
+            as_json,
+        }
+    }
+
+    #[test]
+    fn an_unknown_host_learns_which_one_lives_here() {
+        let failure = Failure::HostUnknown {
+            asked: "127.0.0.1<b>".into(),
+        };
+        let (media_type, page) = failure.explained(circumstances(false));
+        assert_eq!(media_type, "text/html; charset=utf-8");
+        assert!(page.contains("127.0.0.1&lt;b&gt;") && page.contains("www.foobar.com"));
+        assert!(page.contains("curl -H &#39;Host: www.foobar.com&#39; http://127.0.0.1:8080/"));
+    }
+
+    #[test]
+    fn a_program_gets_problem_details() {
+        let failure = Failure::AppRefused {
+            address: "127.0.0.1:3000".parse().unwrap(),
+        };
+        let (media_type, body) = failure.explained(circumstances(true));
+        assert_eq!(media_type, "application/problem+json");
+        let problem: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(problem["status"], 502);
+        assert_eq!(problem["title"], "Bad Gateway");
+        assert_eq!(problem["component"], "application server");
+        assert_eq!(problem["request_id"], "0123");
+        assert!(problem["detail"].as_str().unwrap().contains("127.0.0.1:3000"));
+    }
+}

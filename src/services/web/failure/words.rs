@@ -1,0 +1,178 @@
+//! The words for each failure: what a student reads when it happens.
+
+use super::{BODY_AT_MOST, Circumstances, Failure};
+
+const REQUEST: &str = "the request itself";
+const WEB_SERVER: &str = "web server";
+const APPLICATION: &str = "application server";
+
+/// What there is to say.
+pub(super) struct Words {
+    /// The component at fault.
+    pub(super) component: &'static str,
+    /// What happened.
+    pub(super) happened: String,
+    /// What that teaches.
+    pub(super) teaches: &'static str,
+    /// What to type or look at next.
+    pub(super) next: Vec<String>,
+}
+
+impl Failure {
+    /// What is said about it.
+    pub(super) fn words(&self, at: Circumstances<'_>) -> Words {
+        let logs = || "wwwlab logs web".to_owned();
+        let by_name = || match at.address.port() {
+            80 => format!("curl -H 'Host: {}' http://{}/", at.site, at.address.ip()),
+            _ => format!("curl -H 'Host: {}' http://{}/", at.site, at.address),
+        };
+        match self {
+            Self::HostMissing => Words {
+                component: REQUEST,
+                happened: "The request has no Host header.".into(),
+                teaches: "In HTTP/1.1 every request names its host (RFC 9112 §3.2): many sites can live at one \
+                          address, and the server chooses among them by that name.",
+                next: vec![by_name()],
+            },
+            Self::HostMalformed => Words {
+                component: REQUEST,
+                happened: "The request's Host is not one well-formed host name.".into(),
+                teaches: "Two servers on the path that read such a request differently can be played against each \
+                          other, so it is refused (RFC 9112 §3.2).",
+                next: vec![by_name()],
+            },
+            Self::HostUnknown { asked } => Words {
+                component: WEB_SERVER,
+                happened: match asked.as_str() {
+                    "" => format!(
+                        "The request names no host; the site that lives here is {}.",
+                        at.site
+                    ),
+                    asked => format!("No site {asked} lives here; the one that does is {}.", at.site),
+                },
+                teaches: "One address can carry many names: the web server chooses the site by the Host header, \
+                          which a browser fills with what stands in its address bar. Asked by address alone, or by \
+                          a name that only DNS knows, it has no page to give.",
+                next: vec![by_name(), format!("wwwlab curl http://{}/", at.site)],
+            },
+            Self::TargetMalformed { why } => Words {
+                component: REQUEST,
+                happened: format!("The request target is malformed: {why}."),
+                teaches: "A server that guesses what such a target means can be led out of its directory, so it is \
+                          refused.",
+                next: vec!["curl --path-as-is shows what is sent when curl does not tidy up a target".into()],
+            },
+            Self::NotFound { path } => Words {
+                component: WEB_SERVER,
+                happened: format!("There is no file for {path} in the site's directory."),
+                teaches: "This place is for files alone: the web server looked itself, and the application server \
+                          was not asked.",
+                next: vec!["ls site".into(), logs()],
+            },
+            Self::NotForFiles { method } => Words {
+                component: WEB_SERVER,
+                happened: format!("This is a file; {method} cannot be done to it."),
+                teaches: "Files are read, with GET or HEAD. What changes something is the application's work.",
+                next: vec!["curl -i -X OPTIONS …".into()],
+            },
+            Self::NotDoneHere { method } => Words {
+                component: WEB_SERVER,
+                happened: format!("{method} is not done here."),
+                teaches: "CONNECT is for a proxy that the client chose; this one stands in front of its own \
+                          application. TRACE would show a page what its browser hides from it.",
+                next: vec![logs()],
+            },
+            Self::FileUnreadable { path, source } => Words {
+                component: WEB_SERVER,
+                happened: format!("The file for {path} exists, but cannot be read: {source}."),
+                teaches: "The web server is a process with a user and permissions of its own; a file that you can \
+                          read is not always one that it can.",
+                next: vec!["ls -l site".into(), "ps -o user,args -C wwwlab".into()],
+            },
+            Self::BodyTooLarge => Words {
+                component: REQUEST,
+                happened: format!("The request's body is larger than {BODY_AT_MOST} bytes."),
+                teaches: "A server without a limit can be filled by anybody. The web server stops it before the \
+                          application has to.",
+                next: vec![logs()],
+            },
+            Self::BodyBroken => Words {
+                component: REQUEST,
+                happened: "The request's body ended early or is framed wrongly.".into(),
+                teaches: "Both sides must agree where a message ends (RFC 9112 §6); where they cannot, the connection \
+                          is closed.",
+                next: vec![logs()],
+            },
+            Self::BodySlow { waited } => Words {
+                component: REQUEST,
+                happened: format!("Nothing more of the request's body came for {waited:?}."),
+                teaches: "An open connection costs the server something, so it waits only so long.",
+                next: vec![logs()],
+            },
+            Self::AppRefused { address } => Words {
+                component: APPLICATION,
+                happened: format!(
+                    "The web server is well, but nothing listens at {address}, where the application server should: \
+                     it was stopped, or it crashed."
+                ),
+                teaches: "The web server only passes the request on. When nobody listens at a port, the operating \
+                          system refuses the connection at once; the files of the site still work.",
+                next: vec![
+                    "wwwlab status".into(),
+                    "wwwlab logs app".into(),
+                    "wwwlab start app".into(),
+                ],
+            },
+            Self::AppUnreachable { address, cause } => Words {
+                component: APPLICATION,
+                happened: format!("The application server at {address} cannot be reached: {cause}."),
+                teaches: "Not the application itself but the way to it is broken: a route, a firewall, a host that \
+                          is down.",
+                next: vec!["wwwlab status".into(), "ip route".into()],
+            },
+            Self::AppClosed { address } => Words {
+                component: APPLICATION,
+                happened: format!(
+                    "The application server at {address} took the request and closed the connection before it \
+                     answered: it was stopped, was killed or crashed in the middle."
+                ),
+                teaches: "Nobody can know how much of the work was done. A request that changes something is \
+                          therefore not sent a second time.",
+                next: vec!["wwwlab status".into(), "wwwlab logs app".into()],
+            },
+            Self::AppGarbled { address } => Words {
+                component: APPLICATION,
+                happened: format!("What listens at {address} answered with something that is not HTTP."),
+                teaches: "A port tells nothing about what speaks behind it.",
+                next: vec![
+                    format!("ss -ltnp 'sport = :{}'", address.port()),
+                    "wwwlab logs app".into(),
+                ],
+            },
+            Self::AppSilent { address, waited } => Words {
+                component: APPLICATION,
+                happened: format!(
+                    "The application server at {address} accepted the connection and did not answer within \
+                     {waited:?}."
+                ),
+                teaches: "The operating system accepts connections for a process even while that is paused or busy: \
+                          an open port does not mean that somebody is at work.",
+                next: vec![
+                    "wwwlab status".into(),
+                    "wwwlab resume app".into(),
+                    format!("ss -tn 'dport = :{}'", address.port()),
+                ],
+            },
+            Self::Full { connections } => Words {
+                component: WEB_SERVER,
+                happened: format!("All {connections} connections of the web server are in use."),
+                teaches: "A server says no in time to those whom it cannot serve, so that it can go on serving the \
+                          others. This is where one server stops being enough.",
+                next: vec![
+                    format!("ss -tn 'sport = :{}'", at.address.port()),
+                    "wwwlab status".into(),
+                ],
+            },
+        }
+    }
+}

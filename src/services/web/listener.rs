@@ -1,0 +1,121 @@
+//! The door: accepts connections, as many as there is room for.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::ground::chance::RequestId;
+
+use super::answer::Server;
+use super::connection;
+use super::failure::{Circumstances, Failure};
+
+/// Connections that are being turned away at once; one more is closed without a word.
+const TURNED_AWAY_AT_MOST: usize = 64;
+
+/// How long one that is turned away may take to read why.
+const TURNING_AWAY: Duration = Duration::from_secs(2);
+
+/// How long accepting rests when the machine has no descriptor or memory left for another connection.
+const REST: Duration = Duration::from_millis(50);
+
+/// The listening socket and what a connection needs.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) socket: TcpListener,
+    pub(super) server: Arc<Server>,
+    /// One permit per connection.
+    pub(super) room: Arc<Semaphore>,
+    pub(super) tasks: TaskTracker,
+    pub(super) stop: CancellationToken,
+    pub(super) cut: CancellationToken,
+}
+
+impl Listener {
+    /// Accepts until it is stopped.
+    pub(super) async fn serve(self) {
+        let capacity = self.room.available_permits();
+        let turning_away = Arc::new(Semaphore::new(TURNED_AWAY_AT_MOST));
+        let mut exhausted = false;
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.socket.accept() => accepted,
+                () = self.stop.cancelled() => return,
+            };
+            let (stream, client) = match accepted {
+                Ok(connection) => connection,
+                Err(error) if concerns_one_client(&error) => continue,
+                Err(error) => {
+                    if !exhausted {
+                        exhausted = true;
+                        self.server
+                            .journal
+                            .note(format!("cannot accept connections for now: {error}"));
+                    }
+                    tokio::select! {
+                        () = sleep(REST) => continue,
+                        () = self.stop.cancelled() => return,
+                    }
+                }
+            };
+            exhausted = false;
+            if let Ok(permit) = self.room.clone().try_acquire_owned() {
+                // Without it a small answer may wait for the acknowledgement of the one before.
+                let _ = stream.set_nodelay(true);
+                let (server, stop, cut) = (self.server.clone(), self.stop.clone(), self.cut.clone());
+                self.tasks.spawn(async move {
+                    connection::serve(stream, client, server, stop, cut).await;
+                    drop(permit);
+                });
+            } else if let Ok(permit) = turning_away.clone().try_acquire_owned() {
+                let answer = self.full(capacity);
+                let stop = self.stop.clone();
+                self.tasks.spawn(async move {
+                    tokio::select! {
+                        _ = timeout(TURNING_AWAY, turn_away(stream, answer)) => {}
+                        () = stop.cancelled() => {}
+                    }
+                    drop(permit);
+                });
+            }
+        }
+    }
+
+    /// A whole answer, by hand: it is given before any request was read.
+    fn full(&self, connections: usize) -> String {
+        let failure = Failure::Full { connections };
+        let id = RequestId::draw();
+        let (media_type, page) = failure.explained(Circumstances {
+            site: &self.server.names.name,
+            address: self.server.address,
+            request_id: id.as_str(),
+            as_json: false,
+        });
+        format!(
+            "HTTP/1.1 {}\r\nServer: wwwlab\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\n\
+             Cache-Control: no-store\r\nRetry-After: 1\r\nX-Request-Id: {id}\r\nConnection: close\r\n\r\n{page}",
+            failure.status(),
+            page.len(),
+        )
+    }
+}
+
+async fn turn_away(mut stream: TcpStream, answer: String) -> io::Result<()> {
+    stream.write_all(answer.as_bytes()).await?;
+    connection::linger(&mut stream).await
+}
+
+/// Whether accepting failed for one connection only, and the next may be accepted at once.
+fn concerns_one_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
+    )
+}

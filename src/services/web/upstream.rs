@@ -1,0 +1,116 @@
+//! Connections to the application server, kept open between requests.
+//!
+//! Our own rather than hyper-util's pool, because here it matters, and is shown, how a connection failed; and
+//! because every task must be joined when the server closes. It will also be what a balancer counts.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::upload::Upload;
+
+/// Idle connections that are kept.
+const KEPT_AT_MOST: usize = 32;
+
+/// The largest head of an answer, in bytes.
+const HEAD_AT_MOST: usize = 32 * 1024;
+
+/// One application server and the way to it.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    pub(super) address: SocketAddr,
+    /// A plain mutex: it is held for a push or a pop, never across an await.
+    kept: Mutex<Vec<SendRequest<Upload>>>,
+    tasks: TaskTracker,
+    cut: CancellationToken,
+}
+
+/// One connection, for one request.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) sender: SendRequest<Upload>,
+    home: Arc<Upstream>,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection to {address}")]
+pub(super) struct ConnectError {
+    pub(super) address: SocketAddr,
+    pub(super) source: io::Error,
+}
+
+impl Upstream {
+    pub(super) fn new(address: SocketAddr, tasks: TaskTracker, cut: CancellationToken) -> Arc<Self> {
+        Arc::new(Self {
+            address,
+            kept: Mutex::new(Vec::new()),
+            tasks,
+            cut,
+        })
+    }
+
+    /// The connection that was used last, of those that are still open.
+    pub(super) fn kept(self: &Arc<Self>) -> Option<Lease> {
+        loop {
+            let sender = self.pop()?;
+            // Not ready: closed by the other side, or still busy with a body that its answer did not wait for.
+            if sender.is_ready() {
+                return Some(Lease {
+                    sender,
+                    home: self.clone(),
+                });
+            }
+        }
+    }
+
+    /// A new connection.
+    pub(super) async fn connect(self: &Arc<Self>) -> Result<Lease, ConnectError> {
+        let refused = |source| ConnectError {
+            address: self.address,
+            source,
+        };
+        let stream = TcpStream::connect(self.address).await.map_err(refused)?;
+        stream.set_nodelay(true).map_err(refused)?;
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(HEAD_AT_MOST)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| refused(io::Error::other(error)))?;
+        let cut = self.cut.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                // How it ended is told to the request that it carried.
+                _ = connection => {}
+                () = cut.cancelled() => {}
+            }
+        });
+        Ok(Lease {
+            sender,
+            home: self.clone(),
+        })
+    }
+
+    fn pop(&self) -> Option<SendRequest<Upload>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+}
+
+impl Lease {
+    /// Keeps the connection for another request. Only to be called when the answer came to its end.
+    pub(super) fn keep(self) {
+        if self.sender.is_closed() {
+            return;
+        }
+        let mut kept = self.home.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < KEPT_AT_MOST {
+            kept.push(self.sender);
+        }
+    }
+}
