@@ -368,6 +368,21 @@ async fn closing_refuses_new_connections_and_cuts_what_does_not_end() {
 }
 
 #[tokio::test]
+async fn a_locked_database_does_not_keep_the_application_from_closing() {
+    let lab = Lab::up().await;
+    let withheld = lab.withhold().await;
+    let mut waiting = lab.connect().await;
+    waiting
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    // Answered in the same thread, so the request before it has begun.
+    lab.get("/healthz").await;
+    assert_eq!(lab.app.close().await, Closed { cut: 1 });
+    withheld.close().await;
+}
+
+#[tokio::test]
 async fn what_prevents_a_start_is_named() {
     let lab = Lab::up().await;
     let config = |listen, code: &Path| Config {

@@ -46,7 +46,7 @@ impl Hits {
         answered.await.unwrap_or(Err(StoreError::Busy { place }))
     }
 
-    /// Ends the task after the transaction under way.
+    /// Ends the task.
     pub(super) async fn stop(&self) {
         self.stop.cancel();
         self.task.wait().await;
@@ -69,9 +69,13 @@ async fn count(
         let Ok(many @ 1..) = u32::try_from(waiting.len()) else {
             continue;
         };
-        let counted = database
-            .with(move |connection| Box::pin(sqlite::count(connection, many)))
-            .await;
+        let counting = database.with(move |connection| Box::pin(sqlite::count(connection, many)));
+        let counted = tokio::select! {
+            biased;
+            counted = counting => counted,
+            // Whoever still waits now has been cut off already.
+            () = stop.cancelled() => return,
+        };
         let total = counted.map(|total| u64::try_from(total).unwrap_or(0));
         for (later, visitor) in (0..u64::from(many)).rev().zip(waiting.drain(..)) {
             let own = total

@@ -10,9 +10,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::SqliteConnection;
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
-use tokio::sync::Mutex;
+use sqlx::{Sqlite, SqliteConnection};
+use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
 use super::error::StoreError;
@@ -28,6 +29,9 @@ const ACQUIRE_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long a lock of another process is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
+
+/// How long closing waits for a statement under way.
+const CLOSE_WITHIN: Duration = Duration::from_millis(200);
 
 /// Connections to the database at most.
 ///
@@ -72,6 +76,7 @@ impl Store {
         let database = Arc::new(Database {
             file: file.to_owned(),
             opened: Mutex::new(None),
+            locked: watch::Sender::new(None),
         });
         Self {
             hits: Hits::start(database.clone()),
@@ -117,14 +122,16 @@ impl Store {
         Ok(opened.map_err(|_| self.database.silent())??.engine.clone())
     }
 
-    /// Finishes what is under way and closes every connection. Calls after this open the database again.
+    /// Closes every connection, after what is under way or 200 ms, whichever comes first.
     pub async fn close(&self) {
         self.hits.stop().await;
-        let opened = self.database.opened.lock().await.take();
-        if let Some(opened) = opened {
-            // A statement that hangs on a dead disk must not keep the service from ending.
-            let _ = timeout(LOCK_WAIT, opened.pool.close()).await;
-        }
+        let closing = async {
+            if let Some(opened) = self.database.opened.lock().await.take() {
+                opened.pool.close().await;
+            }
+        };
+        // A statement that waits for a lock or a dying disk must not keep the service from ending.
+        let _ = timeout(CLOSE_WITHIN, closing).await;
     }
 }
 
@@ -133,6 +140,8 @@ impl Store {
 pub(super) struct Database {
     file: PathBuf,
     opened: Mutex<Option<Arc<Opened>>>,
+    /// The last call that waited in vain for another process's lock, told to all who wait behind it.
+    locked: watch::Sender<Option<StoreError>>,
 }
 
 /// Connections to a database whose schema is the newest.
@@ -151,24 +160,44 @@ impl Database {
     where
         F: FnOnce(&mut SqliteConnection) -> Doing<'_, T>,
     {
-        let said = |error| StoreError::of(&self.place(), error);
-        let acting = async {
-            let opened = self.opened().await?;
-            let outcome = match opened.pool.acquire().await {
-                Ok(mut connection) => act(&mut connection).await,
-                Err(error) => Err(error),
-            };
-            match outcome.map_err(said) {
-                Err(error) if !error.leaves_connections_sound() => {
-                    self.forget(&opened).await;
-                    Err(error)
-                }
-                answered => answered,
-            }
+        let answer = timeout(ANSWER_WITHIN, self.act(act)).await;
+        answer.unwrap_or_else(|_| Err(self.silent()))
+    }
+
+    async fn act<T, F>(&self, act: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(&mut SqliteConnection) -> Doing<'_, T>,
+    {
+        let mut locked = self.locked.subscribe();
+        let (opened, mut connection) = tokio::select! {
+            biased;
+            // Whoever waits behind one that met a lock would meet it next, each in turn later.
+            Some(error) = news(&mut locked) => return Err(error),
+            connected = self.connected() => connected.inspect_err(|error| self.tell(error))?,
         };
-        timeout(ANSWER_WITHIN, acting)
-            .await
-            .unwrap_or_else(|_| Err(self.silent()))
+        let said = |error| StoreError::of(&self.place(), error);
+        let answer = act(&mut connection).await.map_err(said);
+        drop(connection);
+        if let Err(error) = &answer {
+            self.tell(error);
+            if !error.leaves_connections_sound() {
+                self.forget(&opened).await;
+            }
+        }
+        answer
+    }
+
+    async fn connected(&self) -> Result<(Arc<Opened>, PoolConnection<Sqlite>), StoreError> {
+        let opened = self.opened().await?;
+        let connection = opened.pool.acquire().await;
+        let connection = connection.map_err(|error| StoreError::of(&self.place(), error))?;
+        Ok((opened, connection))
+    }
+
+    fn tell(&self, error: &StoreError) {
+        if matches!(error, StoreError::Locked { .. }) {
+            self.locked.send_replace(Some(error.clone()));
+        }
     }
 
     /// What errors call it.
@@ -238,4 +267,9 @@ impl Database {
     fn silent(&self) -> StoreError {
         StoreError::Silent { place: self.place() }
     }
+}
+
+async fn news(locked: &mut watch::Receiver<Option<StoreError>>) -> Option<StoreError> {
+    locked.changed().await.ok()?;
+    locked.borrow_and_update().clone()
 }

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
@@ -142,6 +143,23 @@ async fn a_withheld_database_is_locked_and_comes_back() {
 
     assert_eq!(store.newest(5).await.unwrap().len(), 1);
     assert_eq!(store.hit().await.unwrap(), 1);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn those_who_wait_behind_a_lock_are_told_together() {
+    let (_directory, file) = lab();
+    let store = Store::in_file(&file);
+    store.ping().await.unwrap();
+    let withheld = withhold(&file).await;
+    let (one, two, three) = tokio::join!(store.newest(5), store.ping(), store.sign("Ada", "lost"));
+    let causes = [one.unwrap_err(), two.unwrap_err(), three.unwrap_err()].map(|error| match error {
+        StoreError::Locked { source, .. } => source,
+        other => panic!("{other:?}"),
+    });
+    assert!(causes.iter().all(|cause| Arc::ptr_eq(cause, &causes[0])));
+    withheld.close().await;
+    store.ping().await.unwrap();
     store.close().await;
 }
 
