@@ -3,6 +3,8 @@
 //! Every service is a process of its own (`wwwlab serve NAME`) and keeps the contract of
 //! [`crate::ground::service::Service`]. They know nothing of the lab that starts them.
 
+pub mod app;
+pub mod database;
 pub mod resolver;
 pub mod run;
 pub mod web;

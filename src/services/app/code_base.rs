@@ -1,0 +1,230 @@
+//! The application files: what a developer deploys, as opposed to the server that runs it.
+//!
+//! A directory with a `VERSION` and `templates/*.html`. It is read whole into a value that never changes, so
+//! that another version can be swapped in whole. Every template is compiled when it is read: a mistake shows
+//! at start, with file and line, and not to a visitor.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use minijinja::{Environment, Value};
+
+/// The pages that the application makes; each needs its template.
+const NEEDED: [&str; 2] = ["home.html", "guestbook.html"];
+
+/// Templates in one code base at most.
+const TEMPLATES_MOST: usize = 64;
+
+/// Length of one file at most, in bytes.
+const FILE_LONGEST: u64 = 256 * 1024;
+
+/// Length of a version at most, in characters; it is shown on every page.
+const VERSION_LONGEST: usize = 40;
+
+/// A version of the application's files, ready to make pages.
+#[derive(Debug)]
+pub struct CodeBase {
+    version: String,
+    templates: Environment<'static>,
+}
+
+/// Why a directory is not a code base.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CodeBaseError {
+    /// A file or directory could not be read.
+    #[error("cannot read {}; a code base has VERSION and templates/*.html", file.display())]
+    Unreadable {
+        /// Which one.
+        file: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file is longer than any page needs.
+    #[error("{} is longer than {FILE_LONGEST} bytes", file.display())]
+    TooLong {
+        /// Which one.
+        file: PathBuf,
+    },
+    /// There are more templates than a small site has.
+    #[error("{} has more than {TEMPLATES_MOST} templates", directory.display())]
+    TooMany {
+        /// The directory of templates.
+        directory: PathBuf,
+    },
+    /// The version is empty or too long to be shown.
+    #[error("{} must begin with a line of 1 to {VERSION_LONGEST} characters: the version", file.display())]
+    Version {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A template that is needed is missing.
+    #[error("{} is missing", file.display())]
+    Missing {
+        /// The file that should be there.
+        file: PathBuf,
+    },
+    /// A template has a mistake.
+    #[error("{}:{line} is not a template", file.display())]
+    Template {
+        /// The file.
+        file: PathBuf,
+        /// The line of the mistake, from 1.
+        line: usize,
+        /// What is wrong.
+        source: minijinja::Error,
+    },
+}
+
+impl CodeBase {
+    /// Reads the code base in `directory`.
+    pub fn read(directory: &Path) -> Result<Self, CodeBaseError> {
+        let version = read_version(directory.join("VERSION"))?;
+        let folder = directory.join("templates");
+        let mut templates = Environment::new();
+        for (count, name) in template_names(&folder)?.into_iter().enumerate() {
+            if count == TEMPLATES_MOST {
+                return Err(CodeBaseError::TooMany { directory: folder });
+            }
+            let file = folder.join(&name);
+            let text = read_bounded(&file)?;
+            templates
+                .add_template_owned(name, text)
+                .map_err(|source| CodeBaseError::Template {
+                    line: source.line().unwrap_or(1),
+                    file,
+                    source,
+                })?;
+        }
+        if let Some(missing) = NEEDED.iter().find(|name| templates.get_template(name).is_err()) {
+            return Err(CodeBaseError::Missing {
+                file: folder.join(missing),
+            });
+        }
+        templates.add_global("version", version.clone());
+        Ok(Self { version, templates })
+    }
+
+    /// Which version it is: the first line of its `VERSION`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Makes the page of the template `name` from `values`; every text in it is escaped.
+    pub fn page(&self, name: &str, values: Value) -> Result<String, minijinja::Error> {
+        self.templates.get_template(name)?.render(values)
+    }
+}
+
+fn read_version(file: PathBuf) -> Result<String, CodeBaseError> {
+    let text = read_bounded(&file)?;
+    let version = text.lines().next().unwrap_or_default().trim();
+    if (1..=VERSION_LONGEST).contains(&version.chars().count()) {
+        Ok(version.to_owned())
+    } else {
+        Err(CodeBaseError::Version { file })
+    }
+}
+
+fn template_names(folder: &Path) -> Result<Vec<String>, CodeBaseError> {
+    let list = || -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for file in fs::read_dir(folder)? {
+            // Editors leave hidden files beside the one that is edited.
+            let name = file?.file_name().into_string().unwrap_or_default();
+            if name.ends_with(".html") && !name.starts_with('.') {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    };
+    list().map_err(|source| CodeBaseError::Unreadable {
+        file: folder.to_owned(),
+        source,
+    })
+}
+
+fn read_bounded(file: &Path) -> Result<String, CodeBaseError> {
+    let unreadable = |source| CodeBaseError::Unreadable {
+        file: file.to_owned(),
+        source,
+    };
+    if fs::metadata(file).map_err(unreadable)?.len() > FILE_LONGEST {
+        return Err(CodeBaseError::TooLong {
+            file: file.to_owned(),
+        });
+    }
+    fs::read_to_string(file).map_err(unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use minijinja::context;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn code_base(files: &[(&str, &str)]) -> TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("templates")).unwrap();
+        for (name, text) in files {
+            fs::write(directory.path().join(name), text).unwrap();
+        }
+        directory
+    }
+
+    const WHOLE: [(&str, &str); 3] = [
+        ("VERSION", "1.2 \nmore\n"),
+        ("templates/home.html", "{{ version }}: {{ text }}"),
+        ("templates/guestbook.html", ""),
+    ];
+
+    #[test]
+    fn a_page_shows_the_version_and_escapes_its_values() {
+        let directory = code_base(&WHOLE);
+        let code = CodeBase::read(directory.path()).unwrap();
+        assert_eq!(code.version(), "1.2");
+        let page = code.page("home.html", context! { text => "<b>&" }).unwrap();
+        assert_eq!(page, "1.2: &lt;b&gt;&amp;");
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_file_and_line() {
+        let directory = code_base(&WHOLE);
+        fs::write(directory.path().join("templates/home.html"), "\n\n{% if %}").unwrap();
+        let refused = CodeBase::read(directory.path()).unwrap_err().to_string();
+        assert!(refused.contains("templates/home.html:3"), "{refused}");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let directory = code_base(&WHOLE[..2]);
+        let refused = CodeBase::read(directory.path()).unwrap_err().to_string();
+        assert!(
+            refused.contains("templates/guestbook.html is missing"),
+            "{refused}"
+        );
+        let refused = CodeBase::read(&directory.path().join("nowhere"))
+            .unwrap_err()
+            .to_string();
+        assert!(refused.contains("nowhere/VERSION"), "{refused}");
+    }
+
+    #[test]
+    fn versions_are_short() {
+        for version in ["", "\nsecond line", &"x".repeat(VERSION_LONGEST + 1)] {
+            let directory = code_base(&[("VERSION", version)]);
+            assert!(matches!(
+                CodeBase::read(directory.path()),
+                Err(CodeBaseError::Version { .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn the_code_base_of_foobar_com_is_whole() {
+        CodeBase::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("app")).unwrap();
+    }
+}

@@ -1,0 +1,95 @@
+//! Which way a request came, as far as its own headers tell: they are all that the application sees of it.
+
+use std::net::IpAddr;
+
+use axum::http::HeaderMap;
+use axum::http::header::VIA;
+
+/// Longest text from a header that is shown on a page, in characters.
+const SHOWN_LONGEST: usize = 80;
+
+/// What is known of a request's way here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Journey {
+    /// The address of whoever asked first.
+    pub(super) visitor: String,
+    /// What the web server calls itself in `Via` (RFC 9110 §7.6.3); nothing if none passed the request on.
+    pub(super) web: Option<String>,
+    /// The name that was asked for.
+    pub(super) host: String,
+    /// `http` or `https`, between the visitor and the web server.
+    pub(super) scheme: String,
+}
+
+impl Journey {
+    /// Reads it from `headers` of a request that `peer` sent.
+    pub(super) fn of(headers: &HeaderMap, peer: IpAddr) -> Self {
+        let web = last(headers, VIA.as_str()).map(|via| {
+            // `1.1 web.example (comment)`: the version of the protocol, then the name.
+            via.split_once(' ').map_or(via, |(_, name)| name).to_owned()
+        });
+        // Anybody can write these headers; only the web server's own word is believed.
+        let told = |name| web.as_ref().and_then(|_| last(headers, name));
+        Self {
+            visitor: told("x-forwarded-for").map_or_else(|| peer.to_string(), shortened),
+            host: told("x-forwarded-host")
+                .or_else(|| last(headers, "host"))
+                .map(shortened)
+                .unwrap_or_default(),
+            scheme: told("x-forwarded-proto").map_or_else(|| "http".to_owned(), shortened),
+            web: web.as_deref().map(shortened),
+        }
+    }
+}
+
+/// The last member of a header's list: each that passes a request on appends its own.
+fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let list = headers.get_all(name).iter().next_back()?.to_str().ok()?;
+    list.rsplit(',')
+        .next()
+        .map(str::trim)
+        .filter(|member| !member.is_empty())
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(SHOWN_LONGEST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderName;
+
+    use super::*;
+
+    fn journey(headers: &[(&'static str, &str)]) -> Journey {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+            .collect();
+        Journey::of(&headers, IpAddr::from([127, 0, 0, 1]))
+    }
+
+    #[test]
+    fn a_request_that_was_passed_on_tells_by_whom() {
+        let journey = journey(&[
+            ("host", "127.0.0.1:3000"),
+            ("via", "1.0 cache.example, 1.1 web (wwwlab)"),
+            ("x-forwarded-for", "10.0.0.66, 192.0.2.10"),
+            ("x-forwarded-host", "www.foobar.com"),
+            ("x-forwarded-proto", "https"),
+        ]);
+        assert_eq!(journey.web.as_deref(), Some("web (wwwlab)"));
+        assert_eq!(journey.visitor, "192.0.2.10");
+        assert_eq!(journey.host, "www.foobar.com");
+        assert_eq!(journey.scheme, "https");
+    }
+
+    #[test]
+    fn without_a_web_server_its_headers_are_nobodys_word() {
+        let journey = journey(&[("host", "here:3000"), ("x-forwarded-for", "10.0.0.66")]);
+        assert_eq!(journey.web, None);
+        assert_eq!(journey.visitor, "127.0.0.1");
+        assert_eq!(journey.host, "here:3000");
+        assert_eq!(journey.scheme, "http");
+    }
+}

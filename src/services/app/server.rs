@@ -1,0 +1,207 @@
+//! The application server as a service: it listens, hands connections to the routes, and drains.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::asked::Peer;
+use super::code_base::{CodeBase, CodeBaseError};
+use super::routes::{Application, routes};
+use crate::ground::bind::{self, BindError, Listening, Transport};
+use crate::ground::journal::Journal;
+use crate::ground::service::{Closed, DRAIN, Service};
+use crate::services::database::Store;
+
+/// Connections at most; more wait in the listener's queue. The web server keeps a few and reuses them.
+const CONNECTIONS_MOST: usize = 1024;
+
+/// How long a connection may be idle or take to send a request's head.
+///
+/// Longer than a web server usually keeps idle connections: the side that sends requests should be the one
+/// that closes, so that no request meets a connection that is just being closed.
+const HEAD_WITHIN: Duration = Duration::from_secs(90);
+
+/// Length of a request's head at most, in bytes.
+const HEAD_LONGEST: usize = 32 * 1024;
+
+/// Pause after a failed accept: when descriptors run out, trying at once fails at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the application server must be told to start.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Config {
+    /// Where to listen for the web server; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3000")]
+    pub listen: SocketAddr,
+    /// The application files: a directory with VERSION and templates/*.html
+    #[arg(long, value_name = "DIR")]
+    pub code: PathBuf,
+    /// The database: a SQLite file, made when it is first needed
+    #[arg(long, value_name = "FILE")]
+    pub database: PathBuf,
+    /// The name of the machine, shown on pages and in X-Served-By
+    #[arg(long, value_name = "NAME", default_value = "server")]
+    pub served_by: String,
+}
+
+/// Why the application server could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppError {
+    /// Its address is taken or not this machine's.
+    #[error("the application server cannot listen; is another one running?")]
+    Bind(#[source] BindError),
+    /// Its code base is not one.
+    #[error("the application files cannot be used")]
+    Code(#[source] CodeBaseError),
+}
+
+/// The application server, running.
+#[derive(Debug)]
+pub struct App {
+    address: SocketAddr,
+    store: Store,
+    connections: TaskTracker,
+    stop: CancellationToken,
+    cut: CancellationToken,
+    cut_count: Arc<AtomicUsize>,
+}
+
+impl Service for App {
+    type Config = Config;
+    type Error = AppError;
+
+    async fn start(config: Config, journal: Journal) -> Result<Self, AppError> {
+        let code = CodeBase::read(&config.code).map_err(AppError::Code)?;
+        let listener = bind::tcp(config.listen).map_err(AppError::Bind)?;
+        let address = listener.local_addr().map_err(|source| {
+            AppError::Bind(BindError {
+                address: config.listen,
+                transport: Transport::Tcp,
+                source,
+            })
+        })?;
+        let store = Store::in_file(&config.database);
+        let application = Application::new(code, store.clone(), config.served_by, journal.clone());
+        let app = Self {
+            address,
+            store,
+            connections: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            cut_count: Arc::default(),
+        };
+        let connecting = Connecting {
+            routes: TowerToHyperService::new(routes(Arc::new(application))),
+            connections: app.connections.clone(),
+            stop: app.stop.clone(),
+            cut: app.cut.clone(),
+            cut_count: app.cut_count.clone(),
+        };
+        app.connections.spawn(accept(listener, connecting, journal));
+        Ok(app)
+    }
+
+    fn listening(&self) -> Vec<Listening> {
+        vec![Listening {
+            transport: Transport::Tcp,
+            address: self.address,
+        }]
+    }
+
+    async fn close(self) -> Closed {
+        self.stop.cancel();
+        self.connections.close();
+        if timeout(DRAIN, self.connections.wait()).await.is_err() {
+            self.cut.cancel();
+            self.connections.wait().await;
+        }
+        self.store.close().await;
+        Closed {
+            cut: self.cut_count.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// What every connection needs.
+#[derive(Clone)]
+struct Connecting {
+    routes: TowerToHyperService<Router>,
+    connections: TaskTracker,
+    stop: CancellationToken,
+    cut: CancellationToken,
+    cut_count: Arc<AtomicUsize>,
+}
+
+async fn accept(listener: TcpListener, connecting: Connecting, journal: Journal) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MOST));
+    loop {
+        let accepted = async {
+            // The place comes first: a connection that cannot be served is not taken from the queue.
+            let place = places.clone().acquire_owned().await.ok()?;
+            Some((listener.accept().await, place))
+        };
+        let accepted = tokio::select! {
+            () = connecting.stop.cancelled() => return,
+            accepted = accepted => accepted,
+        };
+        match accepted {
+            Some((Ok((stream, peer)), place)) => {
+                let serving = serve(stream, Peer(peer), place, connecting.clone());
+                connecting.connections.spawn(serving);
+            }
+            Some((Err(error), _)) => {
+                journal.note(format!("a connection could not be accepted: {error}"));
+                sleep(ACCEPT_PAUSE).await;
+            }
+            None => return,
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, peer: Peer, place: OwnedSemaphorePermit, connecting: Connecting) {
+    // An answer is written in one piece; waiting to fill a packet would only delay it.
+    let _ = stream.set_nodelay(true);
+    let routes = connecting.routes;
+    let answer = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        routes.call(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_header_size(HEAD_LONGEST)
+        .serve_connection(TokioIo::new(stream), answer);
+    tokio::pin!(connection);
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            // A connection that breaks off is the client's business; its requests are in the journal.
+            _ = connection.as_mut() => break,
+            () = connecting.stop.cancelled(), if !draining => {
+                draining = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = connecting.cut.cancelled() => {
+                connecting.cut_count.fetch_add(1, Ordering::Relaxed);
+                break;
+            }
+        }
+    }
+    drop(place);
+}
