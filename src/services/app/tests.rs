@@ -80,7 +80,11 @@ async fn a_form_that_is_wrong_comes_back_filled_in() {
     let refused = lab.post("name=+&message=Hello+%22%3E%3C%2Ftextarea%3E").await;
     assert_eq!(refused.status, 422);
     assert!(refused.body.contains("The name is empty."), "{}", refused.body);
-    assert!(!refused.body.contains("None"), "what is right has no problem: {}", refused.body);
+    assert!(
+        !refused.body.contains("None"),
+        "what is right has no problem: {}",
+        refused.body
+    );
     assert!(refused.body.contains("Hello &quot;&gt;&lt;"), "{}", refused.body);
     assert_eq!(lab.post("").await.status, 422);
     let long = lab
