@@ -235,6 +235,23 @@ mod tests {
     }
 
     #[test]
+    fn foobar_com_has_its_files() {
+        let site = Site::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("site")).unwrap();
+        for (place, media_type) in [
+            ("about.html", "text/html; charset=utf-8"),
+            ("assets/style.css", "text/css; charset=utf-8"),
+            ("assets/logo.svg", "image/svg+xml; charset=utf-8"),
+            ("favicon.svg", "image/svg+xml; charset=utf-8"),
+            ("robots.txt", "text/plain; charset=utf-8"),
+        ] {
+            match site.file(Path::new(place)) {
+                Ok(Found::File(file)) => assert_eq!(file.media_type, media_type, "{place}"),
+                other => panic!("{place}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn text_says_its_character_set() {
         let of = |name| media_type(Path::new(name)).to_str().unwrap().to_owned();
         assert_eq!(of("a.html"), "text/html; charset=utf-8");

@@ -237,6 +237,13 @@ async fn a_body_beyond_the_limit_is_refused() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_too_large_can_read_so() {
+    let stand = Stand::without_application().await;
+    let wide = get("/about.html").replace("\r\n\r\n", &format!("\r\nX: {}\r\n\r\n", "x".repeat(100_000)));
+    assert_eq!(stand.ask(&wide).await.status, 431);
+}
+
+#[tokio::test]
 async fn an_application_that_is_gone_is_named() {
     let stand = Stand::without_application().await;
     let answer = stand.ask(&get("/")).await;
@@ -345,7 +352,10 @@ async fn closing_drains_what_is_open_and_counts_what_it_cut() {
     let mut answered = [0; 12];
     idle.read_exact(&mut answered).await.unwrap();
     let address = stand.address();
+    // A browser opens connections before it needs them.
+    let mut unused = TcpStream::connect(address).await.unwrap();
     stand.close_clean().await;
+    assert_eq!(unused.read(&mut [0]).await.unwrap(), 0);
     let mut rest = Vec::new();
     idle.read_to_end(&mut rest).await.unwrap();
     assert!(TcpStream::connect(address).await.is_err());
