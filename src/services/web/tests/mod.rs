@@ -345,6 +345,8 @@ async fn one_connection_too_many_is_turned_away() {
 async fn closing_drains_what_is_open_and_counts_what_it_cut() {
     let application = Application::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
     let stand = Stand::before(application.address).await;
+    // A browser opens connections before it needs them; this one is accepted before the next is.
+    let mut unused = TcpStream::connect(stand.address()).await.unwrap();
     let mut idle = TcpStream::connect(stand.address()).await.unwrap();
     idle.write_all(get("/").replace("close", "keep-alive").as_bytes())
         .await
@@ -352,8 +354,6 @@ async fn closing_drains_what_is_open_and_counts_what_it_cut() {
     let mut answered = [0; 12];
     idle.read_exact(&mut answered).await.unwrap();
     let address = stand.address();
-    // A browser opens connections before it needs them.
-    let mut unused = TcpStream::connect(address).await.unwrap();
     stand.close_clean().await;
     assert_eq!(unused.read(&mut [0]).await.unwrap(), 0);
     let mut rest = Vec::new();
