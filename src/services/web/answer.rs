@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
     LAST_MODIFIED, LOCATION, SERVER, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
@@ -66,6 +66,7 @@ impl Server {
         let stopwatch = Stopwatch::start();
         let id = RequestId::draw();
         let (parts, body) = request.into_parts();
+        let has_body = !body.is_end_stream();
 
         let Made {
             mut response,
@@ -91,6 +92,10 @@ impl Server {
         headers.insert(X_SERVED_BY, self.served_by.clone());
         if let Ok(id) = HeaderValue::from_str(id.as_str()) {
             headers.insert(X_REQUEST_ID, id);
+        }
+        if has_body && by != By::App {
+            // What of the body nobody read may still be on its way: no next request can be found behind it.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         timing::add_own(headers, stopwatch.elapsed().saturating_sub(app));
         self.journal.tell(|| Happened::Request {

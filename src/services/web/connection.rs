@@ -1,7 +1,7 @@
 //! One client's connection (RFC 9112), from its first byte to its end.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -24,7 +24,7 @@ use super::answer::Server;
 /// enough to type one by hand.
 const HEAD_PATIENCE: Duration = Duration::from_secs(60);
 
-/// The largest request head, in bytes; beyond it 431, or 414 for the target.
+/// The largest request head, in bytes; beyond it 431, which hyper answers itself.
 const HEAD_AT_MOST: usize = 32 * 1024;
 
 /// Header fields in a request at most.
@@ -41,14 +41,15 @@ pub(super) async fn serve(
     stop: CancellationToken,
     cut: CancellationToken,
 ) {
-    let refused = Arc::new(AtomicBool::new(false));
+    let course = Arc::new(Course::default());
     let service = service_fn(|request| {
-        let (server, refused) = (server.clone(), refused.clone());
+        let (server, course) = (server.clone(), course.clone());
+        course.begun.store(true, Ordering::Relaxed);
         // Boxed, so that the stream can be had back from hyper in the end.
         Box::pin(async move {
             let response = server.answer(client, request).await;
             if response.headers().contains_key(CONNECTION) {
-                refused.store(true, Ordering::Relaxed);
+                course.refused.store(true, Ordering::Relaxed);
             }
             Ok::<_, Infallible>(response)
         })
@@ -70,17 +71,38 @@ pub(super) async fn serve(
         None => {
             Pin::new(&mut connection).graceful_shutdown();
             tokio::select! {
+                // In this order: a request that has arrived is found before it is said that there is none.
+                biased;
                 ended = poll_fn(|context| connection.poll_without_shutdown(context)) => ended,
+                () = course.not_begun() => return,
                 () = cut.cancelled() => return,
             }
         }
     };
     // How it ended is otherwise the client's business: every request was told when it was answered.
-    let unread = refused.load(Ordering::Relaxed) || ended.is_err_and(|error| error.is_parse());
+    let unread = course.refused.load(Ordering::Relaxed) || ended.is_err_and(|error| error.is_parse());
     let mut stream = connection.into_parts().io.into_inner();
     tokio::select! {
         _ = close(&mut stream, unread) => {}
         () = cut.cancelled() => {}
+    }
+}
+
+/// What has become of a connection so far.
+#[derive(Debug, Default)]
+struct Course {
+    /// A request has come. hyper does not count a connection without one as idle.
+    begun: AtomicBool,
+    /// A request was answered without its body, which may still come.
+    refused: AtomicBool,
+}
+
+impl Course {
+    /// Returns at once where no request has come, else never.
+    async fn not_begun(&self) {
+        if self.begun.load(Ordering::Relaxed) {
+            pending::<()>().await;
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Targets have been cleared of `..` and dotfiles before; here symbolic links are followed and looked at once
 //! more. Files are looked for at each request: a saved page is seen at once.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -60,26 +60,37 @@ impl Site {
 
     /// What a target without a final slash finds at `place`.
     pub(super) fn file(&self, place: &Path) -> io::Result<Found> {
-        let Some(path) = self.inside(place)? else {
-            return Ok(Found::Nothing);
-        };
-        if path.is_dir() {
-            let index = self.inside(&place.join(INDEX))?;
-            return Ok(if index.is_some() {
-                Found::NeedsSlash
-            } else {
-                Found::Nothing
-            });
+        match self.opened(place)? {
+            Some((_, _, facts)) if facts.is_dir() => {
+                let index = self.inside(&place.join(INDEX))?;
+                Ok(index.map_or(Found::Nothing, |_| Found::NeedsSlash))
+            }
+            opened => found(opened),
         }
-        open(&path)
     }
 
     /// What a target with a final slash finds at `place`.
     pub(super) fn directory(&self, place: &Path) -> io::Result<Found> {
-        match self.inside(&place.join(INDEX))? {
-            Some(path) if path.is_file() => open(&path),
-            _ => Ok(Found::Nothing),
-        }
+        found(self.opened(&place.join(INDEX))?)
+    }
+
+    /// What is at `place`, open: where it really is, and what is known of it.
+    fn opened(&self, place: &Path) -> io::Result<Option<(PathBuf, File, Metadata)>> {
+        let Some(path) = self.inside(place)? else {
+            return Ok(None);
+        };
+        // Without O_NONBLOCK, opening a named pipe would wait for its other end, and the whole server with it.
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(nix::libc::O_NONBLOCK)
+            .open(&path);
+        let file = match opened {
+            Ok(file) => file,
+            Err(error) if is_absence(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let facts = file.metadata()?;
+        Ok(Some((path, file, facts)))
     }
 
     /// Where `place` really is, if it is and is inside the site.
@@ -99,27 +110,17 @@ impl Site {
     }
 }
 
-fn open(path: &Path) -> io::Result<Found> {
-    // Without O_NONBLOCK, opening a named pipe would wait for its other end, and the whole server with it.
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(nix::libc::O_NONBLOCK)
-        .open(path);
-    let file = match opened {
-        Ok(file) => file,
-        Err(error) if is_absence(&error) => return Ok(Found::Nothing),
-        Err(error) => return Err(error),
-    };
-    let facts = file.metadata()?;
-    if !facts.is_file() {
-        return Ok(Found::Nothing);
+/// Only what has a content is a file: no directory, pipe or device.
+fn found(opened: Option<(PathBuf, File, Metadata)>) -> io::Result<Found> {
+    match opened {
+        Some((path, file, facts)) if facts.is_file() => Ok(Found::File(SiteFile {
+            bytes: facts.len(),
+            validators: Validators::of(facts.modified()?, facts.len()),
+            media_type: media_type(&path),
+            file,
+        })),
+        _ => Ok(Found::Nothing),
     }
-    Ok(Found::File(SiteFile {
-        bytes: facts.len(),
-        validators: Validators::of(facts.modified()?, facts.len()),
-        media_type: media_type(path),
-        file,
-    }))
 }
 
 /// Whether an error says that there is no such file, as opposed to one that cannot be read.
@@ -232,6 +233,23 @@ mod tests {
         let (directory, site) = site();
         nix::unistd::mkfifo(&directory.path().join("site/pipe"), Mode::S_IRWXU).unwrap();
         assert!(matches!(site.file(Path::new("pipe")), Ok(Found::Nothing)));
+    }
+
+    #[test]
+    fn foobar_com_has_its_files() {
+        let site = Site::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("site")).unwrap();
+        for (place, media_type) in [
+            ("about.html", "text/html; charset=utf-8"),
+            ("assets/style.css", "text/css; charset=utf-8"),
+            ("assets/logo.svg", "image/svg+xml; charset=utf-8"),
+            ("favicon.svg", "image/svg+xml; charset=utf-8"),
+            ("robots.txt", "text/plain; charset=utf-8"),
+        ] {
+            match site.file(Path::new(place)) {
+                Ok(Found::File(file)) => assert_eq!(file.media_type, media_type, "{place}"),
+                other => panic!("{place}: {other:?}"),
+            }
+        }
     }
 
     #[test]

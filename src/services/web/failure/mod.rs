@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
@@ -150,10 +150,6 @@ impl Failure {
             }
             Self::NotDoneHere { .. } => {
                 headers.insert(ALLOW, HeaderValue::from_static(METHODS));
-            }
-            // The rest of the body is not wanted, and what comes after it cannot be found.
-            Self::BodyTooLarge | Self::BodyBroken | Self::BodySlow { .. } => {
-                headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}
         }
