@@ -2,3 +2,5 @@
 //!
 //! Every service is a process of its own (`wwwlab serve NAME`) and keeps the contract of
 //! [`crate::ground::service::Service`]. They know nothing of the lab that starts them.
+/// The authoritative DNS server.
+pub mod authoritative;
