@@ -11,5 +11,6 @@
 //! A part imports only from those below it; `lab` and `services` never import each other: they meet over
 //! sockets, arguments and the channel. `tests/architecture.rs` holds that.
 
+pub mod dns;
 pub mod ground;
 pub mod services;

@@ -4,6 +4,7 @@
 //! [`crate::ground::service::Service`]. They know nothing of the lab that starts them.
 
 pub mod app;
+pub mod authoritative;
 pub mod database;
 pub mod resolver;
 pub mod run;

@@ -1,0 +1,217 @@
+//! What a stranger sent to a server, read with suspicion.
+//!
+//! Exactly one question (RFC 9619), at most one OPT (RFC 6891 §6.1.1), nothing behind the last record.
+
+use super::{Flags, HEADER, read_u16, read_u32};
+use crate::dns::name::Name;
+use crate::dns::types::{Class, RecordType};
+
+/// A question, as asked.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The message's identifier.
+    pub id: u16,
+    /// Its flags.
+    pub flags: Flags,
+    /// The name asked for, in the case in which it was asked.
+    pub name: Name,
+    /// The type asked for.
+    pub record_type: RecordType,
+    /// The class asked for.
+    pub class: Class,
+    /// What EDNS says; nothing where the asker does not speak it.
+    pub edns: Option<Edns>,
+}
+
+/// What the asker's OPT says (RFC 6891 §6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edns {
+    /// The longest UDP answer that the asker takes, in octets.
+    pub udp_size: u16,
+    /// The version that the asker speaks.
+    pub version: u8,
+    /// Whether the asker wants signatures (DO, RFC 3225).
+    pub dnssec: bool,
+}
+
+/// What is not a question to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unanswerable {
+    /// Too short for a header, or itself a response: silence is the only answer that cannot be abused.
+    Silence,
+    /// It cannot be read: FORMERR.
+    Malformed {
+        /// The message's identifier.
+        id: u16,
+        /// Its flags.
+        flags: Flags,
+    },
+    /// It is not a query (RFC 1035 opcode 0): NOTIMP.
+    OtherOpcode {
+        /// The message's identifier.
+        id: u16,
+        /// Its flags.
+        flags: Flags,
+    },
+}
+
+/// Reads the question that `message` asks.
+pub fn read(message: &[u8]) -> Result<Question, Unanswerable> {
+    if message.len() < HEADER {
+        return Err(Unanswerable::Silence);
+    }
+    let (Some(id), Some(flags)) = (read_u16(message, 0), read_u16(message, 2).map(Flags)) else {
+        return Err(Unanswerable::Silence);
+    };
+    if flags.has(Flags::QR) {
+        return Err(Unanswerable::Silence);
+    }
+    if flags.0 & Flags::OPCODE != 0 {
+        return Err(Unanswerable::OtherOpcode { id, flags });
+    }
+    read_query(message, id, flags).ok_or(Unanswerable::Malformed { id, flags })
+}
+
+fn read_query(message: &[u8], id: u16, flags: Flags) -> Option<Question> {
+    let count = |at| read_u16(message, at);
+    let (questions, answers, authorities, additionals) = (count(4)?, count(6)?, count(8)?, count(10)?);
+    if questions != 1 {
+        return None;
+    }
+    let (name, at) = Name::read(message, HEADER).ok()?;
+    let record_type = RecordType(read_u16(message, at)?);
+    let class = Class(read_u16(message, at + 2)?);
+    let mut at = at + 4;
+    for _ in 0..u32::from(answers) + u32::from(authorities) {
+        let record = read_head(message, at)?;
+        if record.record_type == RecordType::OPT {
+            return None;
+        }
+        at = record.end;
+    }
+    let mut edns = None;
+    for _ in 0..additionals {
+        let record = read_head(message, at)?;
+        if record.record_type == RecordType::OPT {
+            if edns.is_some() || !record.at_root || !options_are_whole(message.get(record.data..record.end)?)
+            {
+                return None;
+            }
+            let [_, version, flags, _] = record.ttl.to_be_bytes();
+            edns = Some(Edns {
+                udp_size: record.class,
+                version,
+                dnssec: flags & 0x80 != 0,
+            });
+        }
+        at = record.end;
+    }
+    (at == message.len()).then_some(Question {
+        id,
+        flags,
+        name,
+        record_type,
+        class,
+        edns,
+    })
+}
+
+struct Head {
+    at_root: bool,
+    record_type: RecordType,
+    class: u16,
+    ttl: u32,
+    data: usize,
+    end: usize,
+}
+
+fn read_head(message: &[u8], at: usize) -> Option<Head> {
+    // Every OPT is at the root, one octet: no need to read a name for it.
+    let (at_root, at) = match message.get(at)? {
+        0 => (true, at + 1),
+        _ => (false, Name::read(message, at).ok()?.1),
+    };
+    let data = at + 10;
+    let end = data + usize::from(read_u16(message, at + 8)?);
+    (end <= message.len()).then_some(Head {
+        at_root,
+        record_type: RecordType(read_u16(message, at)?),
+        class: read_u16(message, at + 2)?,
+        ttl: read_u32(message, at + 4)?,
+        data,
+        end,
+    })
+}
+
+fn options_are_whole(mut options: &[u8]) -> bool {
+    while !options.is_empty() {
+        let Some(length) = read_u16(options, 2) else {
+            return false;
+        };
+        match options.get(4 + usize::from(length)..) {
+            Some(rest) => options = rest,
+            None => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(counts: [u8; 4], rest: &[u8]) -> Vec<u8> {
+        let mut message = vec![0xAB, 0xCD, 0x01, 0x00];
+        for count in counts {
+            message.extend([0, count]);
+        }
+        message.extend(rest);
+        message
+    }
+
+    const QUESTION: &[u8] = b"\x03wWw\0\0\x01\0\x01";
+    const OPT: &[u8] = b"\0\0\x29\x10\0\0\0\x80\0\0\0";
+
+    #[test]
+    fn a_question_is_read_in_its_case() {
+        let question = read(&message([1, 0, 0, 0], QUESTION)).unwrap();
+        assert_eq!((question.id, question.record_type), (0xABCD, RecordType::A));
+        assert_eq!(question.name.as_wire(), b"\x03wWw\0");
+        assert_eq!(question.edns, None);
+        let question = read(&message([1, 0, 0, 1], &[QUESTION, OPT].concat())).unwrap();
+        assert_eq!(
+            question.edns,
+            Some(Edns {
+                udp_size: 4096,
+                version: 0,
+                dnssec: true
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_no_question_is_told_apart() {
+        let malformed =
+            |message: &[u8]| matches!(read(message), Err(Unanswerable::Malformed { id: 0xABCD, .. }));
+        assert!(malformed(&message([0, 0, 0, 0], b"")));
+        assert!(malformed(&message([2, 0, 0, 0], &QUESTION.repeat(2))));
+        assert!(malformed(&message([1, 0, 0, 0], b"\x03ww")));
+        assert!(malformed(&message([1, 0, 0, 0], &[QUESTION, b"x"].concat())));
+        assert!(malformed(&message([1, 0, 0, 2], &[QUESTION, OPT, OPT].concat())));
+        assert!(malformed(&message(
+            [1, 0, 0, 1],
+            &[QUESTION, b"\x01a", OPT].concat()
+        )));
+        let broken_option = b"\0\0\x29\x10\0\0\0\0\0\0\x05\0\x0A\0\x08\0";
+        assert!(malformed(&message(
+            [1, 0, 0, 1],
+            &[QUESTION, broken_option].concat()
+        )));
+        let mut other = message([1, 0, 0, 0], QUESTION);
+        assert_eq!(read(&other[..11]).unwrap_err(), Unanswerable::Silence);
+        other[2] = 0x28;
+        assert!(matches!(read(&other), Err(Unanswerable::OtherOpcode { .. })));
+        other[2] = 0x80;
+        assert_eq!(read(&other).unwrap_err(), Unanswerable::Silence);
+    }
+}

@@ -1,0 +1,365 @@
+//! Records to a zone, and what a zone must be as a whole.
+//!
+//! - one SOA and at least one NS at the apex (RFC 1035 §5.2)
+//! - nothing outside the zone (ibid.)
+//! - a CNAME stands alone (RFC 1034 §3.6.2), as a DNAME stands alone among its kind (RFC 6672 §2.4)
+//! - one TTL for a set (RFC 2181 §5.2): the lowest is taken, with a warning
+//! - the same record twice counts once (RFC 2181 §5), with a warning
+
+use std::collections::HashSet;
+
+use super::table::{self, Table};
+use super::{HAS_DNAME, HAS_WILDCARD, IS_CUT, NONE, NodeRow, SetRow, Zone};
+use crate::dns::master::reader::{data_at, name_at};
+use crate::dns::master::{Entry, Place, Problem, Records, Severity};
+use crate::dns::name::{Name, is_suffix, write_name};
+use crate::dns::types::RecordType;
+
+/// Sets of at most this many records are searched for duplicates one by one.
+const FEW: usize = 8;
+
+/// The zone, unless a problem is an error, and all problems.
+pub(super) fn compile(origin: &Name, records: Records) -> (Option<Zone>, Vec<Problem>) {
+    let mut compiler = Compiler::new(origin, records);
+    compiler.add_nodes();
+    compiler.add_sets();
+    compiler.cover();
+    compiler.finish()
+}
+
+struct Compiler {
+    zone: Zone,
+    records: Records,
+    /// The node above each node.
+    parents: Vec<u32>,
+    /// Which node and type each entry belongs to; entries outside the zone are not in it.
+    placed: Vec<(u32, RecordType, u32)>,
+    /// The set that is being made.
+    set: Vec<u32>,
+}
+
+impl Compiler {
+    fn new(origin: &Name, mut records: Records) -> Self {
+        let entries = records.entries.len();
+        let mut zone = Zone {
+            origin: origin.clone(),
+            arena: std::mem::take(&mut records.arena),
+            nodes: Vec::with_capacity(entries),
+            table: Table::with_room_for(entries + 1),
+            sets: Vec::with_capacity(entries),
+            data: Vec::with_capacity(entries),
+        };
+        let name = u32::try_from(zone.arena.len()).unwrap_or(NONE);
+        zone.arena.extend_from_slice(origin.as_wire());
+        let mut compiler = Self {
+            zone,
+            records,
+            parents: Vec::with_capacity(entries),
+            placed: Vec::with_capacity(entries),
+            set: Vec::new(),
+        };
+        compiler.add_node(name, table::ORIGIN, NONE);
+        compiler
+    }
+
+    /// Gives every owner a node, and every name between it and the apex.
+    fn add_nodes(&mut self) {
+        let entries = std::mem::take(&mut self.records.entries);
+        let mut last = None;
+        for (number, entry) in (0..).zip(&entries) {
+            let node = match last {
+                Some((owner, node)) if owner == entry.owner => node,
+                _ => match self.node_of(entry.owner) {
+                    Some(node) => node,
+                    None => {
+                        self.report_outside(entry);
+                        continue;
+                    }
+                },
+            };
+            last = Some((entry.owner, node));
+            self.placed.push((node, entry.record_type, number));
+        }
+        self.records.entries = entries;
+        // Within a set the file's order stays.
+        self.placed.sort_unstable();
+    }
+
+    fn node_of(&mut self, owner: u32) -> Option<u32> {
+        let name = name_at(&self.zone.arena, owner);
+        if !is_suffix(name, self.zone.origin.as_wire()) {
+            return None;
+        }
+        let mut starts = Vec::new();
+        let above = name.len() - self.zone.origin.as_wire().len();
+        let mut at = 0;
+        while at < above {
+            starts.push(at);
+            at += 1 + usize::from(name[at]);
+        }
+        let (mut node, mut hash) = (0, table::ORIGIN);
+        for start in starts.into_iter().rev() {
+            let name = &name_at(&self.zone.arena, owner)[start..];
+            hash = table::extend(hash, name);
+            node = match self.zone.lookup(hash, name) {
+                Some(found) => found,
+                None => {
+                    if name.starts_with(b"\x01*") {
+                        self.zone.nodes[node as usize].flags |= HAS_WILDCARD;
+                    }
+                    self.add_node(owner + u32::try_from(start).unwrap_or(0), hash, node)
+                }
+            };
+        }
+        Some(node)
+    }
+
+    fn add_node(&mut self, name: u32, hash: u64, parent: u32) -> u32 {
+        let index = u32::try_from(self.zone.nodes.len()).unwrap_or(NONE);
+        let hash = table::short(hash);
+        self.zone.nodes.push(NodeRow {
+            name,
+            hash,
+            covered_by: NONE,
+            sets: 0,
+            set_count: 0,
+            flags: 0,
+        });
+        self.parents.push(parent);
+        let nodes = &self.zone.nodes;
+        self.zone
+            .table
+            .add(index, hash, |other| nodes[other as usize].hash);
+        index
+    }
+
+    /// Makes sets of records that belong together.
+    fn add_sets(&mut self) {
+        let placed = std::mem::take(&mut self.placed);
+        for of_node in placed.chunk_by(|one, other| one.0 == other.0) {
+            let node = of_node[0].0;
+            self.zone.nodes[node as usize].sets = u32::try_from(self.zone.sets.len()).unwrap_or(NONE);
+            for of_type in of_node.chunk_by(|one, other| one.1 == other.1) {
+                let entries: Vec<Entry> = of_type
+                    .iter()
+                    .map(|&(_, _, number)| self.records.entries[number as usize])
+                    .collect();
+                self.add_set(node, &entries);
+            }
+            self.check_aliases(node, of_node);
+        }
+        self.check_apex();
+    }
+
+    fn add_set(&mut self, node: u32, entries: &[Entry]) {
+        let record_type = entries[0].record_type;
+        let start = self.zone.data.len();
+        self.set.clear();
+        let mut seen = HashSet::new();
+        let ttl = entries.iter().map(|entry| entry.ttl).min().unwrap_or(0);
+        for entry in entries {
+            let data = data_at(&self.zone.arena, entry.data);
+            let twice = if entries.len() <= FEW {
+                self.set.iter().any(|&at| {
+                    data_at(&self.zone.arena, at).eq_ignore_ascii_case(data)
+                        && same(record_type, data, data_at(&self.zone.arena, at))
+                })
+            } else {
+                !seen.insert(comparable(record_type, data))
+            };
+            if twice {
+                let message = "this record stands above already: delete one of the two";
+                self.report(entry.place, Severity::Warning, message.into());
+                continue;
+            }
+            self.set.push(entry.data);
+            if entry.ttl != entries[0].ttl {
+                let message = format!(
+                    "its TTL is {}, but {} for the same name and type above: the lowest is taken for all; write one \
+                     (RFC 2181 §5.2)",
+                    entry.ttl, entries[0].ttl
+                );
+                self.report(entry.place, Severity::Warning, message);
+            }
+        }
+        self.zone.data.extend_from_slice(&self.set);
+        self.zone.sets.push(SetRow {
+            data: u32::try_from(start).unwrap_or(NONE),
+            count: u32::try_from(self.set.len()).unwrap_or(0),
+            ttl,
+            record_type,
+        });
+        let several = self.set.len() > 1;
+        let row = &mut self.zone.nodes[node as usize];
+        row.set_count += 1;
+        match record_type {
+            RecordType::NS if node != 0 => row.flags |= IS_CUT,
+            RecordType::DNAME => row.flags |= HAS_DNAME,
+            _ => {}
+        }
+        match record_type {
+            RecordType::SOA if node != 0 => {
+                let message = format!(
+                    "a SOA below the apex: the zone is `{}`, and its only SOA stands there",
+                    self.zone.origin
+                );
+                self.report(entries[0].place, Severity::Error, message);
+            }
+            RecordType::SOA if several => {
+                let message = "a second SOA: a zone has one; delete one of the two";
+                self.report(entries[1].place, Severity::Error, message.into());
+            }
+            RecordType::CNAME | RecordType::DNAME if several => {
+                let line = self.records.sources.line(entries[0].place);
+                let message = format!(
+                    "a second {record_type} for this name (the first is in line {line}): an alias has one target; \
+                     delete one of the two"
+                );
+                self.report(entries[1].place, Severity::Error, message);
+            }
+            _ => {}
+        }
+    }
+
+    /// A CNAME stands alone, but for what signs it (RFC 4034 §3, §4).
+    fn check_aliases(&mut self, node: u32, of_node: &[(u32, RecordType, u32)]) {
+        let signs = |record_type| {
+            matches!(
+                record_type,
+                RecordType::RRSIG | RecordType::NSEC | RecordType::KEY
+            )
+        };
+        let cname = of_node.iter().find(|placed| placed.1 == RecordType::CNAME);
+        let other = of_node
+            .iter()
+            .find(|placed| placed.1 != RecordType::CNAME && !signs(placed.1));
+        let (Some(cname), Some(other)) = (cname, other) else {
+            return;
+        };
+        let place = |number: u32| self.records.entries[number as usize].place;
+        let (cname_place, other_place) = (place(cname.2), place(other.2));
+        let (cname_line, other_line) = (
+            self.records.sources.line(cname_place),
+            self.records.sources.line(other_place),
+        );
+        let mut name = String::new();
+        let _ = write_name(&mut name, self.zone.node_name(node));
+        let message = format!(
+            "`{name}` is an alias (CNAME) and has other data ({} in line {other_line}): an alias stands alone; keep \
+             one of the two (RFC 1034 §3.6.2)",
+            other.1
+        );
+        self.report(cname_place, Severity::Error, message);
+        let message = format!(
+            "`{name}` has {} data here, but is an alias in line {cname_line}",
+            other.1
+        );
+        self.report(other_place, Severity::Error, message);
+    }
+
+    fn check_apex(&mut self) {
+        let has = |record_type| self.zone.apex().set(record_type).is_some();
+        let (soa, ns) = (has(RecordType::SOA), has(RecordType::NS));
+        let origin = &self.zone.origin;
+        let mut missing = Vec::new();
+        if !soa {
+            missing.push(format!(
+                "no SOA at `{origin}`: every zone begins with one, e.g. `{origin} SOA ns1 hostmaster 1 1h 15m 1w 5m`; \
+                 if there is one, look at its owner and at $ORIGIN"
+            ));
+        }
+        if !ns {
+            missing.push(format!(
+                "no NS at `{origin}`: every zone names its servers, e.g. `{origin} NS ns1`"
+            ));
+        }
+        // A zone whose own lines cannot be read has problems enough.
+        let unread = self
+            .records
+            .problems
+            .iter()
+            .any(|problem| problem.severity == Severity::Error);
+        if !(unread && self.zone.data.is_empty()) {
+            let path = self.records.sources.path(0).to_owned();
+            for message in missing {
+                self.records.problems.push(Problem::of_file(&path, message));
+            }
+        }
+    }
+
+    /// Tells each node what covers it. Parents come before children.
+    fn cover(&mut self) {
+        for index in 1..self.zone.nodes.len() {
+            let parent = self.parents[index];
+            let row = self.zone.nodes[parent as usize];
+            self.zone.nodes[index].covered_by = match row.covered_by {
+                NONE if row.flags & (IS_CUT | HAS_DNAME) != 0 => parent,
+                covered_by => covered_by,
+            };
+        }
+    }
+
+    fn finish(self) -> (Option<Zone>, Vec<Problem>) {
+        let Self {
+            mut zone,
+            mut records,
+            ..
+        } = self;
+        // Problems of one file in the order of its lines.
+        records.problems.sort_by(|one, other| {
+            (&one.file, one.line, one.column).cmp(&(&other.file, other.line, other.column))
+        });
+        if records
+            .problems
+            .iter()
+            .any(|problem| problem.severity == Severity::Error)
+        {
+            return (None, records.problems);
+        }
+        zone.arena.shrink_to_fit();
+        zone.nodes.shrink_to_fit();
+        zone.sets.shrink_to_fit();
+        zone.data.shrink_to_fit();
+        (Some(zone), records.problems)
+    }
+
+    fn report_outside(&mut self, entry: &Entry) {
+        let mut name = String::new();
+        let _ = write_name(&mut name, name_at(&self.zone.arena, entry.owner));
+        let message = format!(
+            "`{name}` is outside the zone `{}`: put it into its own zone, or look for a dot too many or a wrong \
+             $ORIGIN",
+            self.zone.origin
+        );
+        self.report(entry.place, Severity::Error, message);
+    }
+
+    fn report(&mut self, place: Place, severity: Severity, message: String) {
+        self.records.report(place, severity, message);
+    }
+}
+
+/// Whether two records of one type say the same: names in them without regard to case.
+fn same(record_type: RecordType, one: &[u8], other: &[u8]) -> bool {
+    one == other || comparable(record_type, one) == comparable(record_type, other)
+}
+
+/// The data with its names in lower case.
+fn comparable(record_type: RecordType, data: &[u8]) -> Vec<u8> {
+    use crate::dns::rdata::{Field, fields, split};
+    let mut comparable = Vec::with_capacity(data.len());
+    let mut rest = data;
+    for &field in fields(record_type).unwrap_or_default() {
+        let Some((part, after)) = split(field, rest) else {
+            break;
+        };
+        comparable.extend_from_slice(part);
+        if field == Field::Name {
+            let start = comparable.len() - part.len();
+            comparable[start..].make_ascii_lowercase();
+        }
+        rest = after;
+    }
+    comparable.extend_from_slice(rest);
+    comparable
+}

@@ -1,0 +1,354 @@
+//! What the server answers: one pure function from zones and a question to a message.
+//!
+//! The algorithm is RFC 1034 §4.3.2, with negative answers (RFC 2308), wildcards (RFC 4592), DNAME (RFC 6672), EDNS
+//! (RFC 6891), minimal answers to ANY (RFC 8482), referrals with their glue (RFC 9471), and what a chain of
+//! aliases ends with (RFC 6604).
+
+use crate::dns::message::question::{self, Question, Unanswerable};
+use crate::dns::message::writer::{Full, QUESTION_NAME, Section, Writer, Written};
+use crate::dns::message::{Flags, LONGEST_MESSAGE, LONGEST_PLAIN_UDP, LONGEST_UDP};
+use crate::dns::name::{Name, is_suffix};
+use crate::dns::rdata;
+use crate::dns::types::{Class, Rcode, RecordType};
+use crate::dns::zone::{Found, Node, Set, Zone};
+use crate::ground::bind::Transport;
+
+use super::zones::{Served, ZoneSet};
+
+/// Aliases that are followed in one answer; the asker follows the rest.
+const ALIASES_MOST: usize = 16;
+
+/// Answers `query` into `reply`; false where silence is the answer, and `reply` is then empty.
+pub fn answer(zones: &ZoneSet, query: &[u8], transport: Transport, reply: &mut Vec<u8>) -> bool {
+    let question = match question::read(query) {
+        Ok(question) => question,
+        Err(Unanswerable::Silence) => {
+            reply.clear();
+            return false;
+        }
+        Err(Unanswerable::Malformed { id, flags }) => {
+            answer_head(id, flags, Rcode::FORMERR, reply);
+            return true;
+        }
+        Err(Unanswerable::OtherOpcode { id, flags }) => {
+            answer_head(id, flags, Rcode::NOTIMP, reply);
+            return true;
+        }
+    };
+    let limit = longest_answer(&question, transport);
+    let mut writer = Writer::begin(reply, question.id, question.flags, question.edns, limit);
+    writer.question(&question.name, question.record_type, question.class);
+    match refusal(&question) {
+        Some(rcode) => writer.set_rcode(rcode),
+        None => Answering {
+            zones,
+            asked: question.record_type,
+            writer: &mut writer,
+            aliases: [QUESTION_NAME; ALIASES_MOST],
+            alias_count: 0,
+        }
+        .answer(&question.name),
+    }
+    writer.finish();
+    true
+}
+
+/// An answer that is only a header.
+fn answer_head(id: u16, flags: Flags, rcode: Rcode, reply: &mut Vec<u8>) {
+    let mut writer = Writer::begin(reply, id, flags, None, LONGEST_PLAIN_UDP);
+    writer.set_rcode(rcode);
+    writer.finish();
+}
+
+/// RFC 6891 §6.2.3, §6.2.4.
+fn longest_answer(question: &Question, transport: Transport) -> usize {
+    match (transport, question.edns) {
+        (Transport::Tcp, _) => LONGEST_MESSAGE,
+        (Transport::Udp, None) => LONGEST_PLAIN_UDP,
+        (Transport::Udp, Some(edns)) => usize::from(edns.udp_size.min(LONGEST_UDP)).max(LONGEST_PLAIN_UDP),
+    }
+}
+
+/// Why a question is not looked up at all.
+fn refusal(question: &Question) -> Option<Rcode> {
+    if question.edns.is_some_and(|edns| edns.version != 0) {
+        return Some(Rcode::BADVERS);
+    }
+    if question.class != Class::IN {
+        return Some(Rcode::REFUSED);
+    }
+    match question.record_type {
+        RecordType::ANY => None,
+        RecordType::OPT => Some(Rcode::FORMERR),
+        RecordType::AXFR | RecordType::IXFR => Some(Rcode::REFUSED),
+        meta if meta.is_meta() => Some(Rcode::NOTIMP),
+        _ => None,
+    }
+}
+
+struct Answering<'z, 'w, 'b> {
+    zones: &'z ZoneSet,
+    asked: RecordType,
+    writer: &'w mut Writer<'b>,
+    /// The names that were aliases on the way, so that a loop ends.
+    aliases: [Written; ALIASES_MOST],
+    alias_count: usize,
+}
+
+/// The name at which a chain of aliases goes on; nothing when the answer is complete.
+type Step = Option<Name>;
+
+impl<'z> Answering<'z, '_, '_> {
+    fn answer(&mut self, asked: &Name) {
+        let mut name = asked.clone();
+        let mut owner = QUESTION_NAME;
+        loop {
+            let lowercase = name.to_lowercase();
+            // A DS belongs to the side above the cut (RFC 4035 §3.1.4.1), where that is served as well.
+            let parent_side = match self.asked {
+                RecordType::DS => self
+                    .zones
+                    .find(&lowercase, true)
+                    .filter(|served| has_cut_at(served, &lowercase)),
+                _ => None,
+            };
+            let zone = match parent_side.or_else(|| self.zones.find(&lowercase, false)) {
+                Some(Served::Zone(zone)) => zone,
+                // The asker goes on where an alias leaves what is served here.
+                _ if self.alias_count > 0 => return,
+                Some(Served::Broken) => return self.writer.set_rcode(Rcode::SERVFAIL),
+                None => return self.writer.set_rcode(Rcode::REFUSED),
+            };
+            match self.step(zone, &name, owner) {
+                Ok(None) => return,
+                Ok(Some(next)) => match self.alias_to(&next, owner) {
+                    Some(next_owner) => (name, owner) = (next, next_owner),
+                    None => return,
+                },
+                Err(Full) => return self.writer.set(Flags::TC),
+            }
+        }
+    }
+
+    /// Answers for `name`, which is or will be written at `owner`, from the zone that it is in.
+    fn step(&mut self, zone: &'z Zone, name: &Name, owner: Written) -> Result<Step, Full> {
+        match zone.find(name.as_wire()) {
+            Found::Cut(cut)
+                if !(self.asked == RecordType::DS && cut.name().len() == name.as_wire().len()) =>
+            {
+                self.refer(zone, cut)?;
+                Ok(None)
+            }
+            Found::Cut(node) => {
+                self.authoritative();
+                match node.set(RecordType::DS) {
+                    Some(set) => self.write_answer(owner, name, set)?,
+                    None => self.deny(zone)?,
+                }
+                Ok(None)
+            }
+            Found::Dname(node) => {
+                self.authoritative();
+                self.rename(node, name, owner)
+            }
+            Found::Node(node) | Found::Wildcard(node) => {
+                self.authoritative();
+                self.answer_from(zone, node, name, owner)
+            }
+            Found::Nothing => {
+                self.authoritative();
+                self.writer.set_rcode(Rcode::NXDOMAIN);
+                self.deny(zone)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn answer_from(
+        &mut self,
+        zone: &'z Zone,
+        node: Node<'z>,
+        name: &Name,
+        owner: Written,
+    ) -> Result<Step, Full> {
+        let set = match self.asked {
+            RecordType::ANY => node.sets().next(),
+            asked => node.set(asked),
+        };
+        if let Some(set) = set {
+            self.write_answer(owner, name, set)?;
+            self.add_addresses(zone, set);
+            return Ok(None);
+        }
+        let Some(alias) = node.set(RecordType::CNAME) else {
+            self.deny(zone)?;
+            return Ok(None);
+        };
+        self.write_answer(owner, name, alias)?;
+        Ok(alias.first().map(Name::from_valid))
+    }
+
+    /// The DNAME at `node`, and the CNAME that it makes for `name` (RFC 6672 §3.1).
+    fn rename(&mut self, node: Node<'z>, name: &Name, owner: Written) -> Result<Step, Full> {
+        let Some((set, target)) = node
+            .set(RecordType::DNAME)
+            .and_then(|set| Some((set, set.first()?)))
+        else {
+            return Ok(None);
+        };
+        self.writer.records_of(
+            Section::Answer,
+            node.name(),
+            RecordType::DNAME,
+            set.ttl(),
+            set.data(),
+        )?;
+        let Ok(renamed) = name.with_suffix(node.name().len(), target) else {
+            self.writer.set_rcode(Rcode::YXDOMAIN);
+            return Ok(None);
+        };
+        let made = std::iter::once(renamed.as_wire());
+        self.write_records(owner, name, RecordType::CNAME, set.ttl(), made)?;
+        Ok(Some(renamed))
+    }
+
+    /// Where the next name of a chain will be written; nothing if the chain ends here, by a loop or its length.
+    fn alias_to(&mut self, next: &Name, owner: Written) -> Option<Written> {
+        *self.aliases.get_mut(self.alias_count)? = owner;
+        self.alias_count += 1;
+        let seen = &self.aliases[..self.alias_count];
+        if seen
+            .iter()
+            .any(|&alias| self.writer.is_name(alias, next.as_wire()))
+        {
+            return None;
+        }
+        // It stands in the alias's data already, as the last that was written.
+        self.writer.last_target()
+    }
+
+    /// A delegation: its name servers, and their addresses as far as this zone has them (RFC 9471 §3).
+    fn refer(&mut self, zone: &'z Zone, cut: Node<'z>) -> Result<(), Full> {
+        let Some(servers) = cut.set(RecordType::NS) else {
+            return Ok(());
+        };
+        self.writer.records_of(
+            Section::Authority,
+            cut.name(),
+            RecordType::NS,
+            servers.ttl(),
+            servers.data(),
+        )?;
+        // Without the glue below the cut nobody gets there: it fits, or the answer is cut. Other glue may be left.
+        for needed in [true, false] {
+            for target in servers
+                .data()
+                .filter(|target| is_suffix(target, cut.name()) == needed)
+            {
+                let Some(node) = zone.exact(target) else {
+                    continue;
+                };
+                match self.write_addresses(node) {
+                    Err(Full) if needed => return Err(Full),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The SOA that says for how long there is nothing (RFC 2308 §3, §5).
+    fn deny(&mut self, zone: &'z Zone) -> Result<(), Full> {
+        let Some(soa) = zone.apex().set(RecordType::SOA) else {
+            return Ok(());
+        };
+        let minimum = soa
+            .first()
+            .and_then(|data| data.last_chunk().copied())
+            .map(u32::from_be_bytes);
+        let ttl = soa.ttl().min(minimum.unwrap_or(0));
+        let origin = zone.apex().name();
+        self.writer
+            .records_of(Section::Authority, origin, RecordType::SOA, ttl, soa.data())?;
+        Ok(())
+    }
+
+    /// The addresses that the asker of an NS, MX or SRV asks for next; as many as fit.
+    fn add_addresses(&mut self, zone: &'z Zone, set: Set<'z>) {
+        if !matches!(
+            set.record_type(),
+            RecordType::NS | RecordType::MX | RecordType::SRV
+        ) {
+            return;
+        }
+        for target in set
+            .data()
+            .filter_map(|data| rdata::target(set.record_type(), data))
+        {
+            if is_suffix(target, zone.origin().as_wire())
+                && let Found::Node(node) = zone.find(target)
+                && self.write_addresses(node) == Err(Full)
+            {
+                return;
+            }
+        }
+    }
+
+    fn write_addresses(&mut self, node: Node<'z>) -> Result<(), Full> {
+        for record_type in [RecordType::A, RecordType::AAAA] {
+            if let Some(set) = node.set(record_type) {
+                self.writer.records_of(
+                    Section::Additional,
+                    node.name(),
+                    record_type,
+                    set.ttl(),
+                    set.data(),
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_answer(&mut self, owner: Written, name: &Name, set: Set<'z>) -> Result<(), Full> {
+        self.write_records(owner, name, set.record_type(), set.ttl(), set.data())
+    }
+
+    fn write_records<'d>(
+        &mut self,
+        owner: Written,
+        name: &Name,
+        record_type: RecordType,
+        ttl: u32,
+        data: impl Iterator<Item = &'d [u8]>,
+    ) -> Result<(), Full> {
+        if name.is_root() {
+            let name = name.as_wire();
+            return self
+                .writer
+                .records_of(Section::Answer, name, record_type, ttl, data)
+                .map(|_| ());
+        }
+        self.writer
+            .records_at(Section::Answer, owner, record_type, ttl, data)
+    }
+
+    /// The answer is authoritative if its first name is (RFC 1035 §4.1.1).
+    fn authoritative(&mut self) {
+        if self.alias_count == 0 {
+            self.writer.set(Flags::AA);
+        }
+    }
+}
+
+/// Whether a zone delegates `name` itself.
+fn has_cut_at(served: &Served, name: &Name) -> bool {
+    match served {
+        Served::Zone(zone) => {
+            matches!(zone.find(name.as_wire()), Found::Cut(cut) if cut.name().len() == name.as_wire().len())
+        }
+        Served::Broken => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! The authoritative DNS server: it publishes zones from their files.
+//!
+//! The same service runs as `root`, `tld` and `dns`; only their zones differ. It stands apart from the resolver as
+//! the two do on the Internet: this one knows its zones and nothing else, and never asks anybody.
+//!
+//! - [`answer`]: what it answers, one pure function.
+//! - [`zones`]: the snapshot that it answers from.
+//! - `shelf`: where the snapshot is swapped, whole, and what is known of each zone's file.
+//! - `keeper`: sees that a file was saved.
+//! - `udp`, `tcp`: the sockets.
+
+pub mod answer;
+mod keeper;
+mod shelf;
+mod tcp;
+mod udp;
+pub mod zones;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::dns::message::asked;
+use crate::dns::name::{Name, NameError};
+use crate::ground::bind::{self, BindError, Listening, Transport};
+use crate::ground::channel::{Ask, Reply};
+use crate::ground::event::Happened;
+use crate::ground::journal::Journal;
+use crate::ground::service::{Closed, Service};
+use shelf::Shelf;
+
+/// How often a free port is drawn until it is free for UDP and TCP both.
+const DRAWS_MOST: usize = 16;
+
+/// What the server must be told to start.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Config {
+    /// Where to listen, over UDP and TCP; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+    /// A zone and the master file that it is read from; may be repeated
+    #[arg(long = "zone", value_name = "ORIGIN=FILE")]
+    pub zones: Vec<ZoneFile>,
+}
+
+/// A zone and the file that it is read from, as the command line writes it: `foobar.com=zones/foobar.com.zone`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZoneFile {
+    /// The zone's apex.
+    pub origin: Name,
+    /// Its master file.
+    pub file: PathBuf,
+}
+
+/// Why text names no zone and file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ZoneFileError {
+    /// There is no `=` with something on both sides.
+    #[error("write the zone, `=`, and its file: foobar.com=zones/foobar.com.zone")]
+    Shape,
+    /// What stands before `=` is no name.
+    #[error("`{0}` is no zone's name")]
+    Origin(String, #[source] NameError),
+}
+
+impl FromStr for ZoneFile {
+    type Err = ZoneFileError;
+
+    fn from_str(text: &str) -> Result<Self, ZoneFileError> {
+        let (origin, file) = text
+            .split_once('=')
+            .filter(|(origin, file)| !origin.is_empty() && !file.is_empty())
+            .ok_or(ZoneFileError::Shape)?;
+        Ok(Self {
+            origin: origin
+                .parse()
+                .map_err(|cause| ZoneFileError::Origin(origin.into(), cause))?,
+            file: file.into(),
+        })
+    }
+}
+
+/// Why the server could not start. A zone file that is missing or wrong is no reason: its zone is answered with
+/// SERVFAIL until it is mended.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be had.
+    #[error("the DNS server needs {0} for UDP and TCP: stop what holds it, or choose another with --listen")]
+    Bind(SocketAddr, #[source] BindError),
+    /// The operating system does not tell which address was bound.
+    #[error("the DNS server cannot learn its own address")]
+    Address(#[source] io::Error),
+    /// One zone was given two files.
+    #[error("zone {0} is given twice: keep one --zone for it")]
+    Twice(String),
+}
+
+/// The running server.
+#[derive(Debug)]
+pub struct Authoritative {
+    address: SocketAddr,
+    shelf: Arc<Shelf>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    conversations: JoinHandle<Closed>,
+}
+
+impl Service for Authoritative {
+    type Config = Config;
+    type Error = StartError;
+
+    async fn start(config: Config, journal: Journal) -> Result<Self, StartError> {
+        for (index, zone) in config.zones.iter().enumerate() {
+            if config.zones[..index]
+                .iter()
+                .any(|other| other.origin == zone.origin)
+            {
+                return Err(StartError::Twice(zone.origin.to_string()));
+            }
+        }
+        let (listener, socket, address) = bind_both(config.listen)?;
+        let shelf = Arc::new(Shelf::stock(config.zones, journal.clone()));
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        tasks.spawn(udp::serve(socket, shelf.clone(), journal.clone(), stop.clone()));
+        tasks.spawn(keeper::keep(shelf.clone(), journal.clone(), stop.clone()));
+        tasks.close();
+        let conversations = tokio::spawn(tcp::serve(listener, shelf.clone(), journal, stop.clone()));
+        Ok(Self {
+            address,
+            shelf,
+            stop,
+            tasks,
+            conversations,
+        })
+    }
+
+    fn listening(&self) -> Vec<Listening> {
+        [Transport::Udp, Transport::Tcp]
+            .map(|transport| Listening {
+                transport,
+                address: self.address,
+            })
+            .into()
+    }
+
+    async fn ask(&self, ask: Ask) -> Reply {
+        match ask {
+            Ask::ZoneList => Reply::Zones(self.shelf.list()),
+            Ask::ZoneUse { origin, file } => match self.shelf.replace(&origin, file.into()).await {
+                Ok(()) => Reply::Zones(self.shelf.list()),
+                Err(causes) => Reply::Refused(causes),
+            },
+            other => Reply::Refused(vec![format!("an authoritative server cannot do that: {other:?}")]),
+        }
+    }
+
+    async fn close(self) -> Closed {
+        self.stop.cancel();
+        self.tasks.wait().await;
+        self.conversations.await.unwrap_or_default()
+    }
+}
+
+/// TCP first: a port that is free for it is nearly always free for UDP.
+fn bind_both(listen: SocketAddr) -> Result<(TcpListener, UdpSocket, SocketAddr), StartError> {
+    let mut draws = if listen.port() == 0 { DRAWS_MOST } else { 1 };
+    loop {
+        let listener = bind::tcp(listen).map_err(|cause| StartError::Bind(listen, cause))?;
+        let address = listener.local_addr().map_err(StartError::Address)?;
+        draws -= 1;
+        match bind::udp(address) {
+            Ok(socket) => return Ok((listener, socket, address)),
+            Err(_) if draws > 0 => {}
+            Err(cause) => return Err(StartError::Bind(listen, cause)),
+        }
+    }
+}
+
+/// What the journal is told of an answer; all of it stands in the answer itself.
+fn told(reply: &[u8], client: SocketAddr, transport: Transport, micros: u64) -> Happened {
+    let response = asked::read_response(reply).ok();
+    let question = response.as_ref().and_then(|response| response.question.clone());
+    Happened::Question {
+        client,
+        transport,
+        // A question that could not be read is answered without it.
+        name: question
+            .as_ref()
+            .map_or_else(|| "?".into(), |(name, _)| name.to_string()),
+        record_type: question.map_or_else(|| "?".into(), |(_, record_type)| record_type.to_string()),
+        rcode: response
+            .as_ref()
+            .map_or_else(String::new, |response| response.rcode.to_string()),
+        flags: response
+            .as_ref()
+            .map_or_else(String::new, |response| response.flags.to_string()),
+        answers: response.map_or(0, |response| {
+            u16::try_from(response.answers.len()).unwrap_or(u16::MAX)
+        }),
+        bytes: reply.len(),
+        micros,
+        cached: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

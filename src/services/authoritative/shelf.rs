@@ -1,0 +1,243 @@
+//! Where the zones stand: the snapshot that is answered from, and what is known of each zone's file.
+//!
+//! A snapshot is swapped whole, so that an answer never mixes two versions of a zone. Both locks are plain ones:
+//! they are held for a pointer's copy or a short list, never across an `await`, and the service runs on one thread.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use tokio::sync::Notify;
+
+use super::ZoneFile;
+use super::keeper::Stamp;
+use super::zones::{Served, ZoneSet};
+use crate::dns::name::Name;
+use crate::dns::zone::{self, Load};
+use crate::ground::channel::ZoneState;
+use crate::ground::event::Happened;
+use crate::ground::journal::Journal;
+
+/// The zones of a server.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    snapshot: RwLock<Arc<ZoneSet>>,
+    kept: Mutex<Vec<Kept>>,
+    journal: Journal,
+    /// Told when other files than before are to be watched.
+    pub(super) files_changed: Notify,
+}
+
+/// One zone's file.
+#[derive(Debug)]
+struct Kept {
+    origin: Name,
+    file: PathBuf,
+    /// Every file that took part in the last load, as it was just before.
+    seen: Vec<(PathBuf, Option<Stamp>)>,
+    fingerprint: u64,
+    problems: Vec<String>,
+}
+
+/// A zone whose files may have changed.
+#[derive(Debug, Clone)]
+pub(super) struct Changed {
+    origin: Name,
+    file: PathBuf,
+}
+
+impl Shelf {
+    /// Loads all zones; those that cannot be served are reported and answered with SERVFAIL.
+    pub(super) fn stock(zones: Vec<ZoneFile>, journal: Journal) -> Self {
+        let shelf = Self {
+            snapshot: RwLock::default(),
+            kept: Mutex::default(),
+            journal,
+            files_changed: Notify::new(),
+        };
+        for ZoneFile { origin, file } in zones {
+            let (load, seen) = load(&origin, &file);
+            shelf.swap(|zones| zones.put(&origin, Served::Broken));
+            shelf.kept().push(Kept {
+                origin: origin.clone(),
+                file: file.clone(),
+                seen: Vec::new(),
+                // No load has this one yet: the first is told.
+                fingerprint: !load.fingerprint,
+                problems: Vec::new(),
+            });
+            shelf.accept(&Changed { origin, file }, load, seen);
+        }
+        shelf
+    }
+
+    /// The zones as they are now.
+    pub(super) fn snapshot(&self) -> Arc<ZoneSet> {
+        self.snapshot
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// What is known of each zone.
+    pub(super) fn list(&self) -> Vec<ZoneState> {
+        let zones = self.snapshot();
+        let state = |kept: &Kept| {
+            let zone = match zones.get(&kept.origin) {
+                Some(Served::Zone(zone)) => Some(zone),
+                _ => None,
+            };
+            ZoneState {
+                origin: kept.origin.to_string(),
+                file: kept.file.display().to_string(),
+                serial: zone.map(|zone| zone.serial()),
+                records: zone.map_or(0, |zone| zone.record_count()),
+                problems: kept.problems.clone(),
+            }
+        };
+        self.kept().iter().map(state).collect()
+    }
+
+    /// Serves a zone from another file, if that one is right; otherwise says what is wrong and changes nothing.
+    pub(super) async fn replace(&self, origin: &str, file: PathBuf) -> Result<(), Vec<String>> {
+        let origin: Name = origin
+            .parse()
+            .map_err(|cause| vec![format!("`{origin}` is no zone's name"), format!("{cause}")])?;
+        if self.snapshot().get(&origin).is_none() {
+            let served: Vec<String> = self.kept().iter().map(|kept| kept.origin.to_string()).collect();
+            return Err(vec![format!(
+                "zone {origin} is not served here; served are: {}",
+                served.join(", ")
+            )]);
+        }
+        let (load, seen) = load_aside(origin.clone(), file.clone()).await?;
+        if load.zone.is_none() {
+            let mut causes = vec![format!(
+                "zone {origin} stays as it is: {} is not right",
+                file.display()
+            )];
+            causes.extend(load.errors().map(ToString::to_string));
+            return Err(causes);
+        }
+        {
+            let mut kept = self.kept();
+            if let Some(kept) = kept.iter_mut().find(|kept| kept.origin == origin) {
+                kept.file.clone_from(&file);
+                kept.fingerprint = !load.fingerprint;
+            }
+        }
+        self.accept(&Changed { origin, file }, load, seen);
+        Ok(())
+    }
+
+    /// Every file that takes part in a zone.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let kept = self.kept();
+        let files = kept.iter().flat_map(|kept| kept.seen.iter());
+        files.map(|(path, _)| path.clone()).collect()
+    }
+
+    /// The zones of which a file is not as it was.
+    pub(super) fn changed(&self) -> Vec<Changed> {
+        let kept = self.kept();
+        let changed = kept.iter().filter(|kept| {
+            kept.seen
+                .iter()
+                .any(|(path, stamp)| Stamp::may_have_changed(*stamp, path))
+        });
+        changed
+            .map(|kept| Changed {
+                origin: kept.origin.clone(),
+                file: kept.file.clone(),
+            })
+            .collect()
+    }
+
+    /// Loads a zone's file again, and serves what it says if it is right.
+    pub(super) async fn reload(&self, changed: Changed) {
+        match load_aside(changed.origin.clone(), changed.file.clone()).await {
+            Ok((load, seen)) => self.accept(&changed, load, seen),
+            Err(causes) => self.journal.note(causes.join(": ")),
+        }
+    }
+
+    fn accept(&self, changed: &Changed, load: Load, seen: Vec<(PathBuf, Option<Stamp>)>) {
+        let Changed { origin, file } = changed;
+        let old_one_kept = matches!(self.snapshot().get(origin), Some(Served::Zone(_)));
+        let problems: Vec<String> = load.problems.iter().map(ToString::to_string).collect();
+        {
+            let mut kept = self.kept();
+            // By now another file may be in use for the zone.
+            let Some(kept) = kept
+                .iter_mut()
+                .find(|kept| kept.origin == *origin && kept.file == *file)
+            else {
+                return;
+            };
+            if !kept
+                .seen
+                .iter()
+                .map(|(path, _)| path)
+                .eq(seen.iter().map(|(path, _)| path))
+            {
+                self.files_changed.notify_one();
+            }
+            kept.seen = seen;
+            if kept.fingerprint == load.fingerprint {
+                return;
+            }
+            kept.fingerprint = load.fingerprint;
+            kept.problems.clone_from(&problems);
+        }
+        let (origin_shown, file) = (origin.to_string(), file.display().to_string());
+        let Some(zone) = load.zone else {
+            self.journal.tell(|| Happened::ZoneRefused {
+                origin: origin_shown,
+                problems,
+                old_one_kept,
+            });
+            return;
+        };
+        let (serial, records) = (zone.serial(), zone.record_count());
+        self.swap(|zones| zones.put(origin, Served::Zone(Arc::new(zone))));
+        self.journal.tell(|| Happened::ZoneLoaded {
+            origin: origin_shown,
+            file,
+            serial,
+            records,
+        });
+        for warning in problems {
+            self.journal.note(warning);
+        }
+    }
+
+    fn swap(&self, change: impl FnOnce(&mut ZoneSet)) {
+        let mut snapshot = self.snapshot.write().unwrap_or_else(PoisonError::into_inner);
+        let mut zones = ZoneSet::clone(&snapshot);
+        change(&mut zones);
+        *snapshot = Arc::new(zones);
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Loads beside the answering, which goes on: a large zone takes its time.
+async fn load_aside(
+    origin: Name,
+    file: PathBuf,
+) -> Result<(Load, Vec<(PathBuf, Option<Stamp>)>), Vec<String>> {
+    tokio::task::spawn_blocking(move || load(&origin, &file))
+        .await
+        .map_err(|cause| vec!["a zone could not be loaded".into(), cause.to_string()])
+}
+
+fn load(origin: &Name, file: &Path) -> (Load, Vec<(PathBuf, Option<Stamp>)>) {
+    let load = zone::load(origin, file);
+    let seen = load
+        .files
+        .iter()
+        .map(|path| (path.clone(), Stamp::of(path)))
+        .collect();
+    (load, seen)
+}

@@ -1,0 +1,312 @@
+//! The whole service through its sockets: answers, reloads, connections, its end.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::*;
+use crate::dns::message::asked::{self, Response};
+use crate::dns::types::{Rcode, RecordType};
+use crate::ground::journal::{Told, journal};
+
+const ZONE: &str = "$TTL 300\n@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 127.0.0.1\nwww A 192.0.2.1\n";
+
+struct Lab {
+    folder: tempfile::TempDir,
+    server: Authoritative,
+    told: Told,
+    waiting: Vec<Happened>,
+}
+
+impl Lab {
+    async fn with(text: Option<&str>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("foobar.com.zone");
+        if let Some(text) = text {
+            std::fs::write(&file, text).unwrap();
+        }
+        let (journal, told) = journal();
+        let config = Config {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            zones: vec![format!("foobar.com={}", file.display()).parse().unwrap()],
+        };
+        let server = Authoritative::start(config, journal).await.unwrap();
+        Self {
+            folder,
+            server,
+            told,
+            waiting: Vec::new(),
+        }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("foobar.com.zone")
+    }
+
+    /// Waits until something of this kind is told.
+    async fn hear<T>(&mut self, wanted: impl Fn(&Happened) -> Option<T>) -> T {
+        let found = timeout(Duration::from_secs(5), async {
+            loop {
+                while !self.waiting.is_empty() {
+                    if let Some(found) = wanted(&self.waiting.remove(0)) {
+                        return found;
+                    }
+                }
+                let mut batch = Vec::new();
+                assert!(self.told.hear(&mut batch, 64).await);
+                self.waiting.extend(batch.into_iter().map(|(_, what)| what));
+            }
+        });
+        found.await.expect("nothing of the kind was told in 5 s")
+    }
+
+    async fn loaded(&mut self) -> u32 {
+        self.hear(|what| match what {
+            Happened::ZoneLoaded { serial, .. } => Some(*serial),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn refused(&mut self) -> (Vec<String>, bool) {
+        self.hear(|what| match what {
+            Happened::ZoneRefused {
+                problems,
+                old_one_kept,
+                ..
+            } => Some((problems.clone(), *old_one_kept)),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn ask(&self, name: &str) -> Response {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let query = asked::query(77, &name.parse().unwrap(), RecordType::A);
+        socket.send_to(&query, self.server.address).await.unwrap();
+        let mut reply = [0; 2000];
+        let length = timeout(Duration::from_secs(5), socket.recv(&mut reply))
+            .await
+            .unwrap()
+            .unwrap();
+        asked::read_response(&reply[..length]).unwrap()
+    }
+
+    async fn address_of(&self, name: &str) -> String {
+        self.ask(name).await.answers[0].data.to_string()
+    }
+}
+
+/// As editors save that write a new file beside the old one.
+fn save_by_rename(file: &Path, text: &str) {
+    let beside = file.with_extension("new");
+    std::fs::write(&beside, text).unwrap();
+    std::fs::rename(beside, file).unwrap();
+}
+
+#[tokio::test]
+async fn a_question_is_answered_and_told() {
+    let mut lab = Lab::with(Some(ZONE)).await;
+    assert_eq!(lab.loaded().await, 1);
+    assert_eq!(lab.server.listening().len(), 2);
+    assert_eq!(lab.address_of("www.foobar.com").await, "192.0.2.1");
+    let question = lab
+        .hear(|what| matches!(what, Happened::Question { .. }).then(|| what.clone()))
+        .await;
+    let Happened::Question {
+        client,
+        transport,
+        name,
+        record_type,
+        rcode,
+        flags,
+        answers,
+        ..
+    } = question
+    else {
+        unreachable!()
+    };
+    assert_eq!(client.ip(), IpAddr::from(Ipv4Addr::LOCALHOST));
+    assert_eq!((transport, answers), (Transport::Udp, 1));
+    assert_eq!(
+        [name, record_type, rcode, flags],
+        ["www.foobar.com.", "A", "NOERROR", "qr aa rd"]
+    );
+    assert_eq!(lab.server.close().await, Closed::default());
+}
+
+#[tokio::test]
+async fn a_saved_zone_is_served_and_a_broken_one_is_not() {
+    let mut lab = Lab::with(Some(ZONE)).await;
+    lab.loaded().await;
+    std::fs::write(
+        lab.file(),
+        ZONE.replace("192.0.2.1", "192.0.2.2").replace("h 1 ", "h 2 "),
+    )
+    .unwrap();
+    assert_eq!(lab.loaded().await, 2);
+    assert_eq!(lab.address_of("www.foobar.com").await, "192.0.2.2");
+
+    std::fs::write(lab.file(), ZONE.replace("192.0.2.1", "192.0.2.256")).unwrap();
+    let (problems, old_one_kept) = lab.refused().await;
+    assert!(old_one_kept);
+    let place = format!("{}:5:7: `192.0.2.256` is no IPv4 address", lab.file().display());
+    assert!(problems[0].starts_with(&place), "{problems:?}");
+    assert_eq!(lab.address_of("www.foobar.com").await, "192.0.2.2");
+    let Reply::Zones(zones) = lab.server.ask(Ask::ZoneList).await else {
+        unreachable!()
+    };
+    assert_eq!((zones[0].serial, zones[0].problems.len()), (Some(2), 1));
+
+    save_by_rename(
+        &lab.file(),
+        &ZONE.replace("192.0.2.1", "192.0.2.3").replace("h 1 ", "h 3 "),
+    );
+    assert_eq!(lab.loaded().await, 3);
+    assert_eq!(lab.address_of("www.foobar.com").await, "192.0.2.3");
+    lab.server.close().await;
+}
+
+#[tokio::test]
+async fn an_included_file_is_watched_as_well() {
+    let mut lab = Lab::with(None).await;
+    let (problems, old_one_kept) = lab.refused().await;
+    assert!(
+        !old_one_kept && problems[0].contains("cannot be read"),
+        "{problems:?}"
+    );
+    assert_eq!(lab.ask("www.foobar.com").await.rcode, Rcode::SERVFAIL);
+
+    std::fs::write(lab.file(), format!("{ZONE}$INCLUDE more/hosts\n")).unwrap();
+    assert!(lab.refused().await.0[0].contains("more/hosts"));
+    std::fs::create_dir(lab.folder.path().join("more")).unwrap();
+    std::fs::write(lab.folder.path().join("more/hosts"), "extra A 192.0.2.8\n").unwrap();
+    lab.loaded().await;
+    assert_eq!(lab.address_of("extra.foobar.com").await, "192.0.2.8");
+    std::fs::write(lab.folder.path().join("more/hosts"), "extra A 192.0.2.9\n").unwrap();
+    lab.loaded().await;
+    assert_eq!(lab.address_of("extra.foobar.com").await, "192.0.2.9");
+    lab.server.close().await;
+}
+
+#[tokio::test]
+async fn a_zone_can_be_switched_to_another_file() {
+    let mut lab = Lab::with(Some(ZONE)).await;
+    lab.loaded().await;
+    let other = lab.folder.path().join("other.zone");
+    let switch = |origin: &str, file: &Path| Ask::ZoneUse {
+        origin: origin.into(),
+        file: file.display().to_string(),
+    };
+    std::fs::write(&other, "www A\n").unwrap();
+    let Reply::Refused(causes) = lab.server.ask(switch("foobar.com", &other)).await else {
+        unreachable!()
+    };
+    assert!(
+        causes[0].contains("stays as it is") && causes.len() > 1,
+        "{causes:?}"
+    );
+    std::fs::write(
+        &other,
+        ZONE.replace("www A 192.0.2.1", "www CNAME ns")
+            .replace("h 1 ", "h 9 "),
+    )
+    .unwrap();
+    let Reply::Zones(zones) = lab.server.ask(switch("foobar.com.", &other)).await else {
+        unreachable!()
+    };
+    assert_eq!(zones[0].serial, Some(9));
+    assert_eq!(lab.address_of("www.foobar.com").await, "ns.foobar.com.");
+    // And back, though that file is as it was.
+    assert!(matches!(
+        lab.server.ask(switch("foobar.com", &lab.file())).await,
+        Reply::Zones(_)
+    ));
+    assert_eq!(lab.address_of("www.foobar.com").await, "192.0.2.1");
+    assert!(matches!(
+        lab.server.ask(switch("other.org", &other)).await,
+        Reply::Refused(_)
+    ));
+    assert!(matches!(lab.server.ask(Ask::CacheList).await, Reply::Refused(_)));
+    lab.server.close().await;
+}
+
+#[tokio::test]
+async fn streams_carry_many_questions_and_end_in_time() {
+    let lab = Lab::with(Some(ZONE)).await;
+    let mut stream = TcpStream::connect(lab.server.address).await.unwrap();
+    let mut sent = Vec::new();
+    for id in 0..3 {
+        let query = asked::query(id, &"www.foobar.com".parse().unwrap(), RecordType::A);
+        sent.extend(u16::try_from(query.len()).unwrap().to_be_bytes());
+        sent.extend(query);
+    }
+    stream.write_all(&sent).await.unwrap();
+    for id in 0..3 {
+        let mut reply = vec![0; usize::from(stream.read_u16().await.unwrap())];
+        stream.read_exact(&mut reply).await.unwrap();
+        assert_eq!(asked::read_response(&reply).unwrap().id, id);
+    }
+    // One that says more than it sends, and one that says nothing, keep nobody.
+    let mut liar = TcpStream::connect(lab.server.address).await.unwrap();
+    liar.write_all(&[0xFF, 0xFF, 1]).await.unwrap();
+    assert_eq!(lab.server.close().await, Closed::default());
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn one_connection_too_many_ends_the_most_silent() {
+    let lab = Lab::with(Some(ZONE)).await;
+    let mut streams = Vec::new();
+    for _ in 0..257 {
+        streams.push(TcpStream::connect(lab.server.address).await.unwrap());
+    }
+    let first = timeout(Duration::from_secs(5), streams[0].read(&mut [0]))
+        .await
+        .unwrap();
+    assert_eq!(first.unwrap(), 0);
+    let query = asked::query(5, &"www.foobar.com".parse().unwrap(), RecordType::A);
+    let framed = [&u16::try_from(query.len()).unwrap().to_be_bytes()[..], &query].concat();
+    streams[1].write_all(&framed).await.unwrap();
+    assert!(streams[1].read_u16().await.unwrap() > 12);
+    lab.server.close().await;
+}
+
+#[tokio::test]
+async fn a_taken_port_and_a_zone_given_twice_are_refused() {
+    let lab = Lab::with(Some(ZONE)).await;
+    let start = |listen, zones: &[&str]| {
+        let zones = zones.iter().map(|zone| zone.parse().unwrap()).collect();
+        Authoritative::start(Config { listen, zones }, journal().0)
+    };
+    let error = start(lab.server.address, &[]).await.unwrap_err();
+    assert!(matches!(error, StartError::Bind(..)));
+    let error = start("127.0.0.1:0".parse().unwrap(), &["a.=x", "A=y"])
+        .await
+        .unwrap_err();
+    assert!(matches!(error, StartError::Twice(_)));
+    assert!("foobar.com".parse::<ZoneFile>().is_err());
+    assert!("=x".parse::<ZoneFile>().is_err());
+    assert!("a..b=x".parse::<ZoneFile>().is_err());
+    lab.server.close().await;
+}
+
+#[test]
+fn the_shipped_zones_are_right() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("zones/loopback");
+    for (origin, file) in [
+        (".", "root.zone"),
+        ("com", "com.zone"),
+        ("foobar.com", "foobar.com.zone"),
+        ("foobar.com", "foobar.com.cname.zone"),
+        ("127.in-addr.arpa", "127.in-addr.arpa.zone"),
+    ] {
+        let load = crate::dns::zone::load(&origin.parse().unwrap(), &folder.join(file));
+        assert_eq!(load.problems, [], "{file}");
+        assert!(load.zone.is_some());
+    }
+}

@@ -1,0 +1,78 @@
+//! Datagrams: one loop, no task and no allocation per question.
+//!
+//! Answering costs less than waking a task would, so it is done in place; a burst is read to its end or to a
+//! batch, then others have their turn.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use tokio_util::sync::CancellationToken;
+
+use super::answer::answer;
+use super::shelf::Shelf;
+use super::told;
+use crate::ground::bind::Transport;
+use crate::ground::clock::Stopwatch;
+use crate::ground::journal::Journal;
+
+/// Questions that are answered in one turn.
+const BATCH: usize = 64;
+
+/// The longest question that is read, in octets; a longer one is cut, and so not readable.
+const LONGEST_QUESTION: usize = 4096;
+
+/// A pause after an error of the socket, so that one that lasts does not burn the processor.
+const BREATH: Duration = Duration::from_millis(10);
+
+/// Answers until `stop`.
+pub(super) async fn serve(socket: UdpSocket, shelf: Arc<Shelf>, journal: Journal, stop: CancellationToken) {
+    let mut question = vec![0; LONGEST_QUESTION];
+    let mut reply = Vec::with_capacity(2048);
+    loop {
+        let ready = tokio::select! {
+            () = stop.cancelled() => return,
+            ready = socket.readable() => ready,
+        };
+        let served = match ready {
+            Ok(()) => serve_batch(&socket, &shelf, &journal, &mut question, &mut reply).await,
+            Err(cause) => Err(cause),
+        };
+        if let Err(cause) = served {
+            journal.note(format!("the UDP socket fails ({cause}); going on"));
+            tokio::time::sleep(BREATH).await;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn serve_batch(
+    socket: &UdpSocket,
+    shelf: &Shelf,
+    journal: &Journal,
+    question: &mut [u8],
+    reply: &mut Vec<u8>,
+) -> io::Result<()> {
+    let zones = shelf.snapshot();
+    for _ in 0..BATCH {
+        let (length, client) = match socket.try_recv_from(question) {
+            Ok(received) => received,
+            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(cause) => return Err(cause),
+        };
+        let watch = Stopwatch::start();
+        if !answer(&zones, &question[..length], Transport::Udp, reply) {
+            continue;
+        }
+        // An answer that cannot be sent is lost, as datagrams are: its asker asks again.
+        let sent = match socket.try_send_to(reply, client) {
+            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => socket.send_to(reply, client).await,
+            sent => sent,
+        };
+        if sent.is_ok() {
+            journal.tell(|| told(reply, client, Transport::Udp, watch.micros()));
+        }
+    }
+    Ok(())
+}
