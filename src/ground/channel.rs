@@ -6,13 +6,30 @@
 //!
 //! A service that is started by hand (descriptor 0 is a terminal) has no channel; it prints its reports instead.
 
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+
 use serde::{Deserialize, Serialize};
+use tokio::net::UnixStream;
 
 use super::bind::Listening;
 use super::event::Happened;
 
 /// The longest line that either side reads, in bytes; a longer one ends the channel.
 pub const LONGEST_LINE: usize = 1 << 20;
+
+/// The channel on descriptor 0, if this process was given one. Must be called inside a runtime.
+pub fn on_descriptor_0() -> io::Result<Option<UnixStream>> {
+    let stdin = io::stdin().as_fd().try_clone_to_owned()?;
+    let socket = StdUnixStream::from(stdin);
+    // Only a socket has a local address; a terminal, file or pipe has not.
+    if socket.local_addr().is_err() {
+        return Ok(None);
+    }
+    socket.set_nonblocking(true)?;
+    UnixStream::from_std(socket).map(Some)
+}
 
 /// What a service tells its supervisor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

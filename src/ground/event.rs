@@ -40,8 +40,9 @@ pub enum Happened {
         flags: String,
         /// Records in the answer section.
         answers: u16,
-        /// Length of the answer in bytes.
-        bytes: usize,
+        /// Length of the answer in bytes, where known.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        bytes: Option<usize>,
         /// From question received to answer sent, in microseconds.
         micros: u64,
         /// For a resolver: whether the answer came from its cache.
@@ -146,7 +147,11 @@ impl fmt::Display for Happened {
                 if *answers != 1 {
                     f.write_str("s")?;
                 }
-                write!(f, " [{flags}] {bytes} B in {}", Micros(*micros))?;
+                write!(f, " [{flags}]")?;
+                if let Some(bytes) = bytes {
+                    write!(f, " {bytes} B")?;
+                }
+                write!(f, " in {}", Micros(*micros))?;
                 match cached {
                     Some(true) => f.write_str(", from cache"),
                     Some(false) => f.write_str(", asked"),

@@ -1,8 +1,6 @@
 //! One service as a process: the child's side of the channel, from the first report to the exit code.
 
 use std::io;
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream as StdUnixStream;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -26,14 +24,14 @@ const REST: Duration = Duration::from_millis(50);
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// Where a service's reports go.
-pub enum Upward {
+pub enum Upward<'a> {
     /// To the supervisor, over the channel on descriptor 0.
     Supervisor(UnixStream),
     /// To whoever started the service by hand.
-    Hand(Box<dyn FnMut(&Report)>),
+    Hand(Box<dyn FnMut(&Report) + 'a>),
 }
 
-impl std::fmt::Debug for Upward {
+impl std::fmt::Debug for Upward<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Supervisor(_) => "Supervisor",
@@ -42,21 +40,9 @@ impl std::fmt::Debug for Upward {
     }
 }
 
-/// The channel on descriptor 0, if the service was started by a supervisor. Must be called inside a runtime.
-pub fn supervisor() -> io::Result<Option<UnixStream>> {
-    let stdin = io::stdin().as_fd().try_clone_to_owned()?;
-    let socket = StdUnixStream::from(stdin);
-    // Only a socket has a local address; a terminal, file or pipe has not.
-    if socket.local_addr().is_err() {
-        return Ok(None);
-    }
-    socket.set_nonblocking(true)?;
-    UnixStream::from_std(socket).map(Some)
-}
-
 /// Runs a service until it is told to end (SIGTERM, SIGINT) or its supervisor is gone.
 /// Returns whether it could start.
-pub async fn run<S: Service>(config: S::Config, upward: Upward) -> io::Result<bool> {
+pub async fn run<S: Service>(config: S::Config, upward: Upward<'_>) -> io::Result<bool> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (journal, told) = journal();
@@ -106,7 +92,7 @@ pub async fn run<S: Service>(config: S::Config, upward: Upward) -> io::Result<bo
 /// Serves orders and tells events until the end is asked for.
 async fn serve<S: Service>(
     service: &S,
-    mouth: &mut Mouth,
+    mouth: &mut Mouth<'_>,
     mut orders: Option<LineReader<OwnedReadHalf>>,
     mut told: Told,
     [terminate, interrupt]: [&mut Signal; 2],
@@ -148,16 +134,16 @@ async fn next_order(orders: &mut Option<LineReader<OwnedReadHalf>>) -> Option<Or
 }
 
 /// Says reports without ever making the service wait for a supervisor that does not read.
-enum Mouth {
+enum Mouth<'a> {
     Channel {
         outbox: mpsc::Sender<Vec<u8>>,
         writer: JoinHandle<()>,
     },
-    Hand(Box<dyn FnMut(&Report)>),
+    Hand(Box<dyn FnMut(&Report) + 'a>),
 }
 
-impl Mouth {
-    fn new(upward: Upward) -> (Self, Option<LineReader<OwnedReadHalf>>) {
+impl<'a> Mouth<'a> {
+    fn new(upward: Upward<'a>) -> (Self, Option<LineReader<OwnedReadHalf>>) {
         match upward {
             Upward::Hand(print) => (Self::Hand(print), None),
             Upward::Supervisor(channel) => {

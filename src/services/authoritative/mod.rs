@@ -205,7 +205,7 @@ fn told(reply: &[u8], client: SocketAddr, transport: Transport, micros: u64) -> 
         answers: response.map_or(0, |response| {
             u16::try_from(response.answers.len()).unwrap_or(u16::MAX)
         }),
-        bytes: reply.len(),
+        bytes: Some(reply.len()),
         micros,
         cached: None,
     }

@@ -150,7 +150,7 @@ impl Front {
                 rcode: rcode_name(info.response_code),
                 flags: flags(info),
                 answers: info.counts().answers,
-                bytes: 0,
+                bytes: None,
                 micros: watch.micros(),
                 cached,
             }
