@@ -11,6 +11,8 @@
 //! A part imports only from those below it; `lab` and `services` never import each other: they meet over
 //! sockets, arguments and the channel. `tests/architecture.rs` holds that.
 
+pub mod cli;
 pub mod dns;
 pub mod ground;
+pub mod lab;
 pub mod services;

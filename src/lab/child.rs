@@ -1,0 +1,233 @@
+//! One service's process, as the supervisor has it: first starting, then running.
+//!
+//! The two are types of their own, so that nothing can be asked of a process that has not said it is ready.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
+
+use crate::ground::channel::{Ask, Order, Reply, Report};
+use crate::ground::lines::{LineReader, write_line};
+use crate::ground::service::DRAIN;
+
+use super::guard::Guard;
+
+/// A service that is not ready by then will not be.
+const READY_WITHIN: Duration = Duration::from_secs(10);
+/// Past its own drain time, a service that was told to end is killed.
+const END_WITHIN: Duration = DRAIN.saturating_add(Duration::from_millis(200));
+/// A service that stands still takes no orders.
+const ORDER_WITHIN: Duration = Duration::from_secs(1);
+
+/// Why a service's process is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFailure {
+    /// It could not be created.
+    #[error("cannot start a process")]
+    Spawn(#[source] io::Error),
+    /// It said why it cannot serve.
+    #[error("{}", .0.join(": "))]
+    Failed(Vec<String>),
+    /// It died without a word.
+    #[error("it ended before it was ready ({})", describe(*.0))]
+    Died(ExitStatus),
+    /// It never became ready.
+    #[error("it was not ready within {} s", READY_WITHIN.as_secs())]
+    Silent,
+}
+
+/// A process that has not yet said it is ready.
+#[derive(Debug)]
+pub struct Starting(Running);
+
+/// A process that serves.
+#[derive(Debug)]
+pub struct Running {
+    process: Child,
+    pid: u32,
+    reports: LineReader<OwnedReadHalf>,
+    reports_ended: bool,
+    orders: OwnedWriteHalf,
+    waiting: HashMap<u64, oneshot::Sender<Reply>>,
+    last_number: u64,
+    guard: Guard,
+}
+
+/// What a running process makes known.
+#[derive(Debug)]
+pub enum Sign {
+    /// It reports.
+    Report(Report),
+    /// It has ended.
+    Ended(ExitStatus),
+}
+
+impl Starting {
+    /// Starts `executable` with `arguments`; what it writes to its standard error goes to `log`.
+    pub fn spawn(
+        executable: &Path,
+        arguments: &[OsString],
+        log: File,
+        guard: &Guard,
+    ) -> Result<Self, StartFailure> {
+        Self::try_spawn(executable, arguments, log, guard).map_err(StartFailure::Spawn)
+    }
+
+    fn try_spawn(executable: &Path, arguments: &[OsString], log: File, guard: &Guard) -> io::Result<Self> {
+        let (ours, theirs) = StdUnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let (reading, orders) = UnixStream::from_std(ours)?.into_split();
+        let output = log.try_clone()?;
+        let process = Command::new(executable)
+            .arg0("wwwlab")
+            .args(arguments)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(output)
+            .stderr(log)
+            // ^C in the terminal is for the supervisor, which then ends its services in its own way.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let pid = process
+            .id()
+            .ok_or_else(|| io::Error::other("it has no process identifier"))?;
+        guard.watch(pid);
+        Ok(Self(Running {
+            process,
+            pid,
+            reports: LineReader::new(reading),
+            reports_ended: false,
+            orders,
+            waiting: HashMap::new(),
+            last_number: 0,
+            guard: guard.clone(),
+        }))
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.0.pid
+    }
+
+    /// Waits until it serves, says why not, dies, or takes too long. `hear` hears what it reports before.
+    pub async fn ready(mut self, mut hear: impl FnMut(Report)) -> Result<Running, StartFailure> {
+        let deadline = tokio::time::sleep(READY_WITHIN);
+        tokio::pin!(deadline);
+        loop {
+            let sign = tokio::select! {
+                sign = self.0.sign() => sign,
+                () = &mut deadline => {
+                    self.0.signal(Signal::SIGKILL);
+                    self.0.ended().await;
+                    return Err(StartFailure::Silent);
+                }
+            };
+            match sign {
+                Sign::Report(Report::Ready { .. }) => return Ok(self.0),
+                Sign::Report(Report::Failed { causes }) => {
+                    self.0.ended().await;
+                    return Err(StartFailure::Failed(causes));
+                }
+                Sign::Report(report) => hear(report),
+                Sign::Ended(status) => return Err(StartFailure::Died(status)),
+            }
+        }
+    }
+}
+
+impl Running {
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The next thing it makes known. Dropping the wait loses nothing. Replies go to whoever asked.
+    pub async fn sign(&mut self) -> Sign {
+        while !self.reports_ended {
+            match self.reports.next().await {
+                Ok(Some(Report::Reply { number, reply })) => {
+                    if let Some(asker) = self.waiting.remove(&number) {
+                        let _ = asker.send(reply);
+                    }
+                }
+                Ok(Some(report)) => return Sign::Report(report),
+                Ok(None) | Err(_) => self.reports_ended = true,
+            }
+        }
+        Sign::Ended(self.ended().await)
+    }
+
+    /// Sends `signal`.
+    pub fn signal(&self, signal: Signal) {
+        if let Ok(pid) = i32::try_from(self.pid) {
+            // It may have ended in this very moment; its exit is seen by `sign`.
+            let _ = kill(Pid::from_raw(pid), signal);
+        }
+    }
+
+    /// Asks it something; the reply comes to `asker`, which is dropped if it cannot be asked.
+    pub async fn ask(&mut self, ask: Ask, asker: oneshot::Sender<Reply>) {
+        self.last_number += 1;
+        let number = self.last_number;
+        self.waiting.retain(|_, asker| !asker.is_closed());
+        let order = Order { number, ask };
+        if let Ok(Ok(())) = tokio::time::timeout(ORDER_WITHIN, write_line(&mut self.orders, &order)).await {
+            self.waiting.insert(number, asker);
+        }
+    }
+
+    /// Ends it with `signal` and, if that is not enough in time, by force. `hear` hears its last reports.
+    pub async fn end(mut self, signal: Signal, mut hear: impl FnMut(Report)) -> ExitStatus {
+        self.signal(signal);
+        // A process that stands still would never see the signal.
+        self.signal(Signal::SIGCONT);
+        let deadline = tokio::time::sleep(END_WITHIN);
+        tokio::pin!(deadline);
+        let mut forced = false;
+        loop {
+            tokio::select! {
+                sign = self.sign() => match sign {
+                    Sign::Report(report) => hear(report),
+                    Sign::Ended(status) => return status,
+                },
+                () = &mut deadline, if !forced => {
+                    forced = true;
+                    self.signal(Signal::SIGKILL);
+                }
+            }
+        }
+    }
+
+    async fn ended(&mut self) -> ExitStatus {
+        let status = self.process.wait().await;
+        self.guard.forget(self.pid);
+        // Only a process that is not ours to wait for gives an error here, and this one is.
+        status.unwrap_or_else(|_| ExitStatus::from_raw(0))
+    }
+}
+
+/// An exit status in words: `exit status 1`, `killed by SIGKILL`.
+pub fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(number)) => match Signal::try_from(number) {
+            Ok(signal) => format!("killed by {signal}"),
+            Err(_) => format!("killed by signal {number}"),
+        },
+        (None, None) => "ended".into(),
+    }
+}

@@ -1,0 +1,491 @@
+//! `lab.toml`: every setting of a lab as a type, with its bounds and its default.
+//!
+//! An unknown key is refused with the nearest known one; a value out of bounds with its bounds. The file's
+//! settings only say what differs from the built-in lab.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+
+/// All settings of one lab.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The lab as a whole.
+    pub lab: Lab,
+    /// Which ports the services take.
+    pub ports: Ports,
+    /// The root name server.
+    pub root: Zones<RootZones>,
+    /// The name server of `com.`.
+    pub tld: Zones<TldZones>,
+    /// The name server of foobar.com.
+    pub dns: Zones<DnsZones>,
+    /// The resolver.
+    pub resolver: Resolver,
+    /// The web server.
+    pub web: Web,
+    /// The application server.
+    pub app: App,
+    /// The database.
+    pub db: Db,
+}
+
+/// `[lab]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Lab {
+    /// How hosts are realised; the command line's `--network` goes before it.
+    pub network: Network,
+    /// What happens to a service that dies by itself.
+    pub restart: Restart,
+}
+
+/// How hosts are realised.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// As addresses 127.0.0.x of this machine.
+    #[default]
+    Loopback,
+}
+
+impl std::fmt::Display for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Loopback => "loopback",
+        })
+    }
+}
+
+/// What happens to a service that dies by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    /// It stays dead, so that its absence can be studied.
+    #[default]
+    Never,
+    /// It is started again, after 0.2 s and then ever longer up to 5 s.
+    OnFailure,
+}
+
+/// `[ports]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ports {
+    /// Of all name servers and the resolver. `auto`: 53 if it can be bound, else 5300.
+    pub dns: Port,
+    /// Of the web server. `auto`: 80 if it can be bound, else 8080.
+    pub http: Port,
+    /// Of the application server. `auto`: 3000.
+    pub app: Port,
+}
+
+/// A port, or how to find one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Port {
+    /// The real one where it can be bound, else its stand-in.
+    #[default]
+    Auto,
+    /// Any free one, chosen at `up`; written as 0.
+    Free,
+    /// This one.
+    Fixed(u16),
+}
+
+impl<'de> Deserialize<'de> for Port {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(i64),
+            Word(String),
+        }
+        const EXPECTED: &str = "a port is \"auto\", 0 (any free one) or a number from 1 to 65535";
+        match Written::deserialize(deserializer).map_err(|_| D::Error::custom(EXPECTED))? {
+            Written::Number(0) => Ok(Self::Free),
+            Written::Number(number) => match u16::try_from(number) {
+                Ok(port) => Ok(Self::Fixed(port)),
+                Err(_) => Err(D::Error::custom(format!("{EXPECTED}, not {number}"))),
+            },
+            Written::Word(word) if word == "auto" => Ok(Self::Auto),
+            Written::Word(word) => Err(D::Error::custom(format!("{EXPECTED}, not {word:?}"))),
+        }
+    }
+}
+
+/// A name server's zones: from the zone's name to its file, relative to the lab directory.
+pub type ZoneFiles = BTreeMap<String, PathBuf>;
+
+/// The section of a name server; `D` knows the zones it has by default.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Zones<D: DefaultZones> {
+    /// The zones it answers for.
+    #[serde(deserialize_with = "zones")]
+    pub zones: ZoneFiles,
+    #[serde(skip)]
+    default: std::marker::PhantomData<D>,
+}
+
+/// Knows the zones that a name server has when `lab.toml` says nothing.
+pub trait DefaultZones {
+    /// Pairs of zone and file.
+    const ZONES: &'static [(&'static str, &'static str)];
+}
+
+impl<D: DefaultZones> Default for Zones<D> {
+    fn default() -> Self {
+        let zones = D::ZONES
+            .iter()
+            .map(|(zone, file)| ((*zone).to_owned(), PathBuf::from(file)))
+            .collect();
+        Self {
+            zones,
+            default: std::marker::PhantomData,
+        }
+    }
+}
+
+macro_rules! default_zones {
+    ($($server:ident: $doc:literal = $zones:expr;)*) => {$(
+        #[doc = $doc]
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $server;
+        impl DefaultZones for $server {
+            const ZONES: &'static [(&'static str, &'static str)] = $zones;
+        }
+    )*};
+}
+
+default_zones! {
+    RootZones: "The zones of `[root]`." = &[(".", "zones/loopback/root.zone")];
+    TldZones: "The zones of `[tld]`." = &[("com", "zones/loopback/com.zone")];
+    DnsZones: "The zones of `[dns]`." = &[
+        ("foobar.com", "zones/loopback/foobar.com.zone"),
+        ("127.in-addr.arpa", "zones/loopback/127.in-addr.arpa.zone"),
+    ];
+}
+
+/// `[resolver]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Resolver {
+    /// Answers remembered at most: 1 to 1,000,000; default 10,000.
+    #[serde(deserialize_with = "cache_entries")]
+    pub cache_entries: u32,
+}
+
+impl Default for Resolver {
+    fn default() -> Self {
+        Self {
+            cache_entries: 10_000,
+        }
+    }
+}
+
+/// `[web]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Web {
+    /// The name of the site; default `www.foobar.com`.
+    #[serde(deserialize_with = "host_name")]
+    pub name: String,
+    /// Names that are redirected to it; default `foobar.com`.
+    #[serde(deserialize_with = "host_names")]
+    pub aliases: Vec<String>,
+    /// The directory of its files, relative to the lab directory; default `site`.
+    pub site: PathBuf,
+    /// How long the application may take to begin its answer: 100 ms to 5 min; default 5 s.
+    #[serde(deserialize_with = "app_timeout")]
+    pub app_timeout: Duration,
+    /// Connections open at a time: 1 to 100,000; default 1,024.
+    #[serde(deserialize_with = "max_connections")]
+    pub max_connections: u32,
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Self {
+            name: "www.foobar.com".into(),
+            aliases: vec!["foobar.com".into()],
+            site: "site".into(),
+            app_timeout: Duration::from_secs(5),
+            max_connections: 1024,
+        }
+    }
+}
+
+/// `[app]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct App {
+    /// The application files ("code base"), relative to the lab directory; default `app`.
+    pub code: PathBuf,
+}
+
+impl Default for App {
+    fn default() -> Self {
+        Self { code: "app".into() }
+    }
+}
+
+/// `[db]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Db {
+    /// Which database.
+    pub engine: Engine,
+}
+
+/// Which database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// SQLite, inside the application's own process.
+    #[default]
+    Sqlite,
+}
+
+/// Why `lab.toml` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("cannot read {}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It says something that a lab does not understand.
+    #[error("{}:{line}:{column}: {message}", file.display())]
+    Wrong {
+        /// The file.
+        file: PathBuf,
+        /// From 1.
+        line: usize,
+        /// From 1, in characters.
+        column: usize,
+        /// What, and what would be right.
+        message: String,
+    },
+}
+
+/// A `lab.toml` is settings, not data: a larger file is a mistake.
+const LARGEST_FILE: u64 = 1 << 20;
+
+impl Config {
+    /// Reads `file`.
+    pub fn read(file: &Path) -> Result<Self, ConfigError> {
+        let read = || -> io::Result<String> {
+            if fs::metadata(file)?.len() > LARGEST_FILE {
+                return Err(io::Error::other(
+                    "it is larger than 1 MiB: is it really a lab.toml?",
+                ));
+            }
+            fs::read_to_string(file)
+        };
+        let text = read().map_err(|source| ConfigError::Read {
+            file: file.into(),
+            source,
+        })?;
+        Self::parse(&text, file)
+    }
+
+    /// Reads `text`, which came from `file`.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error: toml::de::Error| {
+            let start = error.span().map_or(0, |span| span.start).min(text.len());
+            let before = text.get(..start).unwrap_or_default();
+            let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+            ConfigError::Wrong {
+                file: file.into(),
+                line: before.matches('\n').count() + 1,
+                column: before[line_start..].chars().count() + 1,
+                message: with_nearest_key(error.message()),
+            }
+        })
+    }
+}
+
+/// serde's message for an unknown key lists every known one; the nearest is what the user wants to hear.
+fn with_nearest_key(message: &str) -> String {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let (what, Some((wrong, known))) = (
+        message.split(" `").next().unwrap_or_default(),
+        quoted.split_first(),
+    ) else {
+        return message.to_owned();
+    };
+    let what = match what {
+        "unknown field" => "unknown key",
+        "unknown variant" => "unknown value",
+        _ => return message.to_owned(),
+    };
+    let nearest = known
+        .iter()
+        .min_by_key(|known| strsim::damerau_levenshtein(wrong, known));
+    match nearest {
+        Some(nearest) if strsim::damerau_levenshtein(wrong, nearest) <= 1 + wrong.len() / 3 => {
+            format!("{what} `{wrong}`: did you mean `{nearest}`?")
+        }
+        Some(_) => format!("{what} `{wrong}`; known here: {}", known.join(", ")),
+        None => format!("{what} `{wrong}`; nothing can be set here"),
+    }
+}
+
+fn bounded<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    what: &str,
+    bounds: RangeInclusive<u32>,
+) -> Result<u32, D::Error> {
+    let number = i64::deserialize(deserializer)?;
+    u32::try_from(number)
+        .ok()
+        .filter(|number| bounds.contains(number))
+        .ok_or_else(|| {
+            D::Error::custom(format!(
+                "{what} is a number from {} to {}, not {number}",
+                bounds.start(),
+                bounds.end()
+            ))
+        })
+}
+
+fn cache_entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    bounded(deserializer, "cache_entries", 1..=1_000_000)
+}
+
+fn max_connections<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    bounded(deserializer, "max_connections", 1..=100_000)
+}
+
+fn app_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    const EXPECTED: &str = "app_timeout is a duration from \"100ms\" to \"5min\"";
+    let text =
+        String::deserialize(deserializer).map_err(|_| D::Error::custom(format!("{EXPECTED}, in quotes")))?;
+    let bounds = Duration::from_millis(100)..=Duration::from_secs(300);
+    humantime::parse_duration(&text)
+        .ok()
+        .filter(|duration| bounds.contains(duration))
+        .ok_or_else(|| D::Error::custom(format!("{EXPECTED}, not {text:?}")))
+}
+
+fn zones<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ZoneFiles, D::Error> {
+    let zones = ZoneFiles::deserialize(deserializer)?;
+    if zones.is_empty() {
+        return Err(D::Error::custom(
+            "a name server needs at least one zone: { \"foobar.com\" = \"zones/….zone\" }",
+        ));
+    }
+    Ok(zones)
+}
+
+fn host_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    checked_host_name(String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+fn host_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Vec::deserialize(deserializer)?
+        .into_iter()
+        .map(|name| checked_host_name(name).map_err(D::Error::custom))
+        .collect()
+}
+
+/// RFC 1123 §2.1: letters, digits, hyphens and dots; at most 253 characters.
+fn checked_host_name(name: String) -> Result<String, String> {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if name.len() <= 253 && name.split('.').all(label) {
+        return Ok(name.to_ascii_lowercase());
+    }
+    Err(format!(
+        "{name:?} is not a host name: labels of letters, digits and hyphens, joined by dots, without a final dot"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("lab.toml")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_is_the_built_in_lab() {
+        let config = parse("").unwrap();
+        assert_eq!(config, Config::default());
+        assert_eq!(config.web.name, "www.foobar.com");
+        assert_eq!(config.dns.zones.len(), 2);
+    }
+
+    #[test]
+    fn the_shipped_file_changes_nothing() {
+        assert_eq!(parse(include_str!("../../lab.toml")).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest() {
+        let error = parse("[web]\nname = \"a.b\"\nap_timeout = \"5s\"").unwrap_err();
+        assert_eq!(
+            error,
+            "lab.toml:3:1: unknown key `ap_timeout`: did you mean `app_timeout`?"
+        );
+        let error = parse("[lab]\nrestart = \"on-failur\"").unwrap_err();
+        assert_eq!(
+            error,
+            "lab.toml:2:11: unknown value `on-failur`: did you mean `on-failure`?"
+        );
+        let error = parse("[wbe]").unwrap_err();
+        assert!(
+            error.ends_with("unknown key `wbe`: did you mean `web`?"),
+            "{error}"
+        );
+        let error = parse("[db]\ncolour = 1").unwrap_err();
+        assert_eq!(error, "lab.toml:2:1: unknown key `colour`; known here: engine");
+    }
+
+    #[test]
+    fn values_have_bounds_and_the_message_names_them() {
+        for (text, expected) in [
+            ("[ports]\ndns = 70000", "not 70000"),
+            (
+                "[ports]\ndns = \"any\"",
+                "\"auto\", 0 (any free one) or a number from 1 to 65535, not \"any\"",
+            ),
+            (
+                "[resolver]\ncache_entries = 0",
+                "cache_entries is a number from 1 to 1000000, not 0",
+            ),
+            (
+                "[web]\napp_timeout = \"1h\"",
+                "from \"100ms\" to \"5min\", not \"1h\"",
+            ),
+            ("[web]\napp_timeout = 5", "in quotes"),
+            ("[web]\nname = \"www.foobar.com.\"", "without a final dot"),
+            ("[dns]\nzones = {}", "at least one zone"),
+            ("web = [", "lab.toml:1:"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        assert_eq!(
+            parse("[ports]\ndns = 0\nhttp = 8080").unwrap().ports.dns,
+            Port::Free
+        );
+    }
+}

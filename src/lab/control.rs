@@ -1,0 +1,161 @@
+//! How commands reach a running lab: one request and one response, each a line of JSON, over a Unix socket
+//! that only the lab's user can open.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::net::UnixStream;
+
+use crate::ground::channel::{CacheEntry, ZoneState};
+use crate::ground::lines::{LineReader, write_line};
+
+use super::design::ServiceName;
+use super::directory::Directory;
+use super::status::LabStatus;
+
+/// A lab that does not answer by then stands still.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+
+/// What a command asks of a running lab.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// How it stands.
+    Status,
+    /// Do this to a service.
+    Service(Verb, ServiceName),
+    /// The resolver's cache.
+    CacheList,
+    /// Empty the resolver's cache.
+    CacheFlush,
+    /// The zones in service, of every name server.
+    ZoneList,
+    /// Serve a zone from another file.
+    ZoneUse {
+        /// The zone's apex, without its final dot.
+        origin: String,
+        /// The file, absolute.
+        file: PathBuf,
+    },
+    /// End the lab.
+    Down,
+}
+
+/// What can be done to a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// Start it.
+    Start,
+    /// Let it finish and end it (SIGTERM).
+    Stop,
+    /// Stop, then start.
+    Restart,
+    /// End it at once (SIGKILL).
+    Kill,
+    /// Make it stand still (SIGSTOP).
+    Pause,
+    /// Let it go on (SIGCONT).
+    Resume,
+}
+
+impl Verb {
+    /// As typed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Kill => "kill",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+        }
+    }
+}
+
+/// What a running lab answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Response {
+    /// How it stands.
+    Status(Box<LabStatus>),
+    /// It was done; one sentence about it.
+    Done(String),
+    /// The resolver's cache.
+    Cache(Vec<CacheEntry>),
+    /// The zones in service, with the name server that answers for them.
+    Zones(Vec<(ServiceName, ZoneState)>),
+    /// It was not done; the causes, outermost first.
+    Refused(Vec<String>),
+}
+
+/// Why a running lab could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// There is none.
+    #[error(
+        "{0} is not up: start it with `wwwlab up` (or `wwwlab up -d`), or name another lab with --lab DIR"
+    )]
+    NotUp(String),
+    /// Its socket cannot be used.
+    #[error("cannot talk to {lab} over {}", socket.display())]
+    Socket {
+        /// The lab.
+        lab: String,
+        /// Its control socket.
+        socket: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It does not answer.
+    #[error(
+        "{0} does not answer: does its supervisor stand still (SIGSTOP)? `kill -9` of it ends everything that it started"
+    )]
+    Silent(String),
+    /// It said no.
+    #[error("{}", .0.join(": "))]
+    Refused(Vec<String>),
+    /// Its answer is of another kind: another version of wwwlab runs it.
+    #[error(
+        "{0} answered something else than was asked: is it run by another version of wwwlab? `wwwlab down` and `wwwlab up` again"
+    )]
+    Strange(String),
+}
+
+/// Asks the lab in `directory`.
+pub async fn ask(directory: &Directory, request: &Request) -> Result<Response, ControlError> {
+    let socket = directory.control_socket();
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ControlError::NotUp(directory.name()),
+        _ => ControlError::Socket {
+            lab: directory.name(),
+            socket: socket.clone(),
+            source,
+        },
+    };
+    let talk = async {
+        let mut stream = UnixStream::connect(&socket).await?;
+        write_line(&mut stream, request).await?;
+        LineReader::new(stream).next::<Response>().await
+    };
+    match tokio::time::timeout(ANSWER_WITHIN, talk).await {
+        Err(_elapsed) => Err(ControlError::Silent(directory.name())),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(ControlError::Strange(directory.name()))
+        }
+        Ok(Err(error)) => Err(failed(error)),
+        Ok(Ok(None)) => Err(failed(io::ErrorKind::UnexpectedEof.into())),
+        Ok(Ok(Some(Response::Refused(causes)))) => Err(ControlError::Refused(causes)),
+        Ok(Ok(Some(response))) => Ok(response),
+    }
+}
+
+/// How the lab in `directory` stands.
+pub async fn status(directory: &Directory) -> Result<LabStatus, ControlError> {
+    match ask(directory, &Request::Status).await? {
+        Response::Status(status) => Ok(*status),
+        _ => Err(ControlError::Strange(directory.name())),
+    }
+}

@@ -1,0 +1,218 @@
+//! What requests to a running lab are answered from: it passes them on to keepers and services, and reads how
+//! they stand.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::ground::channel::{Ask, Reply};
+
+use super::control::{Request, Response, Verb};
+use super::design::{Design, ServiceName};
+use super::guard::Guard;
+use super::keeper::Command;
+use super::status::{Condition, LabStatus, ServiceStatus, State};
+use super::usage;
+
+/// A service that does not answer an order by then stands still.
+const REPLY_WITHIN: Duration = Duration::from_secs(3);
+
+/// Everything a request may need.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) design: Arc<Design>,
+    pub(super) since: u64,
+    pub(super) guard: Guard,
+    pub(super) services: Vec<Post>,
+}
+
+/// One service as the desk sees it.
+#[derive(Debug)]
+pub(super) struct Post {
+    pub(super) name: ServiceName,
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) condition: watch::Receiver<Condition>,
+}
+
+impl Desk {
+    /// Waits until every service serves or has failed; the failures, one line each.
+    pub(super) async fn all_started(&self) -> Result<(), Vec<String>> {
+        let mut failures = Vec::new();
+        for post in &self.services {
+            let mut condition = post.condition.clone();
+            let started = condition
+                .wait_for(|condition| condition.state != State::Starting)
+                .await;
+            match started.map(|condition| condition.clone()) {
+                Ok(condition) if condition.state == State::Failed => {
+                    failures.push(format!("{} cannot serve: {}", post.name, condition.detail));
+                }
+                Ok(_) => {}
+                Err(_) => failures.push(format!("{} has no keeper", post.name)),
+            }
+        }
+        if failures.is_empty() {
+            Ok(())
+        } else {
+            Err(failures)
+        }
+    }
+
+    /// Answers everything but the end of the lab.
+    pub(super) async fn answer(&self, request: Request) -> Response {
+        match request {
+            Request::Status => Response::Status(Box::new(self.status())),
+            Request::Service(verb, name) => self.act(verb, name).await,
+            Request::CacheList => self.one(ServiceName::Resolver, Ask::CacheList).await,
+            Request::CacheFlush => self.one(ServiceName::Resolver, Ask::CacheFlush).await,
+            Request::ZoneList => self.zones().await,
+            Request::ZoneUse { origin, file } => self.use_zone(&origin, &file).await,
+            Request::Down => Response::Refused(vec!["the desk does not close the house".into()]),
+        }
+    }
+
+    /// How the lab stands.
+    pub(super) fn status(&self) -> LabStatus {
+        let Design {
+            config,
+            network,
+            directory,
+            ports,
+        } = &*self.design;
+        let me = std::process::id();
+        let mut supervisor = usage::of(me).unwrap_or_default();
+        if let Some(guard) = self.guard.pid().and_then(usage::of) {
+            supervisor += guard;
+        }
+        LabStatus {
+            directory: directory.root.display().to_string(),
+            built_in: directory.toml.is_none(),
+            network: network.to_string(),
+            pid: me,
+            since: self.since,
+            ports: ports.clone(),
+            site_name: config.web.name.clone(),
+            services: self.services.iter().map(|post| self.service(post)).collect(),
+            supervisor,
+        }
+    }
+
+    fn service(&self, post: &Post) -> ServiceStatus {
+        let mut condition = post.condition.borrow().clone();
+        if let Some(pid) = condition.pid {
+            // A student may pause and continue a process with `kill` as well.
+            match (condition.state, usage::is_stopped(pid)) {
+                (State::Running, true) => {
+                    condition.state = State::Paused;
+                    condition.detail = "by a signal from outside".into();
+                }
+                (State::Paused, false) if cfg!(target_os = "linux") => {
+                    condition.state = State::Running;
+                    condition.detail = "resumed by a signal from outside".into();
+                }
+                _ => {}
+            }
+        }
+        let directory = &self.design.directory;
+        let file = match post.name {
+            ServiceName::Db => directory.database(),
+            name => directory.log(name.as_str()),
+        };
+        ServiceStatus {
+            name: post.name,
+            host: post.name.host(),
+            address: self.design.address(post.name),
+            usage: condition.pid.and_then(usage::of),
+            condition,
+            disk_bytes: fs::metadata(file).map(|file| file.len()).unwrap_or_default(),
+        }
+    }
+
+    async fn act(&self, verb: Verb, name: ServiceName) -> Response {
+        let (answer, done) = oneshot::channel();
+        if let Some(post) = self.post(name) {
+            let _ = post.commands.send(Command::Do(verb, answer)).await;
+        }
+        match done.await {
+            Ok(Ok(sentence)) => Response::Done(sentence),
+            Ok(Err(why)) => Response::Refused(vec![why]),
+            Err(_) => Response::Refused(vec!["the lab is going down".into()]),
+        }
+    }
+
+    /// Asks one service and passes its reply on.
+    async fn one(&self, name: ServiceName, ask: Ask) -> Response {
+        match self.ask(name, ask).await {
+            Ok(Reply::Cache(entries)) => Response::Cache(entries),
+            Ok(Reply::Flushed(count)) => Response::Done(format!(
+                "{count} {} forgotten",
+                if count == 1 { "answer" } else { "answers" }
+            )),
+            Ok(Reply::Zones(zones)) => Response::Zones(zones.into_iter().map(|zone| (name, zone)).collect()),
+            Ok(Reply::Refused(causes)) | Err(causes) => Response::Refused(causes),
+        }
+    }
+
+    async fn zones(&self) -> Response {
+        let mut all = Vec::new();
+        for name in [ServiceName::Root, ServiceName::Tld, ServiceName::Dns] {
+            // A name server that is down serves nothing; the others are still worth showing.
+            if let Ok(Reply::Zones(zones)) = self.ask(name, Ask::ZoneList).await {
+                all.extend(zones.into_iter().map(|zone| (name, zone)));
+            }
+        }
+        Response::Zones(all)
+    }
+
+    async fn use_zone(&self, origin: &str, file: &Path) -> Response {
+        let same = |known: &str| {
+            known
+                .trim_end_matches('.')
+                .eq_ignore_ascii_case(origin.trim_end_matches('.'))
+        };
+        let server = [ServiceName::Dns, ServiceName::Tld, ServiceName::Root]
+            .into_iter()
+            .find(|&name| {
+                self.design
+                    .zones(name)
+                    .is_some_and(|zones| zones.keys().any(|known| same(known)))
+            });
+        let Some(server) = server else {
+            return Response::Refused(vec![format!(
+                "no name server of this lab publishes {origin}: `wwwlab zone list`"
+            )]);
+        };
+        let ask = Ask::ZoneUse {
+            origin: origin.into(),
+            file: file.display().to_string(),
+        };
+        match self.one(server, ask).await {
+            Response::Zones(_) => Response::Done(format!(
+                "{server} publishes {origin} from {} until it is restarted",
+                file.display()
+            )),
+            other => other,
+        }
+    }
+
+    async fn ask(&self, name: ServiceName, ask: Ask) -> Result<Reply, Vec<String>> {
+        let (asker, reply) = oneshot::channel();
+        if let Some(post) = self.post(name) {
+            let _ = post.commands.send(Command::Ask(ask, asker)).await;
+        }
+        match tokio::time::timeout(REPLY_WITHIN, reply).await {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(_)) => Err(vec![format!("{name} is not up: `wwwlab start {name}` starts it")]),
+            Err(_) => Err(vec![format!(
+                "{name} does not answer: `wwwlab status` shows whether it is paused"
+            )]),
+        }
+    }
+
+    fn post(&self, name: ServiceName) -> Option<&Post> {
+        self.services.iter().find(|post| post.name == name)
+    }
+}

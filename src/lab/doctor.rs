@@ -1,0 +1,289 @@
+//! What works on this machine and what does not, one finding a line, each with its remedy.
+
+use std::env;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::ground::bind::{self, Transport};
+
+use super::config::Network;
+use super::design::Host;
+use super::directory::Directory;
+use super::holder;
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub subject: String,
+    /// How it stands.
+    pub verdict: Verdict,
+    /// What was found.
+    pub found: String,
+    /// What to do about it; empty when nothing is to be done.
+    pub remedy: String,
+}
+
+/// How a finding stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// The lab works, with a limit.
+    Limited,
+    /// The lab cannot work.
+    Bad,
+}
+
+/// Looks at everything. `running` says whether this lab is up, so that its own ports do not count as taken.
+pub fn examine(directory: &Directory, running: bool) -> Vec<Finding> {
+    let mut findings = vec![settings(directory), state(directory)];
+    if running {
+        findings.push(good("ports", "in use by this lab, which is up"));
+    } else {
+        findings.push(real_port(
+            "DNS",
+            53,
+            5300,
+            &[Transport::Udp, Transport::Tcp],
+            &[Host::Server, Host::Resolver, Host::Root, Host::Tld],
+        ));
+        findings.push(real_port("HTTP", 80, 8080, &[Transport::Tcp], &[Host::Server]));
+        findings.push(application_port());
+    }
+    findings.push(stub_resolver());
+    findings.push(tool(
+        "dig",
+        "asks a name server: the lab's first tool",
+        "apt install bind9-dnsutils",
+    ));
+    findings.push(tool(
+        "curl",
+        "asks a web server: the lab's second tool",
+        "apt install curl",
+    ));
+    findings.push(user_namespaces());
+    findings
+}
+
+fn settings(directory: &Directory) -> Finding {
+    let subject = "lab";
+    match directory.config() {
+        Ok(_) if directory.toml.is_some() => {
+            good(subject, format!("{}/lab.toml is right", directory.root.display()))
+        }
+        Ok(_) => good(
+            subject,
+            "no lab.toml here: the built-in lab is used (`wwwlab new DIR` writes one to edit)",
+        ),
+        Err(error) => {
+            let causes = crate::ground::service::causes(&error).join(": ");
+            finding(subject, Verdict::Bad, causes, "mend that line")
+        }
+    }
+}
+
+fn state(directory: &Directory) -> Finding {
+    // The nearest part of the path that exists decides whether the rest can be made.
+    let there = directory
+        .state
+        .ancestors()
+        .find(|path| path.exists())
+        .unwrap_or(Path::new("/"));
+    let writable = nix::unistd::access(
+        there,
+        nix::unistd::AccessFlags::W_OK | nix::unistd::AccessFlags::X_OK,
+    );
+    let place = directory.state.display();
+    match writable {
+        Ok(()) => good("state", format!("kept in {place}")),
+        Err(_) => finding(
+            "state",
+            Verdict::Bad,
+            format!(
+                "{place} cannot be made: {} is not writable for you",
+                there.display()
+            ),
+            "use a lab of your own (`wwwlab new DIR`), or name another place with --state DIR",
+        ),
+    }
+}
+
+fn real_port(what: &str, real: u16, stand_in: u16, transports: &[Transport], hosts: &[Host]) -> Finding {
+    let subject = format!("port {real}");
+    let problem = |port: u16| {
+        hosts.iter().find_map(|host| {
+            let address = SocketAddr::new(host.address(Network::Loopback), port);
+            transports
+                .iter()
+                .find_map(|&transport| Some((address, transport, bind::probe(address, transport).err()?)))
+        })
+    };
+    let Some((address, transport, error)) = problem(real) else {
+        return good(&subject, format!("free: {what} will be at its real port"));
+    };
+    let denied = error.source.kind() == std::io::ErrorKind::PermissionDenied;
+    let why = match holder::of(address, transport) {
+        Some(holder) => format!(
+            "{} (pid {}) listens on {}/{transport}",
+            holder.name,
+            holder.pid,
+            address.ip()
+        ),
+        None if denied => "only root may bind a port below 1024 here".into(),
+        None => format!("{}: {}", address, error.source),
+    };
+    let remedy = if denied {
+        "run as root if you want the real port; nothing else needs it"
+    } else {
+        "end it if you want the real port"
+    };
+    match problem(stand_in) {
+        None => finding(
+            &subject,
+            Verdict::Limited,
+            format!("{why}; {what} will be at {stand_in}"),
+            remedy,
+        ),
+        Some((address, transport, _)) => {
+            let holder = holder::of(address, transport).map_or("a process".into(), |holder| {
+                format!("{} (pid {})", holder.name, holder.pid)
+            });
+            let remedy = "end it, or set another port under [ports] in lab.toml (0 takes any free one)";
+            finding(
+                &subject,
+                Verdict::Bad,
+                format!("{why}; {stand_in} is taken too, by {holder}"),
+                remedy,
+            )
+        }
+    }
+}
+
+fn application_port() -> Finding {
+    let address = SocketAddr::new(Host::Server.address(Network::Loopback), 3000);
+    if bind::probe(address, Transport::Tcp).is_ok() {
+        return good("port 3000", "free: the application server will be there");
+    }
+    let holder = holder::of(address, Transport::Tcp).map_or("a process of another user".into(), |holder| {
+        format!("{} (pid {})", holder.name, holder.pid)
+    });
+    finding(
+        "port 3000",
+        Verdict::Bad,
+        format!("{holder} listens there"),
+        "end it, or set `app` under [ports] in lab.toml (0 takes any free one)",
+    )
+}
+
+/// systemd-resolved listens on 127.0.0.53 and is not in the way of 127.0.0.1; a newcomer is often told it is.
+fn stub_resolver() -> Finding {
+    let configured = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let servers: Vec<&str> = configured
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("nameserver"))
+        .map(str::trim)
+        .collect();
+    let found = match servers.first() {
+        Some(&"127.0.0.53") => {
+            "systemd-resolved at 127.0.0.53 (not in the way of 127.0.0.1 to .4)".to_owned()
+        }
+        Some(server) => format!("this machine asks {server}"),
+        None => "this machine asks no resolver".to_owned(),
+    };
+    good(
+        "resolv.conf",
+        format!(
+            "{found}; the lab leaves it as it is, so programs ask the lab only when told to: `wwwlab dig`, `wwwlab curl`"
+        ),
+    )
+}
+
+fn tool(name: &str, purpose: &str, install: &str) -> Finding {
+    match in_path(name) {
+        Some(path) => good(name, path.display().to_string()),
+        None => finding(
+            name,
+            Verdict::Limited,
+            format!("not installed ({purpose})"),
+            install,
+        ),
+    }
+}
+
+/// Where `name` is in PATH.
+pub fn in_path(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .map(|directory| directory.join(name))
+        .find(|file| {
+            file.is_file() && nix::unistd::access(file.as_path(), nix::unistd::AccessFlags::X_OK).is_ok()
+        })
+}
+
+fn user_namespaces() -> Finding {
+    let subject = "namespaces";
+    let setting = |path: &str| {
+        fs::read_to_string(path)
+            .ok()
+            .and_then(|text| text.trim().parse::<u64>().ok())
+    };
+    if !cfg!(target_os = "linux") {
+        return finding(
+            subject,
+            Verdict::Limited,
+            "user namespaces are a thing of Linux",
+            "nothing to do: network `loopback` works here",
+        );
+    }
+    let forbidden = [
+        (
+            "/proc/sys/user/max_user_namespaces",
+            0,
+            "user.max_user_namespaces is 0",
+        ),
+        (
+            "/proc/sys/kernel/unprivileged_userns_clone",
+            0,
+            "kernel.unprivileged_userns_clone is 0",
+        ),
+        (
+            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+            1,
+            "AppArmor restricts unprivileged user namespaces",
+        ),
+    ];
+    let root = nix::unistd::geteuid().is_root();
+    match forbidden
+        .iter()
+        .find(|(path, value, _)| setting(path) == Some(*value))
+    {
+        Some((_, _, why)) if !root => finding(
+            subject,
+            Verdict::Limited,
+            *why,
+            "nothing to do for network `loopback`; a network of real hosts would need sudo here",
+        ),
+        _ => good(
+            subject,
+            "user namespaces are allowed (network `loopback` does not need them)",
+        ),
+    }
+}
+
+fn good(subject: &str, found: impl Into<String>) -> Finding {
+    finding(subject, Verdict::Good, found, "")
+}
+
+fn finding(subject: &str, verdict: Verdict, found: impl Into<String>, remedy: &str) -> Finding {
+    Finding {
+        subject: subject.into(),
+        verdict,
+        found: found.into(),
+        remedy: remedy.into(),
+    }
+}

@@ -1,0 +1,163 @@
+//! The guard: a process whose only work is to end what the supervisor started when the supervisor itself is
+//! killed, even by `kill -9`, and to remove the control socket.
+//!
+//! It reads lines from its standard input, a pipe that only the supervisor holds: `+PID` for a process group
+//! to watch over, `-PID` for one that has ended. When the pipe closes, it sends SIGKILL to every group still
+//! watched (paused ones die too) and removes the files named on its command line. A process of another
+//! program (a student's application, a database server) needs nothing of its own for this, which is why it is
+//! not left to each child to notice.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, BufRead, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+/// The hidden command that runs it.
+pub const COMMAND: &str = "guard";
+
+/// The supervisor's end. Clones speak to the same guard.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    /// A plain mutex: held for the writing of one short line.
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    executable: PathBuf,
+    leftovers: Vec<PathBuf>,
+    watched: BTreeSet<u32>,
+    process: Option<(Child, ChildStdin)>,
+}
+
+impl Guard {
+    /// Starts a guard that will remove `leftovers`.
+    pub fn start(executable: &Path, leftovers: Vec<PathBuf>) -> io::Result<Self> {
+        let mut inner = Inner {
+            executable: executable.into(),
+            leftovers,
+            watched: BTreeSet::new(),
+            process: None,
+        };
+        inner.spawn()?;
+        Ok(Self {
+            inner: Arc::new(Mutex::new(inner)),
+        })
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> Option<u32> {
+        self.lock().process.as_ref().map(|(process, _)| process.id())
+    }
+
+    /// From now on `pid`'s process group ends with the supervisor.
+    pub fn watch(&self, pid: u32) {
+        let mut inner = self.lock();
+        inner.watched.insert(pid);
+        inner.tell(&format!("+{pid}\n"));
+    }
+
+    /// `pid` has ended; its number may come to belong to a stranger.
+    pub fn forget(&self, pid: u32) {
+        let mut inner = self.lock();
+        inner.watched.remove(&pid);
+        inner.tell(&format!("-{pid}\n"));
+    }
+
+    /// Ends the guard; what it still watches is ended by it.
+    pub fn close(self) {
+        if let Some((mut process, pipe)) = self.lock().process.take() {
+            drop(pipe);
+            let _ = process.wait();
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn spawn(&mut self) -> io::Result<()> {
+        let mut process = Command::new(&self.executable)
+            .arg0("wwwlab")
+            .arg(COMMAND)
+            .args(&self.leftovers)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // Out of the terminal's reach: ^C is for the supervisor.
+            .process_group(0)
+            .spawn()?;
+        let pipe = process
+            .stdin
+            .take()
+            .ok_or_else(|| io::Error::other("the guard has no pipe"))?;
+        self.process = Some((process, pipe));
+        Ok(())
+    }
+
+    /// Writes `line`; a guard that was itself killed is replaced by a new one, which is told everything.
+    fn tell(&mut self, line: &str) {
+        if let Some((_, pipe)) = &mut self.process
+            && pipe.write_all(line.as_bytes()).is_ok()
+        {
+            return;
+        }
+        if let Some((mut dead, _)) = self.process.take() {
+            let _ = dead.wait();
+        }
+        if self.spawn().is_ok()
+            && let Some((_, pipe)) = &mut self.process
+        {
+            let all: String = self.watched.iter().map(|pid| format!("+{pid}\n")).collect();
+            let _ = pipe.write_all(all.as_bytes());
+        }
+    }
+}
+
+/// The guard's own life, in its own process: reads until the end of `orders`, then ends what is left.
+pub fn run<S: AsRef<OsStr>>(orders: impl BufRead, leftovers: impl IntoIterator<Item = S>) {
+    for group in still_watched(orders) {
+        if let Ok(group) = i32::try_from(group) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+    }
+    for file in leftovers {
+        let _ = fs::remove_file(Path::new(file.as_ref()));
+    }
+}
+
+fn still_watched(orders: impl BufRead) -> BTreeSet<u32> {
+    let mut watched = BTreeSet::new();
+    for line in orders.lines().map_while(Result::ok) {
+        // 0 and 1 would be the guard's own group and init: no lab ever names them.
+        match line
+            .split_at_checked(1)
+            .map(|(sign, number)| (sign, number.parse::<u32>()))
+        {
+            Some(("+", Ok(pid))) if pid > 1 => watched.insert(pid),
+            Some(("-", Ok(pid))) => watched.remove(&pid),
+            _ => false,
+        };
+    }
+    watched
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_still_lives_is_ended() {
+        let orders = "+10\n+11\n-10\n+0\n+1\n+-1\njunk\n\n+12";
+        assert_eq!(still_watched(orders.as_bytes()), BTreeSet::from([11, 12]));
+    }
+}

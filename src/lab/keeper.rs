@@ -1,0 +1,392 @@
+//! One task per service: it alone starts, signals and ends that service's process, in the order in which it
+//! is told to.
+//!
+//! An embedded database has no process of its own. It is "stopped" by a process that holds its file under an
+//! exclusive lock; so for it the keeper works the other way round: no process while it runs, one while it is
+//! stopped. The lock ends with that process, however that ends.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::ground::channel::{Ask, Reply, Report};
+use crate::ground::clock;
+use crate::ground::event::{Event, Happened};
+
+use super::child::{Running, Sign, StartFailure, Starting, describe};
+use super::config::Restart;
+use super::control::Verb;
+use super::design::{Design, ServiceName};
+use super::guard::Guard;
+use super::log::Log;
+use super::status::{Condition, State};
+
+/// The first wait before a service that died is started again; it doubles up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// A service that ran this long before it died starts its waits anew.
+const RAN_WELL: Duration = Duration::from_secs(10);
+
+/// What a keeper is told.
+#[derive(Debug)]
+pub enum Command {
+    /// Do this to the service; the answer is a sentence about what was done, or why not.
+    Do(Verb, oneshot::Sender<Result<String, String>>),
+    /// Ask the service.
+    Ask(Ask, oneshot::Sender<Reply>),
+}
+
+/// Hears every event, in order: writes it to its service's log and shows it to whoever watches.
+#[derive(Debug, Clone)]
+pub struct Sink {
+    log: Arc<Mutex<Log>>,
+    service: &'static str,
+    watcher: mpsc::Sender<Event>,
+}
+
+impl Sink {
+    /// Events of `service` go to `log` and to `watcher`, which may miss some when it is slow.
+    pub fn new(service: &'static str, log: Log, watcher: mpsc::Sender<Event>) -> Self {
+        Self {
+            log: Arc::new(Mutex::new(log)),
+            service,
+            watcher,
+        }
+    }
+
+    /// Hears `what`, which happened `at`.
+    pub fn hear(&self, at: u64, what: Happened) {
+        let event = Event {
+            at,
+            service: self.service.into(),
+            what,
+        };
+        self.log().write(&event);
+        let _ = self.watcher.try_send(event);
+    }
+
+    /// Hears that the service is in `state` now.
+    fn state(&self, state: &str, detail: impl Into<String>) {
+        self.hear(
+            clock::unix_millis(),
+            Happened::State {
+                state: state.into(),
+                detail: detail.into(),
+            },
+        );
+    }
+
+    fn report(&self, report: Report) {
+        if let Report::Happened { at, what } = report {
+            self.hear(at, what);
+        }
+    }
+
+    fn log(&self) -> std::sync::MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What keepers have in common.
+#[derive(Debug, Clone)]
+pub struct Means {
+    /// What is to be run.
+    pub design: Arc<Design>,
+    /// The executable that every service is.
+    pub executable: PathBuf,
+    /// Ends processes when the supervisor is killed.
+    pub guard: Guard,
+}
+
+/// Keeps one service.
+#[derive(Debug)]
+pub struct Keeper {
+    name: ServiceName,
+    means: Means,
+    sink: Sink,
+    condition: watch::Sender<Condition>,
+    process: Option<Running>,
+    started: Option<clock::Stopwatch>,
+    wait: Duration,
+    restart_at: Option<tokio::time::Instant>,
+}
+
+impl Keeper {
+    /// A keeper of `name`, and where its condition can be seen.
+    pub fn new(name: ServiceName, means: Means, sink: Sink) -> (Self, watch::Receiver<Condition>) {
+        let start = Condition {
+            state: State::Starting,
+            pid: None,
+            since: clock::unix_millis(),
+            detail: String::new(),
+        };
+        let (condition, seen) = watch::channel(start);
+        let keeper = Self {
+            name,
+            means,
+            sink,
+            condition,
+            process: None,
+            started: None,
+            wait: FIRST_WAIT,
+            restart_at: None,
+        };
+        (keeper, seen)
+    }
+
+    /// Starts the service and keeps it until `end`; then ends it.
+    pub async fn keep(mut self, mut commands: mpsc::Receiver<Command>, end: CancellationToken) {
+        let _ = self.start().await;
+        loop {
+            tokio::select! {
+                () = end.cancelled() => break,
+                command = commands.recv() => match command {
+                    Some(Command::Do(verb, answer)) => {
+                        let done = self.obey(verb).await;
+                        let _ = answer.send(done);
+                    }
+                    Some(Command::Ask(ask, asker)) => {
+                        if let Some(process) = &mut self.process {
+                            process.ask(ask, asker).await;
+                        }
+                    }
+                    None => break,
+                },
+                sign = sign(&mut self.process) => match sign {
+                    Sign::Report(report) => self.sink.report(report),
+                    Sign::Ended(status) => self.died(&describe(status)),
+                },
+                () = alarm(self.restart_at) => {
+                    self.restart_at = None;
+                    let _ = self.start().await;
+                }
+            }
+        }
+        self.end(Signal::SIGTERM).await;
+    }
+
+    /// Whether the service is the database inside the application.
+    fn embedded(&self) -> bool {
+        self.name == ServiceName::Db
+    }
+
+    async fn obey(&mut self, verb: Verb) -> Result<String, String> {
+        self.restart_at = None;
+        if self.embedded() {
+            return self.obey_embedded(verb).await;
+        }
+        let name = self.name;
+        match (verb, self.process.is_some()) {
+            (Verb::Start, true) => Err(format!("{name} is up already (pid {})", self.pid())),
+            (Verb::Start, false) => self
+                .start()
+                .await
+                .map(|()| format!("{name} serves (pid {})", self.pid())),
+            (Verb::Restart, _) => {
+                self.end(Signal::SIGTERM).await;
+                self.start()
+                    .await
+                    .map(|()| format!("{name} serves again (pid {})", self.pid()))
+            }
+            (_, false) => Err(format!("{name} is not up: `wwwlab start {name}` starts it")),
+            (Verb::Stop, true) => {
+                self.end(Signal::SIGTERM).await;
+                self.enter(State::Stopped, "by command");
+                Ok(format!("{name} is stopped: its port now refuses connections"))
+            }
+            (Verb::Kill, true) => {
+                self.end(Signal::SIGKILL).await;
+                self.enter(State::Stopped, "killed by command (SIGKILL)");
+                Ok(format!(
+                    "{name} is killed: its connections were reset, its port now refuses new ones"
+                ))
+            }
+            (Verb::Pause, true) => {
+                self.signal(Signal::SIGSTOP);
+                self.enter(State::Paused, "by command (SIGSTOP)");
+                Ok(format!(
+                    "{name} stands still: its port accepts, and never answers"
+                ))
+            }
+            (Verb::Resume, true) => {
+                self.signal(Signal::SIGCONT);
+                self.enter(State::Running, "resumed by command (SIGCONT)");
+                Ok(format!("{name} goes on"))
+            }
+        }
+    }
+
+    async fn obey_embedded(&mut self, verb: Verb) -> Result<String, String> {
+        const TAKEN: &str =
+            "the database is taken away: its file is locked, so that the application cannot use it";
+        const BACK: &str = "the database is back: its file is free again";
+        match (verb, self.process.is_some()) {
+            (Verb::Start, false) | (Verb::Resume, false) => Err("the database is there already".into()),
+            (Verb::Stop | Verb::Kill | Verb::Pause, true) => {
+                Err(format!("{TAKEN} already (by pid {})", self.pid()))
+            }
+            (Verb::Start | Verb::Resume, true) => {
+                self.end(Signal::SIGTERM).await;
+                self.enter(State::Running, IN_APP);
+                Ok(BACK.into())
+            }
+            (Verb::Restart, _) => {
+                self.end(Signal::SIGTERM).await;
+                self.withhold().await?;
+                self.end(Signal::SIGTERM).await;
+                self.enter(State::Running, IN_APP);
+                Ok("the database was taken away and is back".into())
+            }
+            (Verb::Stop, false) => self
+                .withhold()
+                .await
+                .map(|()| format!("{TAKEN} (by pid {})", self.pid())),
+            (Verb::Kill | Verb::Pause, false) => {
+                self.withhold().await?;
+                let verb = if verb == Verb::Kill { "kill" } else { "pause" };
+                Ok(format!(
+                    "{TAKEN} (by pid {}). SQLite lives inside the application and has no process to {verb}",
+                    self.pid()
+                ))
+            }
+        }
+    }
+
+    /// Brings the service up: a process of its own, or, for an embedded database, nothing at all.
+    async fn start(&mut self) -> Result<(), String> {
+        if self.embedded() {
+            self.enter(State::Running, IN_APP);
+            return Ok(());
+        }
+        match self.spawn().await {
+            Ok(()) => {
+                self.enter(State::Running, "");
+                Ok(())
+            }
+            Err(failure) => {
+                let why = format!("{} cannot serve: {failure}", self.name);
+                self.failed(&failure.to_string());
+                Err(why)
+            }
+        }
+    }
+
+    /// Takes an embedded database away.
+    async fn withhold(&mut self) -> Result<(), String> {
+        match self.spawn().await {
+            Ok(()) => {
+                self.enter(State::Stopped, "its file is locked by this process");
+                Ok(())
+            }
+            Err(failure) => {
+                self.enter(State::Running, IN_APP);
+                Err(format!("the database cannot be taken away: {failure}"))
+            }
+        }
+    }
+
+    async fn spawn(&mut self) -> Result<(), StartFailure> {
+        let Means {
+            design,
+            executable,
+            guard,
+        } = &self.means;
+        let log = self.sink.log().handle().map_err(StartFailure::Spawn)?;
+        let starting = Starting::spawn(executable, &design.arguments(self.name), log, guard)?;
+        let pid = Some(starting.pid());
+        let since = clock::unix_millis();
+        self.condition.send_replace(Condition {
+            state: State::Starting,
+            pid,
+            since,
+            detail: String::new(),
+        });
+        let sink = &self.sink;
+        self.process = Some(starting.ready(|report| sink.report(report)).await?);
+        self.started = Some(clock::Stopwatch::start());
+        Ok(())
+    }
+
+    /// Ends the process, if there is one.
+    async fn end(&mut self, signal: Signal) {
+        if let Some(process) = self.process.take() {
+            let sink = &self.sink;
+            process.end(signal, |report| sink.report(report)).await;
+        }
+    }
+
+    /// The process ended without being told to.
+    fn died(&mut self, how: &str) {
+        self.process = None;
+        if self.embedded() {
+            self.enter(
+                State::Running,
+                &format!("the process that held its file ended ({how}), and the lock with it"),
+            );
+            return;
+        }
+        self.failed(how);
+    }
+
+    /// Notes that the service is down by itself and, if the lab is set so, when it is to be started again.
+    fn failed(&mut self, why: &str) {
+        if self.means.design.config.lab.restart == Restart::Never {
+            self.enter(State::Failed, why);
+            return;
+        }
+        let ran_well = self
+            .started
+            .take()
+            .is_some_and(|started| started.elapsed() >= RAN_WELL);
+        let wait = if ran_well { FIRST_WAIT } else { self.wait };
+        self.wait = (wait * 2).min(LONGEST_WAIT);
+        self.restart_at = Some(tokio::time::Instant::now() + wait);
+        self.enter(
+            State::Failed,
+            &format!("{why}; starts again in {} ms", wait.as_millis()),
+        );
+    }
+
+    fn enter(&self, state: State, detail: &str) {
+        let pid = self.process.as_ref().map(Running::pid);
+        let condition = Condition {
+            state,
+            pid,
+            since: clock::unix_millis(),
+            detail: detail.into(),
+        };
+        self.sink.state(&state.to_string(), detail);
+        self.condition.send_replace(condition);
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(process) = &self.process {
+            process.signal(signal);
+        }
+    }
+
+    fn pid(&self) -> u32 {
+        self.process.as_ref().map_or(0, Running::pid)
+    }
+}
+
+/// What an embedded database's condition says while it is there.
+const IN_APP: &str = "inside the application's process";
+
+async fn sign(process: &mut Option<Running>) -> Sign {
+    match process {
+        Some(process) => process.sign().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn alarm(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

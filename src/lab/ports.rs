@@ -1,0 +1,251 @@
+//! Which ports the lab takes: the real ones where they can be bound, else their stand-ins; decided once, at
+//! `up`, for every command to use.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::ground::bind::{self, BindError, Transport};
+use crate::ground::chance;
+
+use super::config::{self, Network, Port};
+use super::design::Host;
+use super::holder::{self, Holder};
+
+/// Free ports are looked for here: below the range from which Linux and macOS draw the ports of outgoing
+/// connections (32768 up), so that none of those takes one away between the choice and its use.
+const FREE_PORTS: std::ops::Range<u16> = 20_000..32_000;
+const FREE_PORT_TRIES: usize = 200;
+
+/// The decided ports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ports {
+    /// Of every name server and the resolver.
+    pub dns: u16,
+    /// Of the web server.
+    pub http: u16,
+    /// Of the application server.
+    pub app: u16,
+    /// Why a real port was not taken, one sentence each.
+    pub reasons: Vec<String>,
+}
+
+/// A port that is needed cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// Another process listens there.
+    #[error("port {port} for {what} is taken: {} listens on {address}/{transport}; end it, or set another `{key}` port under [ports] in lab.toml (0 takes any free one)", taken_by(holder.as_ref()))]
+    Taken {
+        /// The port.
+        port: u16,
+        /// What it is for.
+        what: &'static str,
+        /// Its key in `lab.toml`.
+        key: &'static str,
+        /// The address that could not be bound.
+        address: IpAddr,
+        /// UDP or TCP.
+        transport: Transport,
+        /// Who holds it, where that can be seen.
+        holder: Option<Holder>,
+    },
+    /// The operating system refuses.
+    #[error("port {port} for {what} cannot be bound; set another `{key}` port under [ports] in lab.toml")]
+    Refused {
+        /// The port.
+        port: u16,
+        /// What it is for.
+        what: &'static str,
+        /// Its key in `lab.toml`.
+        key: &'static str,
+        /// Why.
+        source: BindError,
+    },
+    /// No free port was found.
+    #[error("no free port for {what} between {} and {}", FREE_PORTS.start, FREE_PORTS.end)]
+    NoneFree {
+        /// What it is for.
+        what: &'static str,
+    },
+}
+
+/// What needs a port.
+struct Need {
+    what: &'static str,
+    key: &'static str,
+    /// The real port and its stand-in.
+    real: u16,
+    stand_in: u16,
+    transports: &'static [Transport],
+    addresses: Vec<IpAddr>,
+}
+
+/// Decides all ports.
+pub fn decide(wanted: &config::Ports, network: Network) -> Result<Ports, PortError> {
+    let at = |hosts: &[Host]| hosts.iter().map(|host| host.address(network)).collect();
+    let dns = Need {
+        what: "DNS",
+        key: "dns",
+        real: 53,
+        stand_in: 5300,
+        transports: &[Transport::Udp, Transport::Tcp],
+        addresses: at(&[Host::Server, Host::Resolver, Host::Root, Host::Tld]),
+    };
+    let http = Need {
+        what: "HTTP",
+        key: "http",
+        real: 80,
+        stand_in: 8080,
+        transports: &[Transport::Tcp],
+        addresses: at(&[Host::Server]),
+    };
+    let app = Need {
+        what: "the application server",
+        key: "app",
+        real: 3000,
+        stand_in: 3000,
+        ..http_like(&http)
+    };
+    let mut reasons = Vec::new();
+    Ok(Ports {
+        dns: dns.decide(wanted.dns, &mut reasons)?,
+        http: http.decide(wanted.http, &mut reasons)?,
+        app: app.decide(wanted.app, &mut reasons)?,
+        reasons,
+    })
+}
+
+fn http_like(http: &Need) -> Need {
+    Need {
+        addresses: http.addresses.clone(),
+        ..*http
+    }
+}
+
+impl Need {
+    fn decide(&self, wanted: Port, reasons: &mut Vec<String>) -> Result<u16, PortError> {
+        match wanted {
+            Port::Fixed(port) => self.probe(port).map(|()| port),
+            Port::Free => (0..FREE_PORT_TRIES)
+                .map(|_| FREE_PORTS.start + chance::random_u16() % (FREE_PORTS.end - FREE_PORTS.start))
+                .find(|&port| self.probe(port).is_ok())
+                .ok_or(PortError::NoneFree { what: self.what }),
+            Port::Auto => match self.probe(self.real) {
+                Ok(()) => Ok(self.real),
+                Err(error) if self.real == self.stand_in => Err(error),
+                Err(error) => {
+                    self.probe(self.stand_in)?;
+                    reasons.push(format!(
+                        "port {} instead of {}: {}",
+                        self.stand_in,
+                        self.real,
+                        error.reason()
+                    ));
+                    Ok(self.stand_in)
+                }
+            },
+        }
+    }
+
+    /// Whether `port` can be bound at every address that needs it.
+    fn probe(&self, port: u16) -> Result<(), PortError> {
+        for &address in &self.addresses {
+            for &transport in self.transports {
+                bind::probe(SocketAddr::new(address, port), transport)
+                    .map_err(|source| self.error(port, source))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn error(&self, port: u16, source: BindError) -> PortError {
+        let (what, key) = (self.what, self.key);
+        if source.source.kind() == io::ErrorKind::AddrInUse {
+            let holder = holder::of(source.address, source.transport);
+            let (address, transport) = (source.address.ip(), source.transport);
+            return PortError::Taken {
+                port,
+                what,
+                key,
+                address,
+                transport,
+                holder,
+            };
+        }
+        PortError::Refused {
+            port,
+            what,
+            key,
+            source,
+        }
+    }
+}
+
+impl PortError {
+    /// The reason alone, for a sentence that goes on without this port.
+    fn reason(&self) -> String {
+        match self {
+            Self::Taken {
+                address,
+                transport,
+                holder,
+                ..
+            } => {
+                format!("{} listens on {address}/{transport}", taken_by(holder.as_ref()))
+            }
+            Self::Refused { source, .. } if source.source.kind() == io::ErrorKind::PermissionDenied => {
+                "only root may bind a port below 1024 here".into()
+            }
+            Self::Refused { source, .. } => source.source.to_string(),
+            Self::NoneFree { .. } => self.to_string(),
+        }
+    }
+}
+
+fn taken_by(holder: Option<&Holder>) -> String {
+    match holder {
+        Some(holder) => format!("{} (pid {})", holder.name, holder.pid),
+        None => "a process of another user".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_names_its_holder() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let wanted = config::Ports {
+            dns: Port::Free,
+            http: Port::Fixed(port),
+            app: Port::Free,
+        };
+        let error = decide(&wanted, Network::Loopback).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("port {port} for HTTP is taken")),
+            "{error}"
+        );
+        if cfg!(target_os = "linux") {
+            assert!(
+                error.contains(&format!("(pid {})", std::process::id())),
+                "{error}"
+            );
+        }
+        assert!(error.contains("`http` port under [ports]"), "{error}");
+    }
+
+    #[test]
+    fn free_ports_are_free() {
+        let wanted = config::Ports {
+            dns: Port::Free,
+            http: Port::Free,
+            app: Port::Free,
+        };
+        let ports = decide(&wanted, Network::Loopback).unwrap();
+        assert!(FREE_PORTS.contains(&ports.dns));
+        assert!(ports.reasons.is_empty());
+    }
+}

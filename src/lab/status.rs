@@ -1,0 +1,114 @@
+//! The state of a running lab, as commands see it.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::design::{Host, ServiceName};
+use super::ports::Ports;
+
+/// A whole lab.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LabStatus {
+    /// The lab directory; the unpacked copy for the built-in lab.
+    pub directory: String,
+    /// Whether it is the built-in lab.
+    pub built_in: bool,
+    /// How hosts are realised.
+    pub network: String,
+    /// The supervisor.
+    pub pid: u32,
+    /// When it came up, milliseconds since the Unix epoch.
+    pub since: u64,
+    /// The decided ports.
+    pub ports: Ports,
+    /// The name of the site.
+    pub site_name: String,
+    /// Its services, in the order in which a request meets them.
+    pub services: Vec<ServiceStatus>,
+    /// What the supervisor and its guard take themselves.
+    pub supervisor: Usage,
+}
+
+impl LabStatus {
+    /// One service of it.
+    pub fn service(&self, name: ServiceName) -> Option<&ServiceStatus> {
+        self.services.iter().find(|service| service.name == name)
+    }
+}
+
+/// One service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: ServiceName,
+    /// The host it runs on.
+    pub host: Host,
+    /// Where it listens; nothing for an embedded database.
+    pub address: Option<SocketAddr>,
+    /// Its condition.
+    #[serde(flatten)]
+    pub condition: Condition,
+    /// What it takes of the machine; nothing while it has no process.
+    pub usage: Option<Usage>,
+    /// Bytes it keeps on disk: the database its file, the others their log.
+    pub disk_bytes: u64,
+}
+
+/// How a service stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// In one word.
+    pub state: State,
+    /// Its process, if it has one. For a withheld embedded database, the process that holds the lock.
+    pub pid: Option<u32>,
+    /// Since when, milliseconds since the Unix epoch.
+    pub since: u64,
+    /// Why, where there is more to say.
+    pub detail: String,
+}
+
+/// How a service stands, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Started, not yet ready.
+    Starting,
+    /// Serves.
+    Running,
+    /// Stands still (SIGSTOP): it accepts connections and never answers.
+    Paused,
+    /// Was stopped or killed by command.
+    Stopped,
+    /// Ended by itself, or by a stranger's hand.
+    Failed,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+/// What processes take of the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Processor time used since the start, in milliseconds.
+    pub cpu_millis: u64,
+    /// Memory, in bytes: the proportional set size, so that sums over processes are true.
+    pub memory_bytes: u64,
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.cpu_millis += other.cpu_millis;
+        self.memory_bytes += other.memory_bytes;
+    }
+}

@@ -1,0 +1,312 @@
+//! A lab that is up: its keepers, its control socket, its end.
+//!
+//! Everything runs on one thread. Keepers own their processes; the desk only passes requests to them and
+//! reads their conditions; so there is nothing to lock.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::fcntl::{Flock, FlockArg};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::ground::clock;
+use crate::ground::event::{Event, Happened};
+use crate::ground::lines::{LineReader, write_line};
+
+use super::config::Network;
+use super::control::{Request, Response};
+use super::design::{Design, ServiceName};
+use super::desk::{Desk, Post};
+use super::directory::{Directory, DirectoryError};
+use super::guard::Guard;
+use super::keeper::{Keeper, Means, Sink};
+use super::log::Log;
+use super::ports::{self, PortError};
+use super::status::LabStatus;
+
+/// Commands that may talk to a lab at a time.
+const COMMANDS_MOST: usize = 64;
+/// A command that has not said what it wants by then is hung up on.
+const REQUEST_WITHIN: Duration = Duration::from_secs(5);
+/// Events that may wait to be shown.
+const SHOWN_MOST: usize = 1024;
+
+/// Why a lab could not come up.
+#[derive(Debug, thiserror::Error)]
+pub enum UpError {
+    /// It is up already.
+    #[error("{lab} is up already (pid {pid}): `wwwlab status` shows it, `wwwlab down` ends it")]
+    AlreadyUp {
+        /// The lab.
+        lab: String,
+        /// Its supervisor.
+        pid: u32,
+    },
+    /// Its places cannot be used.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// A port cannot be had.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// A file or socket of its state cannot be made.
+    #[error("cannot make {}", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The guard or the executable cannot be started.
+    #[error("cannot start the lab's own processes")]
+    Process(#[source] io::Error),
+    /// Services could not start.
+    #[error("{}", .0.join("\n"))]
+    Services(Vec<String>),
+}
+
+/// A lab that is up.
+#[derive(Debug)]
+pub struct Lab {
+    desk: Arc<Desk>,
+    listener: UnixListener,
+    keepers: JoinSet<()>,
+    events: mpsc::Receiver<Event>,
+    lock: Flock<File>,
+    /// Cancelled when the lab is to end, and when it has ended.
+    end: CancellationToken,
+    ended: CancellationToken,
+}
+
+impl Lab {
+    /// Brings the lab in `directory` up: when this returns, every service serves.
+    pub async fn up(directory: Directory, network: Option<Network>) -> Result<Self, UpError> {
+        directory.prepare()?;
+        let config = directory.config()?;
+        let network = network.unwrap_or(config.lab.network);
+        let (lock, left_behind) = take_lock(&directory).await?;
+        let ports = ports::decide(&config.ports, network)?;
+        let executable = std::env::current_exe().map_err(UpError::Process)?;
+        let socket = directory.control_socket();
+        let guard = Guard::start(&executable, vec![socket.clone(), directory.lock_file()])
+            .map_err(UpError::Process)?;
+        let design = Arc::new(Design {
+            config,
+            network,
+            directory,
+            ports,
+        });
+        let (watcher, events) = mpsc::channel(SHOWN_MOST);
+        if let Some(pid) = left_behind {
+            let text = format!(
+                "the last run (supervisor {pid}) and its guard were killed; what they left is cleaned up"
+            );
+            let what = Happened::Note { text };
+            let _ = watcher.try_send(Event {
+                at: clock::unix_millis(),
+                service: "lab".into(),
+                what,
+            });
+        }
+
+        let end = CancellationToken::new();
+        let means = Means {
+            design: design.clone(),
+            executable,
+            guard: guard.clone(),
+        };
+        let mut keepers = JoinSet::new();
+        let mut services = Vec::new();
+        for name in ServiceName::ALL {
+            let path = design.directory.log(name.as_str());
+            let log = Log::open(&path).map_err(|source| UpError::State { path, source })?;
+            let sink = Sink::new(name.as_str(), log, watcher.clone());
+            let (keeper, condition) = Keeper::new(name, means.clone(), sink);
+            let (commands, received) = mpsc::channel(COMMANDS_MOST);
+            keepers.spawn(keeper.keep(received, end.clone()));
+            services.push(Post {
+                name,
+                commands,
+                condition,
+            });
+        }
+        let listener = listen(&socket).map_err(|source| UpError::State { path: socket, source })?;
+        let desk = Arc::new(Desk {
+            design,
+            since: clock::unix_millis(),
+            guard,
+            services,
+        });
+        let lab = Self {
+            desk,
+            listener,
+            keepers,
+            events,
+            lock,
+            end,
+            ended: CancellationToken::new(),
+        };
+        match lab.desk.all_started().await {
+            Ok(()) => Ok(lab),
+            Err(failures) => {
+                lab.run(std::future::ready(()), |_| {}).await;
+                Err(UpError::Services(failures))
+            }
+        }
+    }
+
+    /// How it stands.
+    pub fn status(&self) -> LabStatus {
+        self.desk.status()
+    }
+
+    /// Answers commands and shows every event to `show`, until `quit` is over or a command ends the lab; then
+    /// ends every service at the same time, and leaves nothing behind.
+    pub async fn run(mut self, quit: impl Future<Output = ()>, mut show: impl FnMut(Event)) {
+        tokio::pin!(quit);
+        let mut conversations = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = &mut quit => break,
+                () = self.end.cancelled() => break,
+                Some(event) = self.events.recv() => show(event),
+                Some(_) = conversations.join_next() => {}
+                accepted = self.listener.accept(), if conversations.len() < COMMANDS_MOST => match accepted {
+                    Ok((stream, _)) => {
+                        let conversation = converse(stream, self.desk.clone(), self.end.clone(), self.ended.clone());
+                        conversations.spawn(conversation);
+                    }
+                    // Out of descriptors, most likely: those who wait go on waiting, and this must not spin.
+                    Err(_) => tokio::time::sleep(REST).await,
+                },
+            }
+        }
+        self.end.cancel();
+        while self.keepers.join_next().await.is_some() {}
+        while let Ok(event) = self.events.try_recv() {
+            show(event);
+        }
+        let directory = &self.desk.design.directory;
+        drop(self.listener);
+        let _ = fs::remove_file(directory.control_socket());
+        // The guard removes the lock's file as its last act; the lock itself is still held then.
+        self.desk.guard.clone().close();
+        drop(self.lock);
+        self.ended.cancel();
+        let _ =
+            tokio::time::timeout(REST, async { while conversations.join_next().await.is_some() {} }).await;
+    }
+}
+
+/// Out of descriptors, or saying good-bye: how long to wait.
+const REST: Duration = Duration::from_millis(100);
+
+/// Takes the lab's lock. If the last run could not clean up, because its guard was killed too, its pid.
+async fn take_lock(directory: &Directory) -> Result<(Flock<File>, Option<u32>), UpError> {
+    let path = directory.lock_file();
+    let patience = clock::Stopwatch::start();
+    loop {
+        let failed = |source| UpError::State {
+            path: path.clone(),
+            source,
+        };
+        let file = open_lock(&path).map_err(failed)?;
+        let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => lock,
+            Err((file, nix::errno::Errno::EWOULDBLOCK)) => {
+                let pid = read_pid(&file).unwrap_or_default();
+                return Err(UpError::AlreadyUp {
+                    lab: directory.name(),
+                    pid,
+                });
+            }
+            Err((_, errno)) => return Err(failed(errno.into())),
+        };
+        let left_behind = read_pid(&lock);
+        let still_there = same_file(&path, &lock).map_err(failed)?;
+        if !still_there || left_behind.is_some() && patience.elapsed() < GUARD_WITHIN {
+            // The last run was killed this very moment: its guard is at work and removes this file at the end.
+            drop(lock);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            continue;
+        }
+        let mut write = || {
+            lock.set_len(0)?;
+            lock.rewind()?;
+            writeln!(lock, "{}", std::process::id())
+        };
+        write().map_err(failed)?;
+        return Ok((lock, left_behind));
+    }
+}
+
+/// A guard whose supervisor was killed has ended everything by then.
+const GUARD_WITHIN: Duration = Duration::from_millis(500);
+
+fn open_lock(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+}
+
+fn read_pid(mut file: &File) -> Option<u32> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+fn same_file(path: &Path, file: &File) -> io::Result<bool> {
+    let open = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (open.dev(), open.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The control socket, for this user alone. A socket that a crash left is replaced: the lock is ours.
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// One command's conversation with the lab.
+async fn converse(mut stream: UnixStream, desk: Arc<Desk>, end: CancellationToken, ended: CancellationToken) {
+    let request = {
+        let mut reader = LineReader::new(&mut stream);
+        match tokio::time::timeout(REQUEST_WITHIN, reader.next::<Request>()).await {
+            Ok(Ok(Some(request))) => request,
+            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                let causes = vec!["the lab does not know this request".into(), error.to_string()];
+                let _ = write_line(&mut stream, &Response::Refused(causes)).await;
+                return;
+            }
+            _ => return,
+        }
+    };
+    let response = match request {
+        Request::Down => {
+            end.cancel();
+            ended.cancelled().await;
+            Response::Done("everything is down".into())
+        }
+        request => desk.answer(request).await,
+    };
+    let _ = tokio::time::timeout(REQUEST_WITHIN, write_line(&mut stream, &response)).await;
+}

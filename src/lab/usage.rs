@@ -1,0 +1,76 @@
+//! What a process takes of the machine, as the operating system counts it.
+//!
+//! Linux only (proc(5)): elsewhere the answer is nothing and the columns stay empty.
+
+pub use on_this_system::{is_stopped, of};
+
+#[cfg(target_os = "linux")]
+mod on_this_system {
+    use std::fs;
+
+    use nix::unistd::{SysconfVar, sysconf};
+
+    use crate::lab::status::Usage;
+
+    /// What `pid` takes; nothing if it is gone.
+    pub fn of(pid: u32) -> Option<Usage> {
+        let stat = stat(pid)?;
+        let field = |number: usize| stat.get(number - 3)?.parse::<u64>().ok();
+        let ticks_per_second = sysconf(SysconfVar::CLK_TCK).ok()??;
+        let ticks = field(14)? + field(15)?;
+        let memory_bytes = memory(pid).unwrap_or_default();
+        Some(Usage {
+            cpu_millis: ticks * 1000 / u64::try_from(ticks_per_second).ok()?,
+            memory_bytes,
+        })
+    }
+
+    /// Whether `pid` stands still (SIGSTOP), by whoever's hand.
+    pub fn is_stopped(pid: u32) -> bool {
+        stat(pid)
+            .and_then(|stat| stat.first().map(|state| state == "T"))
+            .unwrap_or(false)
+    }
+
+    /// The fields of `/proc/PID/stat` from the third on: the second, the name, may hold spaces and brackets.
+    fn stat(pid: u32) -> Option<Vec<String>> {
+        let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (_, after_name) = line.rsplit_once(')')?;
+        Some(after_name.split_whitespace().map(str::to_owned).collect())
+    }
+
+    fn memory(pid: u32) -> Option<u64> {
+        let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+        let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+        Some(kibibytes * 1024)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn this_process_takes_something_and_runs() {
+            let me = std::process::id();
+            assert!(of(me).unwrap().memory_bytes > 0);
+            assert!(!is_stopped(me));
+            assert_eq!(of(u32::MAX), None);
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod on_this_system {
+    use crate::lab::status::Usage;
+
+    /// Nothing: this system is not asked.
+    pub fn of(_pid: u32) -> Option<Usage> {
+        None
+    }
+
+    /// Not known: this system is not asked.
+    pub fn is_stopped(_pid: u32) -> bool {
+        false
+    }
+}
