@@ -1,0 +1,75 @@
+//! `wwwlab cache` and `wwwlab cache flush`: what the resolver remembers.
+
+use crate::lab::control::{self, ControlError, Request, Response};
+use crate::lab::directory::Directory;
+
+use super::screen::Table;
+use super::up::printable;
+use super::{Failure, World, block_on};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    what: Option<What>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Forget everything, so that the next question is asked from the root again
+    Flush,
+}
+
+pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
+    let request = match arguments.what {
+        Some(What::Flush) => Request::CacheFlush,
+        None => Request::CacheList,
+    };
+    match block_on(control::ask(directory, &request))?? {
+        Response::Done(sentence) => writeln!(world.out, "{sentence}")?,
+        Response::Cache(entries) if arguments.json => world.json(&entries)?,
+        Response::Cache(entries) if entries.is_empty() => {
+            writeln!(
+                world.out,
+                "the resolver remembers nothing; ask it something: {} dig www.foobar.com",
+                world.program
+            )?;
+        }
+        Response::Cache(entries) => {
+            let mut table = Table::default()
+                .column("NAME", 0)
+                .column("TYPE", 0)
+                .numbers("TTL", 0)
+                .column("ANSWER", 1)
+                .numbers("USED", 2)
+                .column("RECORDS", 3);
+            for entry in entries {
+                // The first record beside the count of the rest; `--json` has them all.
+                let more = entry.records.len().saturating_sub(1);
+                let first = entry
+                    .records
+                    .first()
+                    .map(|record| printable(record))
+                    .unwrap_or_default();
+                let records = if more == 0 {
+                    first
+                } else {
+                    format!("{first} (+{more})")
+                };
+                table.row([
+                    printable(&entry.name).into(),
+                    entry.record_type.into(),
+                    format!("{} s", entry.ttl_seconds).into(),
+                    entry.outcome.into(),
+                    entry.hits.to_string().into(),
+                    records.into(),
+                ]);
+            }
+            write!(world.out, "{}", table.render(world.width))?;
+        }
+        _ => return Err(ControlError::Strange(directory.name()).into()),
+    }
+    Ok(0)
+}

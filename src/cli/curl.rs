@@ -1,0 +1,315 @@
+//! `wwwlab curl …`: the real curl, with each name looked up at the lab's resolver.
+//!
+//! Stock curl cannot be told which resolver to ask, so the look-up is done here, shown, and handed to curl
+//! as `--connect-to`; the `Host` header stays as it was asked for.
+
+use std::ffi::{OsStr, OsString};
+use std::net::{IpAddr, SocketAddr};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::dns::message::asked::{Data, Response, query, read_response};
+use crate::dns::name::Name;
+use crate::dns::types::{Rcode, RecordType};
+use crate::ground::chance;
+use crate::lab::control;
+use crate::lab::design::ServiceName;
+use crate::lab::directory::Directory;
+use crate::lab::status::LabStatus;
+
+use super::screen::{COMMAND, DIM};
+use super::{Failure, World, block_on};
+
+/// curl's own exit code for a name that cannot be resolved.
+const COULD_NOT_RESOLVE: u8 = 6;
+/// The resolver answers or gives up in 3 s.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// UDP answers are at most this long without being asked for more.
+const LONGEST_ANSWER: usize = 4096;
+
+#[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
+pub(super) struct Arguments {
+    /// curl's own arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    arguments: Vec<OsString>,
+}
+
+pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
+    let status = block_on(control::status(directory))??;
+    let given = &arguments.arguments;
+    let mut line = Vec::new();
+    for origin in origins(given) {
+        let port = origin.port.unwrap_or(origin.default_port());
+        // A name without a port of its own is asked for at the lab's web server.
+        let lab_port = if origin.port.is_none() && !origin.secure {
+            status.ports.http
+        } else {
+            port
+        };
+        let address = match origin.host.parse::<IpAddr>() {
+            Ok(address) => address,
+            Err(_) => match look_up(&origin.host, &status, world)? {
+                Some(address) => address,
+                None => return Ok(COULD_NOT_RESOLVE),
+            },
+        };
+        if origin.host != address.to_string() || port != lab_port {
+            line.push("--connect-to".into());
+            line.push(format!("{}:{port}:{}", origin.host, SocketAddr::new(address, lab_port)).into());
+        }
+    }
+    if proxied() {
+        line.extend(["--noproxy".into(), "*".into()]);
+    }
+    line.extend(given.iter().cloned());
+    run_tool("curl", &line, "apt install curl", world)
+}
+
+/// A server that curl is to be sent to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Origin {
+    secure: bool,
+    host: String,
+    port: Option<u16>,
+}
+
+impl Origin {
+    fn default_port(&self) -> u16 {
+        if self.secure { 443 } else { 80 }
+    }
+}
+
+/// The servers named among curl's arguments, each once: `http://HOST…`, and bare `HOST…` where it can be no
+/// option's value.
+fn origins(arguments: &[OsString]) -> Vec<Origin> {
+    let mut found: Vec<Origin> = Vec::new();
+    let mut previous = "";
+    for argument in arguments.iter().filter_map(|argument| argument.to_str()) {
+        let after_value_option = previous.starts_with('-') && !takes_no_value(previous);
+        if let Some(origin) = origin(argument, after_value_option)
+            && !found.contains(&origin)
+        {
+            found.push(origin);
+        }
+        previous = argument;
+    }
+    found
+}
+
+/// Short options that stand alone, as in `-vis`; every other option might take the next argument as its value.
+fn takes_no_value(option: &str) -> bool {
+    let alone = |letters: &str| letters.chars().all(|letter| "vsSiIkLfgNOJR#046".contains(letter));
+    match option.strip_prefix("--") {
+        Some(long) => matches!(
+            long,
+            "verbose"
+                | "silent"
+                | "include"
+                | "head"
+                | "location"
+                | "fail"
+                | "compressed"
+                | "http1.1"
+                | "http1.0"
+        ),
+        None => alone(option.trim_start_matches('-')),
+    }
+}
+
+fn origin(argument: &str, maybe_a_value: bool) -> Option<Origin> {
+    let (secure, rest) = match argument.split_once("://") {
+        Some(("http", rest)) => (false, rest),
+        Some(("https", rest)) => (true, rest),
+        Some(_) => return None,
+        None if maybe_a_value || argument.starts_with('-') => return None,
+        None => (false, argument),
+    };
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) => (host, Some(port.parse().ok()?)),
+        None => (authority, None),
+    };
+    let plain = !host.is_empty()
+        && host
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    plain.then(|| Origin {
+        secure,
+        host: host.to_owned(),
+        port,
+    })
+}
+
+/// Asks the lab's resolver for the address of `host` and shows what it said.
+fn look_up(host: &str, status: &LabStatus, world: &mut World) -> Result<Option<IpAddr>, Failure> {
+    let Some(resolver) = status
+        .service(ServiceName::Resolver)
+        .and_then(|service| service.address)
+    else {
+        return Err(Failure::Said("this lab has no resolver".into()));
+    };
+    let name: Name = host
+        .trim_end_matches('.')
+        .parse()
+        .map_err(|error| Failure::Said(format!("{host} is not a domain name: {error}")))?;
+    let dim = DIM;
+    let said = match block_on(ask(resolver, &name))? {
+        Ok(response) => response,
+        Err(why) => {
+            writeln!(
+                world.err,
+                "{dim}# {host}: the resolver {resolver} {why}; `{} status` shows how it stands{dim:#}",
+                world.program
+            )?;
+            return Ok(None);
+        }
+    };
+    let address = said.answers.iter().find_map(|record| match record.data {
+        Data::Ipv4(address) => Some((IpAddr::V4(address), record.ttl)),
+        _ => None,
+    });
+    match address {
+        Some((address, ttl)) => {
+            let aliases: Vec<String> = said
+                .answers
+                .iter()
+                .filter(|record| record.record_type == RecordType::CNAME)
+                .map(|record| format!(" → {}", record.data))
+                .collect();
+            writeln!(
+                world.err,
+                "{dim}# {host}{} → {address} (A, TTL {ttl} s, says the resolver {resolver}){dim:#}",
+                aliases.concat()
+            )?;
+            Ok(Some(address))
+        }
+        None => {
+            let what = if said.rcode == Rcode::NOERROR {
+                "NOERROR, but no A record".into()
+            } else {
+                said.rcode.to_string()
+            };
+            writeln!(
+                world.err,
+                "{dim}# {host}: the resolver {resolver} says {what}, so there is no address to connect to{dim:#}"
+            )?;
+            Ok(None)
+        }
+    }
+}
+
+/// One question over UDP. The error says what the resolver did instead of answering.
+async fn ask(resolver: SocketAddr, name: &Name) -> Result<Response, String> {
+    let talk = async {
+        let socket = tokio::net::UdpSocket::bind((IpAddr::from([127, 0, 0, 1]), 0)).await?;
+        socket.connect(resolver).await?;
+        let id = chance::random_u16();
+        socket.send(&query(id, name, RecordType::A)).await?;
+        let mut buffer = vec![0; LONGEST_ANSWER];
+        loop {
+            let length = socket.recv(&mut buffer).await?;
+            match read_response(&buffer[..length]) {
+                Ok(response) if response.id == id => return Ok::<_, std::io::Error>(response),
+                // Not the answer to this question: it may still come.
+                _ => {}
+            }
+        }
+    };
+    match tokio::time::timeout(ANSWER_WITHIN, talk).await {
+        Err(_elapsed) => Err(format!(
+            "did not answer within {} s (is it paused?)",
+            ANSWER_WITHIN.as_secs()
+        )),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            Err("refuses the question: nothing listens there".into())
+        }
+        Ok(Err(error)) => Err(format!("cannot be asked: {error}")),
+        Ok(Ok(response)) => Ok(response),
+    }
+}
+
+/// Whether this machine's settings would send curl to a proxy, out of the lab.
+fn proxied() -> bool {
+    [
+        "http_proxy",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+    ]
+    .iter()
+    .any(|variable| std::env::var_os(variable).is_some())
+}
+
+/// Shows the whole command, runs it, and returns its exit code.
+pub(super) fn run_tool(
+    tool: &str,
+    line: &[OsString],
+    install: &str,
+    world: &mut World,
+) -> Result<u8, Failure> {
+    let style = COMMAND;
+    let typed: Vec<String> = line.iter().map(|argument| quoted(argument)).collect();
+    writeln!(world.err, "{style}$ {tool} {}{style:#}", typed.join(" "))?;
+    world.err.flush()?;
+    let status = Command::new(tool)
+        .args(line)
+        .status()
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Failure::Said(format!("{tool} is not installed: {install}")),
+            _ => Failure::System(format!("cannot run {tool}"), error),
+        })?;
+    // A tool that was killed has no code; shells say 128 and more, and so does this.
+    Ok(status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(128))
+}
+
+/// `argument` as a shell would have to be given it.
+fn quoted(argument: &OsStr) -> String {
+    let text = argument.to_string_lossy();
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:@=+,%".contains(character);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.into_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(line: &str) -> Vec<String> {
+        let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        origins(&arguments)
+            .into_iter()
+            .map(|origin| format!("{}:{:?}", origin.host, origin.port))
+            .collect()
+    }
+
+    #[test]
+    fn names_are_found_among_curls_arguments() {
+        assert_eq!(hosts("http://www.foobar.com/"), ["www.foobar.com:None"]);
+        assert_eq!(hosts("-vi www.foobar.com"), ["www.foobar.com:None"]);
+        assert_eq!(
+            hosts("-o out.html http://user:pw@www.foobar.com:8080/a?b#c"),
+            ["www.foobar.com:Some(8080)"]
+        );
+        assert_eq!(
+            hosts("-H Host:x.y --data a.b http://1.2.3.4/ http://1.2.3.4/"),
+            ["1.2.3.4:None"]
+        );
+        assert!(hosts("ftp://www.foobar.com/").is_empty());
+        assert!(hosts("http:///").is_empty());
+    }
+
+    #[test]
+    fn the_shown_command_can_be_typed() {
+        assert_eq!(quoted(OsStr::new("http://a.b/c?d")), "'http://a.b/c?d'");
+        assert_eq!(quoted(OsStr::new("it's")), "'it'\\''s'");
+        assert_eq!(quoted(OsStr::new("--connect-to")), "--connect-to");
+    }
+}

@@ -1,0 +1,163 @@
+//! `wwwlab logs [SERVICE] [-f]`: what the services logged, in the order of its time.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::lab::design::ServiceName;
+use crate::lab::directory::Directory;
+
+use super::screen::BOLD;
+use super::up::printable;
+use super::{Failure, World};
+
+/// Followed files are looked at this often.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// The end of a log that is read for its last lines, in bytes.
+const TAIL: u64 = 1 << 20;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Only this service's [default: all]
+    service: Option<ServiceName>,
+    /// Go on showing what comes; ^C ends it
+    #[arg(short, long)]
+    follow: bool,
+    /// The last so many lines
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 50)]
+    lines: usize,
+}
+
+pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
+    let services = arguments
+        .service
+        .map_or(ServiceName::ALL.to_vec(), |service| vec![service]);
+    let mut logs: Vec<Followed> = services
+        .iter()
+        .map(|&service| Followed::new(service, directory.log(service.as_str())))
+        .collect();
+    if logs.iter().all(|log| !log.path.exists()) {
+        return Err(Failure::Said(format!(
+            "{} has logged nothing yet: has it ever been up?",
+            directory.name()
+        )));
+    }
+    let named = services.len() > 1;
+    let mut entries = Vec::new();
+    for log in &mut logs {
+        log.tail(&mut entries)?;
+    }
+    print(&mut entries, arguments.lines, named, world)?;
+    if !arguments.follow {
+        return Ok(0);
+    }
+    loop {
+        world.out.flush()?;
+        std::thread::sleep(LOOK_EVERY);
+        for log in &mut logs {
+            log.read_on(&mut entries)?;
+        }
+        print(&mut entries, usize::MAX, named, world)?;
+    }
+}
+
+/// Prints the last `most` of `entries` by time, and forgets them.
+fn print(
+    entries: &mut Vec<(ServiceName, String)>,
+    most: usize,
+    named: bool,
+    world: &mut World,
+) -> io::Result<()> {
+    // Lines start with their time, so that they sort by it; the sort keeps equal ones in order.
+    entries.sort_by(|(_, one), (_, other)| one.get(..24).cmp(&other.get(..24)));
+    let bold = BOLD;
+    let surplus = entries.len().saturating_sub(most);
+    for (service, text) in entries.drain(..).skip(surplus) {
+        let text = printable(&text);
+        if named {
+            writeln!(world.out, "{bold}{service:<8}{bold:#} {text}")?;
+        } else {
+            writeln!(world.out, "{text}")?;
+        }
+    }
+    Ok(())
+}
+
+/// A log file that is read as it grows, also after it was turned over.
+struct Followed {
+    service: ServiceName,
+    path: PathBuf,
+    file: Option<File>,
+    /// What was read of a line that has not ended.
+    rest: Vec<u8>,
+}
+
+impl Followed {
+    fn new(service: ServiceName, path: PathBuf) -> Self {
+        Self {
+            service,
+            path,
+            file: None,
+            rest: Vec::new(),
+        }
+    }
+
+    /// Reads the end of what is there.
+    fn tail(&mut self, entries: &mut Vec<(ServiceName, String)>) -> io::Result<()> {
+        let Ok(mut file) = File::open(&self.path) else {
+            return Ok(());
+        };
+        let length = file.metadata()?.len();
+        if length > TAIL {
+            file.seek(SeekFrom::End(-i64::try_from(TAIL).unwrap_or(i64::MAX)))?;
+        }
+        self.file = Some(file);
+        self.take(entries)?;
+        if length > TAIL && !entries.is_empty() {
+            // The first line was met in its middle.
+            let first = entries
+                .iter()
+                .position(|(service, _)| *service == self.service)
+                .unwrap_or(0);
+            entries.remove(first);
+        }
+        Ok(())
+    }
+
+    /// Reads what came since.
+    fn read_on(&mut self, entries: &mut Vec<(ServiceName, String)>) -> io::Result<()> {
+        self.take(entries)?;
+        let open = self.file.as_ref().and_then(|file| file.metadata().ok());
+        let there = fs::metadata(&self.path).ok();
+        let turned_over = match (&open, &there) {
+            (Some(open), Some(there)) => open.ino() != there.ino(),
+            (None, Some(_)) => true,
+            _ => false,
+        };
+        if turned_over {
+            self.file = File::open(&self.path).ok();
+            self.take(entries)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, entries: &mut Vec<(ServiceName, String)>) -> io::Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        file.read_to_end(&mut self.rest)?;
+        while let Some(end) = self.rest.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = self.rest.drain(..=end).collect();
+            let text = String::from_utf8_lossy(&line[..end]).into_owned();
+            match entries.last_mut() {
+                // A line without a time belongs to the one before it.
+                Some((service, entry)) if *service == self.service && text.starts_with(' ') => {
+                    entry.push('\n');
+                    entry.push_str(&text);
+                }
+                _ => entries.push((self.service, text)),
+            }
+        }
+        Ok(())
+    }
+}

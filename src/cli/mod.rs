@@ -1,0 +1,256 @@
+//! The command line: what the user types, and the only part that prints. One file per command.
+//!
+//! [`run`] takes the arguments and the [`World`] as values, so that a command's test is a function call.
+
+mod cache;
+mod curl;
+mod dig;
+mod doctor;
+mod down;
+mod logs;
+mod new;
+mod page;
+mod screen;
+mod serve;
+mod service;
+mod status;
+mod up;
+mod zone;
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::lab::config::Network;
+use crate::lab::control::{ControlError, Verb};
+use crate::lab::design::ServiceName;
+use crate::lab::directory::{Directory, DirectoryError};
+
+pub use screen::World;
+
+/// The simple web stack at www.foobar.com on your machine: see it, break it, measure it.
+///
+/// One command brings up the domain name, its DNS, a resolver, a web server, an application server with its
+/// code base and a database, so that the real dig and the real curl walk the whole path.
+#[derive(Debug, Parser)]
+#[command(name = "wwwlab", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Arguments {
+    /// The lab's directory [default: the current one if it has a lab.toml, else the built-in lab]
+    #[arg(long, global = true, value_name = "DIR", env = "WWWLAB_LAB")]
+    lab: Option<PathBuf>,
+    /// Where the lab keeps its state [default: .wwwlab in the lab's directory]
+    #[arg(long, global = true, value_name = "DIR", env = "WWWLAB_STATE")]
+    state: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 not done (the reason is on standard error); 2 wrong arguments; 3 the lab is not up. \
+`wwwlab dig` and `wwwlab curl` exit as dig and curl do.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring the lab up and show what happens; ^C ends it
+    Up(up::Arguments),
+    /// End the lab
+    Down,
+    /// How the lab stands: each service, its process, what it takes
+    Status(status::Arguments),
+    /// What the services logged
+    Logs(logs::Arguments),
+    /// Start a service
+    Start(Service),
+    /// Stop a service: its port refuses connections
+    Stop(Service),
+    /// Stop a service and start it again
+    Restart(Service),
+    /// Kill a service (SIGKILL): its connections are reset
+    Kill(Service),
+    /// Make a service stand still (SIGSTOP): it accepts, and never answers
+    Pause(Service),
+    /// Let a paused service go on (SIGCONT)
+    Resume(Service),
+    /// What the resolver remembers, counting down
+    Cache(cache::Arguments),
+    /// The zones in service, and which file each comes from
+    Zone(zone::Arguments),
+    /// Run dig against the lab
+    Dig(dig::Arguments),
+    /// Run curl against the lab, names looked up at its resolver
+    Curl(curl::Arguments),
+    /// What works on this machine, and what to do about the rest
+    Doctor(doctor::Arguments),
+    /// Write a lab of your own: zones, site, application and settings, to edit
+    New(new::Arguments),
+    /// Run one service in this process, as the lab does
+    Serve(serve::Arguments),
+    /// Print the completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page (`wwwlab man | man -l -`)
+    Man,
+    /// End processes when their supervisor is killed (started by the lab itself)
+    #[command(name = crate::lab::guard::COMMAND, hide = true)]
+    Guard { leftovers: Vec<PathBuf> },
+}
+
+/// Names one service.
+#[derive(Debug, clap::Args)]
+struct Service {
+    /// Which service
+    service: ServiceName,
+}
+
+/// Why a command was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The lab is not there to be asked, or said no.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// Its places cannot be used.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// It could not come up.
+    #[error(transparent)]
+    Up(#[from] crate::lab::supervisor::UpError),
+    /// The operating system refused something.
+    #[error("{0}")]
+    System(String, #[source] io::Error),
+    /// Anything else, said in one sentence.
+    #[error("{0}")]
+    Said(String),
+    /// Whoever read the output went away; that is no failure.
+    #[error("nobody reads the output")]
+    Unread(#[source] io::Error),
+}
+
+impl Failure {
+    /// The exit code that it deserves.
+    fn code(&self) -> u8 {
+        match self {
+            Self::Control(ControlError::NotUp(_)) => 3,
+            Self::Unread(_) => 0,
+            _ => 1,
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    /// Errors without a place are those of printing.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Unread(error),
+            _ => Self::System("cannot print".into(), error),
+        }
+    }
+}
+
+/// Runs one command; says how it went as an exit code. A failure is printed as one chain of causes.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, world: &mut World) -> u8 {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let styled = error.render();
+            let text = styled.ansi();
+            let printed = if error.use_stderr() {
+                write!(world.err, "{text}")
+            } else {
+                write!(world.out, "{text}")
+            };
+            return if printed.is_ok() {
+                u8::try_from(error.exit_code()).unwrap_or(2)
+            } else {
+                0
+            };
+        }
+    };
+    match dispatch(arguments, world).and_then(|code| world.out.flush().map(|()| code).map_err(Failure::from))
+    {
+        Ok(code) => code,
+        Err(failure) => {
+            if !matches!(failure, Failure::Unread(_)) {
+                let mut line = format!("wwwlab: {failure}");
+                let mut cause = failure.source();
+                while let Some(error) = cause {
+                    // A transparent layer says what its source says.
+                    if !line.ends_with(&error.to_string()) {
+                        line.push_str(&format!(": {error}"));
+                    }
+                    cause = error.source();
+                }
+                let _ = writeln!(world.err, "{line}");
+            }
+            failure.code()
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
+    let place = Place {
+        lab: arguments.lab,
+        state: arguments.state,
+    };
+    let verb = |verb, service: Service, world: &mut World| {
+        service::run(verb, service.service, &place.find()?, world)
+    };
+    match arguments.command {
+        Command::Up(up) => up::run(&up, &place, world),
+        Command::Down => down::run(&place.find()?, world),
+        Command::Status(status) => status::run(&status, &place.find()?, world),
+        Command::Logs(logs) => logs::run(&logs, &place.find()?, world),
+        Command::Start(service) => verb(Verb::Start, service, world),
+        Command::Stop(service) => verb(Verb::Stop, service, world),
+        Command::Restart(service) => verb(Verb::Restart, service, world),
+        Command::Kill(service) => verb(Verb::Kill, service, world),
+        Command::Pause(service) => verb(Verb::Pause, service, world),
+        Command::Resume(service) => verb(Verb::Resume, service, world),
+        Command::Cache(cache) => cache::run(&cache, &place.find()?, world),
+        Command::Zone(zone) => zone::run(&zone, &place.find()?, world),
+        Command::Dig(dig) => dig::run(&dig, &place.find()?, world),
+        Command::Curl(curl) => curl::run(&curl, &place.find()?, world),
+        Command::Doctor(doctor) => doctor::run(&doctor, &place.find()?, world),
+        Command::New(new) => new::run(&new, world),
+        Command::Serve(serve) => serve::run(serve, world),
+        Command::Completions { shell } => page::completions(shell, world),
+        Command::Man => page::manual(world),
+        Command::Guard { leftovers } => {
+            crate::lab::guard::run(io::stdin().lock(), leftovers);
+            Ok(0)
+        }
+    }
+}
+
+/// Which lab the user means.
+struct Place {
+    lab: Option<PathBuf>,
+    state: Option<PathBuf>,
+}
+
+impl Place {
+    fn find(&self) -> Result<Directory, Failure> {
+        self.find_on(None)
+    }
+
+    fn find_on(&self, network: Option<Network>) -> Result<Directory, Failure> {
+        Ok(Directory::find(
+            self.lab.as_deref(),
+            self.state.as_deref(),
+            network,
+        )?)
+    }
+}
+
+/// The one thread on which every command waits.
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::System("cannot start the event loop".into(), error))?;
+    Ok(runtime.block_on(future))
+}

@@ -1,0 +1,147 @@
+//! `wwwlab status`: each service, its process, what it takes; and what the one server carries together.
+
+use crate::ground::clock;
+use crate::lab::control;
+use crate::lab::design::Host;
+use crate::lab::directory::Directory;
+use crate::lab::status::{LabStatus, State, Usage};
+
+use super::screen::{BOLD, Cell, DIM, Table, ago, bytes, state_style};
+use super::{Failure, World, block_on};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
+    let status = block_on(control::status(directory))??;
+    if arguments.json {
+        world.json(&status)?;
+        return Ok(0);
+    }
+    let now = clock::unix_millis();
+    let up_for = ago(now.saturating_sub(status.since) / 1000);
+    let (bold, dim) = (BOLD, DIM);
+    writeln!(
+        world.out,
+        "{bold}{}{bold:#} {dim}({}, network {}, up for {up_for}, supervisor {}){dim:#}\n",
+        status.site_name,
+        directory.name(),
+        status.network,
+        status.pid,
+    )?;
+    write!(world.out, "{}", table(&status, now).render(world.width))?;
+    for service in status
+        .services
+        .iter()
+        .filter(|service| service.condition.state != State::Running)
+    {
+        if !service.condition.detail.is_empty() {
+            writeln!(
+                world.out,
+                "  {dim}{}: {}{dim:#}",
+                service.name, service.condition.detail
+            )?;
+        }
+    }
+    for reason in &status.ports.reasons {
+        writeln!(world.out, "  {dim}{reason}{dim:#}")?;
+    }
+    Ok(0)
+}
+
+fn table(status: &LabStatus, now: u64) -> Table {
+    let mut table = Table::default()
+        .column("SERVICE", 0)
+        .column("HOST", 4)
+        .column("ADDRESS", 1)
+        .numbers("PID", 2)
+        .column("STATE", 0)
+        .numbers("FOR", 3)
+        .numbers("CPU", 3)
+        .numbers("MEMORY", 3)
+        .numbers("DISK", 5);
+    for service in &status.services {
+        let condition = &service.condition;
+        let [cpu, memory] = amounts(service.usage);
+        table.row([
+            service.name.as_str().into(),
+            service.host.as_str().into(),
+            service
+                .address
+                .map_or("in app".to_owned(), |address| address.to_string())
+                .into(),
+            condition
+                .pid
+                .map(|pid| pid.to_string())
+                .unwrap_or_default()
+                .into(),
+            Cell::styled(condition.state.to_string(), state_style(condition.state)),
+            ago(now.saturating_sub(condition.since) / 1000).into(),
+            cpu,
+            memory,
+            bytes(service.disk_bytes).into(),
+        ]);
+    }
+    let on_server = || {
+        status
+            .services
+            .iter()
+            .filter(|service| service.host == Host::Server)
+    };
+    let mut server = Usage::default();
+    let mut all = status.supervisor;
+    on_server()
+        .filter_map(|service| service.usage)
+        .for_each(|usage| server += usage);
+    status
+        .services
+        .iter()
+        .filter_map(|service| service.usage)
+        .for_each(|usage| all += usage);
+    let disk = |services: u64| bytes(services);
+    let server_disk = disk(on_server().map(|service| service.disk_bytes).sum());
+    let all_disk = disk(status.services.iter().map(|service| service.disk_bytes).sum());
+    for (label, host, what, usage, disk) in [
+        (
+            "together",
+            "server",
+            "they share one machine",
+            server,
+            server_disk,
+        ),
+        ("the lab", "", "with its supervisor", all, all_disk),
+    ] {
+        let [cpu, memory] = amounts(Some(usage));
+        let dim = |text: &str| Cell::styled(text, DIM);
+        table.row([
+            dim(label),
+            dim(host),
+            dim(what),
+            "".into(),
+            "".into(),
+            "".into(),
+            cpu,
+            memory,
+            disk.into(),
+        ]);
+    }
+    table
+}
+
+fn amounts(usage: Option<Usage>) -> [Cell; 2] {
+    match usage {
+        Some(usage) => {
+            let cpu = format!(
+                "{}.{:02} s",
+                usage.cpu_millis / 1000,
+                usage.cpu_millis % 1000 / 10
+            );
+            [cpu.into(), bytes(usage.memory_bytes).into()]
+        }
+        None => ["".into(), "".into()],
+    }
+}

@@ -1,0 +1,361 @@
+//! `wwwlab up`: bring the lab up, say where everything is and what to try, then show what happens.
+
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::ground::channel::{self, Report};
+use crate::ground::clock::{self, Stopwatch};
+use crate::ground::event::{Event, Happened, Micros};
+use crate::ground::lines::{LineReader, write_line};
+use crate::ground::service::causes;
+use crate::lab::config::Network;
+use crate::lab::control;
+use crate::lab::design::ServiceName;
+use crate::lab::directory::Directory;
+use crate::lab::log::Log;
+use crate::lab::status::{LabStatus, State};
+use crate::lab::supervisor::Lab;
+
+use super::screen::{BAD, BOLD, COMMAND, DIM, GOOD, LIMITED, Table};
+use super::{Failure, Place, World, block_on};
+
+/// Lines that may wait for a terminal that stands still (^S).
+const LINES_MOST: usize = 1024;
+/// A detached lab that has not said by then how it went has not come up.
+const DETACHED_WITHIN: Duration = Duration::from_secs(20);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Come up in the background and return
+    #[arg(short, long)]
+    detach: bool,
+    /// How hosts are realised [default: as lab.toml says, else loopback]
+    #[arg(long, value_name = "NETWORK")]
+    network: Option<Network>,
+    /// This is the detached lab itself: reports on descriptor 0
+    #[arg(long, hide = true)]
+    detached: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Result<u8, Failure> {
+    let watch = Stopwatch::start();
+    let directory = place.find_on(arguments.network)?;
+    if arguments.detached {
+        return block_on(be_detached(directory, arguments.network))?;
+    }
+    if arguments.detach {
+        return detach(arguments, place, &directory, world, watch);
+    }
+    let (printer, lines) = mpsc::sync_channel(LINES_MOST);
+    let printing = block_on(async {
+        let quit =
+            asked_to_quit().map_err(|error| Failure::System("cannot watch for signals".into(), error))?;
+        let lab = Lab::up(directory.clone(), arguments.network).await?;
+        introduce(&lab.status(), &directory, world, watch.micros())?;
+        let (bold, dim) = (BOLD, DIM);
+        writeln!(
+            world.out,
+            "{bold}What happens{bold:#} {dim}(^C ends the lab){dim:#}"
+        )?;
+        world.out.flush()?;
+        // A terminal that stands still (^S) must not make the lab stand still: lines go to a thread of their own,
+        // and those that it cannot take are only in the logs.
+        let printing = std::thread::spawn(move || print_lines(&lines));
+        lab.run(quit, |event| {
+            let _ = printer.try_send(line(&event));
+        })
+        .await;
+        drop(printer);
+        Ok::<_, Failure>(printing)
+    })??;
+    // A thread that panicked has said so itself.
+    let _ = printing.join();
+    writeln!(world.out, "wwwlab: everything is down")?;
+    Ok(0)
+}
+
+fn print_lines(lines: &mpsc::Receiver<String>) {
+    let mut out = anstream::stdout();
+    for line in lines {
+        // Whoever read this is gone; the lab goes on until it is told to end.
+        if writeln!(out, "{line}").is_err() {
+            return;
+        }
+    }
+}
+
+/// Ends when the user asks the lab to: ^C, SIGTERM, or a closed terminal.
+fn asked_to_quit() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
+        }
+    })
+}
+
+/// Starts this program again, away from the terminal, and waits until it is up.
+fn detach(
+    arguments: &Arguments,
+    place: &Place,
+    directory: &Directory,
+    world: &mut World,
+    watch: Stopwatch,
+) -> Result<u8, Failure> {
+    let system = |what: &'static str| move |error| Failure::System(what.into(), error);
+    directory.prepare()?;
+    let log = Log::open(&directory.log("lab"))
+        .and_then(|log| log.handle())
+        .map_err(system("cannot open the lab's log"))?;
+    let executable = std::env::current_exe().map_err(system("cannot find this executable"))?;
+    let (ours, theirs) = StdUnixStream::pair().map_err(system("cannot make a channel"))?;
+    let mut command = Command::new(executable);
+    command.arg0("wwwlab").args(["up", "--detached"]);
+    if let Some(network) = arguments.network {
+        command.arg("--network").arg(network.to_string());
+    }
+    for (option, value) in [("--lab", &place.lab), ("--state", &place.state)] {
+        if let Some(value) = value {
+            command.arg(option).arg(value);
+        }
+    }
+    command.stdin(Stdio::from(OwnedFd::from(theirs)));
+    command
+        .stdout(log.try_clone().map_err(system("cannot open the lab's log"))?)
+        .stderr(log);
+    // The lab leads a session of its own and is nobody's child once this command has returned.
+    let mut child = command.spawn().map_err(system("cannot start the lab"))?;
+    drop(command);
+    let report = block_on(async {
+        ours.set_nonblocking(true)?;
+        let mut reports = LineReader::new(UnixStream::from_std(ours)?);
+        tokio::time::timeout(DETACHED_WITHIN, reports.next::<Report>()).await?
+    })?;
+    match report {
+        Ok(Some(Report::Ready { .. })) => {
+            let status = block_on(control::status(directory))??;
+            introduce(&status, directory, world, watch.micros())?;
+            let (command, program) = (COMMAND, &world.program);
+            writeln!(
+                world.out,
+                "The lab goes on in the background; {command}{program} down{command:#} ends it."
+            )?;
+            Ok(0)
+        }
+        Ok(Some(Report::Failed { causes })) => Err(Failure::Said(causes.join(": "))),
+        _ => {
+            let _ = child.kill();
+            let log = directory.log("lab");
+            Err(Failure::Said(format!(
+                "the lab did not come up and did not say why; see {}",
+                log.display()
+            )))
+        }
+    }
+}
+
+/// The detached lab's own life.
+async fn be_detached(directory: Directory, network: Option<Network>) -> Result<u8, Failure> {
+    let system = |what: &'static str| move |error| Failure::System(what.into(), error);
+    // Fails only for a process that leads a session already, which serves as well.
+    let _ = nix::unistd::setsid();
+    let starter = channel::on_descriptor_0().map_err(system("cannot use descriptor 0"))?;
+    let mut starter =
+        starter.ok_or_else(|| Failure::Said("--detached is for `wwwlab up -d` alone".into()))?;
+    let quit = asked_to_quit().map_err(system("cannot watch for signals"))?;
+    match Lab::up(directory, network).await {
+        Ok(lab) => {
+            let _ = write_line(
+                &mut starter,
+                &Report::Ready {
+                    listening: Vec::new(),
+                },
+            )
+            .await;
+            drop(starter);
+            lab.run(quit, |_| {}).await;
+            Ok(0)
+        }
+        Err(error) => {
+            let causes = causes(&Failure::from(error));
+            let _ = write_line(&mut starter, &Report::Failed { causes }).await;
+            Ok(1)
+        }
+    }
+}
+
+/// One event as a line: time, service, what.
+fn line(event: &Event) -> String {
+    let style = match &event.what {
+        Happened::State { state, .. } if state == "running" => GOOD,
+        Happened::State { .. } => LIMITED,
+        Happened::ZoneRefused { .. } => BAD,
+        Happened::Request { status: 500.., .. } => BAD,
+        _ => anstyle::Style::new(),
+    };
+    let time = clock::rfc3339(event.at);
+    let time = time.get(11..23).unwrap_or(&time);
+    let (dim, bold) = (DIM, BOLD);
+    format!(
+        "{dim}{time}{dim:#} {bold}{:<8}{bold:#} {style}{}{style:#}",
+        event.service,
+        printable(&event.what.to_string())
+    )
+}
+
+/// `text` with control characters made visible: names and targets come from strangers, and a terminal obeys.
+pub(super) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|character| match character {
+            '\n' => '\n',
+            control if control.is_control() => '\u{FFFD}',
+            other => other,
+        })
+        .collect()
+}
+
+/// The lab as a table, and what to try next.
+fn introduce(
+    status: &LabStatus,
+    directory: &Directory,
+    world: &mut World,
+    micros: u64,
+) -> Result<(), Failure> {
+    let (bold, dim) = (BOLD, DIM);
+    writeln!(
+        world.out,
+        "{bold}{}{bold:#} is up, after {} {dim}({}, network {}, supervisor {}){dim:#}\n",
+        status.site_name,
+        Micros(micros),
+        directory.name(),
+        status.network,
+        status.pid,
+    )?;
+    let mut table = Table::default()
+        .column("SERVICE", 0)
+        .column("HOST", 3)
+        .column("ADDRESS", 0)
+        .numbers("PID", 2)
+        .column("IS THE", 1);
+    for service in &status.services {
+        let address = service
+            .address
+            .map_or("in app".to_owned(), |address| address.to_string());
+        let pid = service
+            .condition
+            .pid
+            .map(|pid| pid.to_string())
+            .unwrap_or_default();
+        let mut role = service.name.role().to_owned();
+        if service.name == ServiceName::Db {
+            role = format!("{role} (SQLite)");
+        }
+        if service.condition.state != State::Running {
+            role = format!("{role}: {}", service.condition.state);
+        }
+        table.row([
+            service.name.as_str().into(),
+            service.host.as_str().into(),
+            address.into(),
+            pid.into(),
+            role.into(),
+        ]);
+    }
+    write!(world.out, "{}", table.render(world.width))?;
+    for reason in &status.ports.reasons {
+        writeln!(world.out, "  {dim}{reason}{dim:#}")?;
+    }
+    writeln!(world.out, "\n{bold}Try in another terminal{bold:#}")?;
+    let lines = next_lines(status, &world.program);
+    let widest = lines
+        .iter()
+        .map(|(command, _)| command.len())
+        .max()
+        .unwrap_or_default();
+    for (command, why) in lines {
+        let style = COMMAND;
+        if world.width.is_some_and(|width| widest + why.len() + 4 > width) {
+            writeln!(world.out, "  {style}{command}{style:#}\n      {dim}{why}{dim:#}")?;
+        } else {
+            writeln!(
+                world.out,
+                "  {style}{command:<widest$}{style:#}  {dim}{why}{dim:#}"
+            )?;
+        }
+    }
+    writeln!(world.out)?;
+    Ok(())
+}
+
+/// The exact lines to try, with this lab's ports, and what each shows.
+fn next_lines(status: &LabStatus, program: &str) -> Vec<(String, &'static str)> {
+    let site = &status.site_name;
+    let at = |name: ServiceName| status.service(name).and_then(|service| service.address);
+    let dig = |name| {
+        let address = at(name);
+        let host = address
+            .map(|address| address.ip().to_string())
+            .unwrap_or_default();
+        match address.map(|address| address.port()) {
+            None | Some(53) => format!("dig @{host} {site}"),
+            Some(port) => format!("dig @{host} -p {port} {site}"),
+        }
+    };
+    let web = match at(ServiceName::Web) {
+        Some(address) if address.port() == 80 => address.ip().to_string(),
+        Some(address) => address.to_string(),
+        None => String::new(),
+    };
+    vec![
+        (
+            dig(ServiceName::Dns),
+            "the name server that knows: an A record, flag aa",
+        ),
+        (
+            dig(ServiceName::Resolver),
+            "the resolver asks the way from the root, and remembers",
+        ),
+        (
+            format!("curl -H 'Host: {site}' http://{web}/"),
+            "the web server, found by its address",
+        ),
+        (
+            format!("{program} curl http://{site}/"),
+            "name and page: the whole path",
+        ),
+        (
+            format!("{program} cache"),
+            "what the resolver remembers, counting down",
+        ),
+        (
+            format!("{program} stop app"),
+            "then curl again: a 502 that says why; `start app` mends it",
+        ),
+        (
+            format!("{program} status"),
+            "every service, its process, what it takes",
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_name_cannot_command_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\u{7}\nc"), "a\u{FFFD}[2Jb\u{FFFD}\nc");
+    }
+}

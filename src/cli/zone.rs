@@ -1,0 +1,204 @@
+//! `wwwlab zone`: the zones in service, and the switch between a zone's variants.
+//!
+//! A variant of a zone is a file beside its own: `foobar.com.cname.zone` is the variant `cname` of
+//! `foobar.com.zone`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::lab::config::{Config, ZoneFiles};
+use crate::lab::control::{self, ControlError, Request, Response};
+use crate::lab::directory::Directory;
+
+use super::screen::{BAD, Table};
+use super::{Failure, World, block_on};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Which zones are in service, from which file, with which serial
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Publish a zone from another file: `zone use foobar.com cname`, back with `zone use foobar.com`
+    Use {
+        /// The zone
+        origin: String,
+        /// A variant (`cname` is the file ORIGIN.cname.zone beside the zone's own) or a file [default: the zone's
+        /// own file]
+        variant: Option<PathBuf>,
+    },
+}
+
+pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
+    match &arguments.what {
+        What::List { json } => list(*json, directory, world),
+        What::Use { origin, variant } => switch(origin, variant.as_deref(), directory, world),
+    }
+}
+
+fn list(json: bool, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
+    let Response::Zones(zones) = block_on(control::ask(directory, &Request::ZoneList))?? else {
+        return Err(ControlError::Strange(directory.name()).into());
+    };
+    if json {
+        let zones: Vec<_> = zones
+            .iter()
+            .map(|(server, zone)| serde_json::json!({ "server": server, "zone": zone }))
+            .collect();
+        world.json(&zones)?;
+        return Ok(0);
+    }
+    let mut table = Table::default()
+        .column("ZONE", 0)
+        .column("SERVER", 1)
+        .numbers("SERIAL", 0)
+        .numbers("RECORDS", 1)
+        .column("FILE", 2);
+    for (server, zone) in &zones {
+        let serial = zone.serial.map_or("none".to_owned(), |serial| serial.to_string());
+        table.row([
+            zone.origin.clone().into(),
+            server.as_str().into(),
+            serial.into(),
+            zone.records.to_string().into(),
+            zone.file.clone().into(),
+        ]);
+    }
+    write!(world.out, "{}", table.render(world.width))?;
+    let bad = BAD;
+    for problem in zones.iter().flat_map(|(_, zone)| &zone.problems) {
+        writeln!(world.out, "  {bad}{problem}{bad:#}")?;
+    }
+    Ok(0)
+}
+
+fn switch(
+    origin: &str,
+    variant: Option<&Path>,
+    directory: &Directory,
+    world: &mut World,
+) -> Result<u8, Failure> {
+    let config = directory.config()?;
+    let own = own_file(&config, origin)
+        .map(|file| directory.root.join(file))
+        .ok_or_else(|| {
+            Failure::Said(format!(
+                "no name server of this lab publishes {origin}: `{} zone list`",
+                world.program
+            ))
+        })?;
+    let file = match variant {
+        None => own,
+        Some(file) if file.components().count() > 1 || file.is_file() => file
+            .canonicalize()
+            .map_err(|error| Failure::System(format!("cannot read {}", file.display()), error))?,
+        Some(name) => variant_file(&own, &name.display().to_string())?,
+    };
+    let request = Request::ZoneUse {
+        origin: origin.to_owned(),
+        file,
+    };
+    if let Response::Done(sentence) = block_on(control::ask(directory, &request))?? {
+        writeln!(world.out, "{sentence}")?;
+        let program = &world.program;
+        writeln!(
+            world.out,
+            "the resolver may still remember the old answers: `{program} cache` shows for how long, `{program} cache flush` forgets them"
+        )?;
+    }
+    Ok(0)
+}
+
+fn own_file<'a>(config: &'a Config, origin: &str) -> Option<&'a Path> {
+    let same = |known: &str| {
+        known
+            .trim_end_matches('.')
+            .eq_ignore_ascii_case(origin.trim_end_matches('.'))
+    };
+    let find = |zones: &'a ZoneFiles| {
+        zones
+            .iter()
+            .find(|(known, _)| same(known))
+            .map(|(_, file)| file.as_path())
+    };
+    [&config.dns.zones, &config.tld.zones, &config.root.zones]
+        .into_iter()
+        .find_map(find)
+}
+
+/// The file of the variant `name` of the zone in `own`.
+fn variant_file(own: &Path, name: &str) -> Result<PathBuf, Failure> {
+    let file = own.with_extension(format!("{name}.zone"));
+    if file.is_file() {
+        return Ok(file);
+    }
+    let known = variants(own);
+    let known = if known.is_empty() {
+        "it has none".to_owned()
+    } else {
+        format!("it has: {}", known.join(", "))
+    };
+    Err(Failure::Said(format!(
+        "{} has no variant {name:?} ({} is not there); {known}",
+        own.display(),
+        file.display()
+    )))
+}
+
+fn variants(own: &Path) -> Vec<String> {
+    let Some(stem) = own.file_stem().and_then(|stem| stem.to_str()) else {
+        return Vec::new();
+    };
+    let beside = own
+        .parent()
+        .and_then(|parent| fs::read_dir(parent).ok())
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut names: Vec<String> = beside
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let variant = name
+                .strip_prefix(stem)?
+                .strip_prefix('.')?
+                .strip_suffix(".zone")?;
+            Some(variant.to_owned())
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variants_are_found_beside_the_zone() {
+        let directory = tempfile::tempdir().unwrap();
+        let own = directory.path().join("foobar.com.zone");
+        for name in [
+            "foobar.com.zone",
+            "foobar.com.cname.zone",
+            "foobar.com.zone.bak",
+            "com.zone",
+        ] {
+            fs::write(directory.path().join(name), "").unwrap();
+        }
+        assert_eq!(variants(&own), ["cname"]);
+        assert_eq!(
+            variant_file(&own, "cname").unwrap(),
+            directory.path().join("foobar.com.cname.zone")
+        );
+        let error = variant_file(&own, "other").unwrap_err().to_string();
+        assert!(error.ends_with("it has: cname"), "{error}");
+    }
+}
