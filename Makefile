@@ -1,0 +1,40 @@
+# Everything that is done with wwwlab's source; `make` alone lists it.
+
+PROGRAM := target/release/wwwlab
+DEB_TEST := dig:bind9-dnsutils curl:curl setpriv:util-linux
+DEB_BENCH := named:bind9 nginx:nginx php-fpm8.2:php8.2-fpm,php8.2-mysql mariadbd:mariadb-server
+
+.PHONY: help
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: up
+up: ## Build wwwlab and bring www.foobar.com up; ^C ends it
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
+	@cargo build --release --locked
+	@exec $(PROGRAM) up
+
+.PHONY: test
+test: ## Prove it: every test, with the real dig and curl
+	@tests/need $(DEB_TEST)
+	cargo test --locked
+
+.PHONY: check
+check: ## Format, lints and docs, all without warnings
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+.PHONY: bench
+bench: ## Measure: time to the first answer, memory; beside BIND, nginx, PHP-FPM and MariaDB
+	@tests/need $(DEB_TEST) $(DEB_BENCH)
+	cargo bench --locked
+
+.PHONY: fuzz
+fuzz: ## Run the property tests long: a million cases each (PROPTEST_CASES to change)
+	PROPTEST_CASES=$${PROPTEST_CASES:-1000000} cargo test --locked --release --lib -- property
+
+.PHONY: clean
+clean: ## Remove what was built and what runs of the lab left here
+	cargo clean
+	rm -rf .wwwlab

@@ -1,0 +1,82 @@
+//! As an ordinary user: the ports are stand-ins where only root may bind the real ones, and everything works.
+//!
+//! Run by root, the lab is given to the user `nobody`; run by anybody else, it is already an ordinary user's.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
+
+use super::stage::{PROGRAM, Said};
+
+const NOBODY: &str = "65534";
+
+/// Runs `line` in a shell as an ordinary user, in `directory`.
+fn as_user(directory: &Path, line: &str) -> Said {
+    let root = nix::unistd::geteuid().is_root();
+    let mut command = if root {
+        let mut command = Command::new("setpriv");
+        command.args([
+            "--reuid",
+            NOBODY,
+            "--regid",
+            NOBODY,
+            "--clear-groups",
+            "sh",
+            "-c",
+            line,
+        ]);
+        command
+    } else {
+        let mut command = Command::new("sh");
+        command.args(["-c", line]);
+        command
+    };
+    let path = format!("{}:{}", directory.display(), env::var("PATH").unwrap());
+    command
+        .current_dir(directory)
+        .env("PATH", path)
+        .env("HOME", directory);
+    Said::from(command.output().expect("setpriv is part of util-linux"))
+}
+
+#[test]
+fn the_whole_path_without_root() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path();
+    // The program must be where an ordinary user can reach it.
+    fs::copy(PROGRAM, place.join("wwwlab")).unwrap();
+    fs::set_permissions(place, fs::Permissions::from_mode(0o777)).unwrap();
+    as_user(place, "wwwlab new lab").ok();
+    let lab = place.join("lab");
+    as_user(&lab, "sed -i 's/^# app = \"auto\"/app = 0/' lab.toml").ok();
+    let up = as_user(&lab, "PATH=$PATH:.. wwwlab up -d").ok();
+    let status: serde_json::Value =
+        serde_json::from_str(&as_user(&lab, "../wwwlab status --json").ok()).unwrap();
+    let port = status["ports"]["dns"].as_u64().unwrap();
+    let low_ports_are_open = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+        .is_ok_and(|start| start.trim().parse::<u16>().is_ok_and(|start| start <= 53));
+    if !low_ports_are_open {
+        assert_ne!(port, 53);
+        let reasons = status["ports"]["reasons"].to_string();
+        assert!(
+            reasons.contains("instead of 53") && reasons.contains("instead of 80"),
+            "{reasons}"
+        );
+        assert!(up.contains("instead of 53"), "the reason is on the screen: {up}");
+    }
+    let printed = up
+        .lines()
+        .find(|line| line.trim_start().starts_with("dig @127.0.0.1"))
+        .unwrap();
+    let answer = as_user(&lab, printed.trim().split("  ").next().unwrap()).ok();
+    assert!(
+        answer.contains("flags: qr aa rd;") && answer.contains("A\t127.0.0.1"),
+        "{answer}"
+    );
+    let page = as_user(&lab, "../wwwlab curl -si http://www.foobar.com/").ok();
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    let who = as_user(&lab, &format!("ps -o user= -p {}", status["pid"])).ok();
+    assert!(!nix::unistd::geteuid().is_root() || who.trim() != "root", "{who}");
+    as_user(&lab, "../wwwlab down").ok();
+}
