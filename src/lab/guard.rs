@@ -15,6 +15,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -123,17 +125,31 @@ impl Inner {
     }
 }
 
-/// The guard's own life, in its own process: reads until the end of `orders`, then ends what is left.
+/// The guard's own life, in its own process: reads until the end of `orders`, then ends what is left. The
+/// leftovers go last, so that who finds them gone finds the ports free.
 pub fn run<S: AsRef<OsStr>>(orders: impl BufRead, leftovers: impl IntoIterator<Item = S>) {
-    for group in still_watched(orders) {
-        if let Ok(group) = i32::try_from(group) {
-            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-        }
+    let watched = still_watched(orders);
+    let groups = || {
+        watched
+            .iter()
+            .filter_map(|&group| i32::try_from(group).ok())
+            .map(Pid::from_raw)
+    };
+    for group in groups() {
+        let _ = killpg(group, Signal::SIGKILL);
+    }
+    let deadline = Instant::now() + GONE_WITHIN;
+    while groups().any(|group| killpg(group, None).is_ok()) && Instant::now() < deadline {
+        thread::sleep(LOOK_EVERY);
     }
     for file in leftovers {
         let _ = fs::remove_file(Path::new(file.as_ref()));
     }
 }
+
+/// A killed process is gone within milliseconds; where no init reaps it, its entry may stay for ever.
+const GONE_WITHIN: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 fn still_watched(orders: impl BufRead) -> BTreeSet<u32> {
     let mut watched = BTreeSet::new();

@@ -137,9 +137,12 @@ fn udp_truncates_and_tcp_has_it_all() {
             .parse()
             .unwrap()
     };
-    assert!(size(&stage.dig("127.0.0.1", "long.foobar.com TXT +ignore +noedns")) <= 512);
-    let large = size(&stage.dig("127.0.0.1", "long.foobar.com TXT +ignore +bufsize=4096"));
-    assert!((513..=1232).contains(&large), "{large}");
+    let cut = stage.dig("127.0.0.1", "some.foobar.com TXT +ignore +noedns");
+    assert!(flags(&cut).contains("tc") && size(&cut) <= 512, "{cut}");
+    let whole = stage.dig("127.0.0.1", "some.foobar.com TXT +ignore +bufsize=1232");
+    assert!(!flags(&whole).contains("tc") && size(&whole) > 512, "{whole}");
+    let capped = stage.dig("127.0.0.1", "long.foobar.com TXT +ignore +bufsize=4096");
+    assert!(flags(&capped).contains("tc") && size(&capped) <= 1232, "{capped}");
 }
 
 #[test]
