@@ -219,6 +219,11 @@ async fn take_lock(directory: &Directory) -> Result<(Flock<File>, Option<u32>), 
         let file = open_lock(&path).map_err(failed)?;
         let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => lock,
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) if patience.elapsed() < REST => {
+                // Its holder may have been killed this very moment.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                continue;
+            }
             Err((file, nix::errno::Errno::EWOULDBLOCK)) => {
                 let pid = read_pid(&file).unwrap_or_default();
                 return Err(UpError::AlreadyUp {

@@ -5,15 +5,18 @@
 //!
 //! - [`source`]: the texts that were read, places in them, problems.
 //! - [`lexer`]: a text as entries of words.
+//! - [`records`]: what was read.
 //! - [`reader`]: entries as directives and records.
 //! - `data`: the words behind a type as the record's data.
 
 mod data;
 pub mod lexer;
 pub mod reader;
+pub mod records;
 pub mod source;
 
-pub use reader::{Entry, Records, read, read_text};
+pub use reader::{read, read_text};
+pub use records::{Entry, Records};
 pub use source::{Place, Problem, Severity, Sources};
 
 /// The largest file that is read, in bytes.
@@ -25,5 +28,11 @@ pub const LONGEST_LINE: usize = 256 << 10;
 /// How deep `$INCLUDE` may nest.
 pub const DEEPEST_INCLUDE: usize = 8;
 
+/// Files that take part in a zone at most.
+pub const FILES_MOST: usize = 1_000;
+
 /// Problems that one run shows; it stops at this many.
 pub const PROBLEMS_MOST: usize = 100;
+
+#[cfg(test)]
+mod tests;

@@ -135,6 +135,15 @@ pub fn read_response(message: &[u8]) -> Result<Response, ResponseError> {
     Ok(response)
 }
 
+/// What `message`, an answer or a question, asks; nothing if it does not say.
+pub fn question_of(message: &[u8]) -> Option<(Name, RecordType)> {
+    if read_u16(message, 4)? == 0 {
+        return None;
+    }
+    let (name, after) = Name::read(message, HEADER).ok()?;
+    Some((name, RecordType(read_u16(message, after)?)))
+}
+
 fn read_data(
     message: &[u8],
     start: usize,

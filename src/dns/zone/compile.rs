@@ -10,7 +10,7 @@ use std::collections::HashSet;
 
 use super::table::{self, Table};
 use super::{HAS_DNAME, HAS_WILDCARD, IS_CUT, NONE, NodeRow, SetRow, Zone};
-use crate::dns::master::reader::{data_at, name_at};
+use crate::dns::master::records::{data_at, name_at};
 use crate::dns::master::{Entry, Place, Problem, Records, Severity};
 use crate::dns::name::{Name, is_suffix, write_name};
 use crate::dns::types::RecordType;

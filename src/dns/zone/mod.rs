@@ -13,7 +13,7 @@ mod table;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
-use super::master::reader::{data_at, name_at};
+use super::master::records::{data_at, name_at};
 use super::master::{self, Problem, Records, Severity};
 use super::name::{Name, is_suffix};
 use super::types::RecordType;

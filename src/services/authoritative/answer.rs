@@ -5,7 +5,7 @@
 //! aliases ends with (RFC 6604).
 
 use crate::dns::message::question::{self, Question, Unanswerable};
-use crate::dns::message::writer::{Full, QUESTION_NAME, Section, Writer, Written};
+use crate::dns::message::writer::{Finished, Full, QUESTION_NAME, Section, Writer, Written};
 use crate::dns::message::{Flags, LONGEST_MESSAGE, LONGEST_PLAIN_UDP, LONGEST_UDP};
 use crate::dns::name::{Name, is_suffix};
 use crate::dns::rdata;
@@ -18,21 +18,20 @@ use super::zones::{Served, ZoneSet};
 /// Aliases that are followed in one answer; the asker follows the rest.
 const ALIASES_MOST: usize = 16;
 
-/// Answers `query` into `reply`; false where silence is the answer, and `reply` is then empty.
-pub fn answer(zones: &ZoneSet, query: &[u8], transport: Transport, reply: &mut Vec<u8>) -> bool {
+/// Answers `query` into `reply`, and says what the answer became; nothing where silence is the answer, and `reply`
+/// is then empty.
+pub fn answer(zones: &ZoneSet, query: &[u8], transport: Transport, reply: &mut Vec<u8>) -> Option<Finished> {
     let question = match question::read(query) {
         Ok(question) => question,
         Err(Unanswerable::Silence) => {
             reply.clear();
-            return false;
+            return None;
         }
         Err(Unanswerable::Malformed { id, flags }) => {
-            answer_head(id, flags, Rcode::FORMERR, reply);
-            return true;
+            return Some(answer_head(id, flags, Rcode::FORMERR, reply));
         }
         Err(Unanswerable::OtherOpcode { id, flags }) => {
-            answer_head(id, flags, Rcode::NOTIMP, reply);
-            return true;
+            return Some(answer_head(id, flags, Rcode::NOTIMP, reply));
         }
     };
     let limit = longest_answer(&question, transport);
@@ -49,15 +48,14 @@ pub fn answer(zones: &ZoneSet, query: &[u8], transport: Transport, reply: &mut V
         }
         .answer(&question.name),
     }
-    writer.finish();
-    true
+    Some(writer.finish())
 }
 
 /// An answer that is only a header.
-fn answer_head(id: u16, flags: Flags, rcode: Rcode, reply: &mut Vec<u8>) {
+fn answer_head(id: u16, flags: Flags, rcode: Rcode, reply: &mut Vec<u8>) -> Finished {
     let mut writer = Writer::begin(reply, id, flags, None, LONGEST_PLAIN_UDP);
     writer.set_rcode(rcode);
-    writer.finish();
+    writer.finish()
 }
 
 /// RFC 6891 §6.2.3, §6.2.4.

@@ -28,9 +28,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::dns::message::asked;
+use crate::dns::message::writer::Finished;
 use crate::dns::name::{Name, NameError};
 use crate::ground::bind::{self, BindError, Listening, Transport};
 use crate::ground::channel::{Ask, Reply};
+use crate::ground::clock::Stopwatch;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, Service};
@@ -184,27 +186,28 @@ fn bind_both(listen: SocketAddr) -> Result<(TcpListener, UdpSocket, SocketAddr),
     }
 }
 
-/// What the journal is told of an answer; all of it stands in the answer itself.
-fn told(reply: &[u8], client: SocketAddr, transport: Transport, micros: u64) -> Happened {
-    let response = asked::read_response(reply).ok();
-    let question = response.as_ref().and_then(|response| response.question.clone());
+/// What the journal is told of an answer. What was asked stands in the answer itself; a question that could not be
+/// read does not.
+fn told(
+    finished: Finished,
+    reply: &[u8],
+    client: SocketAddr,
+    transport: Transport,
+    watch: Stopwatch,
+) -> Happened {
+    let micros = watch.micros();
+    let (name, record_type) = asked::question_of(reply).map_or_else(
+        || ("?".to_owned(), "?".to_owned()),
+        |(name, record_type)| (name.to_string(), record_type.to_string()),
+    );
     Happened::Question {
         client,
         transport,
-        // A question that could not be read is answered without it.
-        name: question
-            .as_ref()
-            .map_or_else(|| "?".into(), |(name, _)| name.to_string()),
-        record_type: question.map_or_else(|| "?".into(), |(_, record_type)| record_type.to_string()),
-        rcode: response
-            .as_ref()
-            .map_or_else(String::new, |response| response.rcode.to_string()),
-        flags: response
-            .as_ref()
-            .map_or_else(String::new, |response| response.flags.to_string()),
-        answers: response.map_or(0, |response| {
-            u16::try_from(response.answers.len()).unwrap_or(u16::MAX)
-        }),
+        name,
+        record_type,
+        rcode: finished.rcode.to_string(),
+        flags: finished.flags.to_string(),
+        answers: finished.answers,
         bytes: Some(reply.len()),
         micros,
         cached: None,

@@ -34,7 +34,8 @@ struct Kept {
     file: PathBuf,
     /// Every file that took part in the last load, as it was just before.
     seen: Vec<(PathBuf, Option<Stamp>)>,
-    fingerprint: u64,
+    /// Of the last load that was told; nothing if the next is to be told in any case.
+    fingerprint: Option<u64>,
     problems: Vec<String>,
 }
 
@@ -61,8 +62,7 @@ impl Shelf {
                 origin: origin.clone(),
                 file: file.clone(),
                 seen: Vec::new(),
-                // No load has this one yet: the first is told.
-                fingerprint: !load.fingerprint,
+                fingerprint: None,
                 problems: Vec::new(),
             });
             shelf.accept(&Changed { origin, file }, load, seen);
@@ -122,7 +122,7 @@ impl Shelf {
             let mut kept = self.kept();
             if let Some(kept) = kept.iter_mut().find(|kept| kept.origin == origin) {
                 kept.file.clone_from(&file);
-                kept.fingerprint = !load.fingerprint;
+                kept.fingerprint = None;
             }
         }
         self.accept(&Changed { origin, file }, load, seen);
@@ -182,10 +182,10 @@ impl Shelf {
                 self.files_changed.notify_one();
             }
             kept.seen = seen;
-            if kept.fingerprint == load.fingerprint {
+            if kept.fingerprint == Some(load.fingerprint) {
                 return;
             }
-            kept.fingerprint = load.fingerprint;
+            kept.fingerprint = Some(load.fingerprint);
             kept.problems.clone_from(&problems);
         }
         let (origin_shown, file) = (origin.to_string(), file.display().to_string());

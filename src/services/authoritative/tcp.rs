@@ -134,15 +134,15 @@ impl Conversation {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed);
             self.connection.last_asked.store(turn, Ordering::Relaxed);
             let zones = self.shelf.snapshot();
-            if !answer(&zones, &question, Transport::Tcp, &mut reply) {
+            let Some(finished) = answer(&zones, &question, Transport::Tcp, &mut reply) else {
                 return Ok(());
-            }
+            };
             framed.clear();
             framed.extend_from_slice(&u16::try_from(reply.len()).unwrap_or(u16::MAX).to_be_bytes());
             framed.extend_from_slice(&reply);
             timeout(IDLE, write.write_all(&framed)).await??;
             self.journal
-                .tell(|| told(&reply, self.client, Transport::Tcp, watch.micros()));
+                .tell(|| told(finished, &reply, self.client, Transport::Tcp, watch));
         }
     }
 }

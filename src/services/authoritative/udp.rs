@@ -62,16 +62,16 @@ async fn serve_batch(
             Err(cause) => return Err(cause),
         };
         let watch = Stopwatch::start();
-        if !answer(&zones, &question[..length], Transport::Udp, reply) {
+        let Some(finished) = answer(&zones, &question[..length], Transport::Udp, reply) else {
             continue;
-        }
+        };
         // An answer that cannot be sent is lost, as datagrams are: its asker asks again.
         let sent = match socket.try_send_to(reply, client) {
             Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => socket.send_to(reply, client).await,
             sent => sent,
         };
         if sent.is_ok() {
-            journal.tell(|| told(reply, client, Transport::Udp, watch.micros()));
+            journal.tell(|| told(finished, reply, client, Transport::Udp, watch));
         }
     }
     Ok(())
