@@ -48,16 +48,8 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
             for entry in entries {
                 // The first record beside the count of the rest; `--json` has them all.
                 let more = entry.records.len().saturating_sub(1);
-                let first = entry
-                    .records
-                    .first()
-                    .map(|record| printable(record))
-                    .unwrap_or_default();
-                let records = if more == 0 {
-                    first
-                } else {
-                    format!("{first} (+{more})")
-                };
+                let first = entry.records.first().map(|record| printable(record)).unwrap_or_default();
+                let records = if more == 0 { first } else { format!("{first} (+{more})") };
                 table.row([
                     printable(&entry.name).into(),
                     entry.record_type.into(),

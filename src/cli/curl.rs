@@ -42,11 +42,7 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
     for origin in origins(given) {
         let port = origin.port.unwrap_or(origin.default_port());
         // A name without a port of its own is asked for at the lab's web server.
-        let lab_port = if origin.port.is_none() && !origin.secure {
-            status.ports.http
-        } else {
-            port
-        };
+        let lab_port = if origin.port.is_none() && !origin.secure { status.ports.http } else { port };
         let address = match origin.host.parse::<IpAddr>() {
             Ok(address) => address,
             Err(_) => match look_up(&origin.host, &status, world)? {
@@ -131,23 +127,14 @@ fn origin(argument: &str, maybe_a_value: bool) -> Option<Origin> {
         Some((host, port)) => (host, Some(port.parse().ok()?)),
         None => (authority, None),
     };
-    let plain = !host.is_empty()
-        && host
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-    plain.then(|| Origin {
-        secure,
-        host: host.to_owned(),
-        port,
-    })
+    let plain =
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    plain.then(|| Origin { secure, host: host.to_owned(), port })
 }
 
 /// Asks the lab's resolver for the address of `host` and shows what it said.
 fn look_up(host: &str, status: &LabStatus, world: &mut World) -> Result<Option<IpAddr>, Failure> {
-    let Some(resolver) = status
-        .service(ServiceName::Resolver)
-        .and_then(|service| service.address)
-    else {
+    let Some(resolver) = status.service(ServiceName::Resolver).and_then(|service| service.address) else {
         return Err(Failure::Said("this lab has no resolver".into()));
     };
     let name: Name = host
@@ -218,10 +205,7 @@ async fn ask(resolver: SocketAddr, name: &Name) -> Result<Response, String> {
         }
     };
     match tokio::time::timeout(ANSWER_WITHIN, talk).await {
-        Err(_elapsed) => Err(format!(
-            "did not answer within {} s (is it paused?)",
-            ANSWER_WITHIN.as_secs()
-        )),
+        Err(_elapsed) => Err(format!("did not answer within {} s (is it paused?)", ANSWER_WITHIN.as_secs())),
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
             Err("refuses the question: nothing listens there".into())
         }
@@ -232,15 +216,9 @@ async fn ask(resolver: SocketAddr, name: &Name) -> Result<Response, String> {
 
 /// Whether this machine's settings would send curl to a proxy, out of the lab.
 fn proxied() -> bool {
-    [
-        "http_proxy",
-        "https_proxy",
-        "HTTPS_PROXY",
-        "all_proxy",
-        "ALL_PROXY",
-    ]
-    .iter()
-    .any(|variable| std::env::var_os(variable).is_some())
+    ["http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
+        .iter()
+        .any(|variable| std::env::var_os(variable).is_some())
 }
 
 /// Shows the whole command, runs it, and returns its exit code.
@@ -254,18 +232,12 @@ pub(super) fn run_tool(
     let typed: Vec<String> = line.iter().map(|argument| quoted(argument)).collect();
     writeln!(world.err, "{style}$ {tool} {}{style:#}", typed.join(" "))?;
     world.err.flush()?;
-    let status = Command::new(tool)
-        .args(line)
-        .status()
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Failure::Said(format!("{tool} is not installed: {install}")),
-            _ => Failure::System(format!("cannot run {tool}"), error),
-        })?;
+    let status = Command::new(tool).args(line).status().map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Failure::Said(format!("{tool} is not installed: {install}")),
+        _ => Failure::System(format!("cannot run {tool}"), error),
+    })?;
     // A tool that was killed has no code; shells say 128 and more, and so does this.
-    Ok(status
-        .code()
-        .and_then(|code| u8::try_from(code).ok())
-        .unwrap_or(128))
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(128))
 }
 
 /// `argument` as a shell would have to be given it.
@@ -284,10 +256,7 @@ mod tests {
 
     fn hosts(line: &str) -> Vec<String> {
         let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        origins(&arguments)
-            .into_iter()
-            .map(|origin| format!("{}:{:?}", origin.host, origin.port))
-            .collect()
+        origins(&arguments).into_iter().map(|origin| format!("{}:{:?}", origin.host, origin.port)).collect()
     }
 
     #[test]
@@ -298,10 +267,7 @@ mod tests {
             hosts("-o out.html http://user:pw@www.foobar.com:8080/a?b#c"),
             ["www.foobar.com:Some(8080)"]
         );
-        assert_eq!(
-            hosts("-H Host:x.y --data a.b http://1.2.3.4/ http://1.2.3.4/"),
-            ["1.2.3.4:None"]
-        );
+        assert_eq!(hosts("-H Host:x.y --data a.b http://1.2.3.4/ http://1.2.3.4/"), ["1.2.3.4:None"]);
         assert!(hosts("ftp://www.foobar.com/").is_empty());
         assert!(hosts("http:///").is_empty());
     }

@@ -39,15 +39,10 @@ fn dig_line(given: &[OsString], status: &LabStatus) -> Vec<OsString> {
             None => rest.push(argument.clone()),
         }
     }
-    let resolver = || {
-        address(ServiceName::Resolver)
-            .map(|address| address.ip().to_string())
-            .unwrap_or_default()
-    };
+    let resolver =
+        || address(ServiceName::Resolver).map(|address| address.ip().to_string()).unwrap_or_default();
     let mut line = vec![OsString::from(format!("@{}", server.unwrap_or_else(resolver)))];
-    let names_port = rest
-        .iter()
-        .any(|argument| argument.to_str().is_some_and(|text| text.starts_with("-p")));
+    let names_port = rest.iter().any(|argument| argument.to_str().is_some_and(|text| text.starts_with("-p")));
     if status.ports.dns != 53 && !names_port {
         line.extend(["-p".into(), status.ports.dns.to_string().into()]);
     }

@@ -22,11 +22,7 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         world.json(&findings)?;
         return Ok(u8::from(bad));
     }
-    let widest = findings
-        .iter()
-        .map(|finding| finding.subject.len())
-        .max()
-        .unwrap_or_default();
+    let widest = findings.iter().map(|finding| finding.subject.len()).max().unwrap_or_default();
     for finding in &findings {
         let (sign, style) = match finding.verdict {
             Verdict::Good => ("✓", GOOD),

@@ -31,13 +31,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
-    let services = arguments
-        .service
-        .map_or(ServiceName::ALL.to_vec(), |service| vec![service]);
-    let mut logs: Vec<Followed> = services
-        .iter()
-        .map(|&service| Followed::new(service, directory.log(service.as_str())))
-        .collect();
+    let services = arguments.service.map_or(ServiceName::ALL.to_vec(), |service| vec![service]);
+    let mut logs: Vec<Followed> =
+        services.iter().map(|&service| Followed::new(service, directory.log(service.as_str()))).collect();
     if logs.iter().all(|log| !log.path.exists()) {
         return Err(Failure::Said(format!(
             "{} has logged nothing yet: has it ever been up?",
@@ -96,12 +92,7 @@ struct Followed {
 
 impl Followed {
     fn new(service: ServiceName, path: PathBuf) -> Self {
-        Self {
-            service,
-            path,
-            file: None,
-            rest: Vec::new(),
-        }
+        Self { service, path, file: None, rest: Vec::new() }
     }
 
     /// Reads the end of what is there.
@@ -117,10 +108,7 @@ impl Followed {
         self.take(entries)?;
         if length > TAIL && !entries.is_empty() {
             // The first line was met in its middle.
-            let first = entries
-                .iter()
-                .position(|(service, _)| *service == self.service)
-                .unwrap_or(0);
+            let first = entries.iter().position(|(service, _)| *service == self.service).unwrap_or(0);
             entries.remove(first);
         }
         Ok(())

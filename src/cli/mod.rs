@@ -158,16 +158,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, world: &mut World) -> 
         Err(error) => {
             let styled = error.render();
             let text = styled.ansi();
-            let printed = if error.use_stderr() {
-                write!(world.err, "{text}")
-            } else {
-                write!(world.out, "{text}")
-            };
-            return if printed.is_ok() {
-                u8::try_from(error.exit_code()).unwrap_or(2)
-            } else {
-                0
-            };
+            let printed =
+                if error.use_stderr() { write!(world.err, "{text}") } else { write!(world.out, "{text}") };
+            return if printed.is_ok() { u8::try_from(error.exit_code()).unwrap_or(2) } else { 0 };
         }
     };
     match dispatch(arguments, world).and_then(|code| world.out.flush().map(|()| code).map_err(Failure::from))
@@ -192,10 +185,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, world: &mut World) -> 
 }
 
 fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
-    let place = Place {
-        lab: arguments.lab,
-        state: arguments.state,
-    };
+    let place = Place { lab: arguments.lab, state: arguments.state };
     let verb = |verb, service: Service, world: &mut World| {
         service::run(verb, service.service, &place.find()?, world)
     };
@@ -238,11 +228,7 @@ impl Place {
     }
 
     fn find_on(&self, network: Option<Network>) -> Result<Directory, Failure> {
-        Ok(Directory::find(
-            self.lab.as_deref(),
-            self.state.as_deref(),
-            network,
-        )?)
+        Ok(Directory::find(self.lab.as_deref(), self.state.as_deref(), network)?)
     }
 }
 

@@ -30,10 +30,7 @@ pub(super) fn run(arguments: &Arguments, world: &mut World) -> Result<u8, Failur
     writeln!(world.out, "{bold}{place}{bold:#} is a lab now:")?;
     for (what, is) in [
         ("lab.toml", "its settings, each with its default and bounds"),
-        (
-            "zones/loopback/",
-            "what its name servers publish: plain RFC 1035 master files",
-        ),
+        ("zones/loopback/", "what its name servers publish: plain RFC 1035 master files"),
         ("site/", "the files that its web server serves"),
         ("app/", "the application's code base: templates and a version"),
     ] {

@@ -61,9 +61,7 @@ fn program() -> String {
         return NAME.into();
     }
     let here = std::env::current_dir().and_then(|here| here.canonicalize());
-    let from_here = here
-        .ok()
-        .and_then(|here| this.strip_prefix(here).map(Path::to_path_buf).ok());
+    let from_here = here.ok().and_then(|here| this.strip_prefix(here).map(Path::to_path_buf).ok());
     match from_here {
         // A lone file name would be looked for in PATH.
         Some(path) if path.components().count() == 1 => format!("./{}", path.display()),
@@ -119,40 +117,26 @@ pub(super) struct Cell {
 impl Cell {
     /// A coloured cell.
     pub(super) fn styled(text: impl Into<String>, style: Style) -> Self {
-        Self {
-            text: text.into(),
-            style,
-        }
+        Self { text: text.into(), style }
     }
 }
 
 impl<T: Into<String>> From<T> for Cell {
     fn from(text: T) -> Self {
-        Self {
-            text: text.into(),
-            style: Style::new(),
-        }
+        Self { text: text.into(), style: Style::new() }
     }
 }
 
 impl Table {
     /// Adds a column of text.
     pub(super) fn column(mut self, heading: &'static str, expendable: u8) -> Self {
-        self.columns.push(Column {
-            heading,
-            right: false,
-            expendable,
-        });
+        self.columns.push(Column { heading, right: false, expendable });
         self
     }
 
     /// Adds a column of numbers, set to the right.
     pub(super) fn numbers(mut self, heading: &'static str, expendable: u8) -> Self {
-        self.columns.push(Column {
-            heading,
-            right: true,
-            expendable,
-        });
+        self.columns.push(Column { heading, right: true, expendable });
         self
     }
 
@@ -166,10 +150,7 @@ impl Table {
         let widths: Vec<usize> = (0..self.columns.len()).map(|index| self.width(index)).collect();
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
         while width.is_some_and(|most| shown.iter().map(|&index| widths[index] + 2).sum::<usize>() > most) {
-            let least = shown
-                .iter()
-                .copied()
-                .max_by_key(|&index| self.columns[index].expendable);
+            let least = shown.iter().copied().max_by_key(|&index| self.columns[index].expendable);
             match least {
                 Some(index) if self.columns[index].expendable > 0 => shown.retain(|&kept| kept != index),
                 _ => break,
@@ -205,15 +186,8 @@ impl Table {
     }
 
     fn width(&self, index: usize) -> usize {
-        let cells = self
-            .rows
-            .iter()
-            .filter_map(|row| row.get(index))
-            .map(|cell| cell.text.width());
-        cells
-            .chain([self.columns[index].heading.width()])
-            .max()
-            .unwrap_or_default()
+        let cells = self.rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.text.width());
+        cells.chain([self.columns[index].heading.width()]).max().unwrap_or_default()
     }
 }
 
@@ -242,10 +216,7 @@ mod tests {
 
     #[test]
     fn a_table_leaves_out_what_does_not_fit() {
-        let mut table = Table::default()
-            .column("NAME", 0)
-            .numbers("PID", 2)
-            .column("STATE", 1);
+        let mut table = Table::default().column("NAME", 0).numbers("PID", 2).column("STATE", 1);
         table.row(["web".into(), "1234".into(), "running".into()]);
         let plain = |width| anstream::adapter::strip_str(&table.render(width)).to_string();
         assert_eq!(plain(None), "  NAME   PID  STATE\n  web   1234  running\n");

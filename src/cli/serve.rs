@@ -71,10 +71,8 @@ fn print(report: &Report, out: &mut dyn Write, err: &mut dyn Write) {
     let _ = match report {
         Report::Ready { listening } if listening.is_empty() => writeln!(out, "ready"),
         Report::Ready { listening } => {
-            let places: Vec<String> = listening
-                .iter()
-                .map(|l| format!("{}/{}", l.address, l.transport))
-                .collect();
+            let places: Vec<String> =
+                listening.iter().map(|l| format!("{}/{}", l.address, l.transport)).collect();
             writeln!(out, "ready at {}", places.join(", "))
         }
         Report::Failed { causes } => writeln!(err, "wwwlab: {}", causes.join(": ")),

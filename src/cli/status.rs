@@ -34,17 +34,9 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         status.pid,
     )?;
     write!(world.out, "{}", table(&status, now).render(world.width))?;
-    for service in status
-        .services
-        .iter()
-        .filter(|service| service.condition.state != State::Running)
-    {
+    for service in status.services.iter().filter(|service| service.condition.state != State::Running) {
         if !service.condition.detail.is_empty() {
-            writeln!(
-                world.out,
-                "  {dim}{}: {}{dim:#}",
-                service.name, service.condition.detail
-            )?;
+            writeln!(world.out, "  {dim}{}: {}{dim:#}", service.name, service.condition.detail)?;
         }
     }
     for reason in &status.ports.reasons {
@@ -70,15 +62,8 @@ fn table(status: &LabStatus, now: u64) -> Table {
         table.row([
             service.name.as_str().into(),
             service.host.as_str().into(),
-            service
-                .address
-                .map_or("in app".to_owned(), |address| address.to_string())
-                .into(),
-            condition
-                .pid
-                .map(|pid| pid.to_string())
-                .unwrap_or_default()
-                .into(),
+            service.address.map_or("in app".to_owned(), |address| address.to_string()).into(),
+            condition.pid.map(|pid| pid.to_string()).unwrap_or_default().into(),
             Cell::styled(condition.state.to_string(), state_style(condition.state)),
             ago(now.saturating_sub(condition.since) / 1000).into(),
             cpu,
@@ -86,33 +71,16 @@ fn table(status: &LabStatus, now: u64) -> Table {
             bytes(service.disk_bytes).into(),
         ]);
     }
-    let on_server = || {
-        status
-            .services
-            .iter()
-            .filter(|service| service.host == Host::Server)
-    };
+    let on_server = || status.services.iter().filter(|service| service.host == Host::Server);
     let mut server = Usage::default();
     let mut all = status.supervisor;
-    on_server()
-        .filter_map(|service| service.usage)
-        .for_each(|usage| server += usage);
-    status
-        .services
-        .iter()
-        .filter_map(|service| service.usage)
-        .for_each(|usage| all += usage);
+    on_server().filter_map(|service| service.usage).for_each(|usage| server += usage);
+    status.services.iter().filter_map(|service| service.usage).for_each(|usage| all += usage);
     let disk = |services: u64| bytes(services);
     let server_disk = disk(on_server().map(|service| service.disk_bytes).sum());
     let all_disk = disk(status.services.iter().map(|service| service.disk_bytes).sum());
     for (label, host, what, usage, disk) in [
-        (
-            "together",
-            "server",
-            "they share one machine",
-            server,
-            server_disk,
-        ),
+        ("together", "server", "they share one machine", server, server_disk),
         ("the lab", "", "with its supervisor", all, all_disk),
     ] {
         let [cpu, memory] = amounts(Some(usage));
@@ -135,11 +103,7 @@ fn table(status: &LabStatus, now: u64) -> Table {
 fn amounts(usage: Option<Usage>) -> [Cell; 2] {
     match usage {
         Some(usage) => {
-            let cpu = format!(
-                "{}.{:02} s",
-                usage.cpu_millis / 1000,
-                usage.cpu_millis % 1000 / 10
-            );
+            let cpu = format!("{}.{:02} s", usage.cpu_millis / 1000, usage.cpu_millis % 1000 / 10);
             [cpu.into(), bytes(usage.memory_bytes).into()]
         }
         None => ["".into(), "".into()],

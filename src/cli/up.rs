@@ -61,10 +61,7 @@ pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Re
         let lab = Lab::up(directory.clone(), arguments.network).await?;
         introduce(&lab.status(), &directory, world, watch.micros())?;
         let (bold, dim) = (BOLD, DIM);
-        writeln!(
-            world.out,
-            "{bold}What happens{bold:#} {dim}(^C ends the lab){dim:#}"
-        )?;
+        writeln!(world.out, "{bold}What happens{bold:#} {dim}(^C ends the lab){dim:#}")?;
         world.out.flush()?;
         // A terminal that stands still (^S) must not make the lab stand still: lines go to a thread of their own,
         // and those that it cannot take are only in the logs.
@@ -132,9 +129,7 @@ fn detach(
         }
     }
     command.stdin(Stdio::from(OwnedFd::from(theirs)));
-    command
-        .stdout(log.try_clone().map_err(system("cannot open the lab's log"))?)
-        .stderr(log);
+    command.stdout(log.try_clone().map_err(system("cannot open the lab's log"))?).stderr(log);
     // The lab leads a session of its own and is nobody's child once this command has returned.
     let mut child = command.spawn().map_err(system("cannot start the lab"))?;
     drop(command);
@@ -158,10 +153,7 @@ fn detach(
         _ => {
             let _ = child.kill();
             let log = directory.log("lab");
-            Err(Failure::Said(format!(
-                "the lab did not come up and did not say why; see {}",
-                log.display()
-            )))
+            Err(Failure::Said(format!("the lab did not come up and did not say why; see {}", log.display())))
         }
     }
 }
@@ -177,13 +169,7 @@ async fn be_detached(directory: Directory, network: Option<Network>) -> Result<u
     let quit = asked_to_quit().map_err(system("cannot watch for signals"))?;
     match Lab::up(directory, network).await {
         Ok(lab) => {
-            let _ = write_line(
-                &mut starter,
-                &Report::Ready {
-                    listening: Vec::new(),
-                },
-            )
-            .await;
+            let _ = write_line(&mut starter, &Report::Ready { listening: Vec::new() }).await;
             drop(starter);
             lab.run(quit, |_| {}).await;
             Ok(0)
@@ -250,14 +236,8 @@ fn introduce(
         .numbers("PID", 2)
         .column("IS THE", 1);
     for service in &status.services {
-        let address = service
-            .address
-            .map_or("in app".to_owned(), |address| address.to_string());
-        let pid = service
-            .condition
-            .pid
-            .map(|pid| pid.to_string())
-            .unwrap_or_default();
+        let address = service.address.map_or("in app".to_owned(), |address| address.to_string());
+        let pid = service.condition.pid.map(|pid| pid.to_string()).unwrap_or_default();
         let mut role = service.name.role().to_owned();
         if service.name == ServiceName::Db {
             role = format!("{role} (SQLite)");
@@ -279,20 +259,13 @@ fn introduce(
     }
     writeln!(world.out, "\n{bold}Try in another terminal{bold:#}")?;
     let lines = next_lines(status, &world.program);
-    let widest = lines
-        .iter()
-        .map(|(command, _)| command.len())
-        .max()
-        .unwrap_or_default();
+    let widest = lines.iter().map(|(command, _)| command.len()).max().unwrap_or_default();
     for (command, why) in lines {
         let style = COMMAND;
         if world.width.is_some_and(|width| widest + why.len() + 4 > width) {
             writeln!(world.out, "  {style}{command}{style:#}\n      {dim}{why}{dim:#}")?;
         } else {
-            writeln!(
-                world.out,
-                "  {style}{command:<widest$}{style:#}  {dim}{why}{dim:#}"
-            )?;
+            writeln!(world.out, "  {style}{command:<widest$}{style:#}  {dim}{why}{dim:#}")?;
         }
     }
     writeln!(world.out)?;
@@ -305,9 +278,7 @@ fn next_lines(status: &LabStatus, program: &str) -> Vec<(String, &'static str)> 
     let at = |name: ServiceName| status.service(name).and_then(|service| service.address);
     let dig = |name| {
         let address = at(name);
-        let host = address
-            .map(|address| address.ip().to_string())
-            .unwrap_or_default();
+        let host = address.map(|address| address.ip().to_string()).unwrap_or_default();
         match address.map(|address| address.port()) {
             None | Some(53) => format!("dig @{host} {site}"),
             Some(port) => format!("dig @{host} -p {port} {site}"),
@@ -319,34 +290,13 @@ fn next_lines(status: &LabStatus, program: &str) -> Vec<(String, &'static str)> 
         None => String::new(),
     };
     vec![
-        (
-            dig(ServiceName::Dns),
-            "the name server that knows: an A record, flag aa",
-        ),
-        (
-            dig(ServiceName::Resolver),
-            "the resolver asks the way from the root, and remembers",
-        ),
-        (
-            format!("curl -H 'Host: {site}' http://{web}/"),
-            "the web server, found by its address",
-        ),
-        (
-            format!("{program} curl http://{site}/"),
-            "name and page: the whole path",
-        ),
-        (
-            format!("{program} cache"),
-            "what the resolver remembers, counting down",
-        ),
-        (
-            format!("{program} stop app"),
-            "then curl again: a 502 that says why; `start app` mends it",
-        ),
-        (
-            format!("{program} status"),
-            "every service, its process, what it takes",
-        ),
+        (dig(ServiceName::Dns), "the name server that knows: an A record, flag aa"),
+        (dig(ServiceName::Resolver), "the resolver asks the way from the root, and remembers"),
+        (format!("curl -H 'Host: {site}' http://{web}/"), "the web server, found by its address"),
+        (format!("{program} curl http://{site}/"), "name and page: the whole path"),
+        (format!("{program} cache"), "what the resolver remembers, counting down"),
+        (format!("{program} stop app"), "then curl again: a 502 that says why; `start app` mends it"),
+        (format!("{program} status"), "every service, its process, what it takes"),
     ]
 }
 

@@ -87,14 +87,9 @@ fn switch(
     world: &mut World,
 ) -> Result<u8, Failure> {
     let config = directory.config()?;
-    let own = own_file(&config, origin)
-        .map(|file| directory.root.join(file))
-        .ok_or_else(|| {
-            Failure::Said(format!(
-                "no name server of this lab publishes {origin}: `{} zone list`",
-                world.program
-            ))
-        })?;
+    let own = own_file(&config, origin).map(|file| directory.root.join(file)).ok_or_else(|| {
+        Failure::Said(format!("no name server of this lab publishes {origin}: `{} zone list`", world.program))
+    })?;
     let file = match variant {
         None => own,
         Some(file) if file.components().count() > 1 || file.is_file() => file
@@ -102,10 +97,7 @@ fn switch(
             .map_err(|error| Failure::System(format!("cannot read {}", file.display()), error))?,
         Some(name) => variant_file(&own, &name.display().to_string())?,
     };
-    let request = Request::ZoneUse {
-        origin: origin.to_owned(),
-        file,
-    };
+    let request = Request::ZoneUse { origin: origin.to_owned(), file };
     if let Response::Done(sentence) = block_on(control::ask(directory, &request))?? {
         writeln!(world.out, "{sentence}")?;
         let program = &world.program;
@@ -118,20 +110,10 @@ fn switch(
 }
 
 fn own_file<'a>(config: &'a Config, origin: &str) -> Option<&'a Path> {
-    let same = |known: &str| {
-        known
-            .trim_end_matches('.')
-            .eq_ignore_ascii_case(origin.trim_end_matches('.'))
-    };
-    let find = |zones: &'a ZoneFiles| {
-        zones
-            .iter()
-            .find(|(known, _)| same(known))
-            .map(|(_, file)| file.as_path())
-    };
-    [&config.dns.zones, &config.tld.zones, &config.root.zones]
-        .into_iter()
-        .find_map(find)
+    let same = |known: &str| known.trim_end_matches('.').eq_ignore_ascii_case(origin.trim_end_matches('.'));
+    let find =
+        |zones: &'a ZoneFiles| zones.iter().find(|(known, _)| same(known)).map(|(_, file)| file.as_path());
+    [&config.dns.zones, &config.tld.zones, &config.root.zones].into_iter().find_map(find)
 }
 
 /// The file of the variant `name` of the zone in `own`.
@@ -141,11 +123,8 @@ fn variant_file(own: &Path, name: &str) -> Result<PathBuf, Failure> {
         return Ok(file);
     }
     let known = variants(own);
-    let known = if known.is_empty() {
-        "it has none".to_owned()
-    } else {
-        format!("it has: {}", known.join(", "))
-    };
+    let known =
+        if known.is_empty() { "it has none".to_owned() } else { format!("it has: {}", known.join(", ")) };
     Err(Failure::Said(format!(
         "{} has no variant {name:?} ({} is not there); {known}",
         own.display(),
@@ -157,19 +136,11 @@ fn variants(own: &Path) -> Vec<String> {
     let Some(stem) = own.file_stem().and_then(|stem| stem.to_str()) else {
         return Vec::new();
     };
-    let beside = own
-        .parent()
-        .and_then(|parent| fs::read_dir(parent).ok())
-        .into_iter()
-        .flatten()
-        .flatten();
+    let beside = own.parent().and_then(|parent| fs::read_dir(parent).ok()).into_iter().flatten().flatten();
     let mut names: Vec<String> = beside
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
-            let variant = name
-                .strip_prefix(stem)?
-                .strip_prefix('.')?
-                .strip_suffix(".zone")?;
+            let variant = name.strip_prefix(stem)?.strip_prefix('.')?.strip_suffix(".zone")?;
             Some(variant.to_owned())
         })
         .collect();
@@ -185,19 +156,11 @@ mod tests {
     fn variants_are_found_beside_the_zone() {
         let directory = tempfile::tempdir().unwrap();
         let own = directory.path().join("foobar.com.zone");
-        for name in [
-            "foobar.com.zone",
-            "foobar.com.cname.zone",
-            "foobar.com.zone.bak",
-            "com.zone",
-        ] {
+        for name in ["foobar.com.zone", "foobar.com.cname.zone", "foobar.com.zone.bak", "com.zone"] {
             fs::write(directory.path().join(name), "").unwrap();
         }
         assert_eq!(variants(&own), ["cname"]);
-        assert_eq!(
-            variant_file(&own, "cname").unwrap(),
-            directory.path().join("foobar.com.cname.zone")
-        );
+        assert_eq!(variant_file(&own, "cname").unwrap(), directory.path().join("foobar.com.cname.zone"));
         let error = variant_file(&own, "other").unwrap_err().to_string();
         assert!(error.ends_with("it has: cname"), "{error}");
     }

@@ -55,10 +55,7 @@ pub enum NameError {
 impl Name {
     /// The root, `.`.
     pub const fn root() -> Self {
-        Self {
-            length: 1,
-            octets: [0; LONGEST_NAME],
-        }
+        Self { length: 1, octets: [0; LONGEST_NAME] }
     }
 
     /// The name that `wire` is, from its first to its last octet, uncompressed.
@@ -73,10 +70,7 @@ impl Name {
     /// The name at `start` of `message`, and where what follows it begins. Pointers lead backwards only, each
     /// further than the one before, so that the way ends (RFC 1035 §4.1.4).
     pub fn read(message: &[u8], start: usize) -> Result<(Self, usize), NameError> {
-        let mut name = Self {
-            length: 0,
-            octets: [0; LONGEST_NAME],
-        };
+        let mut name = Self { length: 0, octets: [0; LONGEST_NAME] };
         let mut at = start;
         let mut barrier = start;
         let mut next = None;
@@ -115,10 +109,7 @@ impl Name {
             b"" => return Err(NameError::EmptyLabel),
             _ => {}
         }
-        let mut name = Self {
-            length: 0,
-            octets: [0; LONGEST_NAME],
-        };
+        let mut name = Self { length: 0, octets: [0; LONGEST_NAME] };
         let mut label = [0; 1 + LONGEST_LABEL];
         let mut length = 0;
         let mut rest = text;
@@ -188,10 +179,7 @@ impl Name {
     /// The name with its suffix of `suffix_length` octets replaced by `target`, as a DNAME does (RFC 6672 §2.2).
     pub fn with_suffix(&self, suffix_length: usize, target: &[u8]) -> Result<Self, NameError> {
         let kept = self.as_wire().len().saturating_sub(suffix_length);
-        let mut name = Self {
-            length: 0,
-            octets: [0; LONGEST_NAME],
-        };
+        let mut name = Self { length: 0, octets: [0; LONGEST_NAME] };
         name.append(&self.as_wire()[..kept])?;
         name.append(target)?;
         Ok(name)
@@ -202,10 +190,7 @@ impl Name {
         let mut octets = [0; LONGEST_NAME];
         let length = wire.len().min(LONGEST_NAME);
         octets[..length].copy_from_slice(&wire[..length]);
-        Self {
-            length: u8::try_from(length).unwrap_or(u8::MAX),
-            octets,
-        }
+        Self { length: u8::try_from(length).unwrap_or(u8::MAX), octets }
     }
 
     fn append_label(&mut self, label: &mut [u8; 1 + LONGEST_LABEL], length: usize) -> Result<(), NameError> {
@@ -219,10 +204,7 @@ impl Name {
     fn append(&mut self, octets: &[u8]) -> Result<(), NameError> {
         let start = usize::from(self.length);
         let end = start + octets.len();
-        self.octets
-            .get_mut(start..end)
-            .ok_or(NameError::NameTooLong)?
-            .copy_from_slice(octets);
+        self.octets.get_mut(start..end).ok_or(NameError::NameTooLong)?.copy_from_slice(octets);
         self.length = u8::try_from(end).map_err(|_| NameError::NameTooLong)?;
         Ok(())
     }

@@ -91,9 +91,8 @@ record_types! {
 impl RecordType {
     /// The type that `word` means, in any case: `A`, `TYPE65280`.
     pub fn from_word(word: &[u8]) -> Option<Self> {
-        if let Some(&(_, number)) = WORDS
-            .iter()
-            .find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(word))
+        if let Some(&(_, number)) =
+            WORDS.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(word))
         {
             return Some(Self(number));
         }
@@ -210,10 +209,7 @@ mod tests {
         }
         assert_eq!(RecordType::from_word(b"aaaa"), Some(RecordType::AAAA));
         assert_eq!(RecordType::from_word(b"type1"), Some(RecordType::A));
-        assert_eq!(
-            RecordType::from_word(b"TYPE65280").unwrap().to_string(),
-            "TYPE65280"
-        );
+        assert_eq!(RecordType::from_word(b"TYPE65280").unwrap().to_string(), "TYPE65280");
         for word in [&b"TYPE"[..], b"TYPE65536", b"TYPE+1", b"www", b""] {
             assert_eq!(RecordType::from_word(word), None);
         }

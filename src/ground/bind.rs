@@ -61,11 +61,7 @@ pub fn tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
         socket.listen(BACKLOG)?;
         TcpListener::from_std(socket.into())
     };
-    listen().map_err(|source| BindError {
-        address,
-        transport: Transport::Tcp,
-        source,
-    })
+    listen().map_err(|source| BindError { address, transport: Transport::Tcp, source })
 }
 
 /// Receives datagrams at `address`. Port 0 takes a free one.
@@ -76,11 +72,7 @@ pub fn udp(address: SocketAddr) -> Result<UdpSocket, BindError> {
         socket.bind(&address.into())?;
         UdpSocket::from_std(socket.into())
     };
-    receive().map_err(|source| BindError {
-        address,
-        transport: Transport::Udp,
-        source,
-    })
+    receive().map_err(|source| BindError { address, transport: Transport::Udp, source })
 }
 
 /// Whether `address` could be bound now; it is released again at once.
@@ -101,9 +93,5 @@ pub fn probe(address: SocketAddr, transport: Transport) -> Result<(), BindError>
         }
         Ok(())
     };
-    try_it().map_err(|source| BindError {
-        address,
-        transport,
-        source,
-    })
+    try_it().map_err(|source| BindError { address, transport, source })
 }

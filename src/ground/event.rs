@@ -158,31 +158,10 @@ impl fmt::Display for Happened {
                     None => Ok(()),
                 }
             }
-            Self::Asked {
-                server,
-                name,
-                record_type,
-                outcome,
-                micros,
-            } => {
-                write!(
-                    f,
-                    "asks {} {name} {record_type} → {outcome} in {}",
-                    server.ip(),
-                    Micros(*micros)
-                )
+            Self::Asked { server, name, record_type, outcome, micros } => {
+                write!(f, "asks {} {name} {record_type} → {outcome} in {}", server.ip(), Micros(*micros))
             }
-            Self::Request {
-                client,
-                method,
-                host,
-                target,
-                status,
-                by,
-                micros,
-                id,
-                ..
-            } => {
+            Self::Request { client, method, host, target, status, by, micros, id, .. } => {
                 let id = id.get(..8).unwrap_or(id);
                 write!(
                     f,
@@ -191,31 +170,17 @@ impl fmt::Display for Happened {
                     Micros(*micros)
                 )
             }
-            Self::ZoneLoaded {
-                origin,
-                file,
-                serial,
-                records,
-            } => {
-                write!(
-                    f,
-                    "zone {origin} in service: serial {serial}, {records} records, from {file}"
-                )
+            Self::ZoneLoaded { origin, file, serial, records } => {
+                write!(f, "zone {origin} in service: serial {serial}, {records} records, from {file}")
             }
-            Self::ZoneRefused {
-                origin,
-                problems,
-                old_one_kept,
-            } => {
+            Self::ZoneRefused { origin, problems, old_one_kept } => {
                 write!(f, "zone {origin} refused")?;
                 f.write_str(if *old_one_kept {
                     "; the old one stays in service"
                 } else {
                     "; nothing answers for it"
                 })?;
-                problems
-                    .iter()
-                    .try_for_each(|problem| write!(f, "\n    {problem}"))
+                problems.iter().try_for_each(|problem| write!(f, "\n    {problem}"))
             }
             Self::State { state, detail } if detail.is_empty() => f.write_str(state),
             Self::State { state, detail } => write!(f, "{state}: {detail}"),

@@ -33,16 +33,7 @@ pub struct Told {
 pub fn journal() -> (Journal, Told) {
     let (sender, receiver) = mpsc::channel(WAITING_MOST);
     let untold = Arc::new(AtomicU64::new(0));
-    (
-        Journal {
-            waiting: sender,
-            untold: untold.clone(),
-        },
-        Told {
-            waiting: receiver,
-            untold,
-        },
-    )
+    (Journal { waiting: sender, untold: untold.clone() }, Told { waiting: receiver, untold })
 }
 
 impl Journal {

@@ -20,23 +20,14 @@ pub struct LineReader<R> {
 impl<R: AsyncRead + Unpin> LineReader<R> {
     /// Reads from `stream`.
     pub fn new(stream: R) -> Self {
-        Self {
-            stream,
-            unread: Vec::new(),
-            searched: 0,
-        }
+        Self { stream, unread: Vec::new(), searched: 0 }
     }
 
     /// The next value; nothing at the end of the stream. A line that is too long or not a `T` is an
     /// [`io::ErrorKind::InvalidData`] error.
     pub async fn next<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
         loop {
-            if let Some(end) = self
-                .unread
-                .iter()
-                .skip(self.searched)
-                .position(|&byte| byte == b'\n')
-            {
+            if let Some(end) = self.unread.iter().skip(self.searched).position(|&byte| byte == b'\n') {
                 let end = self.searched + end;
                 let value = serde_json::from_slice(&self.unread[..end]).map_err(io::Error::from);
                 self.unread.drain(..=end);
@@ -45,10 +36,7 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
             }
             self.searched = self.unread.len();
             if self.searched > LONGEST_LINE {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "a line is longer than 1 MiB",
-                ));
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a line is longer than 1 MiB"));
             }
             if self.stream.read_buf(&mut self.unread).await? == 0 {
                 return Ok(None);

@@ -40,10 +40,7 @@ pub fn unpack_with_toml(root: &Path) -> Result<(), UnpackError> {
 }
 
 fn unpack_directory(directory: &Dir<'_>, to: &Path) -> Result<(), UnpackError> {
-    fs::create_dir_all(to).map_err(|source| UnpackError {
-        path: to.into(),
-        source,
-    })?;
+    fs::create_dir_all(to).map_err(|source| UnpackError { path: to.into(), source })?;
     for entry in directory.entries() {
         // An entry's path starts at its root directory; only its last part is wanted here.
         let Some(name) = entry.path().file_name() else {
@@ -61,8 +58,5 @@ fn write(path: &Path, contents: &[u8]) -> Result<(), UnpackError> {
     if fs::read(path).is_ok_and(|there| there == contents) {
         return Ok(());
     }
-    fs::write(path, contents).map_err(|source| UnpackError {
-        path: path.into(),
-        source,
-    })
+    fs::write(path, contents).map_err(|source| UnpackError { path: path.into(), source })
 }

@@ -102,9 +102,7 @@ impl Starting {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
-        let pid = process
-            .id()
-            .ok_or_else(|| io::Error::other("it has no process identifier"))?;
+        let pid = process.id().ok_or_else(|| io::Error::other("it has no process identifier"))?;
         guard.watch(pid);
         Ok(Self(Running {
             process,

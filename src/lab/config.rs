@@ -142,14 +142,8 @@ pub trait DefaultZones {
 
 impl<D: DefaultZones> Default for Zones<D> {
     fn default() -> Self {
-        let zones = D::ZONES
-            .iter()
-            .map(|(zone, file)| ((*zone).to_owned(), PathBuf::from(file)))
-            .collect();
-        Self {
-            zones,
-            default: std::marker::PhantomData,
-        }
+        let zones = D::ZONES.iter().map(|(zone, file)| ((*zone).to_owned(), PathBuf::from(file))).collect();
+        Self { zones, default: std::marker::PhantomData }
     }
 }
 
@@ -184,9 +178,7 @@ pub struct Resolver {
 
 impl Default for Resolver {
     fn default() -> Self {
-        Self {
-            cache_entries: 10_000,
-        }
+        Self { cache_entries: 10_000 }
     }
 }
 
@@ -286,16 +278,11 @@ impl Config {
     pub fn read(file: &Path) -> Result<Self, ConfigError> {
         let read = || -> io::Result<String> {
             if fs::metadata(file)?.len() > LARGEST_FILE {
-                return Err(io::Error::other(
-                    "it is larger than 1 MiB: is it really a lab.toml?",
-                ));
+                return Err(io::Error::other("it is larger than 1 MiB: is it really a lab.toml?"));
             }
             fs::read_to_string(file)
         };
-        let text = read().map_err(|source| ConfigError::Read {
-            file: file.into(),
-            source,
-        })?;
+        let text = read().map_err(|source| ConfigError::Read { file: file.into(), source })?;
         Self::parse(&text, file)
     }
 
@@ -318,10 +305,8 @@ impl Config {
 /// serde's message for an unknown key lists every known one; the nearest is what the user wants to hear.
 fn with_nearest_key(message: &str) -> String {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let (what, Some((wrong, known))) = (
-        message.split(" `").next().unwrap_or_default(),
-        quoted.split_first(),
-    ) else {
+    let (what, Some((wrong, known))) = (message.split(" `").next().unwrap_or_default(), quoted.split_first())
+    else {
         return message.to_owned();
     };
     let what = match what {
@@ -329,9 +314,7 @@ fn with_nearest_key(message: &str) -> String {
         "unknown variant" => "unknown value",
         _ => return message.to_owned(),
     };
-    let nearest = known
-        .iter()
-        .min_by_key(|known| strsim::damerau_levenshtein(wrong, known));
+    let nearest = known.iter().min_by_key(|known| strsim::damerau_levenshtein(wrong, known));
     match nearest {
         Some(nearest) if strsim::damerau_levenshtein(wrong, nearest) <= 1 + wrong.len() / 3 => {
             format!("{what} `{wrong}`: did you mean `{nearest}`?")
@@ -347,16 +330,13 @@ fn bounded<'de, D: Deserializer<'de>>(
     bounds: RangeInclusive<u32>,
 ) -> Result<u32, D::Error> {
     let number = i64::deserialize(deserializer)?;
-    u32::try_from(number)
-        .ok()
-        .filter(|number| bounds.contains(number))
-        .ok_or_else(|| {
-            D::Error::custom(format!(
-                "{what} is a number from {} to {}, not {number}",
-                bounds.start(),
-                bounds.end()
-            ))
-        })
+    u32::try_from(number).ok().filter(|number| bounds.contains(number)).ok_or_else(|| {
+        D::Error::custom(format!(
+            "{what} is a number from {} to {}, not {number}",
+            bounds.start(),
+            bounds.end()
+        ))
+    })
 }
 
 fn cache_entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
@@ -403,9 +383,7 @@ fn host_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>,
 fn checked_host_name(name: String) -> Result<String, String> {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -441,20 +419,11 @@ mod tests {
     #[test]
     fn an_unknown_key_names_the_nearest() {
         let error = parse("[web]\nname = \"a.b\"\nap_timeout = \"5s\"").unwrap_err();
-        assert_eq!(
-            error,
-            "lab.toml:3:1: unknown key `ap_timeout`: did you mean `app_timeout`?"
-        );
+        assert_eq!(error, "lab.toml:3:1: unknown key `ap_timeout`: did you mean `app_timeout`?");
         let error = parse("[lab]\nrestart = \"on-failur\"").unwrap_err();
-        assert_eq!(
-            error,
-            "lab.toml:2:11: unknown value `on-failur`: did you mean `on-failure`?"
-        );
+        assert_eq!(error, "lab.toml:2:11: unknown value `on-failur`: did you mean `on-failure`?");
         let error = parse("[wbe]").unwrap_err();
-        assert!(
-            error.ends_with("unknown key `wbe`: did you mean `web`?"),
-            "{error}"
-        );
+        assert!(error.ends_with("unknown key `wbe`: did you mean `web`?"), "{error}");
         let error = parse("[db]\ncolour = 1").unwrap_err();
         assert_eq!(error, "lab.toml:2:1: unknown key `colour`; known here: engine");
     }
@@ -463,18 +432,9 @@ mod tests {
     fn values_have_bounds_and_the_message_names_them() {
         for (text, expected) in [
             ("[ports]\ndns = 70000", "not 70000"),
-            (
-                "[ports]\ndns = \"any\"",
-                "\"auto\", 0 (any free one) or a number from 1 to 65535, not \"any\"",
-            ),
-            (
-                "[resolver]\ncache_entries = 0",
-                "cache_entries is a number from 1 to 1000000, not 0",
-            ),
-            (
-                "[web]\napp_timeout = \"1h\"",
-                "from \"100ms\" to \"5min\", not \"1h\"",
-            ),
+            ("[ports]\ndns = \"any\"", "\"auto\", 0 (any free one) or a number from 1 to 65535, not \"any\""),
+            ("[resolver]\ncache_entries = 0", "cache_entries is a number from 1 to 1000000, not 0"),
+            ("[web]\napp_timeout = \"1h\"", "from \"100ms\" to \"5min\", not \"1h\""),
             ("[web]\napp_timeout = 5", "in quotes"),
             ("[web]\nname = \"www.foobar.com.\"", "without a final dot"),
             ("[dns]\nzones = {}", "at least one zone"),
@@ -483,9 +443,6 @@ mod tests {
             let error = parse(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
         }
-        assert_eq!(
-            parse("[ports]\ndns = 0\nhttp = 8080").unwrap().ports.dns,
-            Port::Free
-        );
+        assert_eq!(parse("[ports]\ndns = 0\nhttp = 8080").unwrap().ports.dns, Port::Free);
     }
 }

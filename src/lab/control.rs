@@ -129,11 +129,7 @@ pub async fn ask(directory: &Directory, request: &Request) -> Result<Response, C
     let socket = directory.control_socket();
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ControlError::NotUp(directory.name()),
-        _ => ControlError::Socket {
-            lab: directory.name(),
-            socket: socket.clone(),
-            source,
-        },
+        _ => ControlError::Socket { lab: directory.name(), socket: socket.clone(), source },
     };
     let talk = async {
         let mut stream = UnixStream::connect(&socket).await?;

@@ -38,15 +38,8 @@ pub enum ServiceName {
 
 impl ServiceName {
     /// All of them, in order.
-    pub const ALL: [Self; 7] = [
-        Self::Resolver,
-        Self::Root,
-        Self::Tld,
-        Self::Dns,
-        Self::Web,
-        Self::App,
-        Self::Db,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Resolver, Self::Root, Self::Tld, Self::Dns, Self::Web, Self::App, Self::Db];
 
     /// Its name in commands, logs and `ps`.
     pub fn as_str(self) -> &'static str {
@@ -95,10 +88,7 @@ impl FromStr for ServiceName {
     type Err = ();
 
     fn from_str(name: &str) -> Result<Self, ()> {
-        Self::ALL
-            .into_iter()
-            .find(|service| service.as_str() == name)
-            .ok_or(())
+        Self::ALL.into_iter().find(|service| service.as_str() == name).ok_or(())
     }
 }
 
@@ -207,10 +197,7 @@ impl Design {
                 if let Some(app) = self.address(ServiceName::App) {
                     line.option("--app", app.to_string());
                 }
-                line.option(
-                    "--app-timeout",
-                    humantime::format_duration(web.app_timeout).to_string(),
-                );
+                line.option("--app-timeout", humantime::format_duration(web.app_timeout).to_string());
                 line.option("--max-connections", web.max_connections.to_string());
                 line.option("--served-by", service.host().as_str());
             }

@@ -43,9 +43,7 @@ impl Desk {
         let mut failures = Vec::new();
         for post in &self.services {
             let mut condition = post.condition.clone();
-            let started = condition
-                .wait_for(|condition| condition.state != State::Starting)
-                .await;
+            let started = condition.wait_for(|condition| condition.state != State::Starting).await;
             match started.map(|condition| condition.clone()) {
                 Ok(condition) if condition.state == State::Failed => {
                     failures.push(format!("{} cannot serve: {}", post.name, condition.detail));
@@ -54,11 +52,7 @@ impl Desk {
                 Err(_) => failures.push(format!("{} has no keeper", post.name)),
             }
         }
-        if failures.is_empty() {
-            Ok(())
-        } else {
-            Err(failures)
-        }
+        if failures.is_empty() { Ok(()) } else { Err(failures) }
     }
 
     /// Answers everything but the end of the lab.
@@ -76,12 +70,7 @@ impl Desk {
 
     /// How the lab stands.
     pub(super) fn status(&self) -> LabStatus {
-        let Design {
-            config,
-            network,
-            directory,
-            ports,
-        } = &*self.design;
+        let Design { config, network, directory, ports } = &*self.design;
         let me = std::process::id();
         let mut supervisor = usage::of(me).unwrap_or_default();
         if let Some(guard) = self.guard.pid().and_then(usage::of) {
@@ -147,10 +136,9 @@ impl Desk {
     async fn one(&self, name: ServiceName, ask: Ask) -> Response {
         match self.ask(name, ask).await {
             Ok(Reply::Cache(entries)) => Response::Cache(entries),
-            Ok(Reply::Flushed(count)) => Response::Done(format!(
-                "{count} {} forgotten",
-                if count == 1 { "answer" } else { "answers" }
-            )),
+            Ok(Reply::Flushed(count)) => {
+                Response::Done(format!("{count} {} forgotten", if count == 1 { "answer" } else { "answers" }))
+            }
             Ok(Reply::Zones(zones)) => Response::Zones(zones.into_iter().map(|zone| (name, zone)).collect()),
             Ok(Reply::Refused(causes)) | Err(causes) => Response::Refused(causes),
         }
@@ -168,27 +156,17 @@ impl Desk {
     }
 
     async fn use_zone(&self, origin: &str, file: &Path) -> Response {
-        let same = |known: &str| {
-            known
-                .trim_end_matches('.')
-                .eq_ignore_ascii_case(origin.trim_end_matches('.'))
-        };
+        let same =
+            |known: &str| known.trim_end_matches('.').eq_ignore_ascii_case(origin.trim_end_matches('.'));
         let server = [ServiceName::Dns, ServiceName::Tld, ServiceName::Root]
             .into_iter()
-            .find(|&name| {
-                self.design
-                    .zones(name)
-                    .is_some_and(|zones| zones.keys().any(|known| same(known)))
-            });
+            .find(|&name| self.design.zones(name).is_some_and(|zones| zones.keys().any(|known| same(known))));
         let Some(server) = server else {
             return Response::Refused(vec![format!(
                 "no name server of this lab publishes {origin}: `wwwlab zone list`"
             )]);
         };
-        let ask = Ask::ZoneUse {
-            origin: origin.into(),
-            file: file.display().to_string(),
-        };
+        let ask = Ask::ZoneUse { origin: origin.into(), file: file.display().to_string() };
         match self.one(server, ask).await {
             Response::Zones(_) => Response::Done(format!(
                 "{server} publishes {origin} from {} until it is restarted",
@@ -206,9 +184,9 @@ impl Desk {
         match tokio::time::timeout(REPLY_WITHIN, reply).await {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(_)) => Err(vec![format!("{name} is not up: `wwwlab start {name}` starts it")]),
-            Err(_) => Err(vec![format!(
-                "{name} does not answer: `wwwlab status` shows whether it is paused"
-            )]),
+            Err(_) => {
+                Err(vec![format!("{name} does not answer: `wwwlab status` shows whether it is paused")])
+            }
         }
     }
 

@@ -84,9 +84,7 @@ impl Directory {
         };
         let network = match (network, &toml) {
             (Some(network), _) => network,
-            (None, Some(toml)) => Config::read(toml)
-                .map(|config| config.lab.network)
-                .unwrap_or_default(),
+            (None, Some(toml)) => Config::read(toml).map(|config| config.lab.network).unwrap_or_default(),
             (None, None) => Network::default(),
         };
         let state = match (state, &toml) {
@@ -94,11 +92,7 @@ impl Directory {
             (None, Some(_)) => root.join(".wwwlab"),
             (None, None) => built_in_state(),
         };
-        let directory = Self {
-            root,
-            toml,
-            state: state.join(network.to_string()),
-        };
+        let directory = Self { root, toml, state: state.join(network.to_string()) };
         let socket = directory.control_socket();
         if socket.as_os_str().len() > SOCKET_PATH_MOST {
             return Err(DirectoryError::TooLong(socket));
@@ -114,10 +108,7 @@ impl Directory {
                 // It may be there with other rights, from another hand.
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
             };
-            make().map_err(|source| DirectoryError::State {
-                path: path.clone(),
-                source,
-            })?;
+            make().map_err(|source| DirectoryError::State { path: path.clone(), source })?;
         }
         if self.toml.is_none() {
             builtin::unpack(&self.root)?;
@@ -168,18 +159,11 @@ impl Directory {
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, DirectoryError> {
-    path.canonicalize().map_err(|source| DirectoryError::Look {
-        path: path.into(),
-        source,
-    })
+    path.canonicalize().map_err(|source| DirectoryError::Look { path: path.into(), source })
 }
 
 fn built_in_state() -> PathBuf {
-    let from = |variable: &str| {
-        env::var_os(variable)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
+    let from = |variable: &str| env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     from("XDG_STATE_HOME")
         .or_else(|| from("HOME").map(|home| home.join(".local/state")))
         .unwrap_or_else(|| env::temp_dir().join(format!("wwwlab-{}", nix::unistd::getuid())))

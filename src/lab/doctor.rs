@@ -56,16 +56,8 @@ pub fn examine(directory: &Directory, running: bool) -> Vec<Finding> {
         findings.push(application_port());
     }
     findings.push(stub_resolver());
-    findings.push(tool(
-        "dig",
-        "asks a name server: the lab's first tool",
-        "apt install bind9-dnsutils",
-    ));
-    findings.push(tool(
-        "curl",
-        "asks a web server: the lab's second tool",
-        "apt install curl",
-    ));
+    findings.push(tool("dig", "asks a name server: the lab's first tool", "apt install bind9-dnsutils"));
+    findings.push(tool("curl", "asks a web server: the lab's second tool", "apt install curl"));
     findings.push(user_namespaces());
     findings
 }
@@ -76,10 +68,9 @@ fn settings(directory: &Directory) -> Finding {
         Ok(_) if directory.toml.is_some() => {
             good(subject, format!("{}/lab.toml is right", directory.root.display()))
         }
-        Ok(_) => good(
-            subject,
-            "no lab.toml here: the built-in lab is used (`wwwlab new DIR` writes one to edit)",
-        ),
+        Ok(_) => {
+            good(subject, "no lab.toml here: the built-in lab is used (`wwwlab new DIR` writes one to edit)")
+        }
         Err(error) => {
             let causes = crate::ground::service::causes(&error).join(": ");
             finding(subject, Verdict::Bad, causes, "mend that line")
@@ -89,25 +80,16 @@ fn settings(directory: &Directory) -> Finding {
 
 fn state(directory: &Directory) -> Finding {
     // The nearest part of the path that exists decides whether the rest can be made.
-    let there = directory
-        .state
-        .ancestors()
-        .find(|path| path.exists())
-        .unwrap_or(Path::new("/"));
-    let writable = nix::unistd::access(
-        there,
-        nix::unistd::AccessFlags::W_OK | nix::unistd::AccessFlags::X_OK,
-    );
+    let there = directory.state.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let writable =
+        nix::unistd::access(there, nix::unistd::AccessFlags::W_OK | nix::unistd::AccessFlags::X_OK);
     let place = directory.state.display();
     match writable {
         Ok(()) => good("state", format!("kept in {place}")),
         Err(_) => finding(
             "state",
             Verdict::Bad,
-            format!(
-                "{place} cannot be made: {} is not writable for you",
-                there.display()
-            ),
+            format!("{place} cannot be made: {} is not writable for you", there.display()),
             "use a lab of your own (`wwwlab new DIR`), or name another place with --state DIR",
         ),
     }
@@ -128,12 +110,9 @@ fn real_port(what: &str, real: u16, stand_in: u16, transports: &[Transport], hos
     };
     let denied = error.source.kind() == std::io::ErrorKind::PermissionDenied;
     let why = match holder::of(address, transport) {
-        Some(holder) => format!(
-            "{} (pid {}) listens on {}/{transport}",
-            holder.name,
-            holder.pid,
-            address.ip()
-        ),
+        Some(holder) => {
+            format!("{} (pid {}) listens on {}/{transport}", holder.name, holder.pid, address.ip())
+        }
         None if denied => "only root may bind a port below 1024 here".into(),
         None => format!("{}: {}", address, error.source),
     };
@@ -143,23 +122,12 @@ fn real_port(what: &str, real: u16, stand_in: u16, transports: &[Transport], hos
         "end it if you want the real port"
     };
     match problem(stand_in) {
-        None => finding(
-            &subject,
-            Verdict::Limited,
-            format!("{why}; {what} will be at {stand_in}"),
-            remedy,
-        ),
+        None => finding(&subject, Verdict::Limited, format!("{why}; {what} will be at {stand_in}"), remedy),
         Some((address, transport, _)) => {
-            let holder = holder::of(address, transport).map_or("a process".into(), |holder| {
-                format!("{} (pid {})", holder.name, holder.pid)
-            });
+            let holder = holder::of(address, transport)
+                .map_or("a process".into(), |holder| format!("{} (pid {})", holder.name, holder.pid));
             let remedy = "end it, or set another port under [ports] in lab.toml (0 takes any free one)";
-            finding(
-                &subject,
-                Verdict::Bad,
-                format!("{why}; {stand_in} is taken too, by {holder}"),
-                remedy,
-            )
+            finding(&subject, Verdict::Bad, format!("{why}; {stand_in} is taken too, by {holder}"), remedy)
         }
     }
 }
@@ -169,9 +137,8 @@ fn application_port() -> Finding {
     if bind::probe(address, Transport::Tcp).is_ok() {
         return good("port 3000", "free: the application server will be there");
     }
-    let holder = holder::of(address, Transport::Tcp).map_or("a process of another user".into(), |holder| {
-        format!("{} (pid {})", holder.name, holder.pid)
-    });
+    let holder = holder::of(address, Transport::Tcp)
+        .map_or("a process of another user".into(), |holder| format!("{} (pid {})", holder.name, holder.pid));
     finding(
         "port 3000",
         Verdict::Bad,
@@ -183,11 +150,8 @@ fn application_port() -> Finding {
 /// systemd-resolved listens on 127.0.0.53 and is not in the way of 127.0.0.1; a newcomer is often told it is.
 fn stub_resolver() -> Finding {
     let configured = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let servers: Vec<&str> = configured
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("nameserver"))
-        .map(str::trim)
-        .collect();
+    let servers: Vec<&str> =
+        configured.lines().filter_map(|line| line.trim().strip_prefix("nameserver")).map(str::trim).collect();
     let found = match servers.first() {
         Some(&"127.0.0.53") => {
             "systemd-resolved at 127.0.0.53 (not in the way of 127.0.0.1 to .4)".to_owned()
@@ -206,32 +170,21 @@ fn stub_resolver() -> Finding {
 fn tool(name: &str, purpose: &str, install: &str) -> Finding {
     match in_path(name) {
         Some(path) => good(name, path.display().to_string()),
-        None => finding(
-            name,
-            Verdict::Limited,
-            format!("not installed ({purpose})"),
-            install,
-        ),
+        None => finding(name, Verdict::Limited, format!("not installed ({purpose})"), install),
     }
 }
 
 /// Where `name` is in PATH.
 pub fn in_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .map(|directory| directory.join(name))
-        .find(|file| {
-            file.is_file() && nix::unistd::access(file.as_path(), nix::unistd::AccessFlags::X_OK).is_ok()
-        })
+    env::split_paths(&path).map(|directory| directory.join(name)).find(|file| {
+        file.is_file() && nix::unistd::access(file.as_path(), nix::unistd::AccessFlags::X_OK).is_ok()
+    })
 }
 
 fn user_namespaces() -> Finding {
     let subject = "namespaces";
-    let setting = |path: &str| {
-        fs::read_to_string(path)
-            .ok()
-            .and_then(|text| text.trim().parse::<u64>().ok())
-    };
+    let setting = |path: &str| fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u64>().ok());
     if !cfg!(target_os = "linux") {
         return finding(
             subject,
@@ -241,16 +194,8 @@ fn user_namespaces() -> Finding {
         );
     }
     let forbidden = [
-        (
-            "/proc/sys/user/max_user_namespaces",
-            0,
-            "user.max_user_namespaces is 0",
-        ),
-        (
-            "/proc/sys/kernel/unprivileged_userns_clone",
-            0,
-            "kernel.unprivileged_userns_clone is 0",
-        ),
+        ("/proc/sys/user/max_user_namespaces", 0, "user.max_user_namespaces is 0"),
+        ("/proc/sys/kernel/unprivileged_userns_clone", 0, "kernel.unprivileged_userns_clone is 0"),
         (
             "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
             1,
@@ -258,20 +203,14 @@ fn user_namespaces() -> Finding {
         ),
     ];
     let root = nix::unistd::geteuid().is_root();
-    match forbidden
-        .iter()
-        .find(|(path, value, _)| setting(path) == Some(*value))
-    {
+    match forbidden.iter().find(|(path, value, _)| setting(path) == Some(*value)) {
         Some((_, _, why)) if !root => finding(
             subject,
             Verdict::Limited,
             *why,
             "nothing to do for network `loopback`; a network of real hosts would need sudo here",
         ),
-        _ => good(
-            subject,
-            "user namespaces are allowed (network `loopback` does not need them)",
-        ),
+        _ => good(subject, "user namespaces are allowed (network `loopback` does not need them)"),
     }
 }
 
@@ -280,10 +219,5 @@ fn good(subject: &str, found: impl Into<String>) -> Finding {
 }
 
 fn finding(subject: &str, verdict: Verdict, found: impl Into<String>, remedy: &str) -> Finding {
-    Finding {
-        subject: subject.into(),
-        verdict,
-        found: found.into(),
-        remedy: remedy.into(),
-    }
+    Finding { subject: subject.into(), verdict, found: found.into(), remedy: remedy.into() }
 }

@@ -42,16 +42,10 @@ struct Inner {
 impl Guard {
     /// Starts a guard that will remove `leftovers`.
     pub fn start(executable: &Path, leftovers: Vec<PathBuf>) -> io::Result<Self> {
-        let mut inner = Inner {
-            executable: executable.into(),
-            leftovers,
-            watched: BTreeSet::new(),
-            process: None,
-        };
+        let mut inner =
+            Inner { executable: executable.into(), leftovers, watched: BTreeSet::new(), process: None };
         inner.spawn()?;
-        Ok(Self {
-            inner: Arc::new(Mutex::new(inner)),
-        })
+        Ok(Self { inner: Arc::new(Mutex::new(inner)) })
     }
 
     /// Its process.
@@ -98,10 +92,7 @@ impl Inner {
             // Out of the terminal's reach: ^C is for the supervisor.
             .process_group(0)
             .spawn()?;
-        let pipe = process
-            .stdin
-            .take()
-            .ok_or_else(|| io::Error::other("the guard has no pipe"))?;
+        let pipe = process.stdin.take().ok_or_else(|| io::Error::other("the guard has no pipe"))?;
         self.process = Some((process, pipe));
         Ok(())
     }
@@ -129,12 +120,7 @@ impl Inner {
 /// leftovers go last, so that who finds them gone finds the ports free.
 pub fn run<S: AsRef<OsStr>>(orders: impl BufRead, leftovers: impl IntoIterator<Item = S>) {
     let watched = still_watched(orders);
-    let groups = || {
-        watched
-            .iter()
-            .filter_map(|&group| i32::try_from(group).ok())
-            .map(Pid::from_raw)
-    };
+    let groups = || watched.iter().filter_map(|&group| i32::try_from(group).ok()).map(Pid::from_raw);
     for group in groups() {
         let _ = killpg(group, Signal::SIGKILL);
     }
@@ -155,10 +141,7 @@ fn still_watched(orders: impl BufRead) -> BTreeSet<u32> {
     let mut watched = BTreeSet::new();
     for line in orders.lines().map_while(Result::ok) {
         // 0 and 1 would be the guard's own group and init: no lab ever names them.
-        match line
-            .split_at_checked(1)
-            .map(|(sign, number)| (sign, number.parse::<u32>()))
-        {
+        match line.split_at_checked(1).map(|(sign, number)| (sign, number.parse::<u32>())) {
             Some(("+", Ok(pid))) if pid > 1 => watched.insert(pid),
             Some(("-", Ok(pid))) => watched.remove(&pid),
             _ => false,

@@ -37,10 +37,7 @@ mod on_this_system {
             .iter()
             .filter_map(|version| fs::read_to_string(format!("/proc/net/{transport}{version}")).ok())
             .flat_map(|table| {
-                table
-                    .lines()
-                    .filter_map(|line| inode(line, address, transport))
-                    .collect::<Vec<_>>()
+                table.lines().filter_map(|line| inode(line, address, transport)).collect::<Vec<_>>()
             })
             .collect();
         inodes.into_iter().find_map(process_with)
@@ -63,11 +60,7 @@ mod on_this_system {
 
     /// Addresses are written as 32-bit words in the machine's byte order.
     fn parse_address(hex: &str) -> Option<IpAddr> {
-        let word = |at: usize| {
-            u32::from_str_radix(hex.get(at..at + 8)?, 16)
-                .ok()
-                .map(u32::to_ne_bytes)
-        };
+        let word = |at: usize| u32::from_str_radix(hex.get(at..at + 8)?, 16).ok().map(u32::to_ne_bytes);
         if hex.len() == 8 {
             return Some(IpAddr::from(word(0)?));
         }
@@ -93,10 +86,7 @@ mod on_this_system {
             };
             if descriptors.flatten().any(holds) {
                 let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-                return Some(Holder {
-                    pid,
-                    name: name.trim().to_owned(),
-                });
+                return Some(Holder { pid, name: name.trim().to_owned() });
             }
         }
         None
@@ -108,11 +98,7 @@ mod on_this_system {
 
         #[test]
         fn addresses_read_as_the_kernel_writes_them() {
-            let loopback = if cfg!(target_endian = "little") {
-                "0100007F"
-            } else {
-                "7F000001"
-            };
+            let loopback = if cfg!(target_endian = "little") { "0100007F" } else { "7F000001" };
             assert_eq!(parse_address(loopback), Some("127.0.0.1".parse().unwrap()));
             assert_eq!(parse_address(&"0".repeat(32)), Some("::".parse().unwrap()));
             assert_eq!(parse_address("junk"), None);

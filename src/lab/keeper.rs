@@ -51,33 +51,19 @@ pub struct Sink {
 impl Sink {
     /// Events of `service` go to `log` and to `watcher`, which may miss some when it is slow.
     pub fn new(service: &'static str, log: Log, watcher: mpsc::Sender<Event>) -> Self {
-        Self {
-            log: Arc::new(Mutex::new(log)),
-            service,
-            watcher,
-        }
+        Self { log: Arc::new(Mutex::new(log)), service, watcher }
     }
 
     /// Hears `what`, which happened `at`.
     pub fn hear(&self, at: u64, what: Happened) {
-        let event = Event {
-            at,
-            service: self.service.into(),
-            what,
-        };
+        let event = Event { at, service: self.service.into(), what };
         self.log().write(&event);
         let _ = self.watcher.try_send(event);
     }
 
     /// Hears that the service is in `state` now.
     fn state(&self, state: &str, detail: impl Into<String>) {
-        self.hear(
-            clock::unix_millis(),
-            Happened::State {
-                state: state.into(),
-                detail: detail.into(),
-            },
-        );
+        self.hear(clock::unix_millis(), Happened::State { state: state.into(), detail: detail.into() });
     }
 
     fn report(&self, report: Report) {
@@ -182,15 +168,12 @@ impl Keeper {
         let name = self.name;
         match (verb, self.process.is_some()) {
             (Verb::Start, true) => Err(format!("{name} is up already (pid {})", self.pid())),
-            (Verb::Start, false) => self
-                .start()
-                .await
-                .map(|()| format!("{name} serves (pid {})", self.pid())),
+            (Verb::Start, false) => {
+                self.start().await.map(|()| format!("{name} serves (pid {})", self.pid()))
+            }
             (Verb::Restart, _) => {
                 self.end(Signal::SIGTERM).await;
-                self.start()
-                    .await
-                    .map(|()| format!("{name} serves again (pid {})", self.pid()))
+                self.start().await.map(|()| format!("{name} serves again (pid {})", self.pid()))
             }
             (_, false) => Err(format!("{name} is not up: `wwwlab start {name}` starts it")),
             (Verb::Stop, true) => {
@@ -201,16 +184,12 @@ impl Keeper {
             (Verb::Kill, true) => {
                 self.end(Signal::SIGKILL).await;
                 self.enter(State::Stopped, "killed by command (SIGKILL)");
-                Ok(format!(
-                    "{name} is killed: its connections were reset, its port now refuses new ones"
-                ))
+                Ok(format!("{name} is killed: its connections were reset, its port now refuses new ones"))
             }
             (Verb::Pause, true) => {
                 self.signal(Signal::SIGSTOP);
                 self.enter(State::Paused, "by command (SIGSTOP)");
-                Ok(format!(
-                    "{name} stands still: its port accepts, and never answers"
-                ))
+                Ok(format!("{name} stands still: its port accepts, and never answers"))
             }
             (Verb::Resume, true) => {
                 self.signal(Signal::SIGCONT);
@@ -241,10 +220,7 @@ impl Keeper {
                 self.enter(State::Running, IN_APP);
                 Ok("the database was taken away and is back".into())
             }
-            (Verb::Stop, false) => self
-                .withhold()
-                .await
-                .map(|()| format!("{TAKEN} (by pid {})", self.pid())),
+            (Verb::Stop, false) => self.withhold().await.map(|()| format!("{TAKEN} (by pid {})", self.pid())),
             (Verb::Kill | Verb::Pause, false) => {
                 self.withhold().await?;
                 let verb = if verb == Verb::Kill { "kill" } else { "pause" };
@@ -290,21 +266,12 @@ impl Keeper {
     }
 
     async fn spawn(&mut self) -> Result<(), StartFailure> {
-        let Means {
-            design,
-            executable,
-            guard,
-        } = &self.means;
+        let Means { design, executable, guard } = &self.means;
         let log = self.sink.log().handle().map_err(StartFailure::Spawn)?;
         let starting = Starting::spawn(executable, &design.arguments(self.name), log, guard)?;
         let pid = Some(starting.pid());
         let since = clock::unix_millis();
-        self.condition.send_replace(Condition {
-            state: State::Starting,
-            pid,
-            since,
-            detail: String::new(),
-        });
+        self.condition.send_replace(Condition { state: State::Starting, pid, since, detail: String::new() });
         let sink = &self.sink;
         self.process = Some(starting.ready(|report| sink.report(report)).await?);
         self.started = Some(clock::Stopwatch::start());
@@ -338,27 +305,16 @@ impl Keeper {
             self.enter(State::Failed, why);
             return;
         }
-        let ran_well = self
-            .started
-            .take()
-            .is_some_and(|started| started.elapsed() >= RAN_WELL);
+        let ran_well = self.started.take().is_some_and(|started| started.elapsed() >= RAN_WELL);
         let wait = if ran_well { FIRST_WAIT } else { self.wait };
         self.wait = (wait * 2).min(LONGEST_WAIT);
         self.restart_at = Some(tokio::time::Instant::now() + wait);
-        self.enter(
-            State::Failed,
-            &format!("{why}; starts again in {} ms", wait.as_millis()),
-        );
+        self.enter(State::Failed, &format!("{why}; starts again in {} ms", wait.as_millis()));
     }
 
     fn enter(&self, state: State, detail: &str) {
         let pid = self.process.as_ref().map(Running::pid);
-        let condition = Condition {
-            state,
-            pid,
-            since: clock::unix_millis(),
-            detail: detail.into(),
-        };
+        let condition = Condition { state, pid, since: clock::unix_millis(), detail: detail.into() };
         self.sink.state(&state.to_string(), detail);
         self.condition.send_replace(condition);
     }

@@ -25,11 +25,7 @@ impl Log {
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = append_to(path)?;
         let length = file.metadata()?.len();
-        Ok(Self {
-            path: path.into(),
-            file,
-            length,
-        })
+        Ok(Self { path: path.into(), file, length })
     }
 
     /// Another handle, for a process to write to.
@@ -58,11 +54,7 @@ impl Log {
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
 }
 
 #[cfg(test)]
@@ -76,21 +68,11 @@ mod tests {
         let path = directory.path().join("web.log");
         let mut log = Log::open(&path).unwrap();
         log.length = LARGEST;
-        let event = |text: &str| Event {
-            at: 0,
-            service: "web".into(),
-            what: Happened::Note { text: text.into() },
-        };
+        let event =
+            |text: &str| Event { at: 0, service: "web".into(), what: Happened::Note { text: text.into() } };
         log.write(&event("old"));
         log.write(&event("new"));
-        assert_eq!(
-            fs::read_to_string(&path).unwrap(),
-            "1970-01-01T00:00:00.000Z new\n"
-        );
-        assert!(
-            fs::read_to_string(directory.path().join("web.log.1"))
-                .unwrap()
-                .ends_with(" old\n")
-        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), "1970-01-01T00:00:00.000Z new\n");
+        assert!(fs::read_to_string(directory.path().join("web.log.1")).unwrap().ends_with(" old\n"));
     }
 }

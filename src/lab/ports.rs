@@ -100,13 +100,8 @@ pub fn decide(wanted: &config::Ports, network: Network) -> Result<Ports, PortErr
         transports: &[Transport::Tcp],
         addresses: at(&[Host::Server]),
     };
-    let app = Need {
-        what: "the application server",
-        key: "app",
-        real: 3000,
-        stand_in: 3000,
-        ..http_like(&http)
-    };
+    let app =
+        Need { what: "the application server", key: "app", real: 3000, stand_in: 3000, ..http_like(&http) };
     let mut reasons = Vec::new();
     Ok(Ports {
         dns: dns.decide(wanted.dns, &mut reasons)?,
@@ -117,10 +112,7 @@ pub fn decide(wanted: &config::Ports, network: Network) -> Result<Ports, PortErr
 }
 
 fn http_like(http: &Need) -> Need {
-    Need {
-        addresses: http.addresses.clone(),
-        ..*http
-    }
+    Need { addresses: http.addresses.clone(), ..*http }
 }
 
 impl Need {
@@ -164,21 +156,9 @@ impl Need {
         if source.source.kind() == io::ErrorKind::AddrInUse {
             let holder = holder::of(source.address, source.transport);
             let (address, transport) = (source.address.ip(), source.transport);
-            return PortError::Taken {
-                port,
-                what,
-                key,
-                address,
-                transport,
-                holder,
-            };
+            return PortError::Taken { port, what, key, address, transport, holder };
         }
-        PortError::Refused {
-            port,
-            what,
-            key,
-            source,
-        }
+        PortError::Refused { port, what, key, source }
     }
 }
 
@@ -186,12 +166,7 @@ impl PortError {
     /// The reason alone, for a sentence that goes on without this port.
     fn reason(&self) -> String {
         match self {
-            Self::Taken {
-                address,
-                transport,
-                holder,
-                ..
-            } => {
+            Self::Taken { address, transport, holder, .. } => {
                 format!("{} listens on {address}/{transport}", taken_by(holder.as_ref()))
             }
             Self::Refused { source, .. } if source.source.kind() == io::ErrorKind::PermissionDenied => {
@@ -218,32 +193,18 @@ mod tests {
     fn a_taken_port_names_its_holder() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let wanted = config::Ports {
-            dns: Port::Free,
-            http: Port::Fixed(port),
-            app: Port::Free,
-        };
+        let wanted = config::Ports { dns: Port::Free, http: Port::Fixed(port), app: Port::Free };
         let error = decide(&wanted, Network::Loopback).unwrap_err().to_string();
-        assert!(
-            error.contains(&format!("port {port} for HTTP is taken")),
-            "{error}"
-        );
+        assert!(error.contains(&format!("port {port} for HTTP is taken")), "{error}");
         if cfg!(target_os = "linux") {
-            assert!(
-                error.contains(&format!("(pid {})", std::process::id())),
-                "{error}"
-            );
+            assert!(error.contains(&format!("(pid {})", std::process::id())), "{error}");
         }
         assert!(error.contains("`http` port under [ports]"), "{error}");
     }
 
     #[test]
     fn free_ports_are_free() {
-        let wanted = config::Ports {
-            dns: Port::Free,
-            http: Port::Free,
-            app: Port::Free,
-        };
+        let wanted = config::Ports { dns: Port::Free, http: Port::Free, app: Port::Free };
         let ports = decide(&wanted, Network::Loopback).unwrap();
         assert!(FREE_PORTS.contains(&ports.dns));
         assert!(ports.reasons.is_empty());

@@ -96,31 +96,18 @@ impl Lab {
         let socket = directory.control_socket();
         let guard = Guard::start(&executable, vec![socket.clone(), directory.lock_file()])
             .map_err(UpError::Process)?;
-        let design = Arc::new(Design {
-            config,
-            network,
-            directory,
-            ports,
-        });
+        let design = Arc::new(Design { config, network, directory, ports });
         let (watcher, events) = mpsc::channel(SHOWN_MOST);
         if let Some(pid) = left_behind {
             let text = format!(
                 "the last run (supervisor {pid}) and its guard were killed; what they left is cleaned up"
             );
             let what = Happened::Note { text };
-            let _ = watcher.try_send(Event {
-                at: clock::unix_millis(),
-                service: "lab".into(),
-                what,
-            });
+            let _ = watcher.try_send(Event { at: clock::unix_millis(), service: "lab".into(), what });
         }
 
         let end = CancellationToken::new();
-        let means = Means {
-            design: design.clone(),
-            executable,
-            guard: guard.clone(),
-        };
+        let means = Means { design: design.clone(), executable, guard: guard.clone() };
         let mut keepers = JoinSet::new();
         let mut services = Vec::new();
         for name in ServiceName::ALL {
@@ -130,28 +117,11 @@ impl Lab {
             let (keeper, condition) = Keeper::new(name, means.clone(), sink);
             let (commands, received) = mpsc::channel(COMMANDS_MOST);
             keepers.spawn(keeper.keep(received, end.clone()));
-            services.push(Post {
-                name,
-                commands,
-                condition,
-            });
+            services.push(Post { name, commands, condition });
         }
         let listener = listen(&socket).map_err(|source| UpError::State { path: socket, source })?;
-        let desk = Arc::new(Desk {
-            design,
-            since: clock::unix_millis(),
-            guard,
-            services,
-        });
-        let lab = Self {
-            desk,
-            listener,
-            keepers,
-            events,
-            lock,
-            end,
-            ended: CancellationToken::new(),
-        };
+        let desk = Arc::new(Desk { design, since: clock::unix_millis(), guard, services });
+        let lab = Self { desk, listener, keepers, events, lock, end, ended: CancellationToken::new() };
         match lab.desk.all_started().await {
             Ok(()) => Ok(lab),
             Err(failures) => {
@@ -212,10 +182,7 @@ async fn take_lock(directory: &Directory) -> Result<(Flock<File>, Option<u32>), 
     let path = directory.lock_file();
     let patience = clock::Stopwatch::start();
     loop {
-        let failed = |source| UpError::State {
-            path: path.clone(),
-            source,
-        };
+        let failed = |source| UpError::State { path: path.clone(), source };
         let file = open_lock(&path).map_err(failed)?;
         let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => lock,
@@ -226,10 +193,7 @@ async fn take_lock(directory: &Directory) -> Result<(Flock<File>, Option<u32>), 
             }
             Err((file, nix::errno::Errno::EWOULDBLOCK)) => {
                 let pid = read_pid(&file).unwrap_or_default();
-                return Err(UpError::AlreadyUp {
-                    lab: directory.name(),
-                    pid,
-                });
+                return Err(UpError::AlreadyUp { lab: directory.name(), pid });
             }
             Err((_, errno)) => return Err(failed(errno.into())),
         };
@@ -255,13 +219,7 @@ async fn take_lock(directory: &Directory) -> Result<(Flock<File>, Option<u32>), 
 const GUARD_WITHIN: Duration = Duration::from_millis(500);
 
 fn open_lock(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 fn read_pid(mut file: &File) -> Option<u32> {

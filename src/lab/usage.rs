@@ -19,17 +19,12 @@ mod on_this_system {
         let ticks_per_second = sysconf(SysconfVar::CLK_TCK).ok()??;
         let ticks = field(14)? + field(15)?;
         let memory_bytes = memory(pid).unwrap_or_default();
-        Some(Usage {
-            cpu_millis: ticks * 1000 / u64::try_from(ticks_per_second).ok()?,
-            memory_bytes,
-        })
+        Some(Usage { cpu_millis: ticks * 1000 / u64::try_from(ticks_per_second).ok()?, memory_bytes })
     }
 
     /// Whether `pid` stands still (SIGSTOP), by whoever's hand.
     pub fn is_stopped(pid: u32) -> bool {
-        stat(pid)
-            .and_then(|stat| stat.first().map(|state| state == "T"))
-            .unwrap_or(false)
+        stat(pid).and_then(|stat| stat.first().map(|state| state == "T")).unwrap_or(false)
     }
 
     /// The fields of `/proc/PID/stat` from the third on: the second, the name, may hold spaces and brackets.

@@ -50,39 +50,19 @@ pub async fn run<S: Service>(config: S::Config, upward: Upward<'_>) -> io::Resul
     let service = match S::start(config, journal.clone()).await {
         Ok(service) => service,
         Err(error) => {
-            mouth
-                .say(&Report::Failed {
-                    causes: causes(&error),
-                })
-                .await;
+            mouth.say(&Report::Failed { causes: causes(&error) }).await;
             mouth.finish().await;
             return Ok(false);
         }
     };
-    mouth
-        .say(&Report::Ready {
-            listening: service.listening(),
-        })
-        .await;
-    serve(
-        &service,
-        &mut mouth,
-        orders,
-        told,
-        [&mut terminate, &mut interrupt],
-    )
-    .await;
+    mouth.say(&Report::Ready { listening: service.listening() }).await;
+    serve(&service, &mut mouth, orders, told, [&mut terminate, &mut interrupt]).await;
     let closed = service.close().await;
     if closed.cut > 0 {
         let what = crate::ground::event::Happened::Note {
             text: format!("{} connections cut while closing", closed.cut),
         };
-        mouth
-            .say(&Report::Happened {
-                at: crate::ground::clock::unix_millis(),
-                what,
-            })
-            .await;
+        mouth.say(&Report::Happened { at: crate::ground::clock::unix_millis(), what }).await;
     }
     drop::<Journal>(journal);
     mouth.finish().await;
@@ -135,10 +115,7 @@ async fn next_order(orders: &mut Option<LineReader<OwnedReadHalf>>) -> Option<Or
 
 /// Says reports without ever making the service wait for a supervisor that does not read.
 enum Mouth<'a> {
-    Channel {
-        outbox: mpsc::Sender<Vec<u8>>,
-        writer: JoinHandle<()>,
-    },
+    Channel { outbox: mpsc::Sender<Vec<u8>>, writer: JoinHandle<()> },
     Hand(Box<dyn FnMut(&Report) + 'a>),
 }
 

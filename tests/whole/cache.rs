@@ -12,27 +12,16 @@ fn it_lists_counts_down_and_forgets() {
     let entries =
         || -> serde_json::Value { serde_json::from_str(&stage.wwwlab(["cache", "--json"]).ok()).unwrap() };
     let find = |name: &str| {
-        entries()
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|entry| entry["name"] == name)
-            .cloned()
-            .unwrap()
+        entries().as_array().unwrap().iter().find(|entry| entry["name"] == name).cloned().unwrap()
     };
     let first = find("www.foobar.com.")["ttl_seconds"].as_u64().unwrap();
     assert!((290..=300).contains(&first), "{first}");
-    until("the TTL counts down", || {
-        find("www.foobar.com.")["ttl_seconds"].as_u64().unwrap() < first
-    });
+    until("the TTL counts down", || find("www.foobar.com.")["ttl_seconds"].as_u64().unwrap() < first);
     let denied = find("nosuch-name.foobar.com.");
     assert_eq!(denied["outcome"], "NXDOMAIN");
     assert!(denied["records"][0].as_str().unwrap().contains("SOA"), "{denied}");
     let shown = stage.wwwlab(["cache"]).ok();
-    assert!(
-        shown.contains("www.foobar.com.") && shown.contains("NXDOMAIN"),
-        "{shown}"
-    );
+    assert!(shown.contains("www.foobar.com.") && shown.contains("NXDOMAIN"), "{shown}");
     let said = stage.wwwlab(["cache", "flush"]).ok();
     assert_eq!(said, "2 answers forgotten\n");
     assert_eq!(entries(), serde_json::json!([]));

@@ -19,14 +19,8 @@ fn nothing_is_left(stage: &Stage, ports: &[u16]) {
     for port in ports {
         for host in 1..=4 {
             let address = (std::net::Ipv4Addr::new(127, 0, 0, host), *port);
-            assert!(
-                std::net::TcpListener::bind(address).is_ok(),
-                "{address:?}/tcp is still held"
-            );
-            assert!(
-                std::net::UdpSocket::bind(address).is_ok(),
-                "{address:?}/udp is still held"
-            );
+            assert!(std::net::TcpListener::bind(address).is_ok(), "{address:?}/tcp is still held");
+            assert!(std::net::UdpSocket::bind(address).is_ok(), "{address:?}/udp is still held");
         }
     }
     assert!(!stage.state().join("lock").exists(), "the lock is still there");
@@ -34,18 +28,11 @@ fn nothing_is_left(stage: &Stage, ports: &[u16]) {
 
 fn runs(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    !matches!(
-        stat.rsplit_once(')')
-            .and_then(|(_, rest)| rest.trim().chars().next()),
-        None | Some('Z' | 'X')
-    )
+    !matches!(stat.rsplit_once(')').and_then(|(_, rest)| rest.trim().chars().next()), None | Some('Z' | 'X'))
 }
 
 fn ports(stage: &Stage) -> Vec<u16> {
-    ["dns", "http", "app"]
-        .iter()
-        .map(|what| stage.port(what))
-        .collect()
+    ["dns", "http", "app"].iter().map(|what| stage.port(what)).collect()
 }
 
 /// Reads what the lab in the foreground prints until a line has `end`.
@@ -78,10 +65,7 @@ fn it_introduces_itself_with_lines_that_work() {
         "database (SQLite)",
         "Try in another terminal",
     ] {
-        assert!(
-            introduction.contains(word),
-            "{word:?} is missing:\n{introduction}"
-        );
+        assert!(introduction.contains(word), "{word:?} is missing:\n{introduction}");
     }
     // Every printed dig and curl line does what it says, typed as it stands.
     let typed: Vec<&str> = introduction
@@ -93,18 +77,12 @@ fn it_introduces_itself_with_lines_that_work() {
     for line in typed {
         let command = line.split("  ").next().unwrap();
         let said = stage.run("sh", ["-c", command]).ok();
-        assert!(
-            said.contains("127.0.0.1") || said.contains("<!doctype html>"),
-            "{command}: {said}"
-        );
+        assert!(said.contains("127.0.0.1") || said.contains("<!doctype html>"), "{command}: {said}");
     }
     // And is seen as it happens.
     let seen = read_until(&mut reader, "GET www.foobar.com/");
     assert!(seen.contains("asks www.foobar.com. A (udp) → NOERROR"), "{seen}");
-    assert!(
-        seen.contains("asks 127.0.0.3 com. NS → referral to com."),
-        "{seen}"
-    );
+    assert!(seen.contains("asks 127.0.0.3 com. NS → referral to com."), "{seen}");
     signal(lab.id(), "INT");
     lab.wait().unwrap();
 }
@@ -118,11 +96,7 @@ fn interrupt_ends_everything_within_a_second() {
         let asked = Instant::now();
         signal(lab.id(), name);
         let status = lab.wait().unwrap();
-        assert!(
-            asked.elapsed() < Duration::from_secs(1),
-            "{name}: {:?}",
-            asked.elapsed()
-        );
+        assert!(asked.elapsed() < Duration::from_secs(1), "{name}: {:?}", asked.elapsed());
         assert!(status.success(), "{name}: {status}");
         nothing_is_left(&stage, &ports);
     }
@@ -132,19 +106,12 @@ fn interrupt_ends_everything_within_a_second() {
 fn control_c_goes_to_the_whole_foreground_group_and_still_ends_in_order() {
     let stage = Stage::new();
     let mut command = stage.command(PROGRAM);
-    let mut lab = command
-        .arg("up")
-        .process_group(0)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut lab = command.arg("up").process_group(0).stdout(Stdio::piped()).spawn().unwrap();
     let mut reader = BufReader::new(lab.stdout.take().unwrap());
     read_until(&mut reader, "What happens");
     let ports = ports(&stage);
-    let sent = std::process::Command::new("kill")
-        .args(["-INT", "--", &format!("-{}", lab.id())])
-        .status()
-        .unwrap();
+    let sent =
+        std::process::Command::new("kill").args(["-INT", "--", &format!("-{}", lab.id())]).status().unwrap();
     assert!(sent.success());
     assert!(lab.wait().unwrap().success());
     assert!(read_until(&mut reader, "everything is down").contains("everything is down"));
@@ -158,10 +125,7 @@ fn down_ends_a_detached_lab() {
     assert_eq!(stage.wwwlab(["down"]).ok(), "everything is down\n");
     nothing_is_left(&stage, &ports);
     let refused = stage.wwwlab(["down"]).refused(3);
-    assert!(
-        refused.contains("is not up") && refused.contains("wwwlab up"),
-        "{refused}"
-    );
+    assert!(refused.contains("is not up") && refused.contains("wwwlab up"), "{refused}");
 }
 
 #[test]
@@ -184,10 +148,7 @@ fn a_second_up_is_refused_with_the_pid() {
     let pid = stage.status()["pid"].to_string();
     for arguments in [["up", "-d"].as_slice(), ["up"].as_slice()] {
         let refused = stage.wwwlab(arguments).refused(1);
-        assert!(
-            refused.contains("is up already") && refused.contains(&pid),
-            "{refused}"
-        );
+        assert!(refused.contains("is up already") && refused.contains(&pid), "{refused}");
     }
     assert_eq!(stage.page("/").0, 200, "the first is none the worse for it");
 }
@@ -234,13 +195,8 @@ fn a_killed_guard_is_replaced_and_a_double_kill_cleaned_up_by_the_next_run() {
     // Both killed at once: services notice by themselves, the next run cleans up the rest.
     signal(guard(), "KILL");
     signal(supervisor, "KILL");
-    until("services have ended by themselves", || {
-        processes_of(&stage.root()).iter().all(|pid| !runs(*pid))
-    });
-    assert!(
-        stage.state().join("control").exists(),
-        "nobody was left to remove it"
-    );
+    until("services have ended by themselves", || processes_of(&stage.root()).iter().all(|pid| !runs(*pid)));
+    assert!(stage.state().join("control").exists(), "nobody was left to remove it");
     let up = stage.wwwlab(["up", "-d"]);
     up.ok();
     let said = stage.wwwlab(["status"]).ok();
@@ -251,17 +207,10 @@ fn a_killed_guard_is_replaced_and_a_double_kill_cleaned_up_by_the_next_run() {
 #[test]
 fn a_lab_that_cannot_come_up_says_why_and_leaves_nothing() {
     let stage = Stage::new();
-    fs::rename(
-        stage.root().join("app/templates"),
-        stage.root().join("app/elsewhere"),
-    )
-    .unwrap();
+    fs::rename(stage.root().join("app/templates"), stage.root().join("app/elsewhere")).unwrap();
     for arguments in [["up"].as_slice(), ["up", "-d"].as_slice()] {
         let refused = stage.wwwlab(arguments).refused(1);
-        assert!(
-            refused.contains("app cannot serve") && refused.contains("templates"),
-            "{refused}"
-        );
+        assert!(refused.contains("app cannot serve") && refused.contains("templates"), "{refused}");
         nothing_is_left(&stage, &[]);
     }
 }
@@ -294,11 +243,5 @@ fn without_a_lab_toml_the_built_in_lab_comes_up() {
     assert_eq!(status.status.code(), Some(3));
     let doctor = here(&["doctor", "--json"]);
     let findings: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();
-    assert!(
-        findings[0]["found"]
-            .as_str()
-            .unwrap()
-            .contains("the built-in lab is used"),
-        "{findings}"
-    );
+    assert!(findings[0]["found"].as_str().unwrap().contains("the built-in lab is used"), "{findings}");
 }

@@ -3,11 +3,7 @@
 //! Filed by the path: names, pages, then the life of the lab around them. [`stage`] sets a lab up in a
 //! directory of its own, on free ports, so that tests run side by side and beside a lab that is in use.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stderr, reason = "a failing test shows the lab's logs")]
 
 mod cache;

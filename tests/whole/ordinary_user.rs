@@ -16,16 +16,7 @@ fn as_user(directory: &Path, line: &str) -> Said {
     let root = nix::unistd::geteuid().is_root();
     let mut command = if root {
         let mut command = Command::new("setpriv");
-        command.args([
-            "--reuid",
-            NOBODY,
-            "--regid",
-            NOBODY,
-            "--clear-groups",
-            "sh",
-            "-c",
-            line,
-        ]);
+        command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "sh", "-c", line]);
         command
     } else {
         let mut command = Command::new("sh");
@@ -33,10 +24,7 @@ fn as_user(directory: &Path, line: &str) -> Said {
         command
     };
     let path = format!("{}:{}", directory.display(), env::var("PATH").unwrap());
-    command
-        .current_dir(directory)
-        .env("PATH", path)
-        .env("HOME", directory);
+    command.current_dir(directory).env("PATH", path).env("HOME", directory);
     Said::from(command.output().expect("setpriv is part of util-linux"))
 }
 
@@ -59,21 +47,12 @@ fn the_whole_path_without_root() {
     if !low_ports_are_open {
         assert_ne!(port, 53);
         let reasons = status["ports"]["reasons"].to_string();
-        assert!(
-            reasons.contains("instead of 53") && reasons.contains("instead of 80"),
-            "{reasons}"
-        );
+        assert!(reasons.contains("instead of 53") && reasons.contains("instead of 80"), "{reasons}");
         assert!(up.contains("instead of 53"), "the reason is on the screen: {up}");
     }
-    let printed = up
-        .lines()
-        .find(|line| line.trim_start().starts_with("dig @127.0.0.1"))
-        .unwrap();
+    let printed = up.lines().find(|line| line.trim_start().starts_with("dig @127.0.0.1")).unwrap();
     let answer = as_user(&lab, printed.trim().split("  ").next().unwrap()).ok();
-    assert!(
-        answer.contains("flags: qr aa rd;") && answer.contains("A\t127.0.0.1"),
-        "{answer}"
-    );
+    assert!(answer.contains("flags: qr aa rd;") && answer.contains("A\t127.0.0.1"), "{answer}");
     let page = as_user(&lab, "../wwwlab curl -si http://www.foobar.com/").ok();
     assert!(page.starts_with("HTTP/1.1 200"), "{page}");
     let who = as_user(&lab, &format!("ps -o user= -p {}", status["pid"])).ok();

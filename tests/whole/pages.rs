@@ -22,9 +22,7 @@ fn the_home_page_walks_the_whole_path() {
     assert!(page.starts_with("HTTP/1.1 200 OK"), "{page}");
     let header = |name: &str| {
         let lower = page.to_ascii_lowercase();
-        let found = lower
-            .lines()
-            .find_map(|line| line.strip_prefix(&format!("{name}: ")).map(str::to_owned));
+        let found = lower.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")).map(str::to_owned));
         found.unwrap_or_else(|| panic!("no {name}: {page}"))
     };
     assert_eq!(header("x-served-by"), "server");
@@ -45,11 +43,7 @@ fn the_home_page_counts_its_visits() {
     let (_, first) = stage.page("/");
     let (_, second) = stage.page("/");
     let body = |page: &str| page.split_once("\r\n\r\n").unwrap().1.to_owned();
-    assert_ne!(
-        body(&first),
-        body(&second),
-        "the page is made anew from the database each time"
-    );
+    assert_ne!(body(&first), body(&second), "the page is made anew from the database each time");
 }
 
 #[test]
@@ -68,14 +62,8 @@ fn what_is_signed_is_kept_and_escaped() {
     assert!(signed.out.starts_with("HTTP/1.1 303"), "{signed:?}");
     let (status, page) = stage.page("/guestbook");
     assert_eq!(status, 200);
-    assert!(
-        page.contains("Ada &lt;b&gt;") && page.contains("Hello &amp; good-bye"),
-        "{page}"
-    );
-    assert!(
-        stage.page("/").1.contains("Ada &lt;b&gt;"),
-        "the home page shows the newest entries"
-    );
+    assert!(page.contains("Ada &lt;b&gt;") && page.contains("Hello &amp; good-bye"), "{page}");
+    assert!(stage.page("/").1.contains("Ada &lt;b&gt;"), "the home page shows the newest entries");
     // It outlives the whole lab.
     stage.wwwlab(["down"]).ok();
     stage.wwwlab(["up", "-d"]).ok();
@@ -88,11 +76,7 @@ fn static_files_need_no_application() {
     stage.wwwlab(["kill", "app"]).ok();
     let (status, page) = stage.page("/about.html");
     assert_eq!(status, 200, "{page}");
-    assert!(
-        page.to_ascii_lowercase()
-            .contains("content-type: text/html; charset=utf-8"),
-        "{page}"
-    );
+    assert!(page.to_ascii_lowercase().contains("content-type: text/html; charset=utf-8"), "{page}");
     assert_eq!(stage.page("/").0, 502);
 }
 
@@ -102,10 +86,7 @@ fn an_application_that_is_gone_is_a_502_that_says_so() {
     stage.wwwlab(["stop", "app"]).ok();
     let (status, page) = stage.page("/");
     assert_eq!(status, 502);
-    assert!(
-        page.contains("application server") && page.contains("wwwlab start app"),
-        "{page}"
-    );
+    assert!(page.contains("application server") && page.contains("wwwlab start app"), "{page}");
     stage.wwwlab(["start", "app"]).ok();
     assert_eq!(stage.page("/").0, 200, "it recovers by itself");
 }
@@ -113,9 +94,7 @@ fn an_application_that_is_gone_is_a_502_that_says_so() {
 #[test]
 fn an_application_that_is_silent_is_a_504_that_says_so() {
     let stage = Stage::new();
-    stage.edit("lab.toml", |text| {
-        text.replace("# app_timeout = \"5s\"", "app_timeout = \"300ms\"")
-    });
+    stage.edit("lab.toml", |text| text.replace("# app_timeout = \"5s\"", "app_timeout = \"300ms\""));
     stage.wwwlab(["up", "-d"]).ok();
     stage.wwwlab(["pause", "app"]).ok();
     let (status, page) = stage.page("/");
@@ -134,10 +113,7 @@ fn a_database_that_is_taken_away_is_a_503_that_says_so() {
         assert!(said.contains("locked"), "{said}");
         let (status, page) = stage.page("/");
         assert_eq!(status, 503, "{page}");
-        assert!(
-            page.contains("database") && page.contains("wwwlab start db"),
-            "{page}"
-        );
+        assert!(page.contains("database") && page.contains("wwwlab start db"), "{page}");
         assert_eq!(stage.page("/about.html").0, 200, "static pages need no database");
         stage.wwwlab(["start", "db"]).ok();
         assert_eq!(stage.page("/").0, 200, "it recovers by itself");
@@ -147,21 +123,11 @@ fn a_database_that_is_taken_away_is_a_503_that_says_so() {
 #[test]
 fn an_unknown_host_is_a_404_that_names_the_site() {
     let stage = Stage::up();
-    let by_address = stage
-        .run(
-            "curl",
-            ["-si", &format!("http://127.0.0.1:{}/", stage.port("http"))],
-        )
-        .ok();
+    let by_address = stage.run("curl", ["-si", &format!("http://127.0.0.1:{}/", stage.port("http"))]).ok();
     assert!(by_address.starts_with("HTTP/1.1 404"), "{by_address}");
-    assert!(
-        by_address.contains("www.foobar.com") && by_address.contains("127.0.0.1"),
-        "{by_address}"
-    );
+    assert!(by_address.contains("www.foobar.com") && by_address.contains("127.0.0.1"), "{by_address}");
     let url = format!("http://127.0.0.1:{}/", stage.port("http"));
-    let with_host = stage
-        .run("curl", ["-si", "-H", "Host: www.foobar.com", &url])
-        .ok();
+    let with_host = stage.run("curl", ["-si", "-H", "Host: www.foobar.com", &url]).ok();
     assert!(with_host.starts_with("HTTP/1.1 200"), "{with_host}");
 }
 
@@ -170,12 +136,7 @@ fn the_bare_domain_leads_to_www() {
     let stage = Stage::up();
     let said = stage.curl("-i http://foobar.com/guestbook");
     assert!(said.out.starts_with("HTTP/1.1 301"), "{said:?}");
-    assert!(
-        said.out
-            .to_ascii_lowercase()
-            .contains("location: http://www.foobar.com/guestbook"),
-        "{said:?}"
-    );
+    assert!(said.out.to_ascii_lowercase().contains("location: http://www.foobar.com/guestbook"), "{said:?}");
 }
 
 #[test]

@@ -12,10 +12,7 @@ fn a_taken_port_names_its_holder_and_the_remedy() {
     stage.set_ports(&format!("[ports]\ndns = 0\nhttp = {port}\napp = 0\n"));
     let refused = stage.wwwlab(["up", "-d"]).refused(1);
     let pid = std::process::id();
-    assert!(
-        refused.contains(&format!("port {port} for HTTP is taken: ")),
-        "{refused}"
-    );
+    assert!(refused.contains(&format!("port {port} for HTTP is taken: ")), "{refused}");
     assert!(
         refused.contains(&format!("(pid {pid})")) && refused.contains("[ports] in lab.toml"),
         "{refused}"
@@ -48,20 +45,9 @@ fn dig_is_shown_whole_and_knows_the_servers_by_name() {
     let stage = Stage::up();
     let port = stage.port("dns");
     let said = stage.wwwlab(["dig", "@root", "www.foobar.com", "+norec"]);
-    assert!(
-        said.err
-            .contains(&format!("$ dig @127.0.0.3 -p {port} www.foobar.com +norec")),
-        "{said:?}"
-    );
-    assert!(
-        said.out.contains("com.") && said.out.contains("a.gtld-servers.test."),
-        "{said:?}"
-    );
+    assert!(said.err.contains(&format!("$ dig @127.0.0.3 -p {port} www.foobar.com +norec")), "{said:?}");
+    assert!(said.out.contains("com.") && said.out.contains("a.gtld-servers.test."), "{said:?}");
     let said = stage.wwwlab(["dig", "+short", "www.foobar.com"]);
-    assert!(
-        said.err
-            .contains(&format!("$ dig @127.0.0.2 -p {port} +short www.foobar.com")),
-        "{said:?}"
-    );
+    assert!(said.err.contains(&format!("$ dig @127.0.0.2 -p {port} +short www.foobar.com")), "{said:?}");
     assert_eq!(said.out, "127.0.0.1\n");
 }

@@ -11,10 +11,7 @@ use super::stage::{PROGRAM, Stage};
 fn the_readme_is_true() {
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let conversations = conversations(&readme);
-    assert!(
-        conversations.len() >= 8,
-        "the README shows its first five minutes"
-    );
+    assert!(conversations.len() >= 8, "the README shows its first five minutes");
     let stage = Stage::new();
     stage.wwwlab(["up", "-d"]).ok();
     let (dns, http) = (stage.port("dns"), stage.port("http"));
@@ -25,20 +22,11 @@ fn the_readme_is_true() {
         let here = command
             .replace("dig @127.0.0", &format!("dig -p {dns} @127.0.0"))
             .replace("http://127.0.0.1/", &format!("http://127.0.0.1:{http}/"));
-        let output = stage
-            .command("sh")
-            .args(["-c", &here])
-            .env("PATH", &path)
-            .output()
-            .unwrap();
-        let said = format!(
-            "{}{}",
-            String::from_utf8_lossy(&output.stderr),
-            String::from_utf8_lossy(&output.stdout)
-        );
-        let said = said
-            .replace(&format!(" -p {dns}"), "")
-            .replace(&format!("127.0.0.1:{http}"), "127.0.0.1:80");
+        let output = stage.command("sh").args(["-c", &here]).env("PATH", &path).output().unwrap();
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+        let said =
+            said.replace(&format!(" -p {dns}"), "").replace(&format!("127.0.0.1:{http}"), "127.0.0.1:80");
         matches(&expected, &said).unwrap_or_else(|why| panic!("$ {command}\n{why}\n--- it said:\n{said}"));
     }
 }

@@ -10,19 +10,13 @@ const ZONE: &str = "zones/loopback/foobar.com.zone";
 fn a_saved_edit_is_served() {
     let stage = Stage::up();
     stage.edit(ZONE, |zone| format!("{zone}\nnew IN A 127.0.0.9\n"));
-    until("the new name answers", || {
-        stage.dig("127.0.0.1", "new.foobar.com +short") == "127.0.0.9\n"
-    });
+    until("the new name answers", || stage.dig("127.0.0.1", "new.foobar.com +short") == "127.0.0.9\n");
     // Editors that write a new file and rename it over the old one are seen, too.
     let path = stage.root().join(ZONE);
-    let text = fs::read_to_string(&path)
-        .unwrap()
-        .replace("127.0.0.9", "127.0.0.8");
+    let text = fs::read_to_string(&path).unwrap().replace("127.0.0.9", "127.0.0.8");
     fs::write(path.with_extension("tmp"), text).unwrap();
     fs::rename(path.with_extension("tmp"), &path).unwrap();
-    until("the renamed file answers", || {
-        stage.dig("127.0.0.1", "new.foobar.com +short") == "127.0.0.8\n"
-    });
+    until("the renamed file answers", || stage.dig("127.0.0.1", "new.foobar.com +short") == "127.0.0.8\n");
 }
 
 #[test]
@@ -30,31 +24,15 @@ fn a_broken_edit_keeps_the_old_zone_and_names_the_place() {
     let stage = Stage::up();
     let good = fs::read_to_string(stage.root().join(ZONE)).unwrap();
     let line = good.lines().count() + 1;
-    stage.edit(ZONE, |zone| {
-        format!("{}\nbroken IN A 127.0.0.300\n", zone.trim_end())
-    });
+    stage.edit(ZONE, |zone| format!("{}\nbroken IN A 127.0.0.300\n", zone.trim_end()));
     let place = format!("foobar.com.zone:{line}:");
     until("the mistake is reported", || stage.log("dns").contains(&place));
-    assert!(
-        stage.log("dns").contains("the old one stays in service"),
-        "{}",
-        stage.log("dns")
-    );
-    assert!(
-        stage
-            .dig("127.0.0.1", "www.foobar.com +short")
-            .contains("127.0.0.1")
-    );
+    assert!(stage.log("dns").contains("the old one stays in service"), "{}", stage.log("dns"));
+    assert!(stage.dig("127.0.0.1", "www.foobar.com +short").contains("127.0.0.1"));
     let list = stage.wwwlab(["zone", "list"]).ok();
     assert!(list.contains(&place), "the mistake stays visible: {list}");
-    fs::write(
-        stage.root().join(ZONE),
-        format!("{good}\nmended IN A 127.0.0.7\n"),
-    )
-    .unwrap();
-    until("the mended zone answers", || {
-        stage.dig("127.0.0.1", "mended.foobar.com +short") == "127.0.0.7\n"
-    });
+    fs::write(stage.root().join(ZONE), format!("{good}\nmended IN A 127.0.0.7\n")).unwrap();
+    until("the mended zone answers", || stage.dig("127.0.0.1", "mended.foobar.com +short") == "127.0.0.7\n");
     assert!(!stage.wwwlab(["zone", "list"]).ok().contains(&place));
 }
 
@@ -66,7 +44,5 @@ fn a_zone_that_is_broken_from_the_start_does_not_keep_the_lab_down() {
     stage.wwwlab(["up", "-d"]).ok();
     assert!(stage.dig("127.0.0.1", "www.foobar.com").contains("SERVFAIL"));
     fs::write(stage.root().join(ZONE), good).unwrap();
-    until("the mended zone answers", || {
-        stage.dig("127.0.0.1", "www.foobar.com +short") == "127.0.0.1\n"
-    });
+    until("the mended zone answers", || stage.dig("127.0.0.1", "www.foobar.com +short") == "127.0.0.1\n");
 }

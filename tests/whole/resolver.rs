@@ -6,10 +6,7 @@ use super::stage::Stage;
 fn it_walks_from_the_root_to_the_answer() {
     let stage = Stage::up();
     let answer = stage.dig("127.0.0.2", "www.foobar.com");
-    assert!(
-        answer.contains(";; flags: qr rd ra;"),
-        "recursion offered, no authority: {answer}"
-    );
+    assert!(answer.contains(";; flags: qr rd ra;"), "recursion offered, no authority: {answer}");
     assert!(answer.contains("A\t127.0.0.1"), "{answer}");
     let walk = stage.wwwlab(["logs", "resolver"]).ok();
     for step in [
@@ -50,10 +47,7 @@ fn it_recovers_when_a_name_server_is_back() {
         assert!(answer.contains("status: SERVFAIL"), "without {server}: {answer}");
         stage.wwwlab(["start", server]).ok();
         let answer = stage.dig("127.0.0.2", "www.foobar.com +timeout=5");
-        assert!(
-            answer.contains("status: NOERROR"),
-            "with {server} again: {answer}"
-        );
+        assert!(answer.contains("status: NOERROR"), "with {server} again: {answer}");
     }
 }
 
@@ -78,15 +72,9 @@ fn a_paused_name_server_is_given_up_in_time_for_dig_to_hear_it() {
 fn it_answers_over_tcp_and_to_those_who_do_not_want_recursion() {
     let stage = Stage::up();
     let cold = stage.dig("127.0.0.2", "www.foobar.com +norec");
-    assert!(
-        cold.contains("status: REFUSED"),
-        "nothing is remembered yet: {cold}"
-    );
+    assert!(cold.contains("status: REFUSED"), "nothing is remembered yet: {cold}");
     let answer = stage.dig("127.0.0.2", "www.foobar.com +tcp");
-    assert!(
-        answer.contains("A\t127.0.0.1") && answer.contains("(TCP)"),
-        "{answer}"
-    );
+    assert!(answer.contains("A\t127.0.0.1") && answer.contains("(TCP)"), "{answer}");
     let warm = stage.dig("127.0.0.2", "www.foobar.com +norec");
     assert!(warm.contains("A\t127.0.0.1"), "{warm}");
 }

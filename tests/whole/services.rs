@@ -75,21 +75,10 @@ fn a_paused_service_can_be_stopped() {
 #[test]
 fn what_makes_no_sense_is_refused_with_the_next_step() {
     let stage = Stage::up();
-    assert!(
-        stage
-            .wwwlab(["start", "web"])
-            .refused(1)
-            .contains("is up already")
-    );
+    assert!(stage.wwwlab(["start", "web"]).refused(1).contains("is up already"));
     stage.wwwlab(["stop", "web"]).ok();
     for verb in ["stop", "kill", "pause", "resume"] {
-        assert!(
-            stage
-                .wwwlab([verb, "web"])
-                .refused(1)
-                .contains("`wwwlab start web`"),
-            "{verb}"
-        );
+        assert!(stage.wwwlab([verb, "web"]).refused(1).contains("`wwwlab start web`"), "{verb}");
     }
     assert!(stage.wwwlab(["start", "db"]).refused(1).contains("there already"));
     assert!(stage.wwwlab(["start", "wbe"]).refused(2).contains("web"));

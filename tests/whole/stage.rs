@@ -33,11 +33,7 @@ impl Stage {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let stage = Self { directory };
-        let made = Command::new(PROGRAM)
-            .arg("new")
-            .arg(stage.root())
-            .output()
-            .unwrap();
+        let made = Command::new(PROGRAM).arg("new").arg(stage.root()).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         stage.set_ports("[ports]\ndns = 0\nhttp = 0\napp = 0\n");
         stage
@@ -63,9 +59,7 @@ impl Stage {
     /// Replaces the settings of its ports.
     pub(crate) fn set_ports(&self, section: &str) {
         self.edit("lab.toml", |text| {
-            let (before, after) = text
-                .split_once("[ports]")
-                .expect("lab.toml has a [ports] section");
+            let (before, after) = text.split_once("[ports]").expect("lab.toml has a [ports] section");
             let rest = after.find("\n[").map_or("", |next| &after[next..]);
             format!("{before}{section}{rest}")
         });
@@ -99,13 +93,7 @@ impl Stage {
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.root()).stdin(Stdio::null());
-        for variable in [
-            "WWWLAB_LAB",
-            "WWWLAB_STATE",
-            "http_proxy",
-            "https_proxy",
-            "all_proxy",
-        ] {
+        for variable in ["WWWLAB_LAB", "WWWLAB_STATE", "http_proxy", "https_proxy", "all_proxy"] {
             command.env_remove(variable);
         }
         command
@@ -127,11 +115,7 @@ impl Stage {
     pub(crate) fn service(&self, name: &str) -> Value {
         let status = self.status();
         let services = status["services"].as_array().unwrap();
-        services
-            .iter()
-            .find(|service| service["name"] == name)
-            .unwrap_or_else(|| panic!("no {name}"))
-            .clone()
+        services.iter().find(|service| service["name"] == name).unwrap_or_else(|| panic!("no {name}")).clone()
     }
 
     /// The process of a service.
@@ -159,11 +143,7 @@ impl Stage {
     /// The body of the page at `path`, and its status.
     pub(crate) fn page(&self, path: &str) -> (u16, String) {
         let said = self.curl(&format!("-i http://www.foobar.com{path}"));
-        let status = said
-            .out
-            .split_whitespace()
-            .nth(1)
-            .and_then(|code| code.parse().ok());
+        let status = said.out.split_whitespace().nth(1).and_then(|code| code.parse().ok());
         (status.unwrap_or_else(|| panic!("no status: {said:?}")), said.out)
     }
 
@@ -225,11 +205,7 @@ pub(crate) fn processes_of(directory: &Path) -> Vec<u32> {
     let needle = directory.to_str().unwrap();
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<u32>().ok())
-        else {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
@@ -242,9 +218,6 @@ pub(crate) fn processes_of(directory: &Path) -> Vec<u32> {
 
 /// Sends a signal by name.
 pub(crate) fn signal(pid: u32, name: &str) {
-    let sent = Command::new("kill")
-        .args([format!("-{name}"), pid.to_string()])
-        .status()
-        .unwrap();
+    let sent = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
     assert!(sent.success(), "kill -{name} {pid}");
 }

@@ -76,10 +76,7 @@ pub(super) fn compile(
         ));
     }
     if data.len() - start > usize::from(u16::MAX) {
-        return Err(Fault::new(
-            end,
-            "the record's data is longer than 65535 octets: split it",
-        ));
+        return Err(Fault::new(end, "the record's data is longer than 65535 octets: split it"));
     }
     Ok(())
 }
@@ -124,9 +121,7 @@ pub(super) fn seconds(text: &[u8]) -> Option<u32> {
     if text.is_empty() {
         return None;
     }
-    u32::try_from(total + number)
-        .ok()
-        .filter(|&total| total <= LARGEST_TTL)
+    u32::try_from(total + number).ok().filter(|&total| total <= LARGEST_TTL)
 }
 
 /// `www.foobar.com` without a final dot, in the zone foobar.com, is www.foobar.com.foobar.com.
@@ -231,16 +226,9 @@ fn no_ipv6(at: usize, shown: &str) -> Fault {
 fn number(word: &Word<'_>, most: u32) -> Result<u32, Fault> {
     let shown = String::from_utf8_lossy(word.text);
     let digits = word.text.iter().all(u8::is_ascii_digit);
-    shown
-        .parse()
-        .ok()
-        .filter(|&number| digits && number <= most)
-        .ok_or_else(|| {
-            Fault::new(
-                word.at,
-                format!("`{shown}` is no number from 0 to {most}: write one here"),
-            )
-        })
+    shown.parse().ok().filter(|&number| digits && number <= most).ok_or_else(|| {
+        Fault::new(word.at, format!("`{shown}` is no number from 0 to {most}: write one here"))
+    })
 }
 
 /// One text behind its length.
@@ -289,22 +277,14 @@ fn generic(words: &[Word<'_>], mark: usize, data: &mut Vec<u8>) -> Result<(), Fa
     if u32::try_from(found) != Ok(length.0) {
         return Err(Fault::new(
             length.1,
-            format!(
-                "the length says {}, but {found} octets follow: make them agree",
-                length.0
-            ),
+            format!("the length says {}, but {found} octets follow: make them agree", length.0),
         ));
     }
     Ok(())
 }
 
 fn hex(word: &Word<'_>, data: &mut Vec<u8>) -> Result<(), Fault> {
-    let wrong = || {
-        Fault::new(
-            word.at,
-            "not hexadecimal: write two of 0-9 and A-F for each octet",
-        )
-    };
+    let wrong = || Fault::new(word.at, "not hexadecimal: write two of 0-9 and A-F for each octet");
     let (pairs, []) = word.text.as_chunks::<2>() else {
         return Err(wrong());
     };

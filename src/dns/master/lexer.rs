@@ -30,11 +30,7 @@ pub struct Fault {
 impl Fault {
     /// A fault behind which reading goes on.
     pub fn new(at: usize, message: impl Into<String>) -> Self {
-        Self {
-            at,
-            message: message.into(),
-            last: false,
-        }
+        Self { at, message: message.into(), last: false }
     }
 }
 
@@ -51,11 +47,7 @@ impl<'t> Lexer<'t> {
     pub fn new(text: &'t [u8]) -> Self {
         // Some editors put a byte order mark in front.
         let at = if text.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
-        Self {
-            text,
-            at,
-            line_start: at,
-        }
+        Self { text, at, line_start: at }
     }
 
     /// Reads the next entry's words into `words`; true if it begins with a blank, nothing at the end of the
@@ -135,11 +127,7 @@ impl<'t> Lexer<'t> {
     fn quoted(&mut self) -> Result<Word<'t>, Fault> {
         let start = self.at;
         self.at = self.closing_quote(start)? + 1;
-        Ok(Word {
-            text: &self.text[start + 1..self.at - 1],
-            at: start,
-            quoted: true,
-        })
+        Ok(Word { text: &self.text[start + 1..self.at - 1], at: start, quoted: true })
     }
 
     /// Where the quote that opens at `start` closes.
@@ -156,10 +144,7 @@ impl<'t> Lexer<'t> {
                 Some(_) => at += 1,
             }
         }
-        Err(Fault::new(
-            start,
-            "this quote is not closed on its line: end the text with `\"`",
-        ))
+        Err(Fault::new(start, "this quote is not closed on its line: end the text with `\"`"))
     }
 
     fn plain(&mut self) -> Result<Word<'t>, Fault> {
@@ -181,11 +166,7 @@ impl<'t> Lexer<'t> {
                 });
             }
         }
-        Ok(Word {
-            text: &self.text[start..self.at],
-            at: start,
-            quoted: false,
-        })
+        Ok(Word { text: &self.text[start..self.at], at: start, quoted: false })
     }
 
     fn binary(&self) -> Fault {
@@ -221,9 +202,7 @@ mod tests {
         loop {
             match lexer.next_entry(&mut words) {
                 Ok(Some(blank)) => {
-                    let words = words
-                        .iter()
-                        .map(|word| String::from_utf8_lossy(word.text).into_owned());
+                    let words = words.iter().map(|word| String::from_utf8_lossy(word.text).into_owned());
                     entries.push((blank, words.collect()));
                 }
                 Ok(None) => return (entries, faults),
@@ -243,17 +222,10 @@ mod tests {
         let text = b"a b;c\r\n\r\n \t\n  x \"y ; (z\" ( ; comment )\n 1\n  2 ) 3\nlast\\ one k=\"v w\"";
         let (entries, faults) = entries(text);
         assert_eq!(faults, []);
-        let words: Vec<_> = entries
-            .iter()
-            .map(|(blank, words)| (*blank, words.join("|")))
-            .collect();
+        let words: Vec<_> = entries.iter().map(|(blank, words)| (*blank, words.join("|"))).collect();
         assert_eq!(
             words,
-            [
-                (false, "a|b".into()),
-                (true, "x|y ; (z|1|2|3".into()),
-                (false, "last\\ one|k=\"v w\"".into())
-            ]
+            [(false, "a|b".into()), (true, "x|y ; (z|1|2|3".into()), (false, "last\\ one|k=\"v w\"".into())]
         );
     }
 
@@ -261,20 +233,14 @@ mod tests {
     fn reading_goes_on_behind_a_fault() {
         let (entries, faults) = entries(b"a \"b\nc )\nd\ne ( f\n");
         assert_eq!(entries, [(false, vec!["d".to_owned()])]);
-        assert_eq!(
-            faults.iter().map(|fault| fault.at).collect::<Vec<_>>(),
-            [2, 7, 13]
-        );
+        assert_eq!(faults.iter().map(|fault| fault.at).collect::<Vec<_>>(), [2, 7, 13]);
     }
 
     #[test]
     fn endless_lines_and_binary_files_end() {
-        for text in [
-            &b"x".repeat(10 << 20),
-            &b"x ".repeat(5 << 20),
-            &b"\"x".repeat(5 << 20),
-            &vec![0; 1 << 20],
-        ] {
+        for text in
+            [&b"x".repeat(10 << 20), &b"x ".repeat(5 << 20), &b"\"x".repeat(5 << 20), &vec![0; 1 << 20]]
+        {
             let (_, faults) = entries(text);
             assert!(faults.len() == 1, "{faults:?}");
         }

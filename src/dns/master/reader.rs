@@ -58,9 +58,7 @@ impl Reader {
 
     fn file(&mut self, path: PathBuf, text: Vec<u8>, origin: Name) {
         let Some(source) = self.records.sources.add(path.clone(), Vec::new()) else {
-            self.records
-                .problems
-                .push(Problem::of_file(&path, "too many files are included"));
+            self.records.problems.push(Problem::of_file(&path, "too many files are included"));
             return;
         };
         self.open.push(path);
@@ -85,8 +83,7 @@ impl Reader {
         self.open.pop();
         self.records.sources.set_text(source, text);
         for fault in faults {
-            self.records
-                .report(place(source, fault.at), Severity::Error, fault.message);
+            self.records.report(place(source, fault.at), Severity::Error, fault.message);
         }
     }
 
@@ -103,10 +100,7 @@ impl Reader {
         let is = |name: &[u8]| word.text.eq_ignore_ascii_case(name);
         if is(b"$ORIGIN") {
             let [origin] = rest else {
-                return Err(Fault::new(
-                    word.at,
-                    "$ORIGIN wants one name: `$ORIGIN foobar.com.`",
-                ));
+                return Err(Fault::new(word.at, "$ORIGIN wants one name: `$ORIGIN foobar.com.`"));
             };
             scope.origin = data::name(origin, &scope.origin)?;
         } else if is(b"$TTL") {
@@ -114,18 +108,12 @@ impl Reader {
                 return Err(Fault::new(word.at, "$TTL wants one time: `$TTL 1h`"));
             };
             self.default_ttl = Some(data::seconds(ttl.text).ok_or_else(|| {
-                Fault::new(
-                    ttl.at,
-                    "no time: write seconds, or units as in `1h30m`, up to 2147483647 seconds",
-                )
+                Fault::new(ttl.at, "no time: write seconds, or units as in `1h30m`, up to 2147483647 seconds")
             })?);
         } else if is(b"$INCLUDE") {
             self.include(scope, word, rest)?;
         } else if is(b"$GENERATE") {
-            return Err(Fault::new(
-                word.at,
-                "$GENERATE is not yet understood: write its records one by one",
-            ));
+            return Err(Fault::new(word.at, "$GENERATE is not yet understood: write its records one by one"));
         } else {
             return Err(Fault::new(
                 word.at,
@@ -150,10 +138,7 @@ impl Reader {
             }
         };
         if self.open.len() > DEEPEST_INCLUDE {
-            return Err(Fault::new(
-                word.at,
-                format!("$INCLUDE nests deeper than {DEEPEST_INCLUDE} files"),
-            ));
+            return Err(Fault::new(word.at, format!("$INCLUDE nests deeper than {DEEPEST_INCLUDE} files")));
         }
         if self.records.sources.paths().count() >= FILES_MOST {
             return Err(Fault {
@@ -222,10 +207,7 @@ impl Reader {
                 && let Some(found) = Class::from_word(word.text)
             {
                 if found != Class::IN {
-                    return Err(Fault::new(
-                        word.at,
-                        "only the class IN is served: write IN, or nothing",
-                    ));
+                    return Err(Fault::new(word.at, "only the class IN is served: write IN, or nothing"));
                 }
                 class = Some(found);
             } else if let Some(found) = RecordType::from_word(word.text).filter(|_| !word.quoted) {
@@ -254,10 +236,7 @@ impl Reader {
             self.soa_minimum = self.soa_minimum.or(minimum);
         }
         let ttl = self.ttl(ttl).ok_or_else(|| {
-            Fault::new(
-                first.at,
-                "no TTL: write `$TTL 1h` at the top of the file, or a time before the type",
-            )
+            Fault::new(first.at, "no TTL: write `$TTL 1h` at the top of the file, or a time before the type")
         })?;
         self.records.entries.push(Entry {
             record_type,
@@ -295,10 +274,7 @@ impl Reader {
         if written.is_some() {
             self.last_ttl = written;
         }
-        written
-            .or(self.default_ttl)
-            .or(self.last_ttl)
-            .or(self.soa_minimum)
+        written.or(self.default_ttl).or(self.last_ttl).or(self.soa_minimum)
     }
 }
 
@@ -308,10 +284,7 @@ struct Scope {
 }
 
 fn place(source: u16, at: usize) -> Place {
-    Place {
-        source,
-        at: u32::try_from(at).unwrap_or(u32::MAX),
-    }
+    Place { source, at: u32::try_from(at).unwrap_or(u32::MAX) }
 }
 
 fn no_type(word: &Word<'_>, blank: bool) -> Fault {
@@ -339,8 +312,6 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     match read() {
         Ok(Some(text)) => Ok(text),
         Ok(None) => Err("not a file of at most 1 GiB: name a zone file".into()),
-        Err(why) => Err(format!(
-            "cannot be read ({why}): create it, or mend its name or its permissions"
-        )),
+        Err(why) => Err(format!("cannot be read ({why}): create it, or mend its name or its permissions")),
     }
 }

@@ -68,22 +68,18 @@ impl Records {
 
 /// The name at `at` of an arena.
 pub(crate) fn name_at(arena: &[u8], at: u32) -> &[u8] {
-    let rest = arena
-        .get(usize::try_from(at).unwrap_or(usize::MAX)..)
-        .unwrap_or(&[0]);
+    let rest = arena.get(usize::try_from(at).unwrap_or(usize::MAX)..).unwrap_or(&[0]);
     let length = wire_length(rest).unwrap_or(0);
     &rest[..length]
 }
 
 /// The data at `at` of an arena.
 pub(crate) fn data_at(arena: &[u8], at: u32) -> &[u8] {
-    let rest = arena
-        .get(usize::try_from(at).unwrap_or(usize::MAX)..)
-        .unwrap_or_default();
+    let rest = arena.get(usize::try_from(at).unwrap_or(usize::MAX)..).unwrap_or_default();
     match rest {
-        [high, low, rest @ ..] => rest
-            .get(..usize::from(u16::from_be_bytes([*high, *low])))
-            .unwrap_or_default(),
+        [high, low, rest @ ..] => {
+            rest.get(..usize::from(u16::from_be_bytes([*high, *low]))).unwrap_or_default()
+        }
         _ => &[],
     }
 }

@@ -98,16 +98,12 @@ impl Sources {
 
     /// The text of a source.
     pub(super) fn text(&self, source: u16) -> &[u8] {
-        self.sources
-            .get(usize::from(source))
-            .map_or(&[], |source| &source.text)
+        self.sources.get(usize::from(source)).map_or(&[], |source| &source.text)
     }
 
     /// The path of a source.
     pub fn path(&self, source: u16) -> &Path {
-        self.sources
-            .get(usize::from(source))
-            .map_or(Path::new(""), |source| &source.path)
+        self.sources.get(usize::from(source)).map_or(Path::new(""), |source| &source.path)
     }
 
     /// Every path, in the order of reading.
@@ -124,10 +120,7 @@ impl Sources {
     /// A problem at `place`.
     pub fn problem(&self, place: Place, severity: Severity, message: String) -> Problem {
         let before = self.before(place);
-        let start = before
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |newline| newline + 1);
+        let start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
         let line = self.text(place.source).get(start..).unwrap_or_default();
         let end = line.iter().position(|&byte| byte == b'\n').unwrap_or(line.len());
         let line = &line[..end.min(QUOTED_MOST)];

@@ -22,16 +22,8 @@ fn read_lines(text: &str) -> Vec<String> {
     let records = records(text);
     assert_eq!(records.problems, []);
     let line = |entry: &Entry| {
-        let data = Shown {
-            record_type: entry.record_type,
-            data: records.data(entry),
-        };
-        format!(
-            "{} {} {} {data}",
-            records.owner(entry),
-            entry.ttl,
-            entry.record_type
-        )
+        let data = Shown { record_type: entry.record_type, data: records.data(entry) };
+        format!("{} {} {} {data}", records.owner(entry), entry.ttl, entry.record_type)
     };
     records.entries.iter().map(line).collect()
 }
@@ -104,11 +96,7 @@ fn rfc2308_section_4_where_a_ttl_comes_from() {
             "c.foobar.com. 7 A 192.0.2.1",
         ]
     );
-    assert!(
-        records("a A 192.0.2.1").problems[0]
-            .message
-            .contains("write `$TTL 1h`")
-    );
+    assert!(records("a A 192.0.2.1").problems[0].message.contains("write `$TTL 1h`"));
 }
 
 #[test]
@@ -116,15 +104,8 @@ fn one_run_shows_every_problem_with_its_place() {
     let text =
         format!("{HEAD}www A 1.2.3\nmail MX mail\n bad \"x\nb B 1\n$GENERATE 1-3 a A 1.2.3.4\n$TLL 5\n");
     let problems = problems(&text);
-    let places: Vec<&str> = problems
-        .iter()
-        .map(|problem| &problem[..problem.find(": ").unwrap()])
-        .collect();
-    assert_eq!(
-        places,
-        ["z:5:7", "z:6:9", "z:7:6", "z:8:3", "z:9:1", "z:10:1"],
-        "{problems:#?}"
-    );
+    let places: Vec<&str> = problems.iter().map(|problem| &problem[..problem.find(": ").unwrap()]).collect();
+    assert_eq!(places, ["z:5:7", "z:6:9", "z:7:6", "z:8:3", "z:9:1", "z:10:1"], "{problems:#?}");
     let problem = &records(&text).problems[0];
     assert_eq!(problem.source_line, "www A 1.2.3");
 }
@@ -132,19 +113,11 @@ fn one_run_shows_every_problem_with_its_place() {
 #[test]
 fn mistakes_are_explained() {
     for (lines, place, said) in [
-        (
-            "www A 127.0.0.1 127.0.0.2\n",
-            "z:5:17",
-            "one record holds one address",
-        ),
+        ("www A 127.0.0.1 127.0.0.2\n", "z:5:17", "one record holds one address"),
         ("www A ns\n", "z:5:7", "to point to a name, use CNAME"),
         ("www A ::1\n", "z:5:7", "its type is AAAA"),
         ("www AAAA 127.0.0.1\n", "z:5:10", "its type is A"),
-        (
-            "www CNAME 127.0.0.1\n",
-            "z:5:11",
-            "is an address, but a name belongs here",
-        ),
+        ("www CNAME 127.0.0.1\n", "z:5:11", "is an address, but a name belongs here"),
         ("mail MX 127.0.0.1 ns\n", "z:5:9", "is no number from 0 to 65535"),
         ("www A\n", "z:5:6", "wants an IPv4 address"),
         ("www\n", "z:5:4", "no record type"),
@@ -163,55 +136,29 @@ fn mistakes_are_explained() {
         ("@ SOA ns h 2 2 3 4 5\n", "z:5:1", "a second SOA"),
         ("www SOA ns h 2 2 3 4 5\n", "z:5:1", "below the apex"),
         ("www CNAME a\nwww CNAME b\n", "z:6:1", "the first is in line 5"),
-        (
-            "www A 127.0.0.1\nwww A 127.0.0.1\n",
-            "z:6:1: warning",
-            "delete one",
-        ),
+        ("www A 127.0.0.1\nwww A 127.0.0.1\n", "z:6:1: warning", "delete one"),
         ("www NS Ns\nwww NS nS\n", "z:6:1: warning", "delete one"),
-        (
-            "www 1 A 127.0.0.1\nwww 2 A 127.0.0.2\n",
-            "z:6:1: warning",
-            "the lowest is taken",
-        ),
+        ("www 1 A 127.0.0.1\nwww 2 A 127.0.0.2\n", "z:6:1: warning", "the lowest is taken"),
     ] {
         let problem = problem(lines);
-        assert!(
-            problem.starts_with(&format!("{place}:")) && problem.contains(said),
-            "{lines}: {problem}"
-        );
+        assert!(problem.starts_with(&format!("{place}:")) && problem.contains(said), "{lines}: {problem}");
     }
     // Written out with its dot, the long name is meant.
-    assert_eq!(
-        problems(&format!("{HEAD}www.foobar.com.foobar.com. A 127.0.0.1\n")),
-        [""; 0]
-    );
+    assert_eq!(problems(&format!("{HEAD}www.foobar.com.foobar.com. A 127.0.0.1\n")), [""; 0]);
 }
 
 #[test]
 fn an_alias_beside_other_data_is_shown_at_both_places() {
     let problems = problems(&format!("{HEAD}www CNAME ns\nx A 192.0.2.1\nwww A 192.0.2.1\n"));
-    assert!(
-        problems[0].starts_with("z:5:1: ") && problems[0].contains("A in line 7"),
-        "{problems:?}"
-    );
-    assert!(
-        problems[1].starts_with("z:7:1: ") && problems[1].contains("line 5"),
-        "{problems:?}"
-    );
+    assert!(problems[0].starts_with("z:5:1: ") && problems[0].contains("A in line 7"), "{problems:?}");
+    assert!(problems[1].starts_with("z:7:1: ") && problems[1].contains("line 5"), "{problems:?}");
 }
 
 #[test]
 fn a_zone_without_soa_or_servers_is_refused() {
     let problems = problems("$TTL 1\nwww A 192.0.2.1\n");
-    assert!(
-        problems[0].starts_with("z: no SOA at `foobar.com.`"),
-        "{problems:?}"
-    );
-    assert!(
-        problems[1].starts_with("z: no NS at `foobar.com.`"),
-        "{problems:?}"
-    );
+    assert!(problems[0].starts_with("z: no SOA at `foobar.com.`"), "{problems:?}");
+    assert!(problems[1].starts_with("z: no NS at `foobar.com.`"), "{problems:?}");
     assert_eq!(problems.len(), 2);
 }
 
@@ -220,59 +167,28 @@ fn includes_are_found_beside_their_file_and_end() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     std::fs::create_dir(folder.path().join("sub")).unwrap();
-    write(
-        "main",
-        "$TTL 1\nwww A 192.0.2.1\n$INCLUDE sub/one sub\n  A 192.0.2.3\n",
-    );
+    write("main", "$TTL 1\nwww A 192.0.2.1\n$INCLUDE sub/one sub\n  A 192.0.2.3\n");
     write("sub/one", "a A 192.0.2.2\n$INCLUDE two\n");
     write("sub/two", "b A 192.0.2.4\n");
     let records = read(&folder.path().join("main"), &origin());
     assert_eq!(records.problems, []);
-    let owners: Vec<String> = records
-        .entries
-        .iter()
-        .map(|entry| records.owner(entry).to_string())
-        .collect();
-    assert_eq!(
-        owners,
-        [
-            "www.foobar.com.",
-            "a.sub.foobar.com.",
-            "b.sub.foobar.com.",
-            "www.foobar.com."
-        ]
-    );
+    let owners: Vec<String> = records.entries.iter().map(|entry| records.owner(entry).to_string()).collect();
+    assert_eq!(owners, ["www.foobar.com.", "a.sub.foobar.com.", "b.sub.foobar.com.", "www.foobar.com."]);
     write("sub/two", "$INCLUDE ../main\n");
     let records = read(&folder.path().join("main"), &origin());
-    assert!(
-        records.problems[0].message.contains("includes itself"),
-        "{:?}",
-        records.problems
-    );
+    assert!(records.problems[0].message.contains("includes itself"), "{:?}", records.problems);
     write("sub/two", "b A 192.0.2.4\n");
     write("sub/one", &"$INCLUDE two\n".repeat(2 * FILES_MOST));
     let records = read(&folder.path().join("main"), &origin());
-    assert!(
-        records.problems[0].message.contains("more than 1000 files"),
-        "{:?}",
-        records.problems
-    );
-    assert!(
-        read(folder.path(), &origin()).problems[0]
-            .message
-            .contains("not a file")
-    );
+    assert!(records.problems[0].message.contains("more than 1000 files"), "{:?}", records.problems);
+    assert!(read(folder.path(), &origin()).problems[0].message.contains("not a file"));
 }
 
 #[test]
 fn too_many_problems_are_cut() {
     let problems = problems(&format!("{HEAD}{}", "www A x\n".repeat(1000)));
     assert_eq!(problems.len(), PROBLEMS_MOST + 1);
-    assert!(
-        problems
-            .iter()
-            .any(|problem| problem.contains("mend these first"))
-    );
+    assert!(problems.iter().any(|problem| problem.contains("mend these first")));
 }
 
 proptest! {

@@ -185,11 +185,7 @@ impl fmt::Display for Data {
 /// As a zone file writes it: `www.foobar.com. 300 IN A 127.0.0.1`.
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {} IN {} {}",
-            self.name, self.ttl, self.record_type, self.data
-        )
+        write!(f, "{} {} IN {} {}", self.name, self.ttl, self.record_type, self.data)
     }
 }
 
@@ -205,26 +201,18 @@ mod tests {
     fn a_server_reads_what_we_ask_and_we_read_its_answer() {
         let name: Name = "www.foobar.com".parse().unwrap();
         let asked = question::read(&query(9, &name, RecordType::NS)).unwrap();
-        assert_eq!(
-            (asked.id, &asked.name, asked.record_type),
-            (9, &name, RecordType::NS)
-        );
+        assert_eq!((asked.id, &asked.name, asked.record_type), (9, &name, RecordType::NS));
         let mut buffer = Vec::new();
         let mut writer = Writer::begin(&mut buffer, asked.id, asked.flags, asked.edns, 512);
         writer.question(&asked.name, asked.record_type, asked.class);
         let target: Name = "ns1.foobar.com".parse().unwrap();
         let data = [target.as_wire()].into_iter();
-        writer
-            .records_at(Section::Answer, QUESTION_NAME, RecordType::NS, 300, data)
-            .unwrap();
+        writer.records_at(Section::Answer, QUESTION_NAME, RecordType::NS, 300, data).unwrap();
         writer.finish();
         let response = read_response(&buffer).unwrap();
         assert_eq!((response.id, response.edns), (9, true));
         assert_eq!(response.question, Some((name, RecordType::NS)));
-        assert_eq!(
-            response.answers[0].to_string(),
-            "www.foobar.com. 300 IN NS ns1.foobar.com."
-        );
+        assert_eq!(response.answers[0].to_string(), "www.foobar.com. 300 IN NS ns1.foobar.com.");
     }
 
     proptest! {

@@ -98,22 +98,11 @@ fn read_query(message: &[u8], id: u16, flags: Flags) -> Option<Question> {
                 return None;
             }
             let [_, version, flags, _] = record.ttl.to_be_bytes();
-            edns = Some(Edns {
-                udp_size: record.class,
-                version,
-                dnssec: flags & 0x80 != 0,
-            });
+            edns = Some(Edns { udp_size: record.class, version, dnssec: flags & 0x80 != 0 });
         }
         at = record.end;
     }
-    (at == message.len()).then_some(Question {
-        id,
-        flags,
-        name,
-        record_type,
-        class,
-        edns,
-    })
+    (at == message.len()).then_some(Question { id, flags, name, record_type, class, edns })
 }
 
 struct Head {
@@ -179,14 +168,7 @@ mod tests {
         assert_eq!(question.name.as_wire(), b"\x03wWw\0");
         assert_eq!(question.edns, None);
         let question = read(&message([1, 0, 0, 1], &[QUESTION, OPT].concat())).unwrap();
-        assert_eq!(
-            question.edns,
-            Some(Edns {
-                udp_size: 4096,
-                version: 0,
-                dnssec: true
-            })
-        );
+        assert_eq!(question.edns, Some(Edns { udp_size: 4096, version: 0, dnssec: true }));
     }
 
     #[test]
@@ -198,15 +180,9 @@ mod tests {
         assert!(malformed(&message([1, 0, 0, 0], b"\x03ww")));
         assert!(malformed(&message([1, 0, 0, 0], &[QUESTION, b"x"].concat())));
         assert!(malformed(&message([1, 0, 0, 2], &[QUESTION, OPT, OPT].concat())));
-        assert!(malformed(&message(
-            [1, 0, 0, 1],
-            &[QUESTION, b"\x01a", OPT].concat()
-        )));
+        assert!(malformed(&message([1, 0, 0, 1], &[QUESTION, b"\x01a", OPT].concat())));
         let broken_option = b"\0\0\x29\x10\0\0\0\0\0\0\x05\0\x0A\0\x08\0";
-        assert!(malformed(&message(
-            [1, 0, 0, 1],
-            &[QUESTION, broken_option].concat()
-        )));
+        assert!(malformed(&message([1, 0, 0, 1], &[QUESTION, broken_option].concat())));
         let mut other = message([1, 0, 0, 0], QUESTION);
         assert_eq!(read(&other[..11]).unwrap_err(), Unanswerable::Silence);
         other[2] = 0x28;

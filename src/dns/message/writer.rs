@@ -120,8 +120,7 @@ impl<'b> Writer<'b> {
         ttl: u32,
         data: impl Iterator<Item = &'d [u8]>,
     ) -> Result<(), Full> {
-        self.records(section, Owner::At(owner), record_type, ttl, data)
-            .map(|_| ())
+        self.records(section, Owner::At(owner), record_type, ttl, data).map(|_| ())
     }
 
     /// Writes a set of records of the owner `name`, and says where that name stands.
@@ -159,8 +158,7 @@ impl<'b> Writer<'b> {
             let [high, low] = LONGEST_UDP.to_be_bytes();
             let extended = u8::try_from(self.rcode.0 >> 4).unwrap_or(u8::MAX);
             let flags = if edns.dnssec { 0x80 } else { 0 };
-            self.buffer
-                .extend_from_slice(&[0, 0, 41, high, low, extended, 0, flags, 0, 0, 0]);
+            self.buffer.extend_from_slice(&[0, 0, 41, high, low, extended, 0, flags, 0, 0, 0]);
             self.counts[3] += 1;
         }
         let flags = self.flags | self.rcode.0 & 0xF;
@@ -169,11 +167,7 @@ impl<'b> Writer<'b> {
             let at = 4 + 2 * index;
             self.buffer[at..at + 2].copy_from_slice(&count.to_be_bytes());
         }
-        Finished {
-            rcode: self.rcode,
-            flags: Flags(flags),
-            answers: self.counts[1],
-        }
+        Finished { rcode: self.rcode, flags: Flags(flags), answers: self.counts[1] }
     }
 
     fn records<'d>(
@@ -305,10 +299,9 @@ fn matches(message: &[u8], mut at: usize, name: &[u8]) -> bool {
         match message.get(at) {
             Some(&length @ 0..=63) => {
                 let end = at + 1 + usize::from(length);
-                let (Some(here), Some((there, after))) = (
-                    message.get(at..end),
-                    rest.split_at_checked(1 + usize::from(length)),
-                ) else {
+                let (Some(here), Some((there, after))) =
+                    (message.get(at..end), rest.split_at_checked(1 + usize::from(length)))
+                else {
                     return false;
                 };
                 if !here.eq_ignore_ascii_case(there) {

@@ -15,10 +15,7 @@ fn text_becomes_wire() {
     assert_eq!(name("\\065\\000").as_wire(), b"\x02A\0\0");
     assert_eq!(name(".").as_wire(), b"\0");
     let origin = name("foobar.com.");
-    assert_eq!(
-        Name::parse(b"www", Some(&origin)).unwrap(),
-        name("WWW.foobar.com")
-    );
+    assert_eq!(Name::parse(b"www", Some(&origin)).unwrap(), name("WWW.foobar.com"));
     assert_eq!(Name::parse(b"@", Some(&origin)).unwrap(), origin);
     assert_eq!(Name::parse(b"www", None), Err(NameError::NoOrigin));
 }
@@ -53,10 +50,7 @@ fn relations_begin_at_labels() {
     assert!(!name("a\\003com").is_subdomain_of(&name("com")));
     assert_eq!(name("www.foobar.com").parent(), Some(name("foobar.com")));
     assert_eq!(Name::root().parent(), None);
-    assert_eq!(
-        name("a.b.").with_suffix(3, name("c.d").as_wire()).unwrap(),
-        name("a.c.d")
-    );
+    assert_eq!(name("a.b.").with_suffix(3, name("c.d").as_wire()).unwrap(), name("a.c.d"));
 }
 
 #[test]

@@ -117,19 +117,10 @@ impl Compiler {
     fn add_node(&mut self, name: u32, hash: u64, parent: u32) -> u32 {
         let index = u32::try_from(self.zone.nodes.len()).unwrap_or(NONE);
         let hash = table::short(hash);
-        self.zone.nodes.push(NodeRow {
-            name,
-            hash,
-            covered_by: NONE,
-            sets: 0,
-            set_count: 0,
-            flags: 0,
-        });
+        self.zone.nodes.push(NodeRow { name, hash, covered_by: NONE, sets: 0, set_count: 0, flags: 0 });
         self.parents.push(parent);
         let nodes = &self.zone.nodes;
-        self.zone
-            .table
-            .add(index, hash, |other| nodes[other as usize].hash);
+        self.zone.table.add(index, hash, |other| nodes[other as usize].hash);
         index
     }
 
@@ -140,10 +131,8 @@ impl Compiler {
             let node = of_node[0].0;
             self.zone.nodes[node as usize].sets = u32::try_from(self.zone.sets.len()).unwrap_or(NONE);
             for of_type in of_node.chunk_by(|one, other| one.1 == other.1) {
-                let entries: Vec<Entry> = of_type
-                    .iter()
-                    .map(|&(_, _, number)| self.records.entries[number as usize])
-                    .collect();
+                let entries: Vec<Entry> =
+                    of_type.iter().map(|&(_, _, number)| self.records.entries[number as usize]).collect();
                 self.add_set(node, &entries);
             }
             self.check_aliases(node, of_node);
@@ -223,25 +212,17 @@ impl Compiler {
 
     /// A CNAME stands alone, but for what signs it (RFC 4034 §3, §4).
     fn check_aliases(&mut self, node: u32, of_node: &[(u32, RecordType, u32)]) {
-        let signs = |record_type| {
-            matches!(
-                record_type,
-                RecordType::RRSIG | RecordType::NSEC | RecordType::KEY
-            )
-        };
+        let signs =
+            |record_type| matches!(record_type, RecordType::RRSIG | RecordType::NSEC | RecordType::KEY);
         let cname = of_node.iter().find(|placed| placed.1 == RecordType::CNAME);
-        let other = of_node
-            .iter()
-            .find(|placed| placed.1 != RecordType::CNAME && !signs(placed.1));
+        let other = of_node.iter().find(|placed| placed.1 != RecordType::CNAME && !signs(placed.1));
         let (Some(cname), Some(other)) = (cname, other) else {
             return;
         };
         let place = |number: u32| self.records.entries[number as usize].place;
         let (cname_place, other_place) = (place(cname.2), place(other.2));
-        let (cname_line, other_line) = (
-            self.records.sources.line(cname_place),
-            self.records.sources.line(other_place),
-        );
+        let (cname_line, other_line) =
+            (self.records.sources.line(cname_place), self.records.sources.line(other_place));
         let mut name = String::new();
         let _ = write_name(&mut name, self.zone.node_name(node));
         let message = format!(
@@ -250,10 +231,7 @@ impl Compiler {
             other.1
         );
         self.report(cname_place, Severity::Error, message);
-        let message = format!(
-            "`{name}` has {} data here, but is an alias in line {cname_line}",
-            other.1
-        );
+        let message = format!("`{name}` has {} data here, but is an alias in line {cname_line}", other.1);
         self.report(other_place, Severity::Error, message);
     }
 
@@ -269,16 +247,11 @@ impl Compiler {
             ));
         }
         if !ns {
-            missing.push(format!(
-                "no NS at `{origin}`: every zone names its servers, e.g. `{origin} NS ns1`"
-            ));
+            missing
+                .push(format!("no NS at `{origin}`: every zone names its servers, e.g. `{origin} NS ns1`"));
         }
         // A zone whose own lines cannot be read has problems enough.
-        let unread = self
-            .records
-            .problems
-            .iter()
-            .any(|problem| problem.severity == Severity::Error);
+        let unread = self.records.problems.iter().any(|problem| problem.severity == Severity::Error);
         if !(unread && self.zone.data.is_empty()) {
             let path = self.records.sources.path(0).to_owned();
             for message in missing {
@@ -300,20 +273,12 @@ impl Compiler {
     }
 
     fn finish(self) -> (Option<Zone>, Vec<Problem>) {
-        let Self {
-            mut zone,
-            mut records,
-            ..
-        } = self;
+        let Self { mut zone, mut records, .. } = self;
         // Problems of one file in the order of its lines.
         records.problems.sort_by(|one, other| {
             (&one.file, one.line, one.column).cmp(&(&other.file, other.line, other.column))
         });
-        if records
-            .problems
-            .iter()
-            .any(|problem| problem.severity == Severity::Error)
-        {
+        if records.problems.iter().any(|problem| problem.severity == Severity::Error) {
             return (None, records.problems);
         }
         zone.arena.shrink_to_fit();

@@ -116,19 +116,12 @@ impl Load {
         // Why a file could not be read belongs to what was found.
         records.problems.len().hash(&mut hasher);
         let (zone, problems) = compile::compile(origin, records);
-        Self {
-            zone,
-            problems,
-            files,
-            fingerprint: hasher.finish(),
-        }
+        Self { zone, problems, files, fingerprint: hasher.finish() }
     }
 
     /// The problems that keep the zone from being served.
     pub fn errors(&self) -> impl Iterator<Item = &Problem> {
-        self.problems
-            .iter()
-            .filter(|problem| problem.severity == Severity::Error)
+        self.problems.iter().filter(|problem| problem.severity == Severity::Error)
     }
 }
 
@@ -158,9 +151,7 @@ impl Zone {
     pub fn serial(&self) -> u32 {
         let numbers = self.apex().set(RecordType::SOA).and_then(|soa| soa.first());
         let serial = numbers.and_then(|data| data.len().checked_sub(20).and_then(|at| data.get(at..at + 4)));
-        serial
-            .and_then(|octets| octets.try_into().ok())
-            .map_or(0, u32::from_be_bytes)
+        serial.and_then(|octets| octets.try_into().ok()).map_or(0, u32::from_be_bytes)
     }
 
     /// Octets of memory that the zone takes.
@@ -241,11 +232,7 @@ impl Zone {
             return None;
         }
         let cover = self.node(node.row.covered_by);
-        Some(if cover.is_cut() {
-            Found::Cut(cover)
-        } else {
-            Found::Dname(cover)
-        })
+        Some(if cover.is_cut() { Found::Cut(cover) } else { Found::Dname(cover) })
     }
 
     fn lookup(&self, hash: u64, name: &[u8]) -> Option<u32> {
@@ -257,9 +244,7 @@ impl Zone {
     fn is_name(&self, index: u32, name: &[u8]) -> bool {
         // Names end themselves, so equal octets of one's length are equal names.
         let start = self.nodes[index as usize].name as usize;
-        self.arena
-            .get(start..start + name.len())
-            .is_some_and(|octets| octets.eq_ignore_ascii_case(name))
+        self.arena.get(start..start + name.len()).is_some_and(|octets| octets.eq_ignore_ascii_case(name))
     }
 
     fn node_name(&self, index: u32) -> &[u8] {
@@ -267,10 +252,7 @@ impl Zone {
     }
 
     fn node(&self, index: u32) -> Node<'_> {
-        Node {
-            zone: self,
-            row: &self.nodes[index as usize],
-        }
+        Node { zone: self, row: &self.nodes[index as usize] }
     }
 }
 

@@ -26,10 +26,7 @@ pub(super) fn hash(name: &[u8], origin_length: usize) -> u64 {
         count += 1;
         at += 1 + usize::from(name[at]);
     }
-    starts[..count]
-        .iter()
-        .rev()
-        .fold(ORIGIN, |hash, &start| extend(hash, &name[usize::from(start)..]))
+    starts[..count].iter().rev().fold(ORIGIN, |hash, &start| extend(hash, &name[usize::from(start)..]))
 }
 
 /// The hash of a name that begins with the first label of `label`, below one whose hash is `above`.
@@ -51,10 +48,7 @@ pub(super) const fn short(hash: u64) -> u32 {
 impl Table {
     /// An empty table with room for `expected` nodes.
     pub(super) fn with_room_for(expected: usize) -> Self {
-        Self {
-            slots: vec![EMPTY; (expected + expected / 2 + 2).next_power_of_two()],
-            used: 0,
-        }
+        Self { slots: vec![EMPTY; (expected + expected / 2 + 2).next_power_of_two()], used: 0 }
     }
 
     /// The node of this hash that `is_it` accepts.
@@ -113,9 +107,8 @@ mod tests {
 
     #[test]
     fn a_growing_table_loses_nothing() {
-        let hashes: Vec<u64> = (0..10_000_u32)
-            .map(|n| extend(ORIGIN, &[&[4][..], &n.to_be_bytes()].concat()))
-            .collect();
+        let hashes: Vec<u64> =
+            (0..10_000_u32).map(|n| extend(ORIGIN, &[&[4][..], &n.to_be_bytes()].concat())).collect();
         let mut table = Table::with_room_for(0);
         for (index, &hash) in (0..).zip(&hashes) {
             assert_eq!(table.find(hash, |other| other == index), None);

@@ -26,9 +26,7 @@ fn weight(parameter: &str) -> Option<u32> {
     }
     let (whole, fraction) = value.trim().split_once('.').unwrap_or((value.trim(), ""));
     let thousandths = fraction.bytes().chain(*b"000").take(3);
-    let fraction = thousandths.fold(0, |sum, digit| {
-        sum * 10 + u32::from(digit.saturating_sub(b'0').min(9))
-    });
+    let fraction = thousandths.fold(0, |sum, digit| sum * 10 + u32::from(digit.saturating_sub(b'0').min(9)));
     Some(if whole == "1" { 1000 } else { fraction })
 }
 

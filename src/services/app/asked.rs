@@ -71,8 +71,7 @@ impl Asked {
     pub(super) async fn database<T>(&self, doing: impl Future<Output = T>) -> T {
         let stopwatch = Stopwatch::start();
         let done = doing.await;
-        self.database_micros
-            .fetch_add(stopwatch.micros(), Ordering::Relaxed);
+        self.database_micros.fetch_add(stopwatch.micros(), Ordering::Relaxed);
         done
     }
 }
@@ -84,10 +83,7 @@ pub(super) async fn around(
     next: Next,
 ) -> Response {
     let stopwatch = Stopwatch::start();
-    let peer = request
-        .extensions()
-        .get::<Peer>()
-        .map_or(UNKNOWN_PEER, |peer| peer.0);
+    let peer = request.extensions().get::<Peer>().map_or(UNKNOWN_PEER, |peer| peer.0);
     let asked = Asked::read(&request, peer);
     let target = request.uri().to_string();
     let direct = !request.headers().contains_key(VIA);
@@ -98,9 +94,7 @@ pub(super) async fn around(
     let micros = stopwatch.micros();
     let database_micros = asked.database_micros.load(Ordering::Relaxed);
     let headers = answer.headers_mut();
-    headers
-        .entry(CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if let Ok(id) = HeaderValue::from_str(&asked.id) {
         headers.insert(REQUEST_ID, id);
     }
@@ -117,11 +111,7 @@ pub(super) async fn around(
         host: asked.journey.host.clone(),
         target,
         status: answer.status().as_u16(),
-        by: answer
-            .extensions()
-            .get::<By>()
-            .map_or("app", |by| by.0)
-            .to_owned(),
+        by: answer.extensions().get::<By>().map_or("app", |by| by.0).to_owned(),
         bytes: answer.body().size_hint().exact(),
         micros,
         id: asked.id.to_string(),
@@ -138,10 +128,7 @@ fn identifier(headers: &HeaderMap) -> Arc<str> {
         .get(REQUEST_ID)
         .and_then(|id| id.to_str().ok())
         .filter(|id| (1..=IDENTIFIER_LONGEST).contains(&id.len()))
-        .filter(|id| {
-            id.bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        })
+        .filter(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
         .map_or_else(|| RequestId::draw().as_str().into(), Arc::from)
 }
 

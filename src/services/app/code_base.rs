@@ -89,18 +89,14 @@ impl CodeBase {
             }
             let file = folder.join(&name);
             let text = read_bounded(&file)?;
-            templates
-                .add_template_owned(name, text)
-                .map_err(|source| CodeBaseError::Template {
-                    line: source.line().unwrap_or(1),
-                    file,
-                    source,
-                })?;
+            templates.add_template_owned(name, text).map_err(|source| CodeBaseError::Template {
+                line: source.line().unwrap_or(1),
+                file,
+                source,
+            })?;
         }
         if let Some(missing) = NEEDED.iter().find(|name| templates.get_template(name).is_err()) {
-            return Err(CodeBaseError::Missing {
-                file: folder.join(missing),
-            });
+            return Err(CodeBaseError::Missing { file: folder.join(missing) });
         }
         templates.add_global("version", version.clone());
         Ok(Self { version, templates })
@@ -140,21 +136,13 @@ fn template_names(folder: &Path) -> Result<Vec<String>, CodeBaseError> {
         names.sort_unstable();
         Ok(names)
     };
-    list().map_err(|source| CodeBaseError::Unreadable {
-        file: folder.to_owned(),
-        source,
-    })
+    list().map_err(|source| CodeBaseError::Unreadable { file: folder.to_owned(), source })
 }
 
 fn read_bounded(file: &Path) -> Result<String, CodeBaseError> {
-    let unreadable = |source| CodeBaseError::Unreadable {
-        file: file.to_owned(),
-        source,
-    };
+    let unreadable = |source| CodeBaseError::Unreadable { file: file.to_owned(), source };
     if fs::metadata(file).map_err(unreadable)?.len() > FILE_LONGEST {
-        return Err(CodeBaseError::TooLong {
-            file: file.to_owned(),
-        });
+        return Err(CodeBaseError::TooLong { file: file.to_owned() });
     }
     fs::read_to_string(file).map_err(unreadable)
 }
@@ -202,13 +190,8 @@ mod tests {
     fn what_is_missing_is_named() {
         let directory = code_base(&WHOLE[..2]);
         let refused = CodeBase::read(directory.path()).unwrap_err().to_string();
-        assert!(
-            refused.contains("templates/guestbook.html is missing"),
-            "{refused}"
-        );
-        let refused = CodeBase::read(&directory.path().join("nowhere"))
-            .unwrap_err()
-            .to_string();
+        assert!(refused.contains("templates/guestbook.html is missing"), "{refused}");
+        let refused = CodeBase::read(&directory.path().join("nowhere")).unwrap_err().to_string();
         assert!(refused.contains("nowhere/VERSION"), "{refused}");
     }
 
@@ -216,10 +199,7 @@ mod tests {
     fn versions_are_short() {
         for version in ["", "\nsecond line", &"x".repeat(VERSION_LONGEST + 1)] {
             let directory = code_base(&[("VERSION", version)]);
-            assert!(matches!(
-                CodeBase::read(directory.path()),
-                Err(CodeBaseError::Version { .. })
-            ));
+            assert!(matches!(CodeBase::read(directory.path()), Err(CodeBaseError::Version { .. })));
         }
     }
 

@@ -45,10 +45,7 @@ impl Journey {
 /// The last member of a header's list: each that passes a request on appends its own.
 fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let list = headers.get_all(name).iter().next_back()?.to_str().ok()?;
-    list.rsplit(',')
-        .next()
-        .map(str::trim)
-        .filter(|member| !member.is_empty())
+    list.rsplit(',').next().map(str::trim).filter(|member| !member.is_empty())
 }
 
 fn shortened(text: &str) -> String {

@@ -74,22 +74,13 @@ pub(super) async fn sign(
         let form = read_form(request).await?;
         match form.checked() {
             Ok(signed) => {
-                let kept = asked
-                    .database(application.store().sign(&signed.name, &signed.message))
-                    .await;
+                let kept = asked.database(application.store().sign(&signed.name, &signed.message)).await;
                 application.heard(kept)?;
                 // 303: the browser asks for the guestbook with GET, so that a reload does not sign twice.
                 Ok((StatusCode::SEE_OTHER, [(LOCATION, "/guestbook")]).into_response())
             }
             Err(problems) => {
-                book(
-                    &application,
-                    &asked,
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    &form,
-                    &problems,
-                )
-                .await
+                book(&application, &asked, StatusCode::UNPROCESSABLE_ENTITY, &form, &problems).await
             }
         }
     };
@@ -119,11 +110,7 @@ async fn book(
 }
 
 fn page(application: &Application, name: &str, values: Value) -> Result<Response, Refusal> {
-    application
-        .code()
-        .page(name, values)
-        .map(|page| Html(page).into_response())
-        .map_err(Refusal::Template)
+    application.code().page(name, values).map(|page| Html(page).into_response()).map_err(Refusal::Template)
 }
 
 fn answer(by: &'static str, asked: &Asked, made: Result<Response, Refusal>) -> Response {
@@ -134,9 +121,7 @@ fn answer(by: &'static str, asked: &Asked, made: Result<Response, Refusal>) -> R
 /// Reads a form from a body of bounded length within bounded time.
 async fn read_form(request: Request) -> Result<signing::Form, Refusal> {
     let (head, body) = request.into_parts();
-    let body = tokio::time::timeout(BODY_WITHIN, read_body(body))
-        .await
-        .map_err(|_| Refusal::TooSlow)??;
+    let body = tokio::time::timeout(BODY_WITHIN, read_body(body)).await.map_err(|_| Refusal::TooSlow)??;
     let request = Request::from_parts(head, Body::from(body));
     match Form::from_request(request, &()).await {
         Ok(Form(form)) => Ok(form),
@@ -156,11 +141,7 @@ async fn read_body(mut body: Body) -> Result<Bytes, Refusal> {
             break;
         }
     }
-    if seen <= BODY_LONGEST {
-        Ok(read.into())
-    } else {
-        Err(Refusal::TooLong(BODY_LONGEST))
-    }
+    if seen <= BODY_LONGEST { Ok(read.into()) } else { Err(Refusal::TooLong(BODY_LONGEST)) }
 }
 
 /// The entries as templates read them.
@@ -183,28 +164,16 @@ fn shown(entries: &[Entry]) -> Vec<Value> {
 fn path(asked: &Asked, application: &Application, engine: &Engine) -> Vec<Value> {
     let step = |title: &str, detail: String| context! { title, detail };
     let journey = &asked.journey;
-    let mut path = vec![step(
-        "You",
-        format!("{} asked for {}", journey.visitor, journey.host),
-    )];
+    let mut path = vec![step("You", format!("{} asked for {}", journey.visitor, journey.host))];
     match &journey.web {
         Some(web) => path.push(step("Web server", format!("{web}, by {}", journey.scheme))),
-        None => path.push(step(
-            "Web server",
-            "none: you asked the application directly".to_owned(),
-        )),
+        None => path.push(step("Web server", "none: you asked the application directly".to_owned())),
     }
     path.push(step(
         "Application server",
         format!("{}, process {}", application.served_by(), std::process::id()),
     ));
-    path.push(step(
-        "Code base",
-        format!("version {}", application.code().version()),
-    ));
-    path.push(step(
-        "Database",
-        format!("{} {}, {}", engine.name, engine.version, engine.place),
-    ));
+    path.push(step("Code base", format!("version {}", application.code().version())));
+    path.push(step("Database", format!("{} {}, {}", engine.name, engine.version, engine.place)));
     path
 }

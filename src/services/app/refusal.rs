@@ -47,17 +47,12 @@ impl Refusal {
             next: self.next(),
             request_id: &asked.id,
         };
-        let (media_type, body) = if asked.prefers_json {
-            (PROBLEM, problem(&explanation))
-        } else {
-            (HTML, explanation.html())
-        };
+        let (media_type, body) =
+            if asked.prefers_json { (PROBLEM, problem(&explanation)) } else { (HTML, explanation.html()) };
         let mut answer = (status, Body::from(body)).into_response();
         answer.headers_mut().insert(CONTENT_TYPE, media_type);
         if matches!(self, Self::Database(_)) {
-            answer
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         answer
     }
@@ -86,10 +81,9 @@ impl Refusal {
         match self {
             Self::Database(error) => format!("{}.", service::causes(error).join(": ")),
             Self::NoSuchPage => format!("The application has no page {}.", asked.path),
-            Self::NoSuchMethod => format!(
-                "The page {} cannot be asked for with {}.",
-                asked.path, asked.method
-            ),
+            Self::NoSuchMethod => {
+                format!("The page {} cannot be asked for with {}.", asked.path, asked.method)
+            }
             Self::TooLong(longest) => format!("The body of the request is longer than {longest} bytes."),
             Self::TooSlow => "The body of the request did not arrive in time.".to_owned(),
             Self::NotAForm(_, why) => why.clone(),
@@ -140,10 +134,9 @@ impl Refusal {
     fn next(&self) -> &'static [&'static str] {
         match self {
             Self::Database(_) => &["wwwlab status", "wwwlab start db", "wwwlab logs app"],
-            Self::NoSuchPage => &[
-                "wwwlab curl http://www.foobar.com/",
-                "wwwlab curl http://www.foobar.com/guestbook",
-            ],
+            Self::NoSuchPage => {
+                &["wwwlab curl http://www.foobar.com/", "wwwlab curl http://www.foobar.com/guestbook"]
+            }
             Self::NoSuchMethod => &["wwwlab curl -i -X OPTIONS http://www.foobar.com/guestbook"],
             Self::TooLong(_) | Self::TooSlow | Self::NotAForm(..) => {
                 &["wwwlab curl -d name=Ada -d message=Hello http://www.foobar.com/guestbook"]

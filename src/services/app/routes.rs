@@ -43,13 +43,7 @@ pub(super) fn routes(application: Arc<Application>) -> Router {
 
 impl Application {
     pub(super) fn new(code: CodeBase, store: Store, served_by: String, journal: Journal) -> Self {
-        Self {
-            code: Arc::new(code),
-            store,
-            served_by,
-            journal,
-            database_answers: AtomicBool::new(true),
-        }
+        Self { code: Arc::new(code), store, served_by, journal, database_answers: AtomicBool::new(true) }
     }
 
     pub(super) fn code(&self) -> &CodeBase {

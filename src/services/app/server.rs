@@ -90,11 +90,7 @@ impl Service for App {
         let code = CodeBase::read(&config.code).map_err(AppError::Code)?;
         let listener = bind::tcp(config.listen).map_err(AppError::Bind)?;
         let address = listener.local_addr().map_err(|source| {
-            AppError::Bind(BindError {
-                address: config.listen,
-                transport: Transport::Tcp,
-                source,
-            })
+            AppError::Bind(BindError { address: config.listen, transport: Transport::Tcp, source })
         })?;
         let store = Store::in_file(&config.database);
         let application = Application::new(code, store.clone(), config.served_by, journal.clone());
@@ -118,10 +114,7 @@ impl Service for App {
     }
 
     fn listening(&self) -> Vec<Listening> {
-        vec![Listening {
-            transport: Transport::Tcp,
-            address: self.address,
-        }]
+        vec![Listening { transport: Transport::Tcp, address: self.address }]
     }
 
     async fn close(self) -> Closed {
@@ -132,9 +125,7 @@ impl Service for App {
             self.connections.wait().await;
         }
         self.store.close().await;
-        Closed {
-            cut: self.cut_count.load(Ordering::Relaxed),
-        }
+        Closed { cut: self.cut_count.load(Ordering::Relaxed) }
     }
 }
 

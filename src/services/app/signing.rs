@@ -41,11 +41,7 @@ impl Form {
                 character.is_control() && !matches!(character, '\n' | '\t')
             }),
         };
-        if problems == Problems::default() {
-            Ok(checked)
-        } else {
-            Err(problems)
-        }
+        if problems == Problems::default() { Ok(checked) } else { Err(problems) }
     }
 }
 
@@ -54,9 +50,7 @@ fn problem(field: &str, text: &str, longest: usize, forbidden: fn(char) -> bool)
     if length == 0 {
         Some(format!("The {field} is empty."))
     } else if length > longest {
-        Some(format!(
-            "The {field} has {length} characters; {longest} are allowed."
-        ))
+        Some(format!("The {field} has {length} characters; {longest} are allowed."))
     } else if text.contains(forbidden) {
         Some(format!("The {field} has control characters in it."))
     } else {
@@ -69,18 +63,12 @@ mod tests {
     use super::*;
 
     fn form(name: &str, message: &str) -> Form {
-        Form {
-            name: name.into(),
-            message: message.into(),
-        }
+        Form { name: name.into(), message: message.into() }
     }
 
     #[test]
     fn a_form_is_kept_trimmed() {
-        assert_eq!(
-            form("  Ada ", "\r\nHello\r\nworld\t!\n").checked(),
-            Ok(form("Ada", "Hello\nworld\t!"))
-        );
+        assert_eq!(form("  Ada ", "\r\nHello\r\nworld\t!\n").checked(), Ok(form("Ada", "Hello\nworld\t!")));
         assert_eq!(form("שלום 👩‍👩‍👧‍👦", "🦀").checked(), Ok(form("שלום 👩‍👩‍👧‍👦", "🦀")));
     }
 

@@ -24,26 +24,14 @@ async fn the_home_page_counts_its_visits_and_tells_who_answered() {
     assert_eq!(first.header("x-served-by"), Some("web-01"));
     assert_eq!(first.header("x-request-id").unwrap().len(), 32);
     let timing = first.header("server-timing").unwrap();
-    assert!(
-        timing.starts_with("app;dur=") && timing.contains(", db;dur="),
-        "{timing}"
-    );
+    assert!(timing.starts_with("app;dur=") && timing.contains(", db;dur="), "{timing}");
 
-    let headers = [
-        "Via: 1.1 web (wwwlab)",
-        "X-Forwarded-For: 192.0.2.10",
-        "X-Request-Id: abc-123",
-    ];
+    let headers = ["Via: 1.1 web (wwwlab)", "X-Forwarded-For: 192.0.2.10", "X-Request-Id: abc-123"];
     let second = lab.ask("GET /", &headers, "").await;
     assert!(second.body.contains(r#"class="counter">2<"#), "{}", second.body);
-    for part in [
-        "192.0.2.10 asked for",
-        "web (wwwlab)",
-        "web-01, process",
-        "version 1",
-        "SQLite 3.",
-        "guestbook.db",
-    ] {
+    for part in
+        ["192.0.2.10 asked for", "web (wwwlab)", "web-01, process", "version 1", "SQLite 3.", "guestbook.db"]
+    {
         assert!(second.body.contains(part), "{part} in {}", second.body);
     }
     assert_eq!(second.header("x-request-id"), Some("abc-123"));
@@ -54,15 +42,8 @@ async fn the_home_page_counts_its_visits_and_tells_who_answered() {
 #[tokio::test]
 async fn what_was_signed_is_listed_as_text() {
     let lab = Lab::up().await;
-    let signed = lab
-        .post("name=+Ada+%3Cb%3E&message=%3Cscript%3E%0D%0A%F0%9F%A6%80+%D7%A9")
-        .await;
-    assert_eq!(
-        (signed.status, signed.header("location")),
-        (303, Some("/guestbook")),
-        "{}",
-        signed.body
-    );
+    let signed = lab.post("name=+Ada+%3Cb%3E&message=%3Cscript%3E%0D%0A%F0%9F%A6%80+%D7%A9").await;
+    assert_eq!((signed.status, signed.header("location")), (303, Some("/guestbook")), "{}", signed.body);
     for page in ["/guestbook", "/"] {
         let page = lab.get(page).await;
         assert_eq!(page.status, 200);
@@ -80,16 +61,10 @@ async fn a_form_that_is_wrong_comes_back_filled_in() {
     let refused = lab.post("name=+&message=Hello+%22%3E%3C%2Ftextarea%3E").await;
     assert_eq!(refused.status, 422);
     assert!(refused.body.contains("The name is empty."), "{}", refused.body);
-    assert!(
-        !refused.body.contains("None"),
-        "what is right has no problem: {}",
-        refused.body
-    );
+    assert!(!refused.body.contains("None"), "what is right has no problem: {}", refused.body);
     assert!(refused.body.contains("Hello &quot;&gt;&lt;"), "{}", refused.body);
     assert_eq!(lab.post("").await.status, 422);
-    let long = lab
-        .post(&format!("name={}&message={}", "x".repeat(81), "y".repeat(2001)))
-        .await;
+    let long = lab.post(&format!("name={}&message={}", "x".repeat(81), "y".repeat(2001))).await;
     assert_eq!(long.status, 422);
     assert!(long.body.contains("81 characters; 80 are") && long.body.contains("2001 characters; 2000 are"));
     assert!(lab.get("/guestbook").await.body.contains("Nobody has signed yet"));
@@ -105,13 +80,7 @@ async fn bodies_have_a_limit_and_a_type() {
         assert!(refused.body.contains("65536 bytes"), "{}", refused.body);
     }
     assert_eq!(lab.post(&"x".repeat(64 * 1024)).await.status, 422);
-    let refused = lab
-        .ask(
-            "POST /guestbook",
-            &["Content-Type: text/plain"],
-            "name=a&message=b",
-        )
-        .await;
+    let refused = lab.ask("POST /guestbook", &["Content-Type: text/plain"], "name=a&message=b").await;
     assert_eq!(refused.status, 415, "{}", refused.body);
     lab.app.close().await;
 }
@@ -121,25 +90,14 @@ async fn what_is_not_there_is_explained() {
     let lab = Lab::up().await;
     let absent = lab.get("/nowhere/'a&b'?x=1").await;
     assert_eq!(absent.status, 404);
-    assert!(
-        absent.body.contains("no page /nowhere/&#39;a&amp;b&#39;."),
-        "{}",
-        absent.body
-    );
+    assert!(absent.body.contains("no page /nowhere/&#39;a&amp;b&#39;."), "{}", absent.body);
     let refused = lab.ask("POST /", &["Content-Type: text/plain"], "x").await;
     assert_eq!(refused.status, 405);
-    assert!(
-        refused.header("allow").unwrap().contains("GET"),
-        "{}",
-        refused.head
-    );
+    assert!(refused.header("allow").unwrap().contains("GET"), "{}", refused.head);
     let json = lab.ask("GET /nowhere", &["Accept: application/json"], "").await;
     assert_eq!(json.header("content-type"), Some("application/problem+json"));
     let problem: serde_json::Value = serde_json::from_str(&json.body).unwrap();
-    assert_eq!(
-        (&problem["status"], &problem["component"]),
-        (&404.into(), &"application".into())
-    );
+    assert_eq!((&problem["status"], &problem["component"]), (&404.into(), &"application".into()));
     assert_eq!(problem["request_id"].as_str(), json.header("x-request-id"));
     lab.app.close().await;
 }
@@ -148,10 +106,7 @@ async fn what_is_not_there_is_explained() {
 async fn head_is_get_without_the_body() {
     let lab = Lab::up().await;
     for path in ["/guestbook", "/healthz", "/nowhere"] {
-        let (get, head) = (
-            lab.get(path).await,
-            lab.ask(&format!("HEAD {path}"), &[], "").await,
-        );
+        let (get, head) = (lab.get(path).await, lab.ask(&format!("HEAD {path}"), &[], "").await);
         assert_eq!((head.status, head.body.as_str()), (get.status, ""));
         assert_eq!(head.header("content-type"), get.header("content-type"));
         assert_eq!(head.header("content-length"), get.header("content-length"));
@@ -193,11 +148,7 @@ async fn a_database_that_cannot_be_made_is_a_503_until_it_can() {
     std::fs::write(&obstacle, "a file where a directory should be").unwrap();
     let refused = lab.get("/").await;
     assert_eq!(refused.status, 503);
-    assert!(
-        refused.body.contains("cannot create the database"),
-        "{}",
-        refused.body
-    );
+    assert!(refused.body.contains("cannot create the database"), "{}", refused.body);
     std::fs::remove_file(&obstacle).unwrap();
     assert_eq!(lab.get("/").await.status, 200);
     lab.app.close().await;
@@ -250,10 +201,7 @@ async fn several_requests_may_follow_on_one_connection() {
     let lab = Lab::up().await;
     let mut stream = lab.connect().await;
     for _ in 0..3 {
-        stream
-            .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-            .await
-            .unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         let mut answer = Vec::new();
         while !answer.ends_with(b"\r\n\r\nok\n") {
             assert!(stream.read_buf(&mut answer).await.unwrap() > 0);
@@ -285,10 +233,7 @@ async fn a_locked_database_does_not_keep_the_application_from_closing() {
     let lab = Lab::up().await;
     let withheld = lab.withhold().await;
     let mut waiting = lab.connect().await;
-    waiting
-        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .unwrap();
+    waiting.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     // Answered in the same thread, so the request before it has begun.
     lab.get("/healthz").await;
     assert_eq!(lab.app.close().await, Closed { cut: 1 });
@@ -309,11 +254,7 @@ async fn what_prevents_a_start_is_named() {
     let refused = App::start(config(taken, &code), journal().0).await.unwrap_err();
     assert!(matches!(refused, AppError::Bind(_)));
     assert!(causes(&refused).join(": ").contains(&taken.port().to_string()));
-    let refused = App::start(
-        config("127.0.0.1:0".parse().unwrap(), lab.directory.path()),
-        journal().0,
-    )
-    .await;
+    let refused = App::start(config("127.0.0.1:0".parse().unwrap(), lab.directory.path()), journal().0).await;
     let refused = causes(&refused.unwrap_err()).join(": ");
     assert!(refused.contains("/VERSION"), "{refused}");
     lab.app.close().await;

@@ -104,10 +104,9 @@ impl<'z> Answering<'z, '_, '_> {
             let lowercase = name.to_lowercase();
             // A DS belongs to the side above the cut (RFC 4035 §3.1.4.1), where that is served as well.
             let parent_side = match self.asked {
-                RecordType::DS => self
-                    .zones
-                    .find(&lowercase, true)
-                    .filter(|served| has_cut_at(served, &lowercase)),
+                RecordType::DS => {
+                    self.zones.find(&lowercase, true).filter(|served| has_cut_at(served, &lowercase))
+                }
                 _ => None,
             };
             let zone = match parent_side.or_else(|| self.zones.find(&lowercase, false)) {
@@ -188,19 +187,11 @@ impl<'z> Answering<'z, '_, '_> {
 
     /// The DNAME at `node`, and the CNAME that it makes for `name` (RFC 6672 §3.1).
     fn rename(&mut self, node: Node<'z>, name: &Name, owner: Written) -> Result<Step, Full> {
-        let Some((set, target)) = node
-            .set(RecordType::DNAME)
-            .and_then(|set| Some((set, set.first()?)))
+        let Some((set, target)) = node.set(RecordType::DNAME).and_then(|set| Some((set, set.first()?)))
         else {
             return Ok(None);
         };
-        self.writer.records_of(
-            Section::Answer,
-            node.name(),
-            RecordType::DNAME,
-            set.ttl(),
-            set.data(),
-        )?;
+        self.writer.records_of(Section::Answer, node.name(), RecordType::DNAME, set.ttl(), set.data())?;
         let Ok(renamed) = name.with_suffix(node.name().len(), target) else {
             self.writer.set_rcode(Rcode::YXDOMAIN);
             return Ok(None);
@@ -215,10 +206,7 @@ impl<'z> Answering<'z, '_, '_> {
         *self.aliases.get_mut(self.alias_count)? = owner;
         self.alias_count += 1;
         let seen = &self.aliases[..self.alias_count];
-        if seen
-            .iter()
-            .any(|&alias| self.writer.is_name(alias, next.as_wire()))
-        {
+        if seen.iter().any(|&alias| self.writer.is_name(alias, next.as_wire())) {
             return None;
         }
         // It stands in the alias's data already, as the last that was written.
@@ -239,10 +227,7 @@ impl<'z> Answering<'z, '_, '_> {
         )?;
         // Without the glue below the cut nobody gets there: it fits, or the answer is cut. Other glue may be left.
         for needed in [true, false] {
-            for target in servers
-                .data()
-                .filter(|target| is_suffix(target, cut.name()) == needed)
-            {
+            for target in servers.data().filter(|target| is_suffix(target, cut.name()) == needed) {
                 let Some(node) = zone.exact(target) else {
                     continue;
                 };
@@ -260,29 +245,19 @@ impl<'z> Answering<'z, '_, '_> {
         let Some(soa) = zone.apex().set(RecordType::SOA) else {
             return Ok(());
         };
-        let minimum = soa
-            .first()
-            .and_then(|data| data.last_chunk().copied())
-            .map(u32::from_be_bytes);
+        let minimum = soa.first().and_then(|data| data.last_chunk().copied()).map(u32::from_be_bytes);
         let ttl = soa.ttl().min(minimum.unwrap_or(0));
         let origin = zone.apex().name();
-        self.writer
-            .records_of(Section::Authority, origin, RecordType::SOA, ttl, soa.data())?;
+        self.writer.records_of(Section::Authority, origin, RecordType::SOA, ttl, soa.data())?;
         Ok(())
     }
 
     /// The addresses that the asker of an NS, MX or SRV asks for next; as many as fit.
     fn add_addresses(&mut self, zone: &'z Zone, set: Set<'z>) {
-        if !matches!(
-            set.record_type(),
-            RecordType::NS | RecordType::MX | RecordType::SRV
-        ) {
+        if !matches!(set.record_type(), RecordType::NS | RecordType::MX | RecordType::SRV) {
             return;
         }
-        for target in set
-            .data()
-            .filter_map(|data| rdata::target(set.record_type(), data))
-        {
+        for target in set.data().filter_map(|data| rdata::target(set.record_type(), data)) {
             if is_suffix(target, zone.origin().as_wire())
                 && let Found::Node(node) = zone.find(target)
                 && self.write_addresses(node) == Err(Full)
@@ -321,13 +296,9 @@ impl<'z> Answering<'z, '_, '_> {
     ) -> Result<(), Full> {
         if name.is_root() {
             let name = name.as_wire();
-            return self
-                .writer
-                .records_of(Section::Answer, name, record_type, ttl, data)
-                .map(|_| ());
+            return self.writer.records_of(Section::Answer, name, record_type, ttl, data).map(|_| ());
         }
-        self.writer
-            .records_at(Section::Answer, owner, record_type, ttl, data)
+        self.writer.records_at(Section::Answer, owner, record_type, ttl, data)
     }
 
     /// The answer is authoritative if its first name is (RFC 1035 §4.1.1).

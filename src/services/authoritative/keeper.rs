@@ -48,18 +48,8 @@ impl Stamp {
         let changed = (about.ctime(), about.ctime_nsec());
         let age = i64::try_from(clock::unix_millis())
             .unwrap_or(i64::MAX)
-            .saturating_sub(
-                changed
-                    .0
-                    .saturating_mul(1_000)
-                    .saturating_add(changed.1 / 1_000_000),
-            );
-        Some(Self {
-            inode: about.ino(),
-            length: about.len(),
-            changed,
-            settled: age > TRACELESS_MILLIS,
-        })
+            .saturating_sub(changed.0.saturating_mul(1_000).saturating_add(changed.1 / 1_000_000));
+        Some(Self { inode: about.ino(), length: about.len(), changed, settled: age > TRACELESS_MILLIS })
     }
 
     /// Whether the file at `path` may be another than when it stood as `before`.
@@ -122,10 +112,7 @@ impl Watch {
                 moved.notify_one();
             }
         };
-        Self {
-            watcher: notify::recommended_watcher(tell).ok(),
-            folders: BTreeMap::new(),
-        }
+        Self { watcher: notify::recommended_watcher(tell).ok(), folders: BTreeMap::new() }
     }
 
     /// Watches the folders of `files`, and only these; false if one of them cannot be watched.
@@ -136,19 +123,13 @@ impl Watch {
         let mut wanted = BTreeMap::new();
         for file in files {
             // What a link points to may be saved in its own place.
-            for path in [Some(file.clone()), file.canonicalize().ok()]
-                .into_iter()
-                .flatten()
-            {
+            for path in [Some(file.clone()), file.canonicalize().ok()].into_iter().flatten() {
                 let folder = match path.parent() {
                     Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
                     Some(folder) => folder,
                     None => continue,
                 };
-                wanted.insert(
-                    folder.to_owned(),
-                    folder.metadata().map_or(0, |about| about.ino()),
-                );
+                wanted.insert(folder.to_owned(), folder.metadata().map_or(0, |about| about.ino()));
             }
         }
         self.folders.retain(|folder, inode| {

@@ -81,9 +81,7 @@ impl FromStr for ZoneFile {
             .filter(|(origin, file)| !origin.is_empty() && !file.is_empty())
             .ok_or(ZoneFileError::Shape)?;
         Ok(Self {
-            origin: origin
-                .parse()
-                .map_err(|cause| ZoneFileError::Origin(origin.into(), cause))?,
+            origin: origin.parse().map_err(|cause| ZoneFileError::Origin(origin.into(), cause))?,
             file: file.into(),
         })
     }
@@ -120,10 +118,7 @@ impl Service for Authoritative {
 
     async fn start(config: Config, journal: Journal) -> Result<Self, StartError> {
         for (index, zone) in config.zones.iter().enumerate() {
-            if config.zones[..index]
-                .iter()
-                .any(|other| other.origin == zone.origin)
-            {
+            if config.zones[..index].iter().any(|other| other.origin == zone.origin) {
                 return Err(StartError::Twice(zone.origin.to_string()));
             }
         }
@@ -135,21 +130,12 @@ impl Service for Authoritative {
         tasks.spawn(keeper::keep(shelf.clone(), journal.clone(), stop.clone()));
         tasks.close();
         let conversations = tokio::spawn(tcp::serve(listener, shelf.clone(), journal, stop.clone()));
-        Ok(Self {
-            address,
-            shelf,
-            stop,
-            tasks,
-            conversations,
-        })
+        Ok(Self { address, shelf, stop, tasks, conversations })
     }
 
     fn listening(&self) -> Vec<Listening> {
         [Transport::Udp, Transport::Tcp]
-            .map(|transport| Listening {
-                transport,
-                address: self.address,
-            })
+            .map(|transport| Listening { transport, address: self.address })
             .into()
     }
 

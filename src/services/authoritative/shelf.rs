@@ -72,10 +72,7 @@ impl Shelf {
 
     /// The zones as they are now.
     pub(super) fn snapshot(&self) -> Arc<ZoneSet> {
-        self.snapshot
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is known of each zone.
@@ -104,17 +101,11 @@ impl Shelf {
             .map_err(|cause| vec![format!("`{origin}` is no zone's name"), format!("{cause}")])?;
         if self.snapshot().get(&origin).is_none() {
             let served: Vec<String> = self.kept().iter().map(|kept| kept.origin.to_string()).collect();
-            return Err(vec![format!(
-                "zone {origin} is not served here; served are: {}",
-                served.join(", ")
-            )]);
+            return Err(vec![format!("zone {origin} is not served here; served are: {}", served.join(", "))]);
         }
         let (load, seen) = load_aside(origin.clone(), file.clone()).await?;
         if load.zone.is_none() {
-            let mut causes = vec![format!(
-                "zone {origin} stays as it is: {} is not right",
-                file.display()
-            )];
+            let mut causes = vec![format!("zone {origin} stays as it is: {} is not right", file.display())];
             causes.extend(load.errors().map(ToString::to_string));
             return Err(causes);
         }
@@ -139,17 +130,10 @@ impl Shelf {
     /// The zones of which a file is not as it was.
     pub(super) fn changed(&self) -> Vec<Changed> {
         let kept = self.kept();
-        let changed = kept.iter().filter(|kept| {
-            kept.seen
-                .iter()
-                .any(|(path, stamp)| Stamp::may_have_changed(*stamp, path))
-        });
-        changed
-            .map(|kept| Changed {
-                origin: kept.origin.clone(),
-                file: kept.file.clone(),
-            })
-            .collect()
+        let changed = kept
+            .iter()
+            .filter(|kept| kept.seen.iter().any(|(path, stamp)| Stamp::may_have_changed(*stamp, path)));
+        changed.map(|kept| Changed { origin: kept.origin.clone(), file: kept.file.clone() }).collect()
     }
 
     /// Loads a zone's file again, and serves what it says if it is right.
@@ -167,18 +151,10 @@ impl Shelf {
         {
             let mut kept = self.kept();
             // By now another file may be in use for the zone.
-            let Some(kept) = kept
-                .iter_mut()
-                .find(|kept| kept.origin == *origin && kept.file == *file)
-            else {
+            let Some(kept) = kept.iter_mut().find(|kept| kept.origin == *origin && kept.file == *file) else {
                 return;
             };
-            if !kept
-                .seen
-                .iter()
-                .map(|(path, _)| path)
-                .eq(seen.iter().map(|(path, _)| path))
-            {
+            if !kept.seen.iter().map(|(path, _)| path).eq(seen.iter().map(|(path, _)| path)) {
                 self.files_changed.notify_one();
             }
             kept.seen = seen;
@@ -190,21 +166,12 @@ impl Shelf {
         }
         let (origin_shown, file) = (origin.to_string(), file.display().to_string());
         let Some(zone) = load.zone else {
-            self.journal.tell(|| Happened::ZoneRefused {
-                origin: origin_shown,
-                problems,
-                old_one_kept,
-            });
+            self.journal.tell(|| Happened::ZoneRefused { origin: origin_shown, problems, old_one_kept });
             return;
         };
         let (serial, records) = (zone.serial(), zone.record_count());
         self.swap(|zones| zones.put(origin, Served::Zone(Arc::new(zone))));
-        self.journal.tell(|| Happened::ZoneLoaded {
-            origin: origin_shown,
-            file,
-            serial,
-            records,
-        });
+        self.journal.tell(|| Happened::ZoneLoaded { origin: origin_shown, file, serial, records });
         for warning in problems {
             self.journal.note(warning);
         }
@@ -234,10 +201,6 @@ async fn load_aside(
 
 fn load(origin: &Name, file: &Path) -> (Load, Vec<(PathBuf, Option<Stamp>)>) {
     let load = zone::load(origin, file);
-    let seen = load
-        .files
-        .iter()
-        .map(|path| (path.clone(), Stamp::of(path)))
-        .collect();
+    let seen = load.files.iter().map(|path| (path.clone(), Stamp::of(path))).collect();
     (load, seen)
 }

@@ -83,20 +83,15 @@ pub(super) async fn serve(
         conversations.spawn(conversation.hold(stream));
     }
     drop(listener);
-    let drained = timeout(DRAIN, async {
-        while conversations.join_next().await.is_some() {}
-    })
-    .await;
+    let drained = timeout(DRAIN, async { while conversations.join_next().await.is_some() {} }).await;
     let cut = if drained.is_ok() { 0 } else { conversations.len() };
     conversations.shutdown().await;
     Closed { cut }
 }
 
 fn end_the_most_silent(open: &mut Vec<Arc<Open>>) {
-    let silent = open
-        .iter()
-        .enumerate()
-        .min_by_key(|(_, connection)| connection.last_asked.load(Ordering::Relaxed));
+    let silent =
+        open.iter().enumerate().min_by_key(|(_, connection)| connection.last_asked.load(Ordering::Relaxed));
     if let Some((index, connection)) = silent {
         connection.end.cancel();
         open.swap_remove(index);
@@ -141,8 +136,7 @@ impl Conversation {
             framed.extend_from_slice(&u16::try_from(reply.len()).unwrap_or(u16::MAX).to_be_bytes());
             framed.extend_from_slice(&reply);
             timeout(IDLE, write.write_all(&framed)).await??;
-            self.journal
-                .tell(|| told(finished, &reply, self.client, Transport::Tcp, watch));
+            self.journal.tell(|| told(finished, &reply, self.client, Transport::Tcp, watch));
         }
     }
 }

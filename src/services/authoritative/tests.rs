@@ -35,12 +35,7 @@ impl Lab {
             zones: vec![format!("foobar.com={}", file.display()).parse().unwrap()],
         };
         let server = Authoritative::start(config, journal).await.unwrap();
-        Self {
-            folder,
-            server,
-            told,
-            waiting: Vec::new(),
-        }
+        Self { folder, server, told, waiting: Vec::new() }
     }
 
     fn file(&self) -> PathBuf {
@@ -74,11 +69,7 @@ impl Lab {
 
     async fn refused(&mut self) -> (Vec<String>, bool) {
         self.hear(|what| match what {
-            Happened::ZoneRefused {
-                problems,
-                old_one_kept,
-                ..
-            } => Some((problems.clone(), *old_one_kept)),
+            Happened::ZoneRefused { problems, old_one_kept, .. } => Some((problems.clone(), *old_one_kept)),
             _ => None,
         })
         .await
@@ -89,10 +80,7 @@ impl Lab {
         let query = asked::query(77, &name.parse().unwrap(), RecordType::A);
         socket.send_to(&query, self.server.address).await.unwrap();
         let mut reply = [0; 2000];
-        let length = timeout(Duration::from_secs(5), socket.recv(&mut reply))
-            .await
-            .unwrap()
-            .unwrap();
+        let length = timeout(Duration::from_secs(5), socket.recv(&mut reply)).await.unwrap().unwrap();
         asked::read_response(&reply[..length]).unwrap()
     }
 
@@ -114,28 +102,14 @@ async fn a_question_is_answered_and_told() {
     assert_eq!(lab.loaded().await, 1);
     assert_eq!(lab.server.listening().len(), 2);
     assert_eq!(lab.address_of("www.foobar.com").await, "192.0.2.1");
-    let question = lab
-        .hear(|what| matches!(what, Happened::Question { .. }).then(|| what.clone()))
-        .await;
-    let Happened::Question {
-        client,
-        transport,
-        name,
-        record_type,
-        rcode,
-        flags,
-        answers,
-        ..
-    } = question
+    let question = lab.hear(|what| matches!(what, Happened::Question { .. }).then(|| what.clone())).await;
+    let Happened::Question { client, transport, name, record_type, rcode, flags, answers, .. } = question
     else {
         unreachable!()
     };
     assert_eq!(client.ip(), IpAddr::from(Ipv4Addr::LOCALHOST));
     assert_eq!((transport, answers), (Transport::Udp, 1));
-    assert_eq!(
-        [name, record_type, rcode, flags],
-        ["www.foobar.com.", "A", "NOERROR", "qr aa rd"]
-    );
+    assert_eq!([name, record_type, rcode, flags], ["www.foobar.com.", "A", "NOERROR", "qr aa rd"]);
     assert_eq!(lab.server.close().await, Closed::default());
 }
 
@@ -143,11 +117,7 @@ async fn a_question_is_answered_and_told() {
 async fn a_saved_zone_is_served_and_a_broken_one_is_not() {
     let mut lab = Lab::with(Some(ZONE)).await;
     lab.loaded().await;
-    std::fs::write(
-        lab.file(),
-        ZONE.replace("192.0.2.1", "192.0.2.2").replace("h 1 ", "h 2 "),
-    )
-    .unwrap();
+    std::fs::write(lab.file(), ZONE.replace("192.0.2.1", "192.0.2.2").replace("h 1 ", "h 2 ")).unwrap();
     assert_eq!(lab.loaded().await, 2);
     assert_eq!(lab.address_of("www.foobar.com").await, "192.0.2.2");
 
@@ -157,15 +127,10 @@ async fn a_saved_zone_is_served_and_a_broken_one_is_not() {
     let place = format!("{}:5:7: `192.0.2.256` is no IPv4 address", lab.file().display());
     assert!(problems[0].starts_with(&place), "{problems:?}");
     assert_eq!(lab.address_of("www.foobar.com").await, "192.0.2.2");
-    let Reply::Zones(zones) = lab.server.ask(Ask::ZoneList).await else {
-        unreachable!()
-    };
+    let Reply::Zones(zones) = lab.server.ask(Ask::ZoneList).await else { unreachable!() };
     assert_eq!((zones[0].serial, zones[0].problems.len()), (Some(2), 1));
 
-    save_by_rename(
-        &lab.file(),
-        &ZONE.replace("192.0.2.1", "192.0.2.3").replace("h 1 ", "h 3 "),
-    );
+    save_by_rename(&lab.file(), &ZONE.replace("192.0.2.1", "192.0.2.3").replace("h 1 ", "h 3 "));
     assert_eq!(lab.loaded().await, 3);
     assert_eq!(lab.address_of("www.foobar.com").await, "192.0.2.3");
     lab.server.close().await;
@@ -175,10 +140,7 @@ async fn a_saved_zone_is_served_and_a_broken_one_is_not() {
 async fn an_included_file_is_watched_as_well() {
     let mut lab = Lab::with(None).await;
     let (problems, old_one_kept) = lab.refused().await;
-    assert!(
-        !old_one_kept && problems[0].contains("cannot be read"),
-        "{problems:?}"
-    );
+    assert!(!old_one_kept && problems[0].contains("cannot be read"), "{problems:?}");
     assert_eq!(lab.ask("www.foobar.com").await.rcode, Rcode::SERVFAIL);
 
     std::fs::write(lab.file(), format!("{ZONE}$INCLUDE more/hosts\n")).unwrap();
@@ -198,39 +160,19 @@ async fn a_zone_can_be_switched_to_another_file() {
     let mut lab = Lab::with(Some(ZONE)).await;
     lab.loaded().await;
     let other = lab.folder.path().join("other.zone");
-    let switch = |origin: &str, file: &Path| Ask::ZoneUse {
-        origin: origin.into(),
-        file: file.display().to_string(),
-    };
+    let switch =
+        |origin: &str, file: &Path| Ask::ZoneUse { origin: origin.into(), file: file.display().to_string() };
     std::fs::write(&other, "www A\n").unwrap();
-    let Reply::Refused(causes) = lab.server.ask(switch("foobar.com", &other)).await else {
-        unreachable!()
-    };
-    assert!(
-        causes[0].contains("stays as it is") && causes.len() > 1,
-        "{causes:?}"
-    );
-    std::fs::write(
-        &other,
-        ZONE.replace("www A 192.0.2.1", "www CNAME ns")
-            .replace("h 1 ", "h 9 "),
-    )
-    .unwrap();
-    let Reply::Zones(zones) = lab.server.ask(switch("foobar.com.", &other)).await else {
-        unreachable!()
-    };
+    let Reply::Refused(causes) = lab.server.ask(switch("foobar.com", &other)).await else { unreachable!() };
+    assert!(causes[0].contains("stays as it is") && causes.len() > 1, "{causes:?}");
+    std::fs::write(&other, ZONE.replace("www A 192.0.2.1", "www CNAME ns").replace("h 1 ", "h 9 ")).unwrap();
+    let Reply::Zones(zones) = lab.server.ask(switch("foobar.com.", &other)).await else { unreachable!() };
     assert_eq!(zones[0].serial, Some(9));
     assert_eq!(lab.address_of("www.foobar.com").await, "ns.foobar.com.");
     // And back, though that file is as it was.
-    assert!(matches!(
-        lab.server.ask(switch("foobar.com", &lab.file())).await,
-        Reply::Zones(_)
-    ));
+    assert!(matches!(lab.server.ask(switch("foobar.com", &lab.file())).await, Reply::Zones(_)));
     assert_eq!(lab.address_of("www.foobar.com").await, "192.0.2.1");
-    assert!(matches!(
-        lab.server.ask(switch("other.org", &other)).await,
-        Reply::Refused(_)
-    ));
+    assert!(matches!(lab.server.ask(switch("other.org", &other)).await, Reply::Refused(_)));
     assert!(matches!(lab.server.ask(Ask::CacheList).await, Reply::Refused(_)));
     lab.server.close().await;
 }
@@ -265,9 +207,7 @@ async fn one_connection_too_many_ends_the_most_silent() {
     for _ in 0..257 {
         streams.push(TcpStream::connect(lab.server.address).await.unwrap());
     }
-    let first = timeout(Duration::from_secs(5), streams[0].read(&mut [0]))
-        .await
-        .unwrap();
+    let first = timeout(Duration::from_secs(5), streams[0].read(&mut [0])).await.unwrap();
     assert_eq!(first.unwrap(), 0);
     let query = asked::query(5, &"www.foobar.com".parse().unwrap(), RecordType::A);
     let framed = [&u16::try_from(query.len()).unwrap().to_be_bytes()[..], &query].concat();
@@ -285,9 +225,7 @@ async fn a_taken_port_and_a_zone_given_twice_are_refused() {
     };
     let error = start(lab.server.address, &[]).await.unwrap_err();
     assert!(matches!(error, StartError::Bind(..)));
-    let error = start("127.0.0.1:0".parse().unwrap(), &["a.=x", "A=y"])
-        .await
-        .unwrap_err();
+    let error = start("127.0.0.1:0".parse().unwrap(), &["a.=x", "A=y"]).await.unwrap_err();
     assert!(matches!(error, StartError::Twice(_)));
     assert!("foobar.com".parse::<ZoneFile>().is_err());
     assert!("=x".parse::<ZoneFile>().is_err());

@@ -122,9 +122,6 @@ impl StoreError {
     /// Whether the connections are still good, so that only the cause has to go away; after any other
     /// failure the database is opened anew, because its file may be another one by then.
     pub(super) fn leaves_connections_sound(&self) -> bool {
-        matches!(
-            self,
-            Self::Locked { .. } | Self::Busy { .. } | Self::Full { .. } | Self::Refused { .. }
-        )
+        matches!(self, Self::Locked { .. } | Self::Busy { .. } | Self::Full { .. } | Self::Refused { .. })
     }
 }

@@ -78,10 +78,7 @@ async fn count(
         };
         let total = counted.map(|total| u64::try_from(total).unwrap_or(0));
         for (later, visitor) in (0..u64::from(many)).rev().zip(waiting.drain(..)) {
-            let own = total
-                .as_ref()
-                .map(|total| total.saturating_sub(later))
-                .map_err(Clone::clone);
+            let own = total.as_ref().map(|total| total.saturating_sub(later)).map_err(Clone::clone);
             // Who hung up in the meantime was a visitor nevertheless.
             let _ = visitor.send(own);
         }

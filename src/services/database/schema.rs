@@ -22,16 +22,10 @@ pub(super) async fn upgrade(connection: &mut SqliteConnection, place: &str) -> R
     let mut changing = connection.begin_with("BEGIN IMMEDIATE").await.map_err(said)?;
     let found = version(&mut changing).await.map_err(said)?;
     let Some(missing) = usize::try_from(found).ok().and_then(|found| STEPS.get(found..)) else {
-        return Err(StoreError::Newer {
-            place: place.to_owned(),
-            found,
-            known,
-        });
+        return Err(StoreError::Newer { place: place.to_owned(), found, known });
     };
     if found == 0 && has_tables(&mut changing).await.map_err(said)? {
-        return Err(StoreError::Foreign {
-            place: place.to_owned(),
-        });
+        return Err(StoreError::Foreign { place: place.to_owned() });
     }
     for step in missing {
         sqlx::raw_sql(*step).execute(&mut *changing).await.map_err(said)?;
@@ -40,15 +34,11 @@ pub(super) async fn upgrade(connection: &mut SqliteConnection, place: &str) -> R
 }
 
 async fn version(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
-    sqlx::query_scalar("PRAGMA user_version")
-        .fetch_one(connection)
-        .await
+    sqlx::query_scalar("PRAGMA user_version").fetch_one(connection).await
 }
 
 async fn has_tables(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM sqlite_schema)")
-        .fetch_one(connection)
-        .await
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM sqlite_schema)").fetch_one(connection).await
 }
 
 #[cfg(test)]
@@ -64,10 +54,7 @@ mod tests {
         let mut connection = memory().await;
         for (index, step) in STEPS.iter().enumerate() {
             sqlx::raw_sql(*step).execute(&mut connection).await.unwrap();
-            assert_eq!(
-                version(&mut connection).await.unwrap(),
-                i64::try_from(index).unwrap() + 1
-            );
+            assert_eq!(version(&mut connection).await.unwrap(), i64::try_from(index).unwrap() + 1);
         }
     }
 
@@ -76,20 +63,15 @@ mod tests {
         let mut connection = memory().await;
         upgrade(&mut connection, "test").await.unwrap();
         upgrade(&mut connection, "test").await.unwrap();
-        let counters: i64 = sqlx::query_scalar("SELECT count(*) FROM counters")
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
+        let counters: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM counters").fetch_one(&mut connection).await.unwrap();
         assert_eq!(counters, 1);
     }
 
     #[tokio::test]
     async fn somebody_elses_tables_are_left_alone() {
         let mut connection = memory().await;
-        sqlx::raw_sql("CREATE TABLE recipes (id)")
-            .execute(&mut connection)
-            .await
-            .unwrap();
+        sqlx::raw_sql("CREATE TABLE recipes (id)").execute(&mut connection).await.unwrap();
         let refused = upgrade(&mut connection, "test").await.unwrap_err();
         assert!(matches!(refused, StoreError::Foreign { .. }), "{refused}");
     }
@@ -97,14 +79,8 @@ mod tests {
     #[tokio::test]
     async fn a_newer_database_is_left_alone() {
         let mut connection = memory().await;
-        sqlx::raw_sql("PRAGMA user_version = 4711")
-            .execute(&mut connection)
-            .await
-            .unwrap();
+        sqlx::raw_sql("PRAGMA user_version = 4711").execute(&mut connection).await.unwrap();
         let refused = upgrade(&mut connection, "test").await.unwrap_err();
-        assert!(
-            matches!(refused, StoreError::Newer { found: 4711, .. }),
-            "{refused}"
-        );
+        assert!(matches!(refused, StoreError::Newer { found: 4711, .. }), "{refused}");
     }
 }

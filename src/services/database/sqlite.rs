@@ -21,18 +21,10 @@ use super::store::Entry;
 /// An existing file is never opened here: closing a descriptor of a file drops every POSIX lock that this
 /// process holds on it, those of SQLite's own connections included (sqlite.org/howtocorrupt.html §2.2).
 pub(super) fn prepare_file(file: &Path) -> io::Result<()> {
-    if let Some(directory) = file
-        .parent()
-        .filter(|directory| !directory.as_os_str().is_empty())
-    {
+    if let Some(directory) = file.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
-    match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file)
-    {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         made => made.map(drop),
     }
@@ -50,18 +42,13 @@ pub(super) fn options(file: &Path, lock_wait: Duration) -> SqliteConnectOptions 
 
 /// The library's version: `3.50.4`.
 pub(super) async fn version(connection: &mut SqliteConnection) -> sqlx::Result<String> {
-    sqlx::query_scalar("SELECT sqlite_version()")
-        .fetch_one(connection)
-        .await
+    sqlx::query_scalar("SELECT sqlite_version()").fetch_one(connection).await
 }
 
 /// Answers if the file can be read now.
 pub(super) async fn ping(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     // A statement that touches no table would succeed without ever looking at the file.
-    sqlx::query("SELECT value FROM counters WHERE name = 'home'")
-        .fetch_all(connection)
-        .await
-        .map(drop)
+    sqlx::query("SELECT value FROM counters WHERE name = 'home'").fetch_all(connection).await.map(drop)
 }
 
 /// The newest `most` entries, the newest first.

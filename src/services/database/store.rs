@@ -78,10 +78,7 @@ impl Store {
             opened: Mutex::new(None),
             locked: watch::Sender::new(None),
         });
-        Self {
-            hits: Hits::start(database.clone()),
-            database,
-        }
+        Self { hits: Hits::start(database.clone()), database }
     }
 
     /// Counts one visit of the home page and returns how many there have been, this one included. No two
@@ -93,9 +90,7 @@ impl Store {
 
     /// The newest `most` entries, the newest first.
     pub async fn newest(&self, most: u32) -> Result<Vec<Entry>, StoreError> {
-        self.database
-            .with(move |connection| Box::pin(sqlite::newest(connection, most)))
-            .await
+        self.database.with(move |connection| Box::pin(sqlite::newest(connection, most))).await
     }
 
     /// Writes an entry as of now and returns its number. When this returns, the entry is on the disk.
@@ -111,9 +106,7 @@ impl Store {
 
     /// Whether the database answers now; it reads its file.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.database
-            .with(|connection| Box::pin(sqlite::ping(connection)))
-            .await
+        self.database.with(|connection| Box::pin(sqlite::ping(connection))).await
     }
 
     /// Which database it is; asked once per opening.
@@ -220,10 +213,8 @@ impl Database {
 
     async fn open(&self) -> Result<Opened, StoreError> {
         let place = self.place();
-        sqlite::prepare_file(&self.file).map_err(|source| StoreError::Uncreatable {
-            place: place.clone(),
-            source: Arc::new(source),
-        })?;
+        sqlite::prepare_file(&self.file)
+            .map_err(|source| StoreError::Uncreatable { place: place.clone(), source: Arc::new(source) })?;
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS_MOST)
             .acquire_timeout(ACQUIRE_WITHIN)
@@ -232,26 +223,17 @@ impl Database {
             // An embedded database cannot hang up; asking before each call would double the calls.
             .test_before_acquire(false)
             .connect_lazy_with(sqlite::options(&self.file, LOCK_WAIT));
-        let mut connection = pool
-            .acquire()
-            .await
-            .map_err(|error| StoreError::of(&place, error))?;
+        let mut connection = pool.acquire().await.map_err(|error| StoreError::of(&place, error))?;
         schema::upgrade(&mut connection, &place).await?;
-        let version = sqlite::version(&mut connection)
-            .await
-            .map_err(|error| StoreError::of(&place, error))?;
+        let version =
+            sqlite::version(&mut connection).await.map_err(|error| StoreError::of(&place, error))?;
         drop(connection);
         Ok(Opened {
             pool,
             engine: Engine {
                 name: "SQLite",
                 version,
-                place: self
-                    .file
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned(),
+                place: self.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             },
         })
     }

@@ -18,9 +18,7 @@ fn lab() -> (TempDir, PathBuf) {
 }
 
 async fn withhold(file: &std::path::Path) -> Withheld {
-    let config = Config {
-        withhold: file.to_owned(),
-    };
+    let config = Config { withhold: file.to_owned() };
     Withheld::start(config, journal::journal().0).await.unwrap()
 }
 
@@ -31,10 +29,7 @@ async fn a_fresh_store_is_empty_private_and_not_made_before_it_is_needed() {
     assert!(!file.exists());
     assert_eq!(store.newest(5).await.unwrap(), []);
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(
-        file.parent().unwrap().metadata().unwrap().permissions().mode() & 0o777,
-        0o700
-    );
+    assert_eq!(file.parent().unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o700);
     store.ping().await.unwrap();
     let engine = store.engine().await.unwrap();
     assert_eq!((engine.name, engine.place.as_str()), ("SQLite", "guestbook.db"));
@@ -68,11 +63,7 @@ async fn no_two_visitors_get_the_same_number() {
     let (one, other) = (Store::in_file(&file), Store::in_file(&file));
     let mut visits = tokio::task::JoinSet::new();
     for visit in 0..100 {
-        let store = if visit % 2 == 0 {
-            one.clone()
-        } else {
-            other.clone()
-        };
+        let store = if visit % 2 == 0 { one.clone() } else { other.clone() };
         visits.spawn(async move { store.hit().await.unwrap() });
     }
     let mut numbers = visits.join_all().await;

@@ -44,19 +44,15 @@ impl Service for Withheld {
     async fn start(config: Config, journal: Journal) -> Result<Self, StoreError> {
         let file = config.withhold;
         let place = file.display().to_string();
-        sqlite::prepare_file(&file).map_err(|source| StoreError::Uncreatable {
-            place: place.clone(),
-            source: source.into(),
-        })?;
+        sqlite::prepare_file(&file)
+            .map_err(|source| StoreError::Uncreatable { place: place.clone(), source: source.into() })?;
         let lock = async {
             let mut connection = sqlite::options(&file, LOCK_WAIT).connect().await?;
             sqlx::raw_sql("BEGIN EXCLUSIVE").execute(&mut connection).await?;
             Ok(connection)
         };
         let connection = lock.await.map_err(|error| StoreError::of(&place, error))?;
-        journal.note(format!(
-            "{place} is locked: until this ends, nobody reads or writes it"
-        ));
+        journal.note(format!("{place} is locked: until this ends, nobody reads or writes it"));
         Ok(Self { connection })
     }
 

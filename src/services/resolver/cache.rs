@@ -67,15 +67,7 @@ impl Cache {
     /// Remembers `answer`, if it may be.
     pub(super) fn put(&mut self, question: Question, answer: Answer, now: Instant) {
         if let Some(lifetime) = answer.lifetime() {
-            self.entries.put(
-                question,
-                Entry {
-                    answer,
-                    since: now,
-                    lifetime,
-                    hits: 0,
-                },
-            );
+            self.entries.put(question, Entry { answer, since: now, lifetime, hits: 0 });
         }
     }
 
@@ -131,12 +123,7 @@ impl Answer {
             RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
             _ => None,
         });
-        let shortest = self
-            .answers
-            .iter()
-            .map(|record| record.ttl)
-            .chain(negative)
-            .min()?;
+        let shortest = self.answers.iter().map(|record| record.ttl).chain(negative).min()?;
         let lifetime = Duration::from_secs(shortest.into()).min(LONGEST);
         (!lifetime.is_zero()).then_some(lifetime)
     }
@@ -151,11 +138,7 @@ impl Answer {
             }
             records
         };
-        Self {
-            rcode: self.rcode,
-            answers: older(&self.answers),
-            authorities: older(&self.authorities),
-        }
+        Self { rcode: self.rcode, answers: older(&self.answers), authorities: older(&self.authorities) }
     }
 }
 
@@ -188,46 +171,25 @@ mod tests {
     use super::*;
 
     fn question(name: &str) -> Question {
-        Question {
-            name: LowerName::from(Name::from_ascii(name).unwrap()),
-            record_type: RecordType::A,
-        }
+        Question { name: LowerName::from(Name::from_ascii(name).unwrap()), record_type: RecordType::A }
     }
 
     fn address(name: &str, ttl: u32) -> Answer {
-        let record = Record::from_rdata(
-            Name::from_ascii(name).unwrap(),
-            ttl,
-            RData::A(Ipv4Addr::LOCALHOST.into()),
-        );
-        Answer {
-            rcode: ResponseCode::NoError,
-            answers: vec![record],
-            authorities: vec![],
-        }
+        let record =
+            Record::from_rdata(Name::from_ascii(name).unwrap(), ttl, RData::A(Ipv4Addr::LOCALHOST.into()));
+        Answer { rcode: ResponseCode::NoError, answers: vec![record], authorities: vec![] }
     }
 
     #[test]
     fn ttls_count_down_and_end() {
         let mut cache = Cache::new(10);
         let start = Instant::now();
-        cache.put(
-            question("www.foobar.com."),
-            address("www.foobar.com.", 300),
-            start,
-        );
+        cache.put(question("www.foobar.com."), address("www.foobar.com.", 300), start);
         let later = start + Duration::from_secs(100);
-        assert_eq!(
-            cache.get(&question("WWW.foobar.com."), later).unwrap().answers[0].ttl,
-            200
-        );
+        assert_eq!(cache.get(&question("WWW.foobar.com."), later).unwrap().answers[0].ttl, 200);
         assert_eq!(cache.list(later)[0].ttl_seconds, 200);
         assert_eq!(cache.list(later)[0].hits, 1);
-        assert!(
-            cache
-                .get(&question("www.foobar.com."), start + Duration::from_secs(300))
-                .is_none()
-        );
+        assert!(cache.get(&question("www.foobar.com."), start + Duration::from_secs(300)).is_none());
         assert!(cache.list(later).is_empty());
     }
 
@@ -245,27 +207,15 @@ mod tests {
         cache.put(question("no.foobar.com."), no_such_name, start);
         assert_eq!(cache.list(start)[0].ttl_seconds, 60);
         assert_eq!(cache.list(start)[0].outcome, "NXDOMAIN");
-        assert!(
-            cache
-                .get(&question("no.foobar.com."), start + Duration::from_secs(60))
-                .is_none()
-        );
+        assert!(cache.get(&question("no.foobar.com."), start + Duration::from_secs(60)).is_none());
     }
 
     #[test]
     fn what_has_no_lifetime_is_not_remembered() {
         let mut cache = Cache::new(10);
         let start = Instant::now();
-        cache.put(
-            question("zero.foobar.com."),
-            address("zero.foobar.com.", 0),
-            start,
-        );
-        let failed = Answer {
-            rcode: ResponseCode::ServFail,
-            answers: vec![],
-            authorities: vec![],
-        };
+        cache.put(question("zero.foobar.com."), address("zero.foobar.com.", 0), start);
+        let failed = Answer { rcode: ResponseCode::ServFail, answers: vec![], authorities: vec![] };
         cache.put(question("failed.foobar.com."), failed, start);
         assert!(cache.list(start).is_empty());
     }

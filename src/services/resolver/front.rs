@@ -41,9 +41,7 @@ struct Parts {
 impl Front {
     pub(super) fn new(walk: Walk, cache_entries: usize, journal: Journal) -> Self {
         let cache = Mutex::new(Cache::new(cache_entries));
-        Self {
-            shared: Shared::new(Parts { cache, walk, journal }),
-        }
+        Self { shared: Shared::new(Parts { cache, walk, journal }) }
     }
 
     pub(super) fn cached(&self) -> Vec<CacheEntry> {
@@ -57,16 +55,7 @@ impl Front {
 
     /// The answer and whether it was remembered.
     async fn answer(&self, request: &Request) -> (Answer, Option<bool>) {
-        let refused = |rcode| {
-            (
-                Answer {
-                    rcode,
-                    answers: Vec::new(),
-                    authorities: Vec::new(),
-                },
-                None,
-            )
-        };
+        let refused = |rcode| (Answer { rcode, answers: Vec::new(), authorities: Vec::new() }, None);
         if request.metadata.op_code != OpCode::Query {
             return refused(ResponseCode::NotImp);
         }
@@ -80,10 +69,7 @@ impl Front {
         if query.query_class() != DNSClass::IN || matches!(record_type, RecordType::AXFR | RecordType::IXFR) {
             return refused(ResponseCode::Refused);
         }
-        let question = Question {
-            name: query.name().clone(),
-            record_type,
-        };
+        let question = Question { name: query.name().clone(), record_type };
         let remembered = lock(&self.shared.cache).get(&question, Instant::now());
         if let Some(answer) = remembered {
             return (answer, Some(true));
@@ -135,18 +121,12 @@ impl Front {
     fn tell(&self, request: &Request, info: &ResponseInfo, cached: Option<bool>, watch: Stopwatch) {
         self.shared.journal.tell(|| {
             let query = request.queries.queries().first();
-            let transport = if request.protocol() == Protocol::Udp {
-                Transport::Udp
-            } else {
-                Transport::Tcp
-            };
+            let transport = if request.protocol() == Protocol::Udp { Transport::Udp } else { Transport::Tcp };
             Happened::Question {
                 client: request.src(),
                 transport,
                 name: query.map(|query| query.name().to_string()).unwrap_or_default(),
-                record_type: query
-                    .map(|query| query.query_type().to_string())
-                    .unwrap_or_default(),
+                record_type: query.map(|query| query.query_type().to_string()).unwrap_or_default(),
                 rcode: rcode_name(info.response_code),
                 flags: flags(info),
                 answers: info.counts().answers,
@@ -166,22 +146,11 @@ fn flags(info: &Metadata) -> String {
         (info.recursion_desired, "rd"),
         (info.recursion_available, "ra"),
     ];
-    all.into_iter()
-        .filter(|(set, _)| *set)
-        .map(|(_, flag)| flag)
-        .collect::<Vec<_>>()
-        .join(" ")
+    all.into_iter().filter(|(set, _)| *set).map(|(_, flag)| flag).collect::<Vec<_>>().join(" ")
 }
 
 fn servfail(request: &Request) -> Header {
-    let mut metadata = Metadata::new(
-        request.metadata.id,
-        MessageType::Response,
-        request.metadata.op_code,
-    );
+    let mut metadata = Metadata::new(request.metadata.id, MessageType::Response, request.metadata.op_code);
     metadata.response_code = ResponseCode::ServFail;
-    Header {
-        metadata,
-        counts: HeaderCounts::default(),
-    }
+    Header { metadata, counts: HeaderCounts::default() }
 }

@@ -66,9 +66,7 @@ pub struct Resolver {
 
 impl std::fmt::Debug for Resolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Resolver")
-            .field("listening", &self.listening)
-            .finish_non_exhaustive()
+        f.debug_struct("Resolver").field("listening", &self.listening).finish_non_exhaustive()
     }
 }
 
@@ -87,11 +85,7 @@ impl Service for Resolver {
         server.register_socket(udp);
         server.register_listener(tcp, TCP_IDLE, TCP_WAITING_MOST);
         let listening = [Transport::Udp, Transport::Tcp].map(|transport| Listening { transport, address });
-        Ok(Self {
-            server,
-            front,
-            listening: listening.to_vec(),
-        })
+        Ok(Self { server, front, listening: listening.to_vec() })
     }
 
     fn listening(&self) -> Vec<Listening> {
@@ -112,12 +106,8 @@ impl Service for Resolver {
     }
 
     async fn close(mut self) -> Closed {
-        let cut = tokio::time::timeout(DRAIN, self.server.shutdown_gracefully())
-            .await
-            .is_err();
-        Closed {
-            cut: usize::from(cut),
-        }
+        let cut = tokio::time::timeout(DRAIN, self.server.shutdown_gracefully()).await.is_err();
+        Closed { cut: usize::from(cut) }
     }
 }
 

@@ -53,11 +53,7 @@ impl Walk {
             journal,
         };
         let recursor = Mutex::new(Shared::new(fresh(&config.roots, &connections)?));
-        Ok(Self {
-            roots: config.roots.clone(),
-            connections,
-            recursor,
-        })
+        Ok(Self { roots: config.roots.clone(), connections, recursor })
     }
 
     /// Forgets what the recursor learned.
@@ -91,20 +87,9 @@ fn fresh(roots: &[IpAddr], connections: &LabConnections) -> Result<Recursor<LabC
 }
 
 fn positive(message: Message) -> Answer {
-    let soa = message
-        .authorities
-        .into_iter()
-        .filter(|record| record.record_type() == RecordType::SOA);
-    let authorities = if message.answers.is_empty() {
-        soa.collect()
-    } else {
-        Vec::new()
-    };
-    Answer {
-        rcode: message.metadata.response_code,
-        answers: message.answers,
-        authorities,
-    }
+    let soa = message.authorities.into_iter().filter(|record| record.record_type() == RecordType::SOA);
+    let authorities = if message.answers.is_empty() { soa.collect() } else { Vec::new() };
+    Answer { rcode: message.metadata.response_code, answers: message.answers, authorities }
 }
 
 fn negative(error: RecursorError) -> Answer {
@@ -118,19 +103,11 @@ fn negative(error: RecursorError) -> Answer {
     let soa = error
         .into_soa()
         .map(|soa| Record::from_rdata(soa.name.clone(), soa.ttl, RData::SOA(soa.data.clone())));
-    Answer {
-        rcode,
-        answers: Vec::new(),
-        authorities: soa.into_iter().collect(),
-    }
+    Answer { rcode, answers: Vec::new(), authorities: soa.into_iter().collect() }
 }
 
 fn failed() -> Answer {
-    Answer {
-        rcode: ResponseCode::ServFail,
-        answers: Vec::new(),
-        authorities: Vec::new(),
-    }
+    Answer { rcode: ResponseCode::ServFail, answers: Vec::new(), authorities: Vec::new() }
 }
 
 /// Opens connections to the lab's name servers, and to nothing else.
@@ -154,22 +131,14 @@ impl ConnectionProvider for LabConnections {
         context: &PoolContext,
     ) -> Result<Self::FutureConn, NetError> {
         if !self.servers.contains(&ip) {
-            self.journal.note(format!(
-                "refuses to ask {ip}: it is not a name server of this lab"
-            ));
+            self.journal.note(format!("refuses to ask {ip}: it is not a name server of this lab"));
             return Err(NetError::from("not a name server of this lab"));
         }
         let mut config = config.clone();
         config.port = self.port;
         let connecting = ConnectionProvider::new_connection(&self.sockets, ip, &config, context)?;
         let (server, journal) = (SocketAddr::new(ip, self.port), self.journal.clone());
-        Ok(Box::pin(async move {
-            Ok(Told {
-                connection: connecting.await?,
-                server,
-                journal,
-            })
-        }))
+        Ok(Box::pin(async move { Ok(Told { connection: connecting.await?, server, journal }) }))
     }
 
     fn runtime_provider(&self) -> &TokioRuntimeProvider {
@@ -196,14 +165,8 @@ impl DnsHandle for Told {
         Box::pin(responses.inspect(move |response| {
             journal.tell(|| Happened::Asked {
                 server,
-                name: query
-                    .as_ref()
-                    .map(|query| query.name.to_string())
-                    .unwrap_or_default(),
-                record_type: query
-                    .as_ref()
-                    .map(|query| query.query_type.to_string())
-                    .unwrap_or_default(),
+                name: query.as_ref().map(|query| query.name.to_string()).unwrap_or_default(),
+                record_type: query.as_ref().map(|query| query.query_type.to_string()).unwrap_or_default(),
                 outcome: outcome(response),
                 micros: watch.micros(),
             });
@@ -218,10 +181,7 @@ fn outcome(response: &Result<DnsResponse, NetError>) -> String {
         Err(NetError::Timeout) => return "no answer in time".into(),
         Err(error) => return error.to_string(),
     };
-    let delegated = message
-        .authorities
-        .iter()
-        .find(|record| record.record_type() == RecordType::NS);
+    let delegated = message.authorities.iter().find(|record| record.record_type() == RecordType::NS);
     match (message.metadata.response_code, message.answers.len(), delegated) {
         (ResponseCode::NoError, 0, Some(cut)) => format!("referral to {}", cut.name),
         (ResponseCode::NoError, 0, None) => "NODATA".into(),

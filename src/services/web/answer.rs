@@ -68,11 +68,7 @@ impl Server {
         let (parts, body) = request.into_parts();
         let has_body = !body.is_end_stream();
 
-        let Made {
-            mut response,
-            by,
-            app,
-        } = match self.make(client, &parts, body, &id).await {
+        let Made { mut response, by, app } = match self.make(client, &parts, body, &id).await {
             Ok(made) => made,
             Err((failure, app)) => Made {
                 response: failure.response(Circumstances {
@@ -101,14 +97,8 @@ impl Server {
         self.journal.tell(|| Happened::Request {
             client,
             method: parts.method.as_str().to_owned(),
-            host: host_of(parts.version, &parts.uri, &parts.headers)
-                .unwrap_or_default()
-                .to_owned(),
-            target: parts
-                .uri
-                .path_and_query()
-                .map_or("", |target| target.as_str())
-                .to_owned(),
+            host: host_of(parts.version, &parts.uri, &parts.headers).unwrap_or_default().to_owned(),
+            target: parts.uri.path_and_query().map_or("", |target| target.as_str()).to_owned(),
             status: response.status().as_u16(),
             by: by.as_str().to_owned(),
             bytes,
@@ -125,10 +115,7 @@ impl Server {
         body: Incoming,
         id: &RequestId,
     ) -> Result<Made, (Failure, Duration)> {
-        if let Some(made) = self
-            .without_application(parts)
-            .map_err(|failure| (failure, Duration::ZERO))?
-        {
+        if let Some(made) = self.without_application(parts).map_err(|failure| (failure, Duration::ZERO))? {
             return Ok(made);
         }
         let asker = Asker {
@@ -138,11 +125,7 @@ impl Server {
             id,
         };
         match self.proxy.pass(parts, body, asker).await {
-            (Ok(response), app) => Ok(Made {
-                response,
-                by: By::App,
-                app,
-            }),
+            (Ok(response), app) => Ok(Made { response, by: By::App, app }),
             (Err(failure), app) => Err((failure, app)),
         }
     }
@@ -153,25 +136,18 @@ impl Server {
         match self.names.decide(host) {
             Asked::Site => {}
             Asked::Alias { port } => {
-                return Ok(Some(redirect(
-                    &parts.method,
-                    &self.names.location(port, &parts.uri),
-                )));
+                return Ok(Some(redirect(&parts.method, &self.names.location(port, &parts.uri))));
             }
             Asked::Unknown => {
                 return Err(Failure::HostUnknown {
-                    asked: host_of(parts.version, &parts.uri, &parts.headers)
-                        .unwrap_or_default()
-                        .to_owned(),
+                    asked: host_of(parts.version, &parts.uri, &parts.headers).unwrap_or_default().to_owned(),
                 });
             }
             Asked::Missing => return Err(Failure::HostMissing),
             Asked::Malformed => return Err(Failure::HostMalformed),
         }
         if parts.method == Method::CONNECT || parts.method == Method::TRACE {
-            return Err(Failure::NotDoneHere {
-                method: parts.method.to_string(),
-            });
+            return Err(Failure::NotDoneHere { method: parts.method.to_string() });
         }
         let path = parts.uri.path();
         if parts.method == Method::OPTIONS && path == "*" {
@@ -180,9 +156,7 @@ impl Server {
         let found = match place(path) {
             Place::Malformed(why) => return Err(Failure::TargetMalformed { why }),
             Place::Hidden => {
-                return Err(Failure::NotFound {
-                    path: path.to_owned(),
-                });
+                return Err(Failure::NotFound { path: path.to_owned() });
             }
             Place::Dynamic => Ok(Found::Nothing),
             Place::File(place) => self.site.file(&place),
@@ -194,17 +168,13 @@ impl Server {
                     file_response(file, &parts.headers).map_err(|source| unreadable(path, source))?;
                 Ok(Some(Made::here(response, By::File)))
             }
-            Found::File(_) => Err(Failure::NotForFiles {
-                method: parts.method.to_string(),
-            }),
+            Found::File(_) => Err(Failure::NotForFiles { method: parts.method.to_string() }),
             Found::NeedsSlash => {
                 let query = parts.uri.query().map(|query| format!("?{query}"));
                 let location = format!("{path}/{}", query.unwrap_or_default());
                 Ok(Some(redirect(&parts.method, &location)))
             }
-            Found::Nothing if is_for_files_only(path) => Err(Failure::NotFound {
-                path: path.to_owned(),
-            }),
+            Found::Nothing if is_for_files_only(path) => Err(Failure::NotFound { path: path.to_owned() }),
             Found::Nothing => Ok(None),
         }
     }
@@ -212,11 +182,7 @@ impl Server {
 
 impl Made {
     fn here(response: Response<Page>, by: By) -> Self {
-        Self {
-            response,
-            by,
-            app: Duration::ZERO,
-        }
+        Self { response, by, app: Duration::ZERO }
     }
 }
 
@@ -232,12 +198,7 @@ impl By {
 
 /// A file, or word that the client has it already.
 fn file_response(file: SiteFile, asked: &HeaderMap) -> io::Result<Response<Page>> {
-    let SiteFile {
-        mut file,
-        bytes,
-        validators,
-        media_type,
-    } = file;
+    let SiteFile { mut file, bytes, validators, media_type } = file;
     let mut response = Response::new(Page::empty());
     let headers = response.headers_mut();
     if let Ok(etag) = HeaderValue::from_str(&validators.etag) {
@@ -286,15 +247,10 @@ fn redirect(method: &Method, location: &str) -> Made {
 fn options() -> Made {
     let mut response = Response::new(Page::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
-    response
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static(METHODS));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
     Made::here(response, By::Web)
 }
 
 fn unreadable(path: &str, source: io::Error) -> Failure {
-    Failure::FileUnreadable {
-        path: path.to_owned(),
-        source,
-    }
+    Failure::FileUnreadable { path: path.to_owned(), source }
 }

@@ -27,10 +27,7 @@ impl Validators {
             .ok()
             .filter(|after| *after <= LAST_DATE)
             .map(|after| UNIX_EPOCH + Duration::from_secs(after.as_secs()));
-        Self {
-            etag: format!("\"{nanoseconds:x}-{bytes:x}\""),
-            modified,
-        }
+        Self { etag: format!("\"{nanoseconds:x}-{bytes:x}\""), modified }
     }
 
     /// Whether a GET or HEAD with these headers is answered with 304 (RFC 9110 §13.2.2, steps 3 and 4).
@@ -75,30 +72,17 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn headers(of: &[(HeaderName, &str)]) -> HeaderMap {
-        of.iter()
-            .map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap()))
-            .collect()
+        of.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
     }
 
     #[test]
     fn a_tag_matches_weakly_anywhere_in_the_lists() {
         let file = Validators::of(UNIX_EPOCH + SECOND, 16);
         assert_eq!(file.etag, "\"3b9aca00-10\"");
-        for list in [
-            "\"3b9aca00-10\"",
-            "\"a,b\", W/\"3b9aca00-10\"",
-            "*",
-            " ,\"x\"\t,\"3b9aca00-10\"",
-        ] {
+        for list in ["\"3b9aca00-10\"", "\"a,b\", W/\"3b9aca00-10\"", "*", " ,\"x\"\t,\"3b9aca00-10\""] {
             assert!(file.match_those_in(&headers(&[(IF_NONE_MATCH, list)])), "{list}");
         }
-        for list in [
-            "",
-            "3b9aca00-10",
-            "\"3b9aca00\"",
-            "\"3b9aca00-10",
-            "\"x,\"3b9aca00-10\"\"",
-        ] {
+        for list in ["", "3b9aca00-10", "\"3b9aca00\"", "\"3b9aca00-10", "\"x,\"3b9aca00-10\"\""] {
             assert!(!file.match_those_in(&headers(&[(IF_NONE_MATCH, list)])), "{list}");
         }
         assert!(file.match_those_in(&headers(&[(IF_NONE_MATCH, "\"x\""), (IF_NONE_MATCH, "*")])));
@@ -120,11 +104,7 @@ mod tests {
     #[test]
     fn a_time_that_http_cannot_say_is_not_said() {
         assert!(Validators::of(UNIX_EPOCH - SECOND, 1).modified.is_none());
-        assert!(
-            Validators::of(UNIX_EPOCH + LAST_DATE + SECOND, 1)
-                .modified
-                .is_none()
-        );
+        assert!(Validators::of(UNIX_EPOCH + LAST_DATE + SECOND, 1).modified.is_none());
         assert!(Validators::of(UNIX_EPOCH + LAST_DATE, 1).modified.is_some());
     }
 

@@ -119,9 +119,5 @@ pub(super) async fn linger(stream: &mut TcpStream) -> io::Result<()> {
 }
 
 async fn close(stream: &mut TcpStream, unread: bool) -> io::Result<()> {
-    if unread {
-        linger(stream).await
-    } else {
-        stream.shutdown().await
-    }
+    if unread { linger(stream).await } else { stream.shutdown().await }
 }

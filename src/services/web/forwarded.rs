@@ -110,11 +110,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Who passed a message on, and in which version it had come (RFC 9110 §7.6.3).
 fn via(version: Version) -> HeaderValue {
-    HeaderValue::from_static(if version == Version::HTTP_10 {
-        "1.0 wwwlab"
-    } else {
-        "1.1 wwwlab"
-    })
+    HeaderValue::from_static(if version == Version::HTTP_10 { "1.0 wwwlab" } else { "1.1 wwwlab" })
 }
 
 #[cfg(test)]
@@ -154,15 +150,7 @@ mod tests {
             ("accept", "text/html"),
             ("cookie", "a=b"),
         ]);
-        for gone in [
-            "connection",
-            "keep-alive",
-            "te",
-            "upgrade",
-            "proxy-authorization",
-            "expect",
-            "x-mine",
-        ] {
+        for gone in ["connection", "keep-alive", "te", "upgrade", "proxy-authorization", "expect", "x-mine"] {
             assert!(!sent.contains_key(gone), "{gone}");
         }
         assert_eq!(sent["accept"], "text/html");
@@ -201,11 +189,7 @@ mod tests {
 
     #[test]
     fn an_answer_loses_its_connections_headers_too() {
-        let mut answer = headers(&[
-            ("connection", "close, x-hop"),
-            ("x-hop", "1"),
-            ("set-cookie", "a=b"),
-        ]);
+        let mut answer = headers(&[("connection", "close, x-hop"), ("x-hop", "1"), ("set-cookie", "a=b")]);
         from_application(&mut answer, Version::HTTP_10);
         assert!(!answer.contains_key("connection") && !answer.contains_key("x-hop"));
         assert_eq!(answer["set-cookie"], "a=b");

@@ -36,10 +36,7 @@ impl Names {
     pub(super) fn new(name: &str, aliases: &[String]) -> Result<Self, StartError> {
         Ok(Self {
             name: checked(name, "--name")?,
-            aliases: aliases
-                .iter()
-                .map(|alias| checked(alias, "--alias"))
-                .collect::<Result<_, _>>()?,
+            aliases: aliases.iter().map(|alias| checked(alias, "--alias")).collect::<Result<_, _>>()?,
         })
     }
 
@@ -115,10 +112,7 @@ fn checked(name: &str, option: &'static str) -> Result<String, StartError> {
     let bare = name.strip_suffix('.').unwrap_or(name);
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     if bare.is_empty() || !bare.bytes().all(fits) {
-        return Err(StartError::Name {
-            name: name.to_owned(),
-            option,
-        });
+        return Err(StartError::Name { name: name.to_owned(), option });
     }
     Ok(bare.to_ascii_lowercase())
 }
@@ -139,24 +133,12 @@ mod tests {
 
     #[test]
     fn the_site_is_found_by_its_name_alone() {
-        let same = [
-            "www.foobar.com",
-            "WWW.FooBar.Com",
-            "www.foobar.com.",
-            "www.foobar.com:8080",
-            "www.foobar.com:",
-        ];
+        let same =
+            ["www.foobar.com", "WWW.FooBar.Com", "www.foobar.com.", "www.foobar.com:8080", "www.foobar.com:"];
         for host in same {
             assert_eq!(decide(Version::HTTP_11, "/", &[host]), Asked::Site, "{host}");
         }
-        let other = [
-            "127.0.0.1",
-            "127.0.0.1:80",
-            "[::1]:80",
-            "www.foobar.com.evil.example",
-            "x",
-            "",
-        ];
+        let other = ["127.0.0.1", "127.0.0.1:80", "[::1]:80", "www.foobar.com.evil.example", "x", ""];
         for host in other {
             assert_eq!(decide(Version::HTTP_11, "/", &[host]), Asked::Unknown, "{host}");
         }
@@ -164,20 +146,11 @@ mod tests {
 
     #[test]
     fn another_name_keeps_its_port_and_target() {
-        assert_eq!(
-            decide(Version::HTTP_11, "/", &["foobar.com:8080"]),
-            Asked::Alias { port: Some(8080) }
-        );
+        assert_eq!(decide(Version::HTTP_11, "/", &["foobar.com:8080"]), Asked::Alias { port: Some(8080) });
         let names = Names::new("www.foobar.com", &[]).unwrap();
         let uri = "/guestbook?page=2".parse().unwrap();
-        assert_eq!(
-            names.location(Some(8080), &uri),
-            "http://www.foobar.com:8080/guestbook?page=2"
-        );
-        assert_eq!(
-            names.location(None, &"*".parse().unwrap()),
-            "http://www.foobar.com/"
-        );
+        assert_eq!(names.location(Some(8080), &uri), "http://www.foobar.com:8080/guestbook?page=2");
+        assert_eq!(names.location(None, &"*".parse().unwrap()), "http://www.foobar.com/");
         assert_eq!(
             names.location(None, &"//evil.example/".parse().unwrap()),
             "http://www.foobar.com//evil.example/"
@@ -188,34 +161,18 @@ mod tests {
     fn a_host_is_one_and_well_formed() {
         assert_eq!(decide(Version::HTTP_11, "/", &[]), Asked::Missing);
         assert_eq!(decide(Version::HTTP_10, "/", &[]), Asked::Unknown);
-        let malformed = [
-            "a b",
-            "user@www.foobar.com",
-            "www.foobar.com/x",
-            "x:99999",
-            "x:+80",
-            "[::1]x",
-            "[::1",
-        ];
+        let malformed =
+            ["a b", "user@www.foobar.com", "www.foobar.com/x", "x:99999", "x:+80", "[::1]x", "[::1"];
         for host in malformed {
             assert_eq!(decide(Version::HTTP_11, "/", &[host]), Asked::Malformed, "{host}");
         }
-        assert_eq!(
-            decide(Version::HTTP_11, "/", &["www.foobar.com", "www.foobar.com"]),
-            Asked::Malformed
-        );
+        assert_eq!(decide(Version::HTTP_11, "/", &["www.foobar.com", "www.foobar.com"]), Asked::Malformed);
     }
 
     #[test]
     fn an_absolute_target_goes_before_the_header() {
-        assert_eq!(
-            decide(Version::HTTP_11, "http://www.foobar.com/", &["x"]),
-            Asked::Site
-        );
-        assert_eq!(
-            decide(Version::HTTP_11, "http://x/", &["www.foobar.com"]),
-            Asked::Unknown
-        );
+        assert_eq!(decide(Version::HTTP_11, "http://www.foobar.com/", &["x"]), Asked::Site);
+        assert_eq!(decide(Version::HTTP_11, "http://x/", &["www.foobar.com"]), Asked::Unknown);
     }
 
     #[test]

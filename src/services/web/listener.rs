@@ -55,9 +55,7 @@ impl Listener {
                 Err(error) => {
                     if !exhausted {
                         exhausted = true;
-                        self.server
-                            .journal
-                            .note(format!("cannot accept connections for now: {error}"));
+                        self.server.journal.note(format!("cannot accept connections for now: {error}"));
                     }
                     tokio::select! {
                         () = sleep(REST) => continue,
@@ -114,8 +112,5 @@ async fn turn_away(mut stream: TcpStream, answer: String) -> io::Result<()> {
 
 /// Whether accepting failed for one connection only, and the next may be accepted at once.
 fn concerns_one_client(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
-    )
+    matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted)
 }

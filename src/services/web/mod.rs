@@ -128,19 +128,13 @@ impl Service for Web {
 
     async fn start(config: Config, journal: Journal) -> Result<Self, StartError> {
         let names = Names::new(&config.name, &config.alias)?;
-        let served_by = HeaderValue::try_from(&config.served_by).map_err(|_| StartError::Name {
-            name: config.served_by.clone(),
-            option: "--served-by",
-        })?;
-        let site = Site::open(&config.site).map_err(|source| StartError::Site {
-            site: config.site.clone(),
-            source,
-        })?;
+        let served_by = HeaderValue::try_from(&config.served_by)
+            .map_err(|_| StartError::Name { name: config.served_by.clone(), option: "--served-by" })?;
+        let site = Site::open(&config.site)
+            .map_err(|source| StartError::Site { site: config.site.clone(), source })?;
         let socket = bind::tcp(config.listen)?;
-        let address = socket.local_addr().map_err(|source| StartError::Address {
-            listen: config.listen,
-            source,
-        })?;
+        let address =
+            socket.local_addr().map_err(|source| StartError::Address { listen: config.listen, source })?;
 
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
@@ -164,21 +158,11 @@ impl Service for Web {
             cut: cut.clone(),
         };
         tasks.spawn(listener.serve());
-        Ok(Self {
-            address,
-            stop,
-            cut: cut.drop_guard(),
-            tasks,
-            room,
-            max_connections,
-        })
+        Ok(Self { address, stop, cut: cut.drop_guard(), tasks, room, max_connections })
     }
 
     fn listening(&self) -> Vec<Listening> {
-        vec![Listening {
-            transport: Transport::Tcp,
-            address: self.address,
-        }]
+        vec![Listening { transport: Transport::Tcp, address: self.address }]
     }
 
     async fn close(self) -> Closed {

@@ -69,9 +69,9 @@ impl Body for Page {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::File { left: 0, .. } => Poll::Ready(None),
             // Read here, not on a thread of its own: the pages of a lab's site are in the page cache.
-            Self::File { file, left } => Poll::Ready(Some(
-                next_piece(file, left).map(Frame::data).map_err(PageError::File),
-            )),
+            Self::File { file, left } => {
+                Poll::Ready(Some(next_piece(file, left).map(Frame::data).map_err(PageError::File)))
+            }
             Self::App(answer) => answer.poll(context),
         }
     }
@@ -104,11 +104,7 @@ pub(super) struct FromApp {
 
 impl FromApp {
     pub(super) fn new(body: Incoming, lease: Lease) -> Self {
-        Self {
-            body,
-            lease: Some(lease),
-            pause: None,
-        }
+        Self { body, lease: Some(lease), pause: None }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, PageError>>> {
@@ -174,10 +170,7 @@ mod tests {
         file.write_all(&content).unwrap();
         file.rewind().unwrap();
         let left = content.len() as u64;
-        let mut page = Page::File {
-            file: file.try_clone().unwrap(),
-            left,
-        };
+        let mut page = Page::File { file: file.try_clone().unwrap(), left };
         assert_eq!(page.size_hint().exact(), Some(left));
         let first = page.frame().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!(first.len(), PIECE);

@@ -60,10 +60,7 @@ mod tests {
     use super::*;
 
     fn prefers(accept: &str) -> bool {
-        prefers_json(&HeaderMap::from_iter([(
-            ACCEPT,
-            HeaderValue::from_str(accept).unwrap(),
-        )]))
+        prefers_json(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_str(accept).unwrap())]))
     }
 
     #[test]

@@ -79,11 +79,7 @@ impl Proxy {
                 }
             }
         }
-        let mut lease = self
-            .upstream
-            .connect()
-            .await
-            .map_err(|error| unreachable(&error))?;
+        let mut lease = self.upstream.connect().await.map_err(|error| unreachable(&error))?;
         match lease.sender.try_send_request(request).await {
             Ok(answer) => Ok((answer, lease)),
             Err(failed) => Err(self.broken(&failed.into_error())),
@@ -94,9 +90,7 @@ impl Proxy {
         let (parts, body) = answer.into_parts();
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
             // No upgrade was asked for: the header that asks is not passed on.
-            return Err(Failure::AppGarbled {
-                address: self.upstream.address,
-            });
+            return Err(Failure::AppGarbled { address: self.upstream.address });
         }
         let mut response = Response::new(Page::App(FromApp::new(body, lease)));
         *response.status_mut() = parts.status;
@@ -107,23 +101,17 @@ impl Proxy {
 
     fn late(&self, party: Party) -> Failure {
         match party {
-            Party::Client => Failure::BodySlow {
-                waited: CLIENT_PATIENCE,
-            },
-            Party::Application => Failure::AppSilent {
-                address: self.upstream.address,
-                waited: self.patience,
-            },
+            Party::Client => Failure::BodySlow { waited: CLIENT_PATIENCE },
+            Party::Application => {
+                Failure::AppSilent { address: self.upstream.address, waited: self.patience }
+            }
         }
     }
 
     /// What a failed exchange means: the client's fault, or the application's.
     fn broken(&self, error: &hyper::Error) -> Failure {
         let address = self.upstream.address;
-        match error
-            .source()
-            .and_then(|source| source.downcast_ref::<UploadError>())
-        {
+        match error.source().and_then(|source| source.downcast_ref::<UploadError>()) {
             Some(UploadError::TooLarge) => Failure::BodyTooLarge,
             Some(UploadError::Broken(_)) => Failure::BodyBroken,
             None if error.is_parse() => Failure::AppGarbled { address },
@@ -160,9 +148,6 @@ fn unreachable(error: &ConnectError) -> Failure {
     match error.source.kind() {
         ErrorKind::ConnectionRefused => Failure::AppRefused { address },
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => Failure::AppClosed { address },
-        _ => Failure::AppUnreachable {
-            address,
-            cause: error.source.to_string(),
-        },
+        _ => Failure::AppUnreachable { address, cause: error.source.to_string() },
     }
 }

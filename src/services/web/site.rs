@@ -51,11 +51,7 @@ impl Site {
     /// The site in `directory`.
     pub(super) fn open(directory: &Path) -> io::Result<Self> {
         let root = directory.canonicalize()?;
-        if root.is_dir() {
-            Ok(Self { root })
-        } else {
-            Err(ErrorKind::NotADirectory.into())
-        }
+        if root.is_dir() { Ok(Self { root }) } else { Err(ErrorKind::NotADirectory.into()) }
     }
 
     /// What a target without a final slash finds at `place`.
@@ -80,10 +76,7 @@ impl Site {
             return Ok(None);
         };
         // Without O_NONBLOCK, opening a named pipe would wait for its other end, and the whole server with it.
-        let opened = OpenOptions::new()
-            .read(true)
-            .custom_flags(nix::libc::O_NONBLOCK)
-            .open(&path);
+        let opened = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(&path);
         let file = match opened {
             Ok(file) => file,
             Err(error) if is_absence(&error) => return Ok(None),
@@ -128,9 +121,7 @@ fn is_absence(error: &io::Error) -> bool {
     // Of the newer kinds, ELOOP, ENAMETOOLONG and ENXIO have no stable name here.
     let numbers = [nix::libc::ELOOP, nix::libc::ENAMETOOLONG, nix::libc::ENXIO];
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
-        || error
-            .raw_os_error()
-            .is_some_and(|number| numbers.contains(&number))
+        || error.raw_os_error().is_some_and(|number| numbers.contains(&number))
 }
 
 /// The media type that a file's name tells; text with its character set, which for this site is UTF-8.
@@ -185,16 +176,10 @@ mod tests {
         assert_eq!(bytes(site.directory(Path::new("docs"))), Some(4));
         assert!(matches!(site.file(Path::new("docs")), Ok(Found::NeedsSlash)));
         for absent in ["empty", "about", "about.html/x", "nothing"] {
-            assert!(
-                matches!(site.file(Path::new(absent)), Ok(Found::Nothing)),
-                "{absent}"
-            );
+            assert!(matches!(site.file(Path::new(absent)), Ok(Found::Nothing)), "{absent}");
         }
         assert!(matches!(site.directory(Path::new("empty")), Ok(Found::Nothing)));
-        assert!(matches!(
-            site.directory(Path::new("about.html")),
-            Ok(Found::Nothing)
-        ));
+        assert!(matches!(site.directory(Path::new("about.html")), Ok(Found::Nothing)));
         let long = "x".repeat(5_000);
         assert!(matches!(site.file(Path::new(&long)), Ok(Found::Nothing)));
     }
@@ -203,25 +188,13 @@ mod tests {
     fn links_are_followed_inside_the_site_only() {
         let (directory, site) = site();
         let root = directory.path().join("site");
-        let links = [
-            ("../secret", "out"),
-            ("..", "up"),
-            (".env", "env"),
-            ("loop", "loop"),
-            ("about.html", "in"),
-        ];
+        let links =
+            [("../secret", "out"), ("..", "up"), (".env", "env"), ("loop", "loop"), ("about.html", "in")];
         for (to, from) in links {
             symlink(to, root.join(from)).unwrap();
         }
         symlink(directory.path().join("secret"), root.join("absolute")).unwrap();
-        for refused in [
-            "out",
-            "up/secret",
-            "up/site/about.html/..",
-            "env",
-            "loop",
-            "absolute",
-        ] {
+        for refused in ["out", "up/secret", "up/site/about.html/..", "env", "loop", "absolute"] {
             let found = site.file(Path::new(refused));
             assert!(matches!(found, Ok(Found::Nothing)), "{refused}");
         }

@@ -74,9 +74,7 @@ fn well_encoded(segment: &str) -> bool {
     let bytes = segment.as_bytes();
     bytes.iter().enumerate().all(|(at, &byte)| {
         byte != b'%'
-            || bytes
-                .get(at + 1..at + 3)
-                .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+            || bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     })
 }
 
@@ -92,10 +90,7 @@ mod tests {
     fn files_and_directories() {
         assert_eq!(place("/about.html"), Place::File("about.html".into()));
         assert_eq!(place("/assets/style.css"), Place::File("assets/style.css".into()));
-        assert_eq!(
-            place("/caf%C3%A9%20au%20lait"),
-            Place::File("café au lait".into())
-        );
+        assert_eq!(place("/caf%C3%A9%20au%20lait"), Place::File("café au lait".into()));
         assert_eq!(place("/assets/"), Place::Directory("assets".into()));
         assert_eq!(place("/.well-known/x"), Place::File(".well-known/x".into()));
         assert_eq!(place("/"), Place::Dynamic);
@@ -123,26 +118,10 @@ mod tests {
         for path in malformed {
             assert!(matches!(place(path), Place::Malformed(_)), "{path}");
         }
-        for path in [
-            "/.git/config",
-            "/.env",
-            "/a/.htpasswd",
-            "/%2eenv",
-            "/a/.well-known/x",
-            "/.../x",
-        ] {
+        for path in ["/.git/config", "/.env", "/a/.htpasswd", "/%2eenv", "/a/.well-known/x", "/.../x"] {
             assert_eq!(place(path), Place::Hidden, "{path}");
         }
-        let unnameable = [
-            "//",
-            "//etc/passwd",
-            "/a//b",
-            "/..%2fx",
-            "/a%2Fb",
-            "/a%5c..%5cb",
-            "/a\\b",
-            "/%ff",
-        ];
+        let unnameable = ["//", "//etc/passwd", "/a//b", "/..%2fx", "/a%2Fb", "/a%5c..%5cb", "/a\\b", "/%ff"];
         for path in unnameable {
             assert!(matches!(place(path), Place::Dynamic | Place::Hidden), "{path}");
         }

@@ -55,21 +55,14 @@ impl Upload {
     /// `body`, and the watch over it.
     pub(super) fn new(body: Incoming) -> (Self, Arc<Watch>) {
         let watch = Arc::new(Watch(Mutex::new((Party::Application, Stopwatch::start()))));
-        let upload = Self {
-            body: (!body.is_end_stream()).then_some(body),
-            left: BODY_AT_MOST,
-            watch: watch.clone(),
-        };
+        let upload =
+            Self { body: (!body.is_end_stream()).then_some(body), left: BODY_AT_MOST, watch: watch.clone() };
         (upload, watch)
     }
 
     /// One without a body, to ask again.
     pub(super) fn none(watch: Arc<Watch>) -> Self {
-        Self {
-            body: None,
-            left: 0,
-            watch,
-        }
+        Self { body: None, left: 0, watch }
     }
 }
 
@@ -136,9 +129,7 @@ impl Body for Upload {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body
-            .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }
 

@@ -48,12 +48,7 @@ pub(super) struct ConnectError {
 
 impl Upstream {
     pub(super) fn new(address: SocketAddr, tasks: TaskTracker, cut: CancellationToken) -> Arc<Self> {
-        Arc::new(Self {
-            address,
-            kept: Mutex::new(Vec::new()),
-            tasks,
-            cut,
-        })
+        Arc::new(Self { address, kept: Mutex::new(Vec::new()), tasks, cut })
     }
 
     /// The connection that was used last, of those that are still open.
@@ -62,20 +57,14 @@ impl Upstream {
             let sender = self.pop()?;
             // Not ready: closed by the other side, or still busy with a body that its answer did not wait for.
             if sender.is_ready() {
-                return Some(Lease {
-                    sender,
-                    home: self.clone(),
-                });
+                return Some(Lease { sender, home: self.clone() });
             }
         }
     }
 
     /// A new connection.
     pub(super) async fn connect(self: &Arc<Self>) -> Result<Lease, ConnectError> {
-        let refused = |source| ConnectError {
-            address: self.address,
-            source,
-        };
+        let refused = |source| ConnectError { address: self.address, source };
         let stream = TcpStream::connect(self.address).await.map_err(refused)?;
         stream.set_nodelay(true).map_err(refused)?;
         let (sender, connection) = http1::Builder::new()
@@ -91,10 +80,7 @@ impl Upstream {
                 () = cut.cancelled() => {}
             }
         });
-        Ok(Lease {
-            sender,
-            home: self.clone(),
-        })
+        Ok(Lease { sender, home: self.clone() })
     }
 
     fn pop(&self) -> Option<SendRequest<Upload>> {

@@ -64,18 +64,11 @@ impl Lab {
     }
 
     pub(super) async fn post(&self, form: &str) -> Answer {
-        self.ask(
-            "POST /guestbook",
-            &["Content-Type: application/x-www-form-urlencoded"],
-            form,
-        )
-        .await
+        self.ask("POST /guestbook", &["Content-Type: application/x-www-form-urlencoded"], form).await
     }
 
     pub(super) async fn withhold(&self) -> Withheld {
-        let config = withhold::Config {
-            withhold: self.database(),
-        };
+        let config = withhold::Config { withhold: self.database() };
         Withheld::start(config, journal().0).await.unwrap()
     }
 }

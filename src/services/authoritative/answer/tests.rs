@@ -52,16 +52,11 @@ fn ask_over(
 fn lines(zones: &ZoneSet, asked: &str, record_type: RecordType) -> Vec<String> {
     let response = ask(zones, asked, record_type);
     let mut lines = vec![format!("{} {}", response.rcode, response.flags)];
-    for (mark, records) in [
-        (">", &response.answers),
-        ("^", &response.authorities),
-        ("+", &response.additionals),
-    ] {
+    for (mark, records) in
+        [(">", &response.answers), ("^", &response.authorities), ("+", &response.additionals)]
+    {
         for record in records {
-            lines.push(format!(
-                "{mark} {} {} {}",
-                record.name, record.record_type, record.data
-            ));
+            lines.push(format!("{mark} {} {} {}", record.name, record.record_type, record.data));
         }
     }
     lines
@@ -98,11 +93,7 @@ fn rfc1034() -> ZoneSet {
 fn rfc1034_section_6_2_1_addresses() {
     assert_eq!(
         lines(&rfc1034(), "sri-nic.arpa", RecordType::A),
-        [
-            "NOERROR qr aa rd",
-            "> sri-nic.arpa. A 26.0.0.73",
-            "> sri-nic.arpa. A 10.0.0.51"
-        ]
+        ["NOERROR qr aa rd", "> sri-nic.arpa. A 26.0.0.73", "> sri-nic.arpa. A 10.0.0.51"]
     );
 }
 
@@ -110,12 +101,7 @@ fn rfc1034_section_6_2_1_addresses() {
 fn rfc8482_any_is_one_set() {
     let response = ask(&rfc1034(), "SRI-NIC.ARPA", RecordType::ANY);
     assert_eq!(response.answers.len(), 2);
-    assert!(
-        response
-            .answers
-            .iter()
-            .all(|record| record.record_type == RecordType::A)
-    );
+    assert!(response.answers.iter().all(|record| record.record_type == RecordType::A));
 }
 
 #[test]
@@ -134,19 +120,10 @@ fn rfc1034_section_6_2_3_mail_brings_its_address() {
 #[test]
 fn rfc1034_section_6_2_4_no_data_and_6_2_5_no_name() {
     let soa = "^ . SOA SRI-NIC.ARPA. HOSTMASTER.SRI-NIC.ARPA. 870611 1800 300 604800 86400";
-    assert_eq!(
-        lines(&rfc1034(), "ACC.ARPA", RecordType::NS),
-        ["NOERROR qr aa rd", soa]
-    );
-    assert_eq!(
-        lines(&rfc1034(), "SIR-NIC.ARPA", RecordType::A),
-        ["NXDOMAIN qr aa rd", soa]
-    );
+    assert_eq!(lines(&rfc1034(), "ACC.ARPA", RecordType::NS), ["NOERROR qr aa rd", soa]);
+    assert_eq!(lines(&rfc1034(), "SIR-NIC.ARPA", RecordType::A), ["NXDOMAIN qr aa rd", soa]);
     // An empty non-terminal exists.
-    assert_eq!(
-        lines(&rfc1034(), "26.IN-ADDR.ARPA", RecordType::A),
-        ["NOERROR qr aa rd", soa]
-    );
+    assert_eq!(lines(&rfc1034(), "26.IN-ADDR.ARPA", RecordType::A), ["NOERROR qr aa rd", soa]);
 }
 
 #[test]
@@ -207,33 +184,21 @@ subdel.example. NS ns.example.net.
 fn rfc4592_section_2_2_1_what_a_wildcard_answers() {
     let head = |asked: &str, record_type| {
         let response = ask(&rfc4592(), asked, record_type);
-        let first = response
-            .answers
-            .first()
-            .map(|record| format!("{} {}", record.name, record.data));
+        let first = response.answers.first().map(|record| format!("{} {}", record.name, record.data));
         (response.rcode, first)
     };
     let found = |text: &str| (Rcode::NOERROR, Some(text.to_owned()));
     let no_data = (Rcode::NOERROR, None);
     let no_name = (Rcode::NXDOMAIN, None);
-    assert_eq!(
-        head("host3.example.", RecordType::MX),
-        found("host3.example. 10 host1.example.")
-    );
+    assert_eq!(head("host3.example.", RecordType::MX), found("host3.example. 10 host1.example."));
     assert_eq!(head("host3.example.", RecordType::A), no_data);
-    assert_eq!(
-        head("foo.bar.example.", RecordType::TXT),
-        found("foo.bar.example. \"this is a wildcard\"")
-    );
+    assert_eq!(head("foo.bar.example.", RecordType::TXT), found("foo.bar.example. \"this is a wildcard\""));
     assert_eq!(head("host1.example.", RecordType::MX), no_data);
     assert_eq!(head("sub.*.example.", RecordType::MX), no_data);
     assert_eq!(head("_telnet._tcp.host1.example.", RecordType::SRV), no_name);
     assert_eq!(head("ghost.*.example.", RecordType::MX), no_name);
     // The query for the wildcard's own name.
-    assert_eq!(
-        head("*.example.", RecordType::MX),
-        found("*.example. 10 host1.example.")
-    );
+    assert_eq!(head("*.example.", RecordType::MX), found("*.example. 10 host1.example."));
     // Empty non-terminals block it.
     assert_eq!(head("_tcp.host2.example.", RecordType::MX), no_data);
     assert_eq!(
@@ -248,16 +213,9 @@ fn rfc4592_section_4_4_an_alias_at_a_wildcard() {
     let zones = zones(&[("foobar.com", &text)]);
     assert_eq!(
         lines(&zones, "a.b.w.foobar.com", RecordType::A),
-        [
-            "NOERROR qr aa rd",
-            "> a.b.w.foobar.com. CNAME ns.foobar.com.",
-            "> ns.foobar.com. A 192.0.2.1"
-        ]
+        ["NOERROR qr aa rd", "> a.b.w.foobar.com. CNAME ns.foobar.com.", "> ns.foobar.com. A 192.0.2.1"]
     );
-    assert_eq!(
-        ask(&zones, "x.real.w.foobar.com", RecordType::A).rcode,
-        Rcode::NXDOMAIN
-    );
+    assert_eq!(ask(&zones, "x.real.w.foobar.com", RecordType::A).rcode, Rcode::NXDOMAIN);
     assert_eq!(ask(&zones, "w.foobar.com", RecordType::A).rcode, Rcode::NOERROR);
 }
 
@@ -289,11 +247,7 @@ fn rfc1034_section_3_6_2_chains_cross_zones_and_loops_end() {
     let both = zones(&[("one", &one), ("two", &two)]);
     assert_eq!(
         lines(&both, "a.one", RecordType::A),
-        [
-            "NOERROR qr aa rd",
-            "> a.one. CNAME b.two.",
-            "> b.two. A 192.0.2.9"
-        ]
+        ["NOERROR qr aa rd", "> a.one. CNAME b.two.", "> b.two. A 192.0.2.9"]
     );
     assert_eq!(
         lines(&both, "out.one", RecordType::A),
@@ -303,10 +257,7 @@ fn rfc1034_section_3_6_2_chains_cross_zones_and_loops_end() {
     assert_eq!(ask(&both, "l1.one", RecordType::A).answers.len(), 2);
     let long: String = (0..40).map(|n| format!("c{n} CNAME c{}\n", n + 1)).collect();
     let zones = zones(&[("one", &format!("{SOA}{long}"))]);
-    assert_eq!(
-        ask(&zones, "c0.one", RecordType::A).answers.len(),
-        ALIASES_MOST + 1
-    );
+    assert_eq!(ask(&zones, "c0.one", RecordType::A).answers.len(), ALIASES_MOST + 1);
 }
 
 #[test]
@@ -328,16 +279,9 @@ fn rfc6672_section_2_2_names_below_a_dname() {
     // The DNAME's own name is not renamed.
     assert_eq!(ask(&zones, "d.foobar.com", RecordType::TXT).answers.len(), 1);
     assert_eq!(ask(&zones, "d.foobar.com", RecordType::A).answers.len(), 0);
-    let response = ask(
-        &zones,
-        &format!("{}.long.foobar.com", "x".repeat(60)),
-        RecordType::A,
-    );
+    let response = ask(&zones, &format!("{}.long.foobar.com", "x".repeat(60)), RecordType::A);
     assert_eq!((response.rcode, response.answers.len()), (Rcode::YXDOMAIN, 1));
-    assert_eq!(
-        ask(&zones, "nosuch.d.foobar.com", RecordType::A).rcode,
-        Rcode::NXDOMAIN
-    );
+    assert_eq!(ask(&zones, "nosuch.d.foobar.com", RecordType::A).rcode, Rcode::NXDOMAIN);
 }
 
 #[test]
@@ -349,22 +293,13 @@ fn rfc4035_section_3_1_4_1_a_ds_is_above_the_cut() {
         lines(&parent_only, "child.p", RecordType::DS),
         ["NOERROR qr aa rd", "> child.p. DS 1 8 2 ABCD"]
     );
-    assert_eq!(
-        lines(&parent_only, "plain.p", RecordType::DS)[0],
-        "NOERROR qr aa rd"
-    );
-    assert_eq!(
-        lines(&parent_only, "x.child.p", RecordType::DS)[0],
-        "NOERROR qr rd"
-    );
+    assert_eq!(lines(&parent_only, "plain.p", RecordType::DS)[0], "NOERROR qr aa rd");
+    assert_eq!(lines(&parent_only, "x.child.p", RecordType::DS)[0], "NOERROR qr rd");
     let both = zones(&[("p", &parent), ("child.p", child)]);
     assert_eq!(ask(&both, "child.p", RecordType::DS).answers.len(), 1);
     assert_eq!(ask(&both, "child.p", RecordType::SOA).answers.len(), 1);
     let child_only = zones(&[("child.p", child)]);
-    assert_eq!(
-        lines(&child_only, "child.p", RecordType::DS)[0],
-        "NOERROR qr aa rd"
-    );
+    assert_eq!(lines(&child_only, "child.p", RecordType::DS)[0], "NOERROR qr aa rd");
 }
 
 #[test]
@@ -398,12 +333,8 @@ fn rfc2181_section_9_a_set_is_whole_or_not_there() {
     assert!(!response.flags.has(Flags::TC) && length <= 1232);
     assert_eq!(response.answers.len(), 50);
     // The same without EDNS.
-    let query = [
-        &b"\0\x07\0\0\0\x01\0\0\0\0\0\0"[..],
-        name("many.foobar.com").as_wire(),
-        b"\0\x01\0\x01",
-    ]
-    .concat();
+    let query =
+        [&b"\0\x07\0\0\0\x01\0\0\0\0\0\0"[..], name("many.foobar.com").as_wire(), b"\0\x01\0\x01"].concat();
     let mut reply = Vec::new();
     assert!(answer(&zones, &query, Transport::Udp, &mut reply).is_some());
     let response = asked::read_response(&reply).unwrap();
@@ -438,10 +369,7 @@ fn what_is_not_looked_up_is_told_apart() {
     query[version] = 0;
     query[2] = 0x28;
     let response = answer_of(&query).unwrap();
-    assert_eq!(
-        (response.id, response.rcode, response.flags.0 & Flags::OPCODE),
-        (7, Rcode::NOTIMP, 0x2800)
-    );
+    assert_eq!((response.id, response.rcode, response.flags.0 & Flags::OPCODE), (7, Rcode::NOTIMP, 0x2800));
     query[2] = 0x80;
     assert_eq!(answer_of(&query), None);
     assert_eq!(answer_of(&query[..11]), None);

@@ -246,9 +246,7 @@ mod tests {
 
     #[test]
     fn an_unknown_host_learns_which_one_lives_here() {
-        let failure = Failure::HostUnknown {
-            asked: "127.0.0.1<b>".into(),
-        };
+        let failure = Failure::HostUnknown { asked: "127.0.0.1<b>".into() };
         let (media_type, page) = failure.explained(circumstances(false));
         assert_eq!(media_type, "text/html; charset=utf-8");
         assert!(page.contains("127.0.0.1&lt;b&gt;") && page.contains("www.foobar.com"));
@@ -257,9 +255,7 @@ mod tests {
 
     #[test]
     fn a_program_gets_problem_details() {
-        let failure = Failure::AppRefused {
-            address: "127.0.0.1:3000".parse().unwrap(),
-        };
+        let failure = Failure::AppRefused { address: "127.0.0.1:3000".parse().unwrap() };
         let (media_type, body) = failure.explained(circumstances(true));
         assert_eq!(media_type, "application/problem+json");
         let problem: serde_json::Value = serde_json::from_str(&body).unwrap();

@@ -44,10 +44,7 @@ impl Failure {
             Self::HostUnknown { asked } => Words {
                 component: WEB_SERVER,
                 happened: match asked.as_str() {
-                    "" => format!(
-                        "The request names no host; the site that lives here is {}.",
-                        at.site
-                    ),
+                    "" => format!("The request names no host; the site that lives here is {}.", at.site),
                     asked => format!("No site {asked} lives here; the one that does is {}.", at.site),
                 },
                 teaches: "One address can carry many names: the web server chooses the site by the Host header, \
@@ -117,11 +114,7 @@ impl Failure {
                 ),
                 teaches: "The web server only passes the request on. When nobody listens at a port, the operating \
                           system refuses the connection at once; the files of the site still work.",
-                next: vec![
-                    "wwwlab status".into(),
-                    "wwwlab logs app".into(),
-                    "wwwlab start app".into(),
-                ],
+                next: vec!["wwwlab status".into(), "wwwlab logs app".into(), "wwwlab start app".into()],
             },
             Self::AppUnreachable { address, cause } => Words {
                 component: APPLICATION,
@@ -144,10 +137,7 @@ impl Failure {
                 component: APPLICATION,
                 happened: format!("What listens at {address} answered with something that is not HTTP."),
                 teaches: "A port tells nothing about what speaks behind it.",
-                next: vec![
-                    format!("ss -ltnp 'sport = :{}'", address.port()),
-                    "wwwlab logs app".into(),
-                ],
+                next: vec![format!("ss -ltnp 'sport = :{}'", address.port()), "wwwlab logs app".into()],
             },
             Self::AppSilent { address, waited } => Words {
                 component: APPLICATION,
@@ -168,10 +158,7 @@ impl Failure {
                 happened: format!("All {connections} connections of the web server are in use."),
                 teaches: "A server says no in time to those whom it cannot serve, so that it can go on serving the \
                           others. This is where one server stops being enough.",
-                next: vec![
-                    format!("ss -tn 'sport = :{}'", at.address.port()),
-                    "wwwlab status".into(),
-                ],
+                next: vec![format!("ss -tn 'sport = :{}'", at.address.port()), "wwwlab status".into()],
             },
         }
     }

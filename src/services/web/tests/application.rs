@@ -15,20 +15,14 @@ async fn the_home_page_is_the_applications() {
     .await;
     let stand = Stand::before(application.address).await;
     let answer = stand
-        .ask(&get("/?q=1").replace(
-            "\r\n\r\n",
-            "\r\nX-Request-Id: mine\r\nX-Forwarded-For: 10.0.0.1\r\n\r\n",
-        ))
+        .ask(&get("/?q=1").replace("\r\n\r\n", "\r\nX-Request-Id: mine\r\nX-Forwarded-For: 10.0.0.1\r\n\r\n"))
         .await;
     assert_eq!((answer.status, answer.body.as_slice()), (200, b"home".as_slice()));
     assert_eq!(answer.header("server"), Some("wwwlab"));
     assert_eq!(answer.header("set-cookie"), Some("a=b"));
     assert_eq!(answer.header("via"), Some("1.1 wwwlab"));
     let timing = answer.header("server-timing").unwrap();
-    assert!(
-        timing.starts_with("web;dur=") && timing.ends_with(", app;dur=1.0, db;dur=0.5"),
-        "{timing}"
-    );
+    assert!(timing.starts_with("web;dur=") && timing.ends_with(", app;dur=1.0, db;dur=0.5"), "{timing}");
 
     let asked = application.asked(0);
     assert!(asked.starts_with("GET /?q=1 HTTP/1.1\r\n"), "{asked}");
@@ -43,10 +37,7 @@ async fn the_home_page_is_the_applications() {
     ] {
         assert!(asked.contains(&format!("\r\n{line}\r\n")), "{line} in {asked}");
     }
-    assert!(
-        !asked.contains("10.0.0.1") && !asked.contains("connection:"),
-        "{asked}"
-    );
+    assert!(!asked.contains("10.0.0.1") && !asked.contains("connection:"), "{asked}");
 
     let head = stand.ask(&get("/").replace("GET", "HEAD")).await;
     assert_eq!((head.status, head.header("content-length")), (200, Some("4")));
@@ -102,15 +93,9 @@ async fn an_application_that_is_gone_is_named() {
     let stand = Stand::without_application().await;
     let answer = stand.ask(&get("/")).await;
     assert_eq!(answer.status, 502);
-    assert!(
-        answer
-            .text()
-            .contains("Component: <strong>application server</strong>")
-    );
+    assert!(answer.text().contains("Component: <strong>application server</strong>"));
     assert!(answer.text().contains("wwwlab start app"));
-    let json = stand
-        .ask(&get("/").replace("\r\n\r\n", "\r\nAccept: application/json\r\n\r\n"))
-        .await;
+    let json = stand.ask(&get("/").replace("\r\n\r\n", "\r\nAccept: application/json\r\n\r\n")).await;
     assert_eq!(json.header("content-type"), Some("application/problem+json"));
     // Whoever was sending something can read why nobody takes it.
     let upload = format!(
@@ -145,10 +130,7 @@ async fn an_answer_that_breaks_off_is_cut_not_completed() {
             .await;
     let stand = Stand::before(application.address).await;
     let answer = stand.ask(&get("/")).await;
-    assert_eq!(
-        (answer.status, answer.header("content-length")),
-        (200, Some("10"))
-    );
+    assert_eq!((answer.status, answer.header("content-length")), (200, Some("10")));
     assert_eq!(answer.body, b"half");
 }
 

@@ -42,32 +42,22 @@ async fn a_file_that_the_client_has_is_not_sent_again() {
     let first = stand.ask(&get("/about.html")).await;
     for (name, value) in [("If-None-Match", "etag"), ("If-Modified-Since", "last-modified")] {
         let condition = format!("{name}: {}\r\n\r\n", first.header(value).unwrap());
-        let again = stand
-            .ask(&get("/about.html").replace("\r\n\r\n", &format!("\r\n{condition}")))
-            .await;
+        let again = stand.ask(&get("/about.html").replace("\r\n\r\n", &format!("\r\n{condition}"))).await;
         assert_eq!((again.status, again.body.len()), (304, 0), "{name}");
         assert_eq!(again.header("etag"), first.header("etag"));
         assert_eq!(again.header("content-type"), None);
     }
     std::fs::write(stand.site().join("about.html"), "changed").unwrap();
     let condition = format!("\r\nIf-None-Match: {}\r\n\r\n", first.header("etag").unwrap());
-    let changed = stand
-        .ask(&get("/about.html").replace("\r\n\r\n", &condition))
-        .await;
-    assert_eq!(
-        (changed.status, changed.body.as_slice()),
-        (200, b"changed".as_slice())
-    );
+    let changed = stand.ask(&get("/about.html").replace("\r\n\r\n", &condition)).await;
+    assert_eq!((changed.status, changed.body.as_slice()), (200, b"changed".as_slice()));
 }
 
 #[tokio::test]
 async fn a_large_file_comes_whole() {
     let stand = Stand::without_application().await;
     let content: Vec<u8> = (0..=250).cycle().take(1_000_003).collect();
-    std::fs::File::create(stand.site().join("large.bin"))
-        .unwrap()
-        .write_all(&content)
-        .unwrap();
+    std::fs::File::create(stand.site().join("large.bin")).unwrap().write_all(&content).unwrap();
     let answer = stand.ask(&get("/large.bin")).await;
     assert_eq!(answer.header("content-length"), Some("1000003"));
     assert!(answer.body == content);
@@ -77,10 +67,7 @@ async fn a_large_file_comes_whole() {
 async fn a_directory_wants_its_slash() {
     let stand = Stand::without_application().await;
     let answer = stand.ask(&get("/docs?a=b")).await;
-    assert_eq!(
-        (answer.status, answer.header("location")),
-        (301, Some("/docs/?a=b"))
-    );
+    assert_eq!((answer.status, answer.header("location")), (301, Some("/docs/?a=b")));
     assert_eq!(stand.ask(&get("/docs/")).await.body, b"docs");
 }
 
@@ -111,15 +98,9 @@ async fn the_host_chooses_the_site() {
     let stand = Stand::without_application().await;
     let by_address = stand.ask(&get("/").replace("www.foobar.com", "127.0.0.1")).await;
     assert_eq!(by_address.status, 404);
-    assert!(
-        by_address
-            .text()
-            .contains("No site 127.0.0.1 lives here; the one that does is www.foobar.com.")
-    );
+    assert!(by_address.text().contains("No site 127.0.0.1 lives here; the one that does is www.foobar.com."));
 
-    let alias = stand
-        .ask(&get("/a?b").replace("www.foobar.com", "FooBar.com:8080"))
-        .await;
+    let alias = stand.ask(&get("/a?b").replace("www.foobar.com", "FooBar.com:8080")).await;
     let elsewhere = Some("http://www.foobar.com:8080/a?b");
     assert_eq!((alias.status, alias.header("location")), (301, elsewhere));
     let post = get("/a?b").replace("www.", "").replace("GET", "POST");
@@ -130,17 +111,11 @@ async fn the_host_chooses_the_site() {
     assert!(none.header("x-request-id").is_some());
     assert_eq!(stand.ask("GET / HTTP/1.0\r\n\r\n").await.status, 404);
     assert_eq!(
-        stand
-            .ask("TRACE / HTTP/1.1\r\nHost: www.foobar.com\r\nConnection: close\r\n\r\n")
-            .await
-            .status,
+        stand.ask("TRACE / HTTP/1.1\r\nHost: www.foobar.com\r\nConnection: close\r\n\r\n").await.status,
         405
     );
     assert_eq!(
-        stand
-            .ask("OPTIONS * HTTP/1.1\r\nHost: www.foobar.com\r\nConnection: close\r\n\r\n")
-            .await
-            .status,
+        stand.ask("OPTIONS * HTTP/1.1\r\nHost: www.foobar.com\r\nConnection: close\r\n\r\n").await.status,
         204
     );
 }
@@ -157,20 +132,14 @@ async fn one_connection_too_many_is_turned_away() {
     let application = Application::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
     let stand = Stand::start(application.address, |config| config.max_connections = 1).await;
     let mut first = TcpStream::connect(stand.address()).await.unwrap();
-    first
-        .write_all(get("/").replace("close", "keep-alive").as_bytes())
-        .await
-        .unwrap();
+    first.write_all(get("/").replace("close", "keep-alive").as_bytes()).await.unwrap();
     let mut answered = [0; 12];
     first.read_exact(&mut answered).await.unwrap();
     assert_eq!(&answered, b"HTTP/1.1 200");
 
     let second = stand.ask(&get("/")).await;
     assert_eq!((second.status, second.header("retry-after")), (503, Some("1")));
-    assert_eq!(
-        second.body.len().to_string(),
-        second.header("content-length").unwrap()
-    );
+    assert_eq!(second.body.len().to_string(), second.header("content-length").unwrap());
 }
 
 #[tokio::test]
@@ -180,9 +149,7 @@ async fn closing_drains_what_is_open_and_counts_what_it_cut() {
     // A browser opens connections before it needs them; this one is accepted before the next is.
     let mut unused = TcpStream::connect(stand.address()).await.unwrap();
     let mut idle = TcpStream::connect(stand.address()).await.unwrap();
-    idle.write_all(get("/").replace("close", "keep-alive").as_bytes())
-        .await
-        .unwrap();
+    idle.write_all(get("/").replace("close", "keep-alive").as_bytes()).await.unwrap();
     let mut answered = [0; 12];
     idle.read_exact(&mut answered).await.unwrap();
     let address = stand.address();
@@ -208,10 +175,7 @@ async fn what_was_answered_is_told() {
     stand.ask(&get("/")).await;
     let told = stand.told(2).await;
     let id = answer.header("x-request-id").unwrap();
-    assert!(
-        told[0].starts_with("127.0.0.1 GET www.foobar.com/about.html?x → 200 by file in "),
-        "{told:?}"
-    );
+    assert!(told[0].starts_with("127.0.0.1 GET www.foobar.com/about.html?x → 200 by file in "), "{told:?}");
     assert!(told[0].ends_with(&format!("({})", &id[..8])), "{told:?}");
     assert!(told[1].contains("GET www.foobar.com/ → 502 by web"), "{told:?}");
 }
@@ -229,8 +193,5 @@ async fn a_site_that_is_not_there_is_said_at_start() {
 #[test]
 fn answers_are_read_right() {
     let answer = Answer::parse(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nbody");
-    assert_eq!(
-        (answer.status, answer.header("a"), answer.text()),
-        (200, Some("b"), "body")
-    );
+    assert_eq!((answer.status, answer.header("a"), answer.text()), (200, Some("b"), "body"));
 }

@@ -85,10 +85,7 @@ impl Stand {
         let (mut reading, mut writing) = TcpStream::connect(self.address()).await.unwrap().into_split();
         let mut answer = Vec::new();
         // A server that has answered may close before it has read everything: that is not the test's failure.
-        let (_, _) = tokio::join!(
-            writing.write_all(request.as_bytes()),
-            reading.read_to_end(&mut answer)
-        );
+        let (_, _) = tokio::join!(writing.write_all(request.as_bytes()), reading.read_to_end(&mut answer));
         Answer::parse(&answer)
     }
 
@@ -137,10 +134,7 @@ impl Answer {
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     pub(super) fn text(&self) -> &str {
@@ -210,11 +204,7 @@ impl Application {
                 connections.spawn(serve(stream, script, shared.clone()));
             }
         });
-        Self {
-            address,
-            seen,
-            _task: task,
-        }
+        Self { address, seen, _task: task }
     }
 }
 
