@@ -40,12 +40,15 @@ pub struct Closed {
     pub cut: usize,
 }
 
-/// An error and its causes, outermost first, each as one line.
+/// An error and its causes, outermost first, each as one line; a cause that its effect already tells is left out.
 pub fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
     let mut causes = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(error) = cause {
-        causes.push(error.to_string());
+        let text = error.to_string();
+        if causes.last().is_none_or(|effect| !effect.ends_with(&text)) {
+            causes.push(text);
+        }
         cause = error.source();
     }
     causes

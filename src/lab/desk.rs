@@ -168,10 +168,16 @@ impl Desk {
         };
         let ask = Ask::ZoneUse { origin: origin.into(), file: file.display().to_string() };
         match self.one(server, ask).await {
-            Response::Zones(_) => Response::Done(format!(
-                "{server} publishes {origin} from {} until it is restarted",
-                file.display()
-            )),
+            Response::Zones(_) => {
+                let own = self
+                    .design
+                    .zones(server)
+                    .into_iter()
+                    .flatten()
+                    .any(|(_, own)| self.design.path(own) == file);
+                let until = if own { "" } else { " until it is restarted" };
+                Response::Done(format!("{server} publishes {origin} from {}{until}", file.display()))
+            }
             other => other,
         }
     }

@@ -205,9 +205,10 @@ impl Keeper {
         const BACK: &str = "the database is back: its file is free again";
         match (verb, self.process.is_some()) {
             (Verb::Start, false) | (Verb::Resume, false) => Err("the database is there already".into()),
-            (Verb::Stop | Verb::Kill | Verb::Pause, true) => {
-                Err(format!("{TAKEN} already (by pid {})", self.pid()))
-            }
+            (Verb::Stop | Verb::Kill | Verb::Pause, true) => Err(format!(
+                "the database is taken away already (by pid {}): `wwwlab start db` gives it back",
+                self.pid()
+            )),
             (Verb::Start | Verb::Resume, true) => {
                 self.end(Signal::SIGTERM).await;
                 self.enter(State::Running, IN_APP);

@@ -8,13 +8,14 @@
 
 mod cache;
 mod commands;
+mod conversation;
 mod death;
 mod life;
 mod names;
 mod ordinary_user;
 mod pages;
 mod ports;
-mod readme;
+
 mod reload;
 mod resolver;
 mod services;

@@ -14,12 +14,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::accept::prefers_json;
 use super::journey::Journey;
 use super::routes::Application;
 use crate::ground::chance::RequestId;
 use crate::ground::clock::Stopwatch;
 use crate::ground::event::Happened;
+use crate::ground::explain::prefers_json;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
@@ -56,12 +56,12 @@ pub(super) struct Asked {
 impl Asked {
     fn read(request: &Request, peer: SocketAddr) -> Self {
         let headers = request.headers();
-        let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+        let accept = headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
         Self {
             id: identifier(headers),
             method: request.method().clone(),
             path: request.uri().path().into(),
-            prefers_json: accept.is_some_and(prefers_json),
+            prefers_json: prefers_json(accept),
             journey: Journey::of(headers, peer.ip()),
             database_micros: Arc::default(),
         }

@@ -8,7 +8,6 @@
 //! request carries and every answer gets; `pages` makes the pages; `signing`, `journey` and `accept` are the
 //! pure parts; `refusal` is the page of what went wrong.
 
-mod accept;
 mod asked;
 mod code_base;
 mod health;

@@ -4,15 +4,11 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use serde_json::json;
 
 use super::asked::Asked;
 use crate::ground::explain::Explanation;
 use crate::ground::service;
 use crate::services::database::StoreError;
-
-const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
-const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// What went wrong with one request.
 #[derive(Debug)]
@@ -47,10 +43,9 @@ impl Refusal {
             next: self.next(),
             request_id: &asked.id,
         };
-        let (media_type, body) =
-            if asked.prefers_json { (PROBLEM, problem(&explanation)) } else { (HTML, explanation.html()) };
+        let (media_type, body) = explanation.in_form(asked.prefers_json);
         let mut answer = (status, Body::from(body)).into_response();
-        answer.headers_mut().insert(CONTENT_TYPE, media_type);
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         if matches!(self, Self::Database(_)) {
             answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
@@ -79,7 +74,7 @@ impl Refusal {
 
     fn happened(&self, asked: &Asked) -> String {
         match self {
-            Self::Database(error) => format!("{}.", service::causes(error).join(": ")),
+            Self::Database(error) => sentence(&service::causes(error).join(": ")),
             Self::NoSuchPage => format!("The application has no page {}.", asked.path),
             Self::NoSuchMethod => {
                 format!("The page {} cannot be asked for with {}.", asked.path, asked.method)
@@ -146,17 +141,9 @@ impl Refusal {
     }
 }
 
-/// The same explanation as a problem details object, with the page's own words as extension members.
-fn problem(explanation: &Explanation<'_>) -> String {
-    json!({
-        "type": "about:blank",
-        "title": explanation.reason,
-        "status": explanation.status,
-        "detail": explanation.happened,
-        "component": explanation.component,
-        "teaches": explanation.teaches,
-        "next": explanation.next,
-        "request_id": explanation.request_id,
-    })
-    .to_string()
+/// `text` as a sentence: a capital letter at its start, a full stop at its end.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", characters.as_str())
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
-    LAST_MODIFIED, LOCATION, SERVER, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
+    HeaderValue, LAST_MODIFIED, LOCATION, SERVER, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
@@ -15,13 +15,13 @@ use hyper::{Method, Request, Response, StatusCode};
 use crate::ground::chance::RequestId;
 use crate::ground::clock::Stopwatch;
 use crate::ground::event::Happened;
+use crate::ground::explain::prefers_json;
 use crate::ground::journal::Journal;
 
 use super::failure::{Circumstances, Failure};
 use super::forwarded::{Asker, X_REQUEST_ID};
 use super::host::{Asked, Names, host_of};
 use super::page::{self, Page};
-use super::preference::prefers_json;
 use super::proxy::Proxy;
 use super::site::{Found, Site, SiteFile};
 use super::target::{Place, is_for_files_only, place};
@@ -68,6 +68,7 @@ impl Server {
         let (parts, body) = request.into_parts();
         let has_body = !body.is_end_stream();
 
+        let accept = parts.headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
         let Made { mut response, by, app } = match self.make(client, &parts, body, &id).await {
             Ok(made) => made,
             Err((failure, app)) => Made {
@@ -75,7 +76,7 @@ impl Server {
                     site: &self.names.name,
                     address: self.address,
                     request_id: id.as_str(),
-                    as_json: prefers_json(&parts.headers),
+                    as_json: prefers_json(accept),
                 }),
                 by: By::Web,
                 app,

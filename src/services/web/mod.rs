@@ -18,7 +18,6 @@ mod forwarded;
 mod host;
 mod listener;
 mod page;
-mod preference;
 mod proxy;
 mod site;
 mod target;

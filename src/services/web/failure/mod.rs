@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
-use serde::Serialize;
 
 use crate::ground::explain::Explanation;
 
@@ -169,11 +168,7 @@ impl Failure {
             next: &next,
             request_id: circumstances.request_id,
         };
-        if circumstances.as_json {
-            ("application/problem+json", Problem::of(&explanation))
-        } else {
-            ("text/html; charset=utf-8", explanation.html())
-        }
+        explanation.in_form(circumstances.as_json)
     }
 
     /// Its status (RFC 9110 §15).
@@ -197,37 +192,6 @@ impl Failure {
             Self::AppSilent { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Full { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
-    }
-}
-
-/// Problem details (RFC 9457), with what the page says as members of their own.
-#[derive(Serialize)]
-struct Problem<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    title: &'a str,
-    status: u16,
-    detail: &'a str,
-    component: &'a str,
-    teaches: &'a str,
-    next: &'a [&'a str],
-    request_id: &'a str,
-}
-
-impl Problem<'_> {
-    fn of(explanation: &Explanation<'_>) -> String {
-        let problem = Problem {
-            kind: "about:blank",
-            title: explanation.reason,
-            status: explanation.status,
-            detail: explanation.happened,
-            component: explanation.component,
-            teaches: explanation.teaches,
-            next: explanation.next,
-            request_id: explanation.request_id,
-        };
-        // Strings and a number always become JSON.
-        serde_json::to_string(&problem).unwrap_or_default()
     }
 }
 

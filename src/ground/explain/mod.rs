@@ -2,7 +2,13 @@
 //!
 //! Web server and application use the same page, so that a student learns to read one.
 
+mod preference;
+
 use std::fmt::Write as _;
+
+use serde_json::json;
+
+pub use preference::prefers_json;
 
 /// What the page says.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +30,30 @@ pub struct Explanation<'a> {
 }
 
 impl Explanation<'_> {
+    /// Its media type and its text: the page, or problem details for a program.
+    pub fn in_form(&self, as_json: bool) -> (&'static str, String) {
+        if as_json {
+            ("application/problem+json", self.problem())
+        } else {
+            ("text/html; charset=utf-8", self.html())
+        }
+    }
+
+    /// Problem details (RFC 9457), with what the page says as members of their own.
+    pub fn problem(&self) -> String {
+        json!({
+            "type": "about:blank",
+            "title": self.reason,
+            "status": self.status,
+            "detail": self.happened,
+            "component": self.component,
+            "teaches": self.teaches,
+            "next": self.next,
+            "request_id": self.request_id,
+        })
+        .to_string()
+    }
+
     /// The page as HTML: complete, without outside resources, every text escaped.
     pub fn html(&self) -> String {
         let mut page = String::with_capacity(2048);
