@@ -148,7 +148,7 @@ async fn a_database_that_cannot_be_made_is_a_503_until_it_can() {
     std::fs::write(&obstacle, "a file where a directory should be").unwrap();
     let refused = lab.get("/").await;
     assert_eq!(refused.status, 503);
-    assert!(refused.body.contains("cannot create the database"), "{}", refused.body);
+    assert!(refused.body.contains("Cannot create the database"), "{}", refused.body);
     std::fs::remove_file(&obstacle).unwrap();
     assert_eq!(lab.get("/").await.status, 200);
     lab.app.close().await;
