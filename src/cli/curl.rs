@@ -13,8 +13,8 @@ use crate::dns::name::Name;
 use crate::dns::types::{Rcode, RecordType};
 use crate::ground::chance;
 use crate::lab::control;
-use crate::lab::design::ServiceName;
 use crate::lab::directory::Directory;
+use crate::lab::hosts::ServiceName;
 use crate::lab::status::LabStatus;
 
 use super::screen::{COMMAND, DIM};

@@ -4,8 +4,8 @@
 use std::ffi::OsString;
 
 use crate::lab::control;
-use crate::lab::design::ServiceName;
 use crate::lab::directory::Directory;
+use crate::lab::hosts::ServiceName;
 use crate::lab::status::LabStatus;
 
 use super::curl::run_tool;
@@ -14,7 +14,7 @@ use super::{Failure, World, block_on};
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub(super) struct Arguments {
-    /// dig's own arguments; `@dns`, `@root`, `@tld`, `@resolver` name the lab's servers [default: @resolver]
+    /// dig's own arguments; `@dns`, `@root`, `@tld`, `@resolver` name the lab's servers; without one it is @resolver
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     arguments: Vec<OsString>,
 }

@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::lab::design::ServiceName;
 use crate::lab::directory::Directory;
+use crate::lab::hosts::ServiceName;
 
 use super::screen::BOLD;
 use super::up::printable;

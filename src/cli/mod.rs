@@ -26,8 +26,8 @@ use clap::{Parser, Subcommand};
 
 use crate::lab::config::Network;
 use crate::lab::control::{ControlError, Verb};
-use crate::lab::design::ServiceName;
 use crate::lab::directory::{Directory, DirectoryError};
+use crate::lab::hosts::ServiceName;
 
 pub use screen::World;
 

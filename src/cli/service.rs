@@ -1,8 +1,8 @@
 //! `wwwlab start|stop|restart|kill|pause|resume SERVICE`.
 
 use crate::lab::control::{self, Request, Response, Verb};
-use crate::lab::design::ServiceName;
 use crate::lab::directory::Directory;
+use crate::lab::hosts::ServiceName;
 
 use super::{Failure, World, block_on};
 

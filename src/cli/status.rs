@@ -2,8 +2,8 @@
 
 use crate::ground::clock;
 use crate::lab::control;
-use crate::lab::design::Host;
 use crate::lab::directory::Directory;
+use crate::lab::hosts::Host;
 use crate::lab::status::{LabStatus, State, Usage};
 
 use super::screen::{BOLD, Cell, DIM, Table, ago, bytes, state_style};

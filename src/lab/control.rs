@@ -11,8 +11,8 @@ use tokio::net::UnixStream;
 use crate::ground::channel::{CacheEntry, ZoneState};
 use crate::ground::lines::{LineReader, write_line};
 
-use super::design::ServiceName;
 use super::directory::Directory;
+use super::hosts::ServiceName;
 use super::status::LabStatus;
 
 /// A lab that does not answer by then stands still.

@@ -1,133 +1,15 @@
-//! The design: which hosts there are, which services run on them, and with which arguments.
+//! The design: what each service of a lab is started with.
 //!
 //! `simple` is the whole classic stack on one server, with the name servers above it and a resolver beside it.
 
 use std::ffi::OsString;
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use super::config::{Config, Network, ZoneFiles};
 use super::directory::Directory;
+use super::hosts::{Host, ServiceName};
 use super::ports::Ports;
-
-/// A service of the lab, in the order in which a first request meets them.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum ServiceName {
-    /// Recursive resolver.
-    Resolver,
-    /// Name server of the root zone.
-    Root,
-    /// Name server of `com.`.
-    Tld,
-    /// Name server of `foobar.com.` and its reverse zone.
-    Dns,
-    /// Web server.
-    Web,
-    /// Application server.
-    App,
-    /// Database.
-    Db,
-}
-
-impl ServiceName {
-    /// All of them, in order.
-    pub const ALL: [Self; 7] =
-        [Self::Resolver, Self::Root, Self::Tld, Self::Dns, Self::Web, Self::App, Self::Db];
-
-    /// Its name in commands, logs and `ps`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Resolver => "resolver",
-            Self::Root => "root",
-            Self::Tld => "tld",
-            Self::Dns => "dns",
-            Self::Web => "web",
-            Self::App => "app",
-            Self::Db => "db",
-        }
-    }
-
-    /// What it is, in a few words.
-    pub fn role(self) -> &'static str {
-        match self {
-            Self::Resolver => "recursive resolver",
-            Self::Root => "name server of .",
-            Self::Tld => "name server of com.",
-            Self::Dns => "name server of foobar.com.",
-            Self::Web => "web server",
-            Self::App => "application server",
-            Self::Db => "database",
-        }
-    }
-
-    /// The host it runs on.
-    pub fn host(self) -> Host {
-        match self {
-            Self::Resolver => Host::Resolver,
-            Self::Root => Host::Root,
-            Self::Tld => Host::Tld,
-            Self::Dns | Self::Web | Self::App | Self::Db => Host::Server,
-        }
-    }
-}
-
-impl fmt::Display for ServiceName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for ServiceName {
-    type Err = ();
-
-    fn from_str(name: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|service| service.as_str() == name).ok_or(())
-    }
-}
-
-/// A machine of the lab.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Host {
-    /// Where the resolver runs.
-    Resolver,
-    /// Where the root name server runs.
-    Root,
-    /// Where the name server of `com.` runs.
-    Tld,
-    /// The one server of the simple web stack.
-    Server,
-}
-
-impl Host {
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Resolver => "resolver",
-            Self::Root => "root",
-            Self::Tld => "tld",
-            Self::Server => "server",
-        }
-    }
-
-    /// Its address in `network`.
-    pub fn address(self, network: Network) -> IpAddr {
-        let last = match (network, self) {
-            (Network::Loopback, Self::Server) => 1,
-            (Network::Loopback, Self::Resolver) => 2,
-            (Network::Loopback, Self::Root) => 3,
-            (Network::Loopback, Self::Tld) => 4,
-        };
-        IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))
-    }
-}
 
 /// Everything a lab needs to come up: settings, places and ports, decided once.
 #[derive(Debug, Clone)]
@@ -212,7 +94,7 @@ impl Design {
     }
 
     /// `path` from the lab directory.
-    pub fn path(&self, path: &std::path::Path) -> PathBuf {
+    pub fn path(&self, path: &Path) -> PathBuf {
         self.directory.root.join(path)
     }
 }

@@ -11,8 +11,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::ground::channel::{Ask, Reply};
 
 use super::control::{Request, Response, Verb};
-use super::design::{Design, ServiceName};
+use super::design::Design;
 use super::guard::Guard;
+use super::hosts::ServiceName;
 use super::keeper::Command;
 use super::status::{Condition, LabStatus, ServiceStatus, State};
 use super::usage;

@@ -10,9 +10,9 @@ use serde::Serialize;
 use crate::ground::bind::{self, Transport};
 
 use super::config::Network;
-use super::design::Host;
 use super::directory::Directory;
 use super::holder;
+use super::hosts::Host;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -20,8 +20,9 @@ use crate::ground::event::{Event, Happened};
 use super::child::{Running, Sign, StartFailure, Starting, describe};
 use super::config::Restart;
 use super::control::Verb;
-use super::design::{Design, ServiceName};
+use super::design::Design;
 use super::guard::Guard;
+use super::hosts::ServiceName;
 use super::log::Log;
 use super::status::{Condition, State};
 

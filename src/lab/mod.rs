@@ -1,6 +1,6 @@
 //! What is around the path: where a lab lives, which hosts and services it has, their processes and control.
 //!
-//! Read in this order: [`directory`] and [`config`] (what the user wrote), [`design`] (what that makes),
+//! Read in this order: [`directory`] and [`config`] (what the user wrote), [`hosts`] and [`design`] (what that makes),
 //! [`ports`] (where it can be), [`child`], [`keeper`] and [`supervisor`] (its processes), [`guard`] (what ends
 //! them when the supervisor is killed), [`control`] and `desk` (how commands reach a running lab), [`usage`] and
 //! [`holder`] (what the operating system knows), [`doctor`] (what works here), [`builtin`] (the lab to copy).
@@ -18,6 +18,7 @@ pub mod directory;
 pub mod doctor;
 pub mod guard;
 pub mod holder;
+pub mod hosts;
 pub mod keeper;
 pub mod log;
 pub mod ports;

@@ -10,8 +10,8 @@ use crate::ground::bind::{self, BindError, Transport};
 use crate::ground::chance;
 
 use super::config::{self, Network, Port};
-use super::design::Host;
 use super::holder::{self, Holder};
+use super::hosts::Host;
 
 /// Free ports are looked for here: below the range from which Linux and macOS draw the ports of outgoing
 /// connections (32768 up), so that none of those takes one away between the choice and its use.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::design::{Host, ServiceName};
+use super::hosts::{Host, ServiceName};
 use super::ports::Ports;
 
 /// A whole lab.

@@ -22,10 +22,11 @@ use crate::ground::lines::{LineReader, write_line};
 
 use super::config::Network;
 use super::control::{Request, Response};
-use super::design::{Design, ServiceName};
+use super::design::Design;
 use super::desk::{Desk, Post};
 use super::directory::{Directory, DirectoryError};
 use super::guard::Guard;
+use super::hosts::ServiceName;
 use super::keeper::{Keeper, Means, Sink};
 use super::log::Log;
 use super::ports::{self, PortError};

@@ -1,7 +1,7 @@
 //! The resolver: what `/etc/resolv.conf` would name. It asks root, tld and dns in turn, and remembers.
 //!
-//! Three parts: [`cache`] (ours, so that it can be seen and emptied), [`walk`] (hickory's recursor, which
-//! asks the way from the root; RFC 1034 §5.3.3) and [`front`] (hickory-server's UDP and TCP listeners).
+//! Three parts: `cache` (ours, so that it can be seen and emptied), `walk` (hickory's recursor, which
+//! asks the way from the root; RFC 1034 §5.3.3) and `front` (hickory-server's UDP and TCP listeners).
 //! It can only ever ask the name servers it was started with: nothing leaves the lab.
 
 mod cache;
