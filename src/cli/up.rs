@@ -58,7 +58,12 @@ pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Re
     let printing = block_on(async {
         let quit =
             asked_to_quit().map_err(|error| Failure::System("cannot watch for signals".into(), error))?;
-        let lab = Lab::up(directory.clone(), arguments.network).await?;
+        tokio::pin!(quit);
+        let lab = tokio::select! {
+            lab = Lab::up(directory.clone(), arguments.network) => lab?,
+            // What was started so far is killed as it is dropped.
+            () = &mut quit => return Err(Failure::Said("ended before the lab was up".into())),
+        };
         introduce(&lab.status(), &directory, world, watch.micros())?;
         let (bold, dim) = (BOLD, DIM);
         writeln!(world.out, "{bold}What happens{bold:#} {dim}(^C ends the lab){dim:#}")?;
@@ -66,8 +71,9 @@ pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Re
         // A terminal that stands still (^S) must not make the lab stand still: lines go to a thread of their own,
         // and those that it cannot take are only in the logs.
         let printing = std::thread::spawn(move || print_lines(&lines));
+        let root = format!("{}/", directory.root.display());
         lab.run(quit, |event| {
-            let _ = printer.try_send(line(&event));
+            let _ = printer.try_send(line(&event, &root));
         })
         .await;
         drop(printer);
@@ -182,8 +188,8 @@ async fn be_detached(directory: Directory, network: Option<Network>) -> Result<u
     }
 }
 
-/// One event as a line: time, service, what.
-fn line(event: &Event) -> String {
+/// One event as a line: time, service, what; files are named from the lab directory `root`.
+fn line(event: &Event, root: &str) -> String {
     let style = match &event.what {
         Happened::State { state, .. } if state == "running" => GOOD,
         Happened::State { .. } => LIMITED,
@@ -197,7 +203,7 @@ fn line(event: &Event) -> String {
     format!(
         "{dim}{time}{dim:#} {bold}{:<8}{bold:#} {style}{}{style:#}",
         event.service,
-        printable(&event.what.to_string())
+        printable(&event.what.to_string().replace(root, ""))
     )
 }
 
@@ -260,12 +266,14 @@ fn introduce(
     writeln!(world.out, "\n{bold}Try in another terminal{bold:#}")?;
     let lines = next_lines(status, &world.program);
     let widest = lines.iter().map(|(command, _)| command.len()).max().unwrap_or_default();
+    let longest = lines.iter().map(|(_, why)| why.len()).max().unwrap_or_default();
+    let beside = world.width.is_none_or(|width| widest + longest + 4 <= width);
     for (command, why) in lines {
         let style = COMMAND;
-        if world.width.is_some_and(|width| widest + why.len() + 4 > width) {
-            writeln!(world.out, "  {style}{command}{style:#}\n      {dim}{why}{dim:#}")?;
-        } else {
+        if beside {
             writeln!(world.out, "  {style}{command:<widest$}{style:#}  {dim}{why}{dim:#}")?;
+        } else {
+            writeln!(world.out, "  {style}{command}{style:#}\n      {dim}{why}{dim:#}")?;
         }
     }
     writeln!(world.out)?;
@@ -290,12 +298,12 @@ fn next_lines(status: &LabStatus, program: &str) -> Vec<(String, &'static str)> 
         None => String::new(),
     };
     vec![
-        (dig(ServiceName::Dns), "the name server that knows: an A record, flag aa"),
-        (dig(ServiceName::Resolver), "the resolver asks the way from the root, and remembers"),
+        (dig(ServiceName::Dns), "the name server that knows: an A record, aa"),
+        (dig(ServiceName::Resolver), "the resolver: asks from the root, remembers"),
         (format!("curl -H 'Host: {site}' http://{web}/"), "the web server, found by its address"),
         (format!("{program} curl http://{site}/"), "name and page: the whole path"),
         (format!("{program} cache"), "what the resolver remembers, counting down"),
-        (format!("{program} stop app"), "then curl again: a 502 that says why; `start app` mends it"),
+        (format!("{program} stop app"), "curl again: a 502 that says why; mend: start app"),
         (format!("{program} status"), "every service, its process, what it takes"),
     ]
 }

@@ -12,33 +12,38 @@ use super::channel::LONGEST_LINE;
 #[derive(Debug)]
 pub struct LineReader<R> {
     stream: R,
-    unread: Vec<u8>,
-    /// Bytes of `unread` that are known to hold no line end.
+    buffer: Vec<u8>,
+    /// Where in `buffer` the next line starts, and up to where it is known to have no end.
+    start: usize,
     searched: usize,
 }
 
 impl<R: AsyncRead + Unpin> LineReader<R> {
     /// Reads from `stream`.
     pub fn new(stream: R) -> Self {
-        Self { stream, unread: Vec::new(), searched: 0 }
+        Self { stream, buffer: Vec::new(), start: 0, searched: 0 }
     }
 
     /// The next value; nothing at the end of the stream. A line that is too long or not a `T` is an
     /// [`io::ErrorKind::InvalidData`] error.
     pub async fn next<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
         loop {
-            if let Some(end) = self.unread.iter().skip(self.searched).position(|&byte| byte == b'\n') {
-                let end = self.searched + end;
-                let value = serde_json::from_slice(&self.unread[..end]).map_err(io::Error::from);
-                self.unread.drain(..=end);
-                self.searched = 0;
+            if let Some(length) = self.buffer[self.searched..].iter().position(|&byte| byte == b'\n') {
+                let end = self.searched + length;
+                let value = serde_json::from_slice(&self.buffer[self.start..end])
+                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error));
+                self.start = end + 1;
+                self.searched = self.start;
                 return value.map(Some);
             }
-            self.searched = self.unread.len();
+            // What was read is only moved away when more is to come, once for many lines.
+            self.buffer.drain(..self.start);
+            self.start = 0;
+            self.searched = self.buffer.len();
             if self.searched > LONGEST_LINE {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "a line is longer than 1 MiB"));
             }
-            if self.stream.read_buf(&mut self.unread).await? == 0 {
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 return Ok(None);
             }
         }

@@ -126,22 +126,27 @@ impl Keeper {
     }
 
     /// Starts the service and keeps it until `end`; then ends it.
-    pub async fn keep(mut self, mut commands: mpsc::Receiver<Command>, end: CancellationToken) {
+    pub async fn keep(mut self, commands: mpsc::Receiver<Command>, end: CancellationToken) {
+        // The end does not wait for work under way: a process that is dropped with it is killed.
+        let _ = end.run_until_cancelled(self.work(commands)).await;
+        self.end(Signal::SIGTERM).await;
+    }
+
+    async fn work(&mut self, mut commands: mpsc::Receiver<Command>) {
+        // A failure is in the condition, for whoever waits for the start.
         let _ = self.start().await;
         loop {
             tokio::select! {
-                () = end.cancelled() => break,
-                command = commands.recv() => match command {
-                    Some(Command::Do(verb, answer)) => {
+                Some(command) = commands.recv() => match command {
+                    Command::Do(verb, answer) => {
                         let done = self.obey(verb).await;
                         let _ = answer.send(done);
                     }
-                    Some(Command::Ask(ask, asker)) => {
+                    Command::Ask(ask, asker) => {
                         if let Some(process) = &mut self.process {
                             process.ask(ask, asker).await;
                         }
                     }
-                    None => break,
                 },
                 sign = sign(&mut self.process) => match sign {
                     Sign::Report(report) => self.sink.report(report),
@@ -153,7 +158,6 @@ impl Keeper {
                 }
             }
         }
-        self.end(Signal::SIGTERM).await;
     }
 
     /// Whether the service is the database inside the application.
