@@ -18,13 +18,16 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// Forget everything, so that the next question is asked from the root again
-    Flush,
+    /// Forget everything, or one name, so that the next question is asked from the root again
+    Flush {
+        /// Only what is known of this name
+        name: Option<String>,
+    },
 }
 
 pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
-    let request = match arguments.what {
-        Some(What::Flush) => Request::CacheFlush,
+    let request = match &arguments.what {
+        Some(What::Flush { name }) => Request::CacheFlush(name.clone()),
         None => Request::CacheList,
     };
     match block_on(control::ask(directory, &request))?? {
@@ -44,6 +47,7 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
                 .numbers("TTL", 0)
                 .column("ANSWER", 1)
                 .numbers("USED", 2)
+                .column("SAID BY", 4)
                 .column("RECORDS", 3);
             for entry in entries {
                 // The first record beside the count of the rest; `--json` has them all.
@@ -56,6 +60,7 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
                     format!("{} s", entry.ttl_seconds).into(),
                     entry.outcome.into(),
                     entry.hits.to_string().into(),
+                    entry.said_by.map(|server| server.ip().to_string()).unwrap_or_default().into(),
                     records.into(),
                 ]);
             }

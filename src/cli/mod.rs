@@ -10,6 +10,7 @@ mod down;
 mod logs;
 mod new;
 mod page;
+mod resolve;
 mod screen;
 mod serve;
 mod service;
@@ -76,6 +77,8 @@ enum Command {
     Resume(Service),
     /// What the resolver remembers, counting down
     Cache(cache::Arguments),
+    /// Find an answer as the resolver does, and show whom it asks
+    Resolve(resolve::Arguments),
     /// The zones in service, and which file each comes from
     Zone(zone::Arguments),
     /// Run dig against the lab
@@ -201,6 +204,7 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Pause(service) => verb(Verb::Pause, service, world),
         Command::Resume(service) => verb(Verb::Resume, service, world),
         Command::Cache(cache) => cache::run(&cache, &place.find()?, world),
+        Command::Resolve(resolve) => resolve::run(&resolve, &place.find()?, world),
         Command::Zone(zone) => zone::run(&zone, &place.find()?, world),
         Command::Dig(dig) => dig::run(&dig, &place.find()?, world),
         Command::Curl(curl) => curl::run(&curl, &place.find()?, world),

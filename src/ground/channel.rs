@@ -7,6 +7,7 @@
 //! A service that is started by hand (descriptor 0 is a terminal) has no channel; it prints its reports instead.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 
@@ -76,8 +77,17 @@ pub struct Order {
 pub enum Ask {
     /// The resolver's cache, as it stands.
     CacheList,
-    /// Forget all that was cached.
-    CacheFlush,
+    /// Forget what was cached: all of it, or what is known of one name.
+    CacheFlush(Option<String>),
+    /// Find the answer to a question and tell the way.
+    Resolve {
+        /// The name, in presentation form.
+        name: String,
+        /// The type's mnemonic.
+        record_type: String,
+        /// Whether to start from the root with nothing remembered.
+        afresh: bool,
+    },
     /// Serve the zone `origin` from another file from now on.
     ZoneUse {
         /// The zone's apex.
@@ -99,6 +109,8 @@ pub enum Reply {
     Flushed(usize),
     /// The zones in service.
     Zones(Vec<ZoneState>),
+    /// The way to an answer.
+    Walk(WalkTold),
     /// It was not done; the causes, outermost first.
     Refused(Vec<String>),
 }
@@ -119,6 +131,48 @@ pub struct CacheEntry {
     pub records: Vec<String>,
     /// How often it answered since it was cached.
     pub hits: u64,
+    /// The name server that said so last on the way; nothing if the way is not known any more.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub said_by: Option<SocketAddr>,
+}
+
+/// The way to one answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WalkTold {
+    /// The name asked for, in full.
+    pub name: String,
+    /// The type asked for.
+    #[serde(rename = "type")]
+    pub record_type: String,
+    /// Whether the answer was remembered, and nobody was asked.
+    pub cached: bool,
+    /// Who was asked, in order.
+    pub steps: Vec<WalkStep>,
+    /// `NOERROR`, `NODATA`, `NXDOMAIN`, `SERVFAIL`, …
+    pub outcome: String,
+    /// Why it failed, if it did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub why: Option<String>,
+    /// The records, in presentation form; for a negative answer its SOA.
+    pub records: Vec<String>,
+    /// From question to answer, in microseconds.
+    pub micros: u64,
+}
+
+/// One name server asked on the way to an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WalkStep {
+    /// The name server.
+    pub server: SocketAddr,
+    /// The name asked for.
+    pub name: String,
+    /// The type asked for.
+    #[serde(rename = "type")]
+    pub record_type: String,
+    /// What came: `referral to com.`, `NOERROR, 1 answer`, `no answer in time`, …
+    pub outcome: String,
+    /// From question sent to answer received, in microseconds.
+    pub micros: u64,
 }
 
 /// One zone that a server answers for.

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::bind::Transport;
+use super::channel::WalkStep;
 
 /// One thing that happened, when, and to which service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,19 +51,7 @@ pub enum Happened {
         cached: Option<bool>,
     },
     /// A resolver asked a name server on the way to an answer.
-    Asked {
-        /// The name server.
-        server: SocketAddr,
-        /// The name asked for, in presentation form with its final dot.
-        name: String,
-        /// The type asked for.
-        #[serde(rename = "type")]
-        record_type: String,
-        /// What came: `NOERROR, 1 answer`, `referral to com.`, `timed out`, …
-        outcome: String,
-        /// From question sent to answer received, in microseconds.
-        micros: u64,
-    },
+    Asked(WalkStep),
     /// An HTTP request was answered.
     Request {
         /// Who asked.
@@ -158,7 +147,7 @@ impl fmt::Display for Happened {
                     None => Ok(()),
                 }
             }
-            Self::Asked { server, name, record_type, outcome, micros } => {
+            Self::Asked(WalkStep { server, name, record_type, outcome, micros }) => {
                 write!(f, "asks {} {name} {record_type} → {outcome} in {}", server.ip(), Micros(*micros))
             }
             Self::Request { client, method, host, target, status, by, micros, id, .. } => {

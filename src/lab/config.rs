@@ -174,11 +174,15 @@ pub struct Resolver {
     /// Answers remembered at most: 1 to 1,000,000; default 10,000.
     #[serde(deserialize_with = "cache_entries")]
     pub cache_entries: u32,
+    /// Whether an answer is given after its time when nobody can be asked (RFC 8767); default no.
+    pub serve_stale: bool,
+    /// Whether an answer that is used in the last tenth of its time is asked for again; default no.
+    pub prefetch: bool,
 }
 
 impl Default for Resolver {
     fn default() -> Self {
-        Self { cache_entries: 10_000 }
+        Self { cache_entries: 10_000, serve_stale: false, prefetch: false }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
-use crate::ground::channel::{CacheEntry, ZoneState};
+use crate::ground::channel::{CacheEntry, WalkTold, ZoneState};
 use crate::ground::lines::{LineReader, write_line};
 
 use super::directory::Directory;
@@ -28,8 +28,17 @@ pub enum Request {
     Service(Verb, ServiceName),
     /// The resolver's cache.
     CacheList,
-    /// Empty the resolver's cache.
-    CacheFlush,
+    /// Empty the resolver's cache, or forget one name.
+    CacheFlush(Option<String>),
+    /// Find the answer to a question and tell the way.
+    Resolve {
+        /// The name.
+        name: String,
+        /// The type's mnemonic.
+        record_type: String,
+        /// Whether to start from the root with nothing remembered.
+        afresh: bool,
+    },
     /// The zones in service, of every name server.
     ZoneList,
     /// Serve a zone from another file.
@@ -87,6 +96,8 @@ pub enum Response {
     Cache(Vec<CacheEntry>),
     /// The zones in service, with the name server that answers for them.
     Zones(Vec<(ServiceName, ZoneState)>),
+    /// The way to an answer.
+    Walk(WalkTold),
     /// It was not done; the causes, outermost first.
     Refused(Vec<String>),
 }

@@ -67,7 +67,10 @@ impl Design {
                     line.option("--server", host.address(self.network).to_string());
                 }
                 line.option("--server-port", self.ports.dns.to_string());
-                line.option("--cache-entries", self.config.resolver.cache_entries.to_string());
+                let resolver = &self.config.resolver;
+                line.option("--cache-entries", resolver.cache_entries.to_string());
+                line.switch("--serve-stale", resolver.serve_stale);
+                line.switch("--prefetch", resolver.prefetch);
             }
             ServiceName::Web => {
                 let web = &self.config.web;
@@ -104,5 +107,9 @@ struct CommandLine(Vec<OsString>);
 impl CommandLine {
     fn option(&mut self, name: &str, value: impl Into<OsString>) {
         self.0.extend([name.into(), value.into()]);
+    }
+
+    fn switch(&mut self, name: &str, on: bool) {
+        self.0.extend(on.then(|| name.into()));
     }
 }

@@ -62,7 +62,10 @@ impl Desk {
             Request::Status => Response::Status(Box::new(self.status())),
             Request::Service(verb, name) => self.act(verb, name).await,
             Request::CacheList => self.one(ServiceName::Resolver, Ask::CacheList).await,
-            Request::CacheFlush => self.one(ServiceName::Resolver, Ask::CacheFlush).await,
+            Request::CacheFlush(name) => self.one(ServiceName::Resolver, Ask::CacheFlush(name)).await,
+            Request::Resolve { name, record_type, afresh } => {
+                self.one(ServiceName::Resolver, Ask::Resolve { name, record_type, afresh }).await
+            }
             Request::ZoneList => self.zones().await,
             Request::ZoneUse { origin, file } => self.use_zone(&origin, &file).await,
             Request::Down => Response::Refused(vec!["the desk does not close the house".into()]),
@@ -141,6 +144,7 @@ impl Desk {
                 Response::Done(format!("{count} {} forgotten", if count == 1 { "answer" } else { "answers" }))
             }
             Ok(Reply::Zones(zones)) => Response::Zones(zones.into_iter().map(|zone| (name, zone)).collect()),
+            Ok(Reply::Walk(walk)) => Response::Walk(walk),
             Ok(Reply::Refused(causes)) | Err(causes) => Response::Refused(causes),
         }
     }

@@ -22,8 +22,10 @@ fn it_lists_counts_down_and_forgets() {
     assert!(denied["records"][0].as_str().unwrap().contains("SOA"), "{denied}");
     let shown = stage.wwwlab(["cache"]).ok();
     assert!(shown.contains("www.foobar.com.") && shown.contains("NXDOMAIN"), "{shown}");
-    let said = stage.wwwlab(["cache", "flush"]).ok();
-    assert_eq!(said, "2 answers forgotten\n");
+    assert_eq!(find("www.foobar.com.")["said_by"], format!("127.0.0.1:{}", stage.port("dns")));
+    assert_eq!(stage.wwwlab(["cache", "flush", "WWW.foobar.com"]).ok(), "1 answer forgotten\n");
+    assert_eq!(entries().as_array().unwrap().len(), 1, "the other name is still remembered");
+    assert_eq!(stage.wwwlab(["cache", "flush"]).ok(), "1 answer forgotten\n");
     assert_eq!(entries(), serde_json::json!([]));
 }
 

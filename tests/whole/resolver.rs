@@ -78,3 +78,89 @@ fn it_answers_over_tcp_and_to_those_who_do_not_want_recursion() {
     let warm = stage.dig("127.0.0.2", "www.foobar.com +norec");
     assert!(warm.contains("A\t127.0.0.1"), "{warm}");
 }
+
+#[test]
+fn resolve_tells_the_way() {
+    let stage = Stage::up();
+    let walk = |arguments: &[&str]| -> serde_json::Value {
+        let line = ["resolve", "--json"].iter().chain(arguments);
+        serde_json::from_str(&stage.wwwlab(line).out).unwrap()
+    };
+    let servers = |walk: &serde_json::Value| -> Vec<String> {
+        let steps = walk["steps"].as_array().unwrap().iter();
+        steps.map(|step| step["server"].as_str().unwrap().split(':').next().unwrap().to_owned()).collect()
+    };
+    let first = walk(&["www.foobar.com"]);
+    assert_eq!(servers(&first), ["127.0.0.3", "127.0.0.4", "127.0.0.1", "127.0.0.1"], "{first}");
+    assert_eq!((&first["cached"], &first["outcome"]), (&false.into(), &"NOERROR".into()));
+    let second = walk(&["www.foobar.com"]);
+    assert_eq!((&second["cached"], servers(&second).len()), (&true.into(), 0), "{second}");
+    // What is known of com. and foobar.com. is not asked again, unless everything starts afresh.
+    let other = walk(&["blog.foobar.com"]);
+    assert!(servers(&other).iter().all(|server| server == "127.0.0.1"), "{other}");
+    let afresh = walk(&["--fresh", "www.foobar.com"]);
+    assert_eq!(servers(&afresh)[..2], ["127.0.0.3", "127.0.0.4"], "{afresh}");
+    let shown = stage.wwwlab(["resolve", "--fresh", "www.foobar.com"]).ok();
+    for word in ["root 127.0.0.3", "referral to com.", "tld 127.0.0.4", "dns 127.0.0.1", "NOERROR, 1 answer"]
+    {
+        assert!(shown.contains(word), "{word}: {shown}");
+    }
+    assert_eq!(walk(&["nosuch-name.foobar.com"])["outcome"], "NXDOMAIN");
+    assert!(stage.wwwlab(["resolve", "www.foobar.com", "NONSENSE"]).refused(1).contains("no record type"));
+}
+
+#[test]
+fn a_failure_says_why_in_the_answer() {
+    let stage = Stage::up();
+    stage.wwwlab(["pause", "dns"]).ok();
+    let answer = stage.dig("127.0.0.2", "www.foobar.com +timeout=5");
+    assert!(
+        answer.contains("status: SERVFAIL") && answer.contains("EDE: 22 (No Reachable Authority)"),
+        "{answer}"
+    );
+    let said = stage.wwwlab(["resolve", "www.foobar.com"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.out.contains("SERVFAIL: no name server answered"), "{said:?}");
+}
+
+#[test]
+fn equal_questions_are_asked_once() {
+    let stage = Stage::up();
+    // The delegations are known; only the name itself is to be asked for, and its server stands still.
+    stage.dig("127.0.0.2", "mail.foobar.com");
+    stage.wwwlab(["pause", "dns"]).ok();
+    let port = stage.port("dns").to_string();
+    let asking: Vec<_> = (0..8)
+        .map(|_| {
+            let mut dig = stage.command("dig");
+            dig.args(["@127.0.0.2", "-p", &port, "+tries=1", "+timeout=5", "+short", "www.foobar.com"]);
+            dig.stdout(std::process::Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    let queue = |address: &str| {
+        let table = std::fs::read_to_string("/proc/net/udp").unwrap();
+        let line = table.lines().find(|line| line.contains(address)).unwrap().to_owned();
+        line.split_whitespace().nth(4).unwrap().rsplit_once(':').unwrap().1 != "00000000"
+    };
+    let socket = format!("0100007F:{:04X}", stage.port("dns"));
+    super::stage::until("a question waits at the paused server", || queue(&socket));
+    stage.wwwlab(["resume", "dns"]).ok();
+    for dig in asking {
+        assert_eq!(String::from_utf8(dig.wait_with_output().unwrap().stdout).unwrap(), "127.0.0.1\n");
+    }
+    let asked = stage.log("dns").lines().filter(|line| line.contains("asks www.foobar.com. A ")).count();
+    assert!(asked < 8, "eight askers, {asked} questions:\n{}", stage.log("dns"));
+}
+
+#[test]
+fn stale_answers_are_a_switch() {
+    let stage = Stage::new();
+    stage.edit("lab.toml", |text| text.replace("# serve_stale = false", "serve_stale = true"));
+    stage.edit("zones/loopback/foobar.com.zone", |zone| format!("{zone}\nbrief 1 IN A 127.0.0.9\n"));
+    stage.wwwlab(["up", "-d"]).ok();
+    assert_eq!(stage.dig("127.0.0.2", "brief.foobar.com +short"), "127.0.0.9\n");
+    stage.wwwlab(["kill", "dns"]).ok();
+    super::stage::until("its time is over", || !stage.wwwlab(["cache"]).ok().contains("brief"));
+    let answer = stage.dig("127.0.0.2", "brief.foobar.com +timeout=5");
+    assert!(answer.contains("127.0.0.9") && answer.contains("EDE: 3 (Stale Answer)"), "{answer}");
+}

@@ -1,6 +1,7 @@
 //! What the resolver remembers: whole answers, by question, until the shortest TTL in them ends (RFC 2181 §5.2),
 //! negative ones by their SOA (RFC 2308 §5). Bounded; the least recently used goes first.
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,15 @@ use crate::ground::channel::CacheEntry;
 
 /// An answer that nobody sent a TTL for is not remembered; one with a TTL above a day is kept for a day.
 const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// How long after its end an answer may still be given when nobody can be asked (RFC 8767 §5).
+const STALE_LONGEST: Duration = Duration::from_secs(86_400);
+/// The TTL of such an answer, in seconds (RFC 8767 §4).
+const STALE_TTL: u32 = 30;
+/// The extended error of such an answer (RFC 8914 §4.4).
+const EDE_STALE: u16 = 3;
+/// An answer is fetched again in the last tenth of its time.
+const PREFETCH_SHARE: u32 = 10;
 
 /// A name and a type.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -27,6 +37,19 @@ pub(super) struct Answer {
     pub(super) answers: Vec<Record>,
     /// For a negative answer its SOA.
     pub(super) authorities: Vec<Record>,
+    /// The name server that answered last on the way.
+    pub(super) said_by: Option<SocketAddr>,
+    /// What went wrong, if it did.
+    pub(super) failure: Option<Failure>,
+}
+
+/// What went wrong, as an extended error (RFC 8914).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    /// The code, from the registry that RFC 8914 §5.2 made.
+    pub(super) code: u16,
+    /// The same in words.
+    pub(super) text: String,
 }
 
 /// The memory itself.
@@ -57,7 +80,7 @@ impl Cache {
         let entry = self.entries.get_mut(question)?;
         let age = now.saturating_duration_since(entry.since);
         if age >= entry.lifetime {
-            self.entries.pop(question);
+            // It may still serve as a stale answer, until it is pushed out or asked for anew.
             return None;
         }
         entry.hits += 1;
@@ -69,6 +92,44 @@ impl Cache {
         if let Some(lifetime) = answer.lifetime() {
             self.entries.put(question, Entry { answer, since: now, lifetime, hits: 0 });
         }
+    }
+
+    /// The answer though its time is over, with TTLs of [`STALE_TTL`], if it is still there (RFC 8767).
+    pub(super) fn get_stale(&mut self, question: &Question, now: Instant) -> Option<Answer> {
+        let entry = self.entries.get(question)?;
+        let age = now.saturating_duration_since(entry.since);
+        if age >= entry.lifetime.saturating_add(STALE_LONGEST) {
+            return None;
+        }
+        let mut answer = entry.answer.clone();
+        for record in answer.answers.iter_mut().chain(&mut answer.authorities) {
+            record.ttl = STALE_TTL;
+        }
+        answer.failure = Some(Failure { code: EDE_STALE, text: "stale: nobody could be asked".into() });
+        Some(answer)
+    }
+
+    /// Whether little of the time of a remembered answer is left, so that it is worth asking for it again.
+    pub(super) fn is_ending(&self, question: &Question, now: Instant) -> bool {
+        self.entries.peek(question).is_some_and(|entry| {
+            let age = now.saturating_duration_since(entry.since);
+            age < entry.lifetime && entry.lifetime - age <= entry.lifetime / PREFETCH_SHARE
+        })
+    }
+
+    /// Forgets what is known of `name`; says how much that was.
+    pub(super) fn clear_name(&mut self, name: &LowerName) -> usize {
+        let of_name: Vec<Question> = self
+            .entries
+            .iter()
+            .map(|(question, _)| question)
+            .filter(|question| question.name == *name)
+            .cloned()
+            .collect();
+        for question in &of_name {
+            self.entries.pop(question);
+        }
+        of_name.len()
     }
 
     /// Forgets everything; says how much that was.
@@ -99,6 +160,7 @@ impl Cache {
                         .map(ToString::to_string)
                         .collect(),
                     hits: entry.hits,
+                    said_by: answer.said_by,
                 })
             })
             .collect();
@@ -108,6 +170,11 @@ impl Cache {
 }
 
 impl Answer {
+    /// An answer without records.
+    pub(super) fn of(rcode: ResponseCode) -> Self {
+        Self { rcode, answers: Vec::new(), authorities: Vec::new(), said_by: None, failure: None }
+    }
+
     /// `NOERROR`, `NXDOMAIN`, or `NODATA` for a name that exists without the type asked for.
     pub(super) fn outcome(&self) -> String {
         match self.rcode {
@@ -138,7 +205,7 @@ impl Answer {
             }
             records
         };
-        Self { rcode: self.rcode, answers: older(&self.answers), authorities: older(&self.authorities) }
+        Self { answers: older(&self.answers), authorities: older(&self.authorities), ..self.clone() }
     }
 }
 
@@ -177,7 +244,7 @@ mod tests {
     fn address(name: &str, ttl: u32) -> Answer {
         let record =
             Record::from_rdata(Name::from_ascii(name).unwrap(), ttl, RData::A(Ipv4Addr::LOCALHOST.into()));
-        Answer { rcode: ResponseCode::NoError, answers: vec![record], authorities: vec![] }
+        Answer { answers: vec![record], ..Answer::of(ResponseCode::NoError) }
     }
 
     #[test]
@@ -197,11 +264,8 @@ mod tests {
     fn a_negative_answer_lives_as_long_as_its_soa_says() {
         let origin = Name::from_ascii("foobar.com.").unwrap();
         let soa = SOA::new(origin.clone(), origin.clone(), 1, 2, 3, 4, 60);
-        let no_such_name = Answer {
-            rcode: ResponseCode::NXDomain,
-            answers: vec![],
-            authorities: vec![Record::from_rdata(origin, 3600, RData::SOA(soa))],
-        };
+        let soa = Record::from_rdata(origin, 3600, RData::SOA(soa));
+        let no_such_name = Answer { authorities: vec![soa], ..Answer::of(ResponseCode::NXDomain) };
         let mut cache = Cache::new(10);
         let start = Instant::now();
         cache.put(question("no.foobar.com."), no_such_name, start);
@@ -215,9 +279,37 @@ mod tests {
         let mut cache = Cache::new(10);
         let start = Instant::now();
         cache.put(question("zero.foobar.com."), address("zero.foobar.com.", 0), start);
-        let failed = Answer { rcode: ResponseCode::ServFail, answers: vec![], authorities: vec![] };
-        cache.put(question("failed.foobar.com."), failed, start);
+        cache.put(question("failed.foobar.com."), Answer::of(ResponseCode::ServFail), start);
         assert!(cache.list(start).is_empty());
+    }
+
+    #[test]
+    fn an_answer_may_be_given_after_its_end_and_fetched_before_it() {
+        let mut cache = Cache::new(10);
+        let start = Instant::now();
+        let www = question("www.foobar.com.");
+        cache.put(www.clone(), address("www.foobar.com.", 300), start);
+        assert!(!cache.is_ending(&www, start + Duration::from_secs(269)));
+        assert!(cache.is_ending(&www, start + Duration::from_secs(271)));
+        let late = start + Duration::from_secs(301);
+        assert!(!cache.is_ending(&www, late));
+        assert!(cache.get(&www, late).is_none());
+        let stale = cache.get_stale(&www, late).unwrap();
+        assert_eq!(stale.answers[0].ttl, STALE_TTL);
+        assert_eq!(stale.failure.unwrap().code, EDE_STALE);
+        assert!(cache.get_stale(&www, late + STALE_LONGEST).is_none());
+    }
+
+    #[test]
+    fn one_name_can_be_forgotten() {
+        let mut cache = Cache::new(10);
+        let start = Instant::now();
+        for name in ["a.", "b."] {
+            cache.put(question(name), address(name, 300), start);
+        }
+        assert_eq!(cache.clear_name(&question("A.").name), 1);
+        assert!(cache.get(&question("a."), start).is_none());
+        assert!(cache.get(&question("b."), start).is_some());
     }
 
     #[test]

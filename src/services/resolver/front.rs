@@ -2,25 +2,29 @@
 //!
 //! RFC 1034 §4.3.1 (RA is set: recursion is offered), RFC 6891 (EDNS), RFC 8906 (what is not a question).
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Instant;
 
 use hickory_net::runtime::Time;
 use hickory_net::xfer::Protocol;
 use hickory_proto::op::{Edns, Header, HeaderCounts, MessageType, Metadata, OpCode, ResponseCode};
-use hickory_proto::rr::{DNSClass, RecordType};
+use hickory_proto::rr::rdata::opt::EdnsOption;
+use hickory_proto::rr::{DNSClass, LowerName, RecordType};
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::MessageResponseBuilder;
+use tokio::sync::OnceCell;
+use tokio_util::task::TaskTracker;
 
 use crate::ground::bind::Transport;
-use crate::ground::channel::CacheEntry;
+use crate::ground::channel::{CacheEntry, WalkTold};
 use crate::ground::clock::Stopwatch;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 
-use super::cache::{Answer, Cache, Question, rcode_name};
+use super::cache::{Answer, Cache, Failure, Question, rcode_name};
 use super::walk::Walk;
-use super::{Shared, lock};
+use super::{BoxedError, Config, Shared, lock};
 
 /// The largest UDP answer offered, and the largest sent whatever the client offers (DNS flag day 2020).
 const UDP_PAYLOAD: u16 = 1232;
@@ -35,27 +39,78 @@ struct Parts {
     /// A plain mutex: held for one look-up or one insertion, never across an await.
     cache: Mutex<Cache>,
     walk: Walk,
+    /// Questions that are being asked: equal ones wait for the same walk. A plain mutex, for the same reason.
+    under_way: Mutex<HashMap<Question, Shared<OnceCell<Answer>>>>,
+    serve_stale: bool,
+    prefetch: bool,
+    background: TaskTracker,
     journal: Journal,
 }
 
 impl Front {
-    pub(super) fn new(walk: Walk, cache_entries: usize, journal: Journal) -> Self {
-        let cache = Mutex::new(Cache::new(cache_entries));
-        Self { shared: Shared::new(Parts { cache, walk, journal }) }
+    pub(super) fn new(walk: Walk, config: &Config, journal: Journal) -> Self {
+        Self {
+            shared: Shared::new(Parts {
+                cache: Mutex::new(Cache::new(config.cache_entries)),
+                walk,
+                under_way: Mutex::default(),
+                serve_stale: config.serve_stale,
+                prefetch: config.prefetch,
+                background: TaskTracker::new(),
+                journal,
+            }),
+        }
     }
 
     pub(super) fn cached(&self) -> Vec<CacheEntry> {
         lock(&self.shared.cache).list(Instant::now())
     }
 
-    pub(super) fn flush(&self) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
+    /// Forgets everything, or what is known of `name`. The recursor's own memory goes in either case.
+    pub(super) fn flush(&self, name: Option<LowerName>) -> Result<usize, BoxedError> {
         self.shared.walk.start_afresh()?;
-        Ok(lock(&self.shared.cache).clear())
+        let mut cache = lock(&self.shared.cache);
+        Ok(match name {
+            Some(name) => cache.clear_name(&name),
+            None => cache.clear(),
+        })
+    }
+
+    /// Finds the answer to `question` and tells the way.
+    pub(super) async fn resolve(&self, question: Question, afresh: bool) -> Result<WalkTold, BoxedError> {
+        let watch = Stopwatch::start();
+        let remembered = if afresh { None } else { lock(&self.shared.cache).get(&question, Instant::now()) };
+        let cached = remembered.is_some();
+        let (answer, steps) = match remembered {
+            Some(answer) => (answer, Vec::new()),
+            None if afresh => self.shared.walk.answer_afresh(&question).await?,
+            None => {
+                let (answer, steps) = self.shared.walk.answer(&question).await;
+                lock(&self.shared.cache).put(question.clone(), answer.clone(), Instant::now());
+                (answer, steps)
+            }
+        };
+        Ok(WalkTold {
+            name: question.name.to_string(),
+            record_type: question.record_type.to_string(),
+            cached,
+            steps,
+            outcome: answer.outcome(),
+            records: answer.answers.iter().chain(&answer.authorities).map(ToString::to_string).collect(),
+            why: answer.failure.map(|failure| failure.text),
+            micros: watch.micros(),
+        })
+    }
+
+    /// Ends what goes on in the background.
+    pub(super) async fn close(&self) {
+        self.shared.background.close();
+        self.shared.background.wait().await;
     }
 
     /// The answer and whether it was remembered.
     async fn answer(&self, request: &Request) -> (Answer, Option<bool>) {
-        let refused = |rcode| (Answer { rcode, answers: Vec::new(), authorities: Vec::new() }, None);
+        let refused = |rcode| (Answer::of(rcode), None);
         if request.metadata.op_code != OpCode::Query {
             return refused(ResponseCode::NotImp);
         }
@@ -70,17 +125,45 @@ impl Front {
             return refused(ResponseCode::Refused);
         }
         let question = Question { name: query.name().clone(), record_type };
-        let remembered = lock(&self.shared.cache).get(&question, Instant::now());
+        let now = Instant::now();
+        let remembered = lock(&self.shared.cache).get(&question, now);
         if let Some(answer) = remembered {
+            if self.shared.prefetch && lock(&self.shared.cache).is_ending(&question, now) {
+                let front = self.clone();
+                self.shared.background.spawn(async move { front.ask(question).await });
+            }
             return (answer, Some(true));
         }
         if !request.metadata.recursion_desired {
             // Whoever asks not to recurse asks what is remembered, and that is nothing.
             return refused(ResponseCode::Refused);
         }
-        let answer = self.shared.walk.answer(&question).await;
-        lock(&self.shared.cache).put(question, answer.clone(), Instant::now());
-        (answer, Some(false))
+        (self.ask(question).await, Some(false))
+    }
+
+    /// Asks the way, once for all who want to know the same at the same time, and remembers.
+    async fn ask(&self, question: Question) -> Answer {
+        let cell = lock(&self.shared.under_way).entry(question.clone()).or_default().clone();
+        let ask = async {
+            let (answer, _) = self.shared.walk.answer(&question).await;
+            let now = Instant::now();
+            let mut cache = lock(&self.shared.cache);
+            if answer.rcode == ResponseCode::ServFail
+                && self.shared.serve_stale
+                && let Some(stale) = cache.get_stale(&question, now)
+            {
+                return stale;
+            }
+            cache.put(question.clone(), answer.clone(), now);
+            answer
+        };
+        let answer = cell.get_or_init(|| ask).await.clone();
+        let mut under_way = lock(&self.shared.under_way);
+        // The last of those who waited may find another walk under way by then; that one is not its to end.
+        if under_way.get(&question).is_some_and(|there| Shared::ptr_eq(there, &cell)) {
+            under_way.remove(&question);
+        }
+        answer
     }
 }
 
@@ -101,6 +184,9 @@ impl RequestHandler for Front {
             let mut edns = Edns::new();
             edns.set_version(0);
             edns.set_max_payload(asked.max_payload().clamp(512, UDP_PAYLOAD));
+            if let Some(failure) = &answer.failure {
+                edns.options_mut().insert(extended_error(failure));
+            }
             edns
         });
         let response = MessageResponseBuilder::new(&request.queries, edns.as_ref()).build(
@@ -136,6 +222,15 @@ impl Front {
             }
         });
     }
+}
+
+/// What went wrong, for those who read more than the code (RFC 8914 §2).
+fn extended_error(failure: &Failure) -> EdnsOption {
+    const OPTION_CODE: u16 = 15;
+    const TEXT_LONGEST: usize = 200;
+    let mut data = failure.code.to_be_bytes().to_vec();
+    data.extend(failure.text.bytes().take(TEXT_LONGEST));
+    EdnsOption::Unknown(OPTION_CODE, data)
 }
 
 fn flags(info: &Metadata) -> String {

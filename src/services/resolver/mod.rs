@@ -12,13 +12,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hickory_proto::rr::{LowerName, Name};
 use hickory_server::Server;
 
 use crate::ground::bind::{self, BindError, Listening, Transport};
-use crate::ground::channel::{Ask, Reply};
+use crate::ground::channel::{Ask, Reply, WalkTold};
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, DRAIN, Service};
 
+use cache::Question;
 use front::Front;
 
 /// A TCP client that sends nothing for this long is disconnected (RFC 7766 §6.2.3).
@@ -44,6 +46,12 @@ pub struct Config {
     /// Answers remembered at most; the least recently used go first
     #[arg(long, value_name = "COUNT", default_value_t = 10_000)]
     pub cache_entries: usize,
+    /// Give an answer after its time rather than none, when nobody can be asked (RFC 8767)
+    #[arg(long)]
+    pub serve_stale: bool,
+    /// Ask again for an answer that is used in the last tenth of its time
+    #[arg(long)]
+    pub prefetch: bool,
 }
 
 /// Why a resolver could not start.
@@ -54,7 +62,7 @@ pub enum StartError {
     Bind(#[from] BindError),
     /// The recursor refused its settings.
     #[error("the recursor cannot start from these roots")]
-    Recursor(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Recursor(#[source] BoxedError),
 }
 
 /// A resolver that runs.
@@ -80,7 +88,7 @@ impl Service for Resolver {
         let address = tcp.local_addr().unwrap_or(config.listen);
         let udp = bind::udp(address)?;
         let walk = walk::Walk::new(&config, journal.clone()).map_err(StartError::Recursor)?;
-        let front = Front::new(walk, config.cache_entries, journal);
+        let front = Front::new(walk, &config, journal);
         let mut server = Server::new(front.clone());
         server.register_socket(udp);
         server.register_listener(tcp, TCP_IDLE, TCP_WAITING_MOST);
@@ -95,26 +103,58 @@ impl Service for Resolver {
     async fn ask(&self, ask: Ask) -> Reply {
         match ask {
             Ask::CacheList => Reply::Cache(self.front.cached()),
-            Ask::CacheFlush => match self.front.flush() {
-                Ok(forgotten) => Reply::Flushed(forgotten),
-                Err(error) => {
-                    Reply::Refused(vec!["the cache could not be emptied".into(), error.to_string()])
-                }
-            },
+            Ask::CacheFlush(name) => self.flush(name.as_deref()).map_or_else(refused, Reply::Flushed),
+            Ask::Resolve { name, record_type, afresh } => {
+                self.resolve(&name, &record_type, afresh).await.map_or_else(refused, Reply::Walk)
+            }
             other => Reply::Refused(vec![format!("a resolver cannot do that: {other:?}")]),
         }
     }
 
     async fn close(mut self) -> Closed {
-        let cut = tokio::time::timeout(DRAIN, self.server.shutdown_gracefully()).await.is_err();
+        let close = async {
+            let _ = self.server.shutdown_gracefully().await;
+            self.front.close().await;
+        };
+        let cut = tokio::time::timeout(DRAIN, close).await.is_err();
         Closed { cut: usize::from(cut) }
     }
+}
+
+impl Resolver {
+    fn flush(&self, name: Option<&str>) -> Result<usize, BoxedError> {
+        self.front.flush(name.map(full_name).transpose()?)
+    }
+
+    async fn resolve(&self, name: &str, record_type: &str, afresh: bool) -> Result<WalkTold, BoxedError> {
+        let record_type = record_type.to_ascii_uppercase();
+        let question = Question {
+            name: full_name(name)?,
+            record_type: record_type.parse().map_err(|_| format!("{record_type} is no record type"))?,
+        };
+        self.front.resolve(question, afresh).await
+    }
+}
+
+/// `name` as a full name, with or without its final dot.
+fn full_name(name: &str) -> Result<LowerName, BoxedError> {
+    let mut full =
+        Name::from_ascii(name).map_err(|error| format!("{name:?} is not a domain name: {error}"))?;
+    full.set_fqdn(true);
+    Ok(full.into())
+}
+
+fn refused(error: BoxedError) -> Reply {
+    Reply::Refused(vec![error.to_string()])
 }
 
 /// The parts share what cannot fail half-way; a lock poisoned by a panic elsewhere is taken as it is.
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+/// What hickory and the parsing of names can fail with: only ever shown.
+type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Shared with every task that answers.
 type Shared<T> = Arc<T>;

@@ -18,21 +18,27 @@ use hickory_resolver::config::ConnectionConfig;
 use hickory_resolver::recursor::{Recursor, RecursorError, RecursorOptions};
 use hickory_resolver::{ConnectionProvider, PoolContext};
 
+use crate::ground::channel::WalkStep;
 use crate::ground::clock::Stopwatch;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 
-use super::cache::{Answer, Question, rcode_name};
-use super::{Config, Shared, lock};
+use super::cache::{Answer, Failure, Question, rcode_name};
+use super::{BoxedError, Config, Shared, lock};
 
 /// A question that no server answers in this time is given up: dig waits 5 s, and should hear why.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_millis(2500);
+
+/// Steps that are told of one walk at most.
+const STEPS_MOST: usize = 64;
+
+/// Extended errors (RFC 8914 §4.23, §4.1).
+const EDE_NO_REACHABLE_AUTHORITY: u16 = 22;
+const EDE_OTHER: u16 = 0;
 
 /// hickory keeps a cache of its own beneath ours; it needs no more entries than ours.
 const INNER_CACHE_ENTRIES: u64 = 4096;
 const NAME_SERVERS_MOST: usize = 256;
-
-type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The recursor, and what a fresh one is made of.
 pub(super) struct Walk {
@@ -62,16 +68,44 @@ impl Walk {
         Ok(())
     }
 
-    /// Asks the way to the answer. What cannot be found out is SERVFAIL (RFC 1035 §4.1.1).
-    pub(super) async fn answer(&self, question: &Question) -> Answer {
+    /// Asks the way to the answer, and tells it. What cannot be found out is SERVFAIL (RFC 1035 §4.1.1).
+    pub(super) async fn answer(&self, question: &Question) -> (Answer, Vec<WalkStep>) {
         let recursor = lock(&self.recursor).clone();
-        let query = Query::query(question.name.clone().into(), question.record_type);
-        match tokio::time::timeout(PATIENCE, recursor.resolve(query, Instant::now(), false)).await {
-            Ok(Ok(message)) => positive(message),
-            Ok(Err(error)) => negative(error),
-            Err(_elapsed) => failed(),
-        }
+        walk(&recursor, question).await
     }
+
+    /// The same by a recursor that has learned nothing yet, and is forgotten afterwards.
+    pub(super) async fn answer_afresh(
+        &self,
+        question: &Question,
+    ) -> Result<(Answer, Vec<WalkStep>), BoxedError> {
+        let recursor = fresh(&self.roots, &self.connections)?;
+        Ok(walk(&recursor, question).await)
+    }
+}
+
+/// The steps of the walk that the running task is on.
+type Trace = Shared<Mutex<Vec<WalkStep>>>;
+
+tokio::task_local! {
+    static TRACE: Trace;
+}
+
+async fn walk(recursor: &Recursor<LabConnections>, question: &Question) -> (Answer, Vec<WalkStep>) {
+    let trace = Trace::default();
+    let query = Query::query(question.name.clone().into(), question.record_type);
+    let resolving = TRACE.scope(trace.clone(), recursor.resolve(query, Instant::now(), false));
+    let mut answer = match tokio::time::timeout(PATIENCE, resolving).await {
+        Ok(Ok(message)) => positive(message),
+        Ok(Err(error)) => negative(error),
+        Err(_elapsed) => {
+            let text = format!("no name server answered within {} ms", PATIENCE.as_millis());
+            failed(Failure { code: EDE_NO_REACHABLE_AUTHORITY, text })
+        }
+    };
+    let steps = std::mem::take(&mut *lock(&trace));
+    answer.said_by = steps.last().map(|step| step.server);
+    (answer, steps)
 }
 
 fn fresh(roots: &[IpAddr], connections: &LabConnections) -> Result<Recursor<LabConnections>, BoxedError> {
@@ -89,7 +123,7 @@ fn fresh(roots: &[IpAddr], connections: &LabConnections) -> Result<Recursor<LabC
 fn positive(message: Message) -> Answer {
     let soa = message.authorities.into_iter().filter(|record| record.record_type() == RecordType::SOA);
     let authorities = if message.answers.is_empty() { soa.collect() } else { Vec::new() };
-    Answer { rcode: message.metadata.response_code, answers: message.answers, authorities }
+    Answer { answers: message.answers, authorities, ..Answer::of(message.metadata.response_code) }
 }
 
 fn negative(error: RecursorError) -> Answer {
@@ -98,16 +132,17 @@ fn negative(error: RecursorError) -> Answer {
     } else if error.is_no_records_found() {
         ResponseCode::NoError
     } else {
-        return failed();
+        let code = if error.is_timeout() { EDE_NO_REACHABLE_AUTHORITY } else { EDE_OTHER };
+        return failed(Failure { code, text: error.to_string() });
     };
     let soa = error
         .into_soa()
         .map(|soa| Record::from_rdata(soa.name.clone(), soa.ttl, RData::SOA(soa.data.clone())));
-    Answer { rcode, answers: Vec::new(), authorities: soa.into_iter().collect() }
+    Answer { authorities: soa.into_iter().collect(), ..Answer::of(rcode) }
 }
 
-fn failed() -> Answer {
-    Answer { rcode: ResponseCode::ServFail, answers: Vec::new(), authorities: Vec::new() }
+fn failed(failure: Failure) -> Answer {
+    Answer { failure: Some(failure), ..Answer::of(ResponseCode::ServFail) }
 }
 
 /// Opens connections to the lab's name servers, and to nothing else.
@@ -160,16 +195,24 @@ impl DnsHandle for Told {
 
     fn send(&self, request: DnsRequest) -> Self::Response {
         let (server, journal, watch) = (self.server, self.journal.clone(), Stopwatch::start());
+        let trace = TRACE.try_with(Clone::clone).ok();
         let query = request.queries.first().cloned();
         let responses = self.connection.send(request);
         Box::pin(responses.inspect(move |response| {
-            journal.tell(|| Happened::Asked {
+            let step = || WalkStep {
                 server,
                 name: query.as_ref().map(|query| query.name.to_string()).unwrap_or_default(),
                 record_type: query.as_ref().map(|query| query.query_type.to_string()).unwrap_or_default(),
                 outcome: outcome(response),
                 micros: watch.micros(),
-            });
+            };
+            if let Some(trace) = &trace {
+                let mut steps = lock(trace);
+                if steps.len() < STEPS_MOST {
+                    steps.push(step());
+                }
+            }
+            journal.tell(|| Happened::Asked(step()));
         }))
     }
 }
