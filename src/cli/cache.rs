@@ -32,15 +32,16 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
     };
     match block_on(control::ask(directory, &request))?? {
         Response::Done(sentence) => writeln!(world.out, "{sentence}")?,
-        Response::Cache(entries) if arguments.json => world.json(&entries)?,
-        Response::Cache(entries) if entries.is_empty() => {
+        Response::Cache(entries, _) if arguments.json => world.json(&entries)?,
+        Response::Cache(entries, _) if entries.is_empty() => {
             writeln!(
                 world.out,
                 "the resolver remembers nothing; ask it something: {} dig www.foobar.com",
                 world.program
             )?;
         }
-        Response::Cache(entries) => {
+        Response::Cache(entries, total) => {
+            let more = total.saturating_sub(entries.len());
             let mut table = Table::default()
                 .column("NAME", 0)
                 .column("TYPE", 0)
@@ -51,9 +52,9 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
                 .column("RECORDS", 3);
             for entry in entries {
                 // The first record beside the count of the rest; `--json` has them all.
-                let more = entry.records.len().saturating_sub(1);
+                let rest = entry.records.len().saturating_sub(1);
                 let first = entry.records.first().map(|record| printable(record)).unwrap_or_default();
-                let records = if more == 0 { first } else { format!("{first} (+{more})") };
+                let records = if rest == 0 { first } else { format!("{first} (+{rest})") };
                 table.row([
                     printable(&entry.name).into(),
                     entry.record_type.into(),
@@ -65,6 +66,9 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
                 ]);
             }
             write!(world.out, "{}", table.render(world.width))?;
+            if more > 0 {
+                writeln!(world.out, "  and {more} more, which end later")?;
+            }
         }
         _ => return Err(ControlError::Strange(directory.name()).into()),
     }

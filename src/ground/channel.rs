@@ -103,8 +103,13 @@ pub enum Ask {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reply {
-    /// The cache's entries, the soonest to end first.
-    Cache(Vec<CacheEntry>),
+    /// The cache's entries, the soonest to end first, as many as fit a line.
+    Cache {
+        /// The entries.
+        entries: Vec<CacheEntry>,
+        /// How many there are in all.
+        total: usize,
+    },
     /// How many entries were forgotten.
     Flushed(usize),
     /// The zones in service.

@@ -16,20 +16,27 @@ pub struct LineReader<R> {
     /// Where in `buffer` the next line starts, and up to where it is known to have no end.
     start: usize,
     searched: usize,
+    /// Whether the line that is being read was too long already.
+    too_long: bool,
 }
 
 impl<R: AsyncRead + Unpin> LineReader<R> {
     /// Reads from `stream`.
     pub fn new(stream: R) -> Self {
-        Self { stream, buffer: Vec::new(), start: 0, searched: 0 }
+        Self { stream, buffer: Vec::new(), start: 0, searched: 0, too_long: false }
     }
 
     /// The next value; nothing at the end of the stream. A line that is too long or not a `T` is an
-    /// [`io::ErrorKind::InvalidData`] error.
+    /// [`io::ErrorKind::InvalidData`] error, after which the next line can be read.
     pub async fn next<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
         loop {
             if let Some(length) = self.buffer[self.searched..].iter().position(|&byte| byte == b'\n') {
                 let end = self.searched + length;
+                if std::mem::take(&mut self.too_long) {
+                    self.start = end + 1;
+                    self.searched = self.start;
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "a line is longer than 1 MiB"));
+                }
                 let value = serde_json::from_slice(&self.buffer[self.start..end])
                     .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error));
                 self.start = end + 1;
@@ -41,7 +48,9 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
             self.start = 0;
             self.searched = self.buffer.len();
             if self.searched > LONGEST_LINE {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "a line is longer than 1 MiB"));
+                self.too_long = true;
+                self.buffer.clear();
+                self.searched = 0;
             }
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 return Ok(None);
@@ -83,9 +92,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_without_end_is_refused() {
-        let endless = tokio::io::repeat(b'x');
-        let error = LineReader::new(endless).next::<String>().await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    async fn a_line_that_is_too_long_is_refused_and_the_next_is_read() {
+        let (mut near, far) = tokio::io::duplex(1 << 16);
+        let writing = async move {
+            write_line(&mut near, &"x".repeat(3 * LONGEST_LINE)).await.unwrap();
+            write_line(&mut near, &7).await.unwrap();
+            write_line(&mut near, &"good").await.unwrap();
+        };
+        let mut reader = LineReader::new(far);
+        let reading = async {
+            for _ in 0..2 {
+                let error = reader.next::<String>().await.unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+            }
+            assert_eq!(reader.next::<String>().await.unwrap().unwrap(), "good");
+        };
+        tokio::join!(writing, reading);
     }
 }

@@ -21,6 +21,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
 use crate::ground::channel::{Ask, Order, Reply, Report};
+use crate::ground::clock;
+use crate::ground::event::Happened;
 use crate::ground::lines::{LineReader, write_line};
 use crate::ground::service::DRAIN;
 
@@ -45,6 +47,9 @@ pub enum StartFailure {
     /// It died without a word.
     #[error("it ended before it was ready ({})", describe(*.0))]
     Died(ExitStatus),
+    /// The lab ended first.
+    #[error("the lab ended first")]
+    LabEnded,
     /// It never became ready.
     #[error("it was not ready within {} s", READY_WITHIN.as_secs())]
     Silent,
@@ -163,6 +168,12 @@ impl Running {
                     }
                 }
                 Ok(Some(report)) => return Sign::Report(report),
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    let what = Happened::Note {
+                        text: format!("it reported something that cannot be read: {error}"),
+                    };
+                    return Sign::Report(Report::Happened { at: clock::unix_millis(), what });
+                }
                 Ok(None) | Err(_) => self.reports_ended = true,
             }
         }

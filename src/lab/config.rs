@@ -369,7 +369,25 @@ fn zones<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ZoneFiles, D::Err
             "a name server needs at least one zone: { \"foobar.com\" = \"zones/….zone\" }",
         ));
     }
+    for name in zones.keys() {
+        checked_zone_name(name).map_err(D::Error::custom)?;
+    }
     Ok(zones)
+}
+
+/// What the name server will be able to read, without reading it as the name server does: labels of 1 to 63 visible
+/// characters, at most 253 in all. `=` would end the name on its command line.
+fn checked_zone_name(name: &str) -> Result<(), String> {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'=')
+    };
+    let bare = name.strip_suffix('.').unwrap_or(name);
+    if name == "." || name.len() <= 254 && bare.split('.').all(label) {
+        return Ok(());
+    }
+    Err(format!(
+        "{name:?} is not the name of a zone: labels of 1 to 63 characters, joined by dots; \".\" is the root"
+    ))
 }
 
 fn host_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -442,6 +460,8 @@ mod tests {
             ("[web]\napp_timeout = 5", "in quotes"),
             ("[web]\nname = \"www.foobar.com.\"", "without a final dot"),
             ("[dns]\nzones = {}", "at least one zone"),
+            ("[dns]\nzones = { \"foo..bar\" = \"x\" }", "\"foo..bar\" is not the name of a zone"),
+            ("[dns]\nzones = { \"a=b\" = \"x\" }", "is not the name of a zone"),
             ("web = [", "lab.toml:1:"),
         ] {
             let error = parse(text).unwrap_err();

@@ -92,8 +92,8 @@ pub enum Response {
     Status(Box<LabStatus>),
     /// It was done; one sentence about it.
     Done(String),
-    /// The resolver's cache.
-    Cache(Vec<CacheEntry>),
+    /// The resolver's cache: the entries that end soonest, and how many there are in all.
+    Cache(Vec<CacheEntry>, usize),
     /// The zones in service, with the name server that answers for them.
     Zones(Vec<(ServiceName, ZoneState)>),
     /// The way to an answer.
@@ -110,6 +110,11 @@ pub enum ControlError {
         "{0} is not up: start it with `wwwlab up` (or `wwwlab up -d`), or name another lab with --lab DIR"
     )]
     NotUp(String),
+    /// Somebody else runs it.
+    #[error(
+        "{0} is run by another user, root perhaps: use it as that user (sudo), or a lab of your own (`wwwlab new DIR`)"
+    )]
+    NotYours(String),
     /// Its socket cannot be used.
     #[error("cannot talk to {lab} over {}", socket.display())]
     Socket {
@@ -140,6 +145,7 @@ pub async fn ask(directory: &Directory, request: &Request) -> Result<Response, C
     let socket = directory.control_socket();
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ControlError::NotUp(directory.name()),
+        io::ErrorKind::PermissionDenied => ControlError::NotYours(directory.name()),
         _ => ControlError::Socket { lab: directory.name(), socket: socket.clone(), source },
     };
     let talk = async {

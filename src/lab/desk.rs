@@ -139,7 +139,7 @@ impl Desk {
     /// Asks one service and passes its reply on.
     async fn one(&self, name: ServiceName, ask: Ask) -> Response {
         match self.ask(name, ask).await {
-            Ok(Reply::Cache(entries)) => Response::Cache(entries),
+            Ok(Reply::Cache { entries, total }) => Response::Cache(entries, total),
             Ok(Reply::Flushed(count)) => {
                 Response::Done(format!("{count} {} forgotten", if count == 1 { "answer" } else { "answers" }))
             }

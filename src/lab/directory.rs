@@ -32,6 +32,11 @@ pub enum DirectoryError {
     /// `--lab DIR` names a directory without a lab.
     #[error("there is no lab in {}: it has no lab.toml (`wwwlab new {}` writes one)", .0.display(), .0.display())]
     NoLab(PathBuf),
+    /// There is no place for the state of the built-in lab.
+    #[error(
+        "there is no place for the lab's state: neither HOME nor XDG_STATE_HOME is set; name one with --state DIR"
+    )]
+    NoHome,
     /// A place cannot be read.
     #[error("cannot find out what {} is", path.display())]
     Look {
@@ -78,7 +83,7 @@ impl Directory {
             }
             None if current.join("lab.toml").is_file() => (current.clone(), Some(current.join("lab.toml"))),
             None => {
-                let home = state.map_or_else(built_in_state, Path::to_path_buf);
+                let home = state.map_or_else(built_in_state, |state| Ok(state.to_path_buf()))?;
                 (current.join(home).join("built-in"), None)
             }
         };
@@ -90,7 +95,7 @@ impl Directory {
         let state = match (state, &toml) {
             (Some(state), _) => current.join(state),
             (None, Some(_)) => root.join(".wwwlab"),
-            (None, None) => built_in_state(),
+            (None, None) => built_in_state()?,
         };
         let directory = Self { root, toml, state: state.join(network.to_string()) };
         let socket = directory.control_socket();
@@ -162,10 +167,10 @@ fn absolute(path: &Path) -> Result<PathBuf, DirectoryError> {
     path.canonicalize().map_err(|source| DirectoryError::Look { path: path.into(), source })
 }
 
-fn built_in_state() -> PathBuf {
+/// `$XDG_STATE_HOME/wwwlab`, else `~/.local/state/wwwlab`. A shared place such as `/tmp` is never guessed: somebody
+/// else may have prepared it.
+fn built_in_state() -> Result<PathBuf, DirectoryError> {
     let from = |variable: &str| env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-    from("XDG_STATE_HOME")
-        .or_else(|| from("HOME").map(|home| home.join(".local/state")))
-        .unwrap_or_else(|| env::temp_dir().join(format!("wwwlab-{}", nix::unistd::getuid())))
-        .join("wwwlab")
+    let home = from("XDG_STATE_HOME").or_else(|| from("HOME").map(|home| home.join(".local/state")));
+    Ok(home.ok_or(DirectoryError::NoHome)?.join("wwwlab"))
 }

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use serde::Serialize;
 
 use crate::ground::bind::{self, Transport};
 
-use super::config::Network;
+use super::config::{Network, Port};
 use super::directory::Directory;
 use super::holder;
 use super::hosts::Host;
@@ -45,15 +46,17 @@ pub fn examine(directory: &Directory, running: bool) -> Vec<Finding> {
     if running {
         findings.push(good("ports", "in use by this lab, which is up"));
     } else {
-        findings.push(real_port(
-            "DNS",
-            53,
-            5300,
-            &[Transport::Udp, Transport::Tcp],
-            &[Host::Server, Host::Resolver, Host::Root, Host::Tld],
+        let wanted = directory.config().map(|config| config.ports).unwrap_or_default();
+        let servers = [Host::Server, Host::Resolver, Host::Root, Host::Tld];
+        findings.push(port("DNS", wanted.dns, [53, 5300], &[Transport::Udp, Transport::Tcp], &servers));
+        findings.push(port("HTTP", wanted.http, [80, 8080], &[Transport::Tcp], &[Host::Server]));
+        findings.push(port(
+            "the application server",
+            wanted.app,
+            [3000, 3000],
+            &[Transport::Tcp],
+            &[Host::Server],
         ));
-        findings.push(real_port("HTTP", 80, 8080, &[Transport::Tcp], &[Host::Server]));
-        findings.push(application_port());
     }
     findings.push(stub_resolver());
     findings.push(tool("dig", "asks a name server: the lab's first tool", "apt install bind9-dnsutils"));
@@ -95,56 +98,60 @@ fn state(directory: &Directory) -> Finding {
     }
 }
 
-fn real_port(what: &str, real: u16, stand_in: u16, transports: &[Transport], hosts: &[Host]) -> Finding {
-    let subject = format!("port {real}");
+/// Whether the port that `what` wants can be had, or the stand-in of `[real, stand_in]`.
+fn port(
+    what: &str,
+    wanted: Port,
+    [real, stand_in]: [u16; 2],
+    transports: &[Transport],
+    hosts: &[Host],
+) -> Finding {
+    const ELSE: &str = "end it, or set another port under [ports] in lab.toml (0 takes any free one)";
     let problem = |port: u16| {
         hosts.iter().find_map(|host| {
             let address = SocketAddr::new(host.address(Network::Loopback), port);
-            transports
-                .iter()
-                .find_map(|&transport| Some((address, transport, bind::probe(address, transport).err()?)))
+            transports.iter().find_map(|&transport| bind::probe(address, transport).err())
         })
     };
-    let Some((address, transport, error)) = problem(real) else {
-        return good(&subject, format!("free: {what} will be at its real port"));
+    let (first, second) = match wanted {
+        Port::Free => return good("port", format!("any free one will be taken for {what}")),
+        Port::Fixed(port) => (port, port),
+        Port::Auto => (real, stand_in),
     };
-    let denied = error.source.kind() == std::io::ErrorKind::PermissionDenied;
-    let why = match holder::of(address, transport) {
-        Some(holder) => {
-            format!("{} (pid {}) listens on {}/{transport}", holder.name, holder.pid, address.ip())
+    let subject = format!("port {first}");
+    let Some(error) = problem(first) else {
+        return good(&subject, format!("free: {what} will be there"));
+    };
+    let why = in_the_way(&error);
+    if first == second {
+        return finding(&subject, Verdict::Bad, format!("{what} cannot be there: {why}"), ELSE);
+    }
+    let denied = error.source.kind() == io::ErrorKind::PermissionDenied;
+    match problem(second) {
+        None if denied => {
+            let remedy = "run as root if you want the real port; nothing else needs it";
+            finding(&subject, Verdict::Limited, format!("{why}; {what} will be at {second}"), remedy)
         }
-        None if denied => "only root may bind a port below 1024 here".into(),
-        None => format!("{}: {}", address, error.source),
-    };
-    let remedy = if denied {
-        "run as root if you want the real port; nothing else needs it"
-    } else {
-        "end it if you want the real port"
-    };
-    match problem(stand_in) {
-        None => finding(&subject, Verdict::Limited, format!("{why}; {what} will be at {stand_in}"), remedy),
-        Some((address, transport, _)) => {
-            let holder = holder::of(address, transport)
-                .map_or("a process".into(), |holder| format!("{} (pid {})", holder.name, holder.pid));
-            let remedy = "end it, or set another port under [ports] in lab.toml (0 takes any free one)";
-            finding(&subject, Verdict::Bad, format!("{why}; {stand_in} is taken too, by {holder}"), remedy)
+        None => {
+            let remedy = "end it if you want the real port";
+            finding(&subject, Verdict::Limited, format!("{why}; {what} will be at {second}"), remedy)
+        }
+        Some(other) => {
+            finding(&subject, Verdict::Bad, format!("{why}; nor at {second}: {}", in_the_way(&other)), ELSE)
         }
     }
 }
 
-fn application_port() -> Finding {
-    let address = SocketAddr::new(Host::Server.address(Network::Loopback), 3000);
-    if bind::probe(address, Transport::Tcp).is_ok() {
-        return good("port 3000", "free: the application server will be there");
+/// Why an address could not be bound, in a few words.
+fn in_the_way(error: &bind::BindError) -> String {
+    match (holder::of(error.address, error.transport), error.source.kind()) {
+        (Some(holder), _) => {
+            format!("{} (pid {}) listens on {}/{}", holder.name, holder.pid, error.address, error.transport)
+        }
+        (None, io::ErrorKind::PermissionDenied) => "only root may bind a port below 1024 here".into(),
+        (None, io::ErrorKind::AddrInUse) => format!("a process of another user listens on {}", error.address),
+        (None, _) => format!("{}: {}", error.address, error.source),
     }
-    let holder = holder::of(address, Transport::Tcp)
-        .map_or("a process of another user".into(), |holder| format!("{} (pid {})", holder.name, holder.pid));
-    finding(
-        "port 3000",
-        Verdict::Bad,
-        format!("{holder} listens there"),
-        "end it, or set `app` under [ports] in lab.toml (0 takes any free one)",
-    )
 }
 
 /// systemd-resolved listens on 127.0.0.53 and is not in the way of 127.0.0.1; a newcomer is often told it is.

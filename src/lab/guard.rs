@@ -18,7 +18,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 /// The hidden command that runs it.
@@ -67,12 +68,26 @@ impl Guard {
         inner.tell(&format!("-{pid}\n"));
     }
 
-    /// Ends the guard; what it still watches is ended by it.
+    /// Ends the guard, and with it what it still watches and the leftovers. A guard that stands still (SIGSTOP)
+    /// is woken, and one that does not end in time is killed and its last work done here.
     pub fn close(self) {
-        if let Some((mut process, pipe)) = self.lock().process.take() {
+        let mut inner = self.lock();
+        if let Some((mut process, pipe)) = inner.process.take() {
             drop(pipe);
-            let _ = process.wait();
+            if let Ok(pid) = i32::try_from(process.id()) {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
+            }
+            let deadline = Instant::now() + CLOSED_WITHIN;
+            while matches!(process.try_wait(), Ok(None)) {
+                if Instant::now() > deadline {
+                    let _ = process.kill();
+                    let _ = process.wait();
+                    break;
+                }
+                thread::sleep(LOOK_EVERY);
+            }
         }
+        remove(&inner.leftovers);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -93,6 +108,8 @@ impl Inner {
             .process_group(0)
             .spawn()?;
         let pipe = process.stdin.take().ok_or_else(|| io::Error::other("the guard has no pipe"))?;
+        // A guard that stands still must not make its supervisor stand still, however much there is to tell.
+        fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         self.process = Some((process, pipe));
         Ok(())
     }
@@ -105,6 +122,8 @@ impl Inner {
             return;
         }
         if let Some((mut dead, _)) = self.process.take() {
+            // It may only stand still, and would act on what it knew when it woke.
+            let _ = dead.kill();
             let _ = dead.wait();
         }
         if self.spawn().is_ok()
@@ -128,7 +147,12 @@ pub fn run<S: AsRef<OsStr>>(orders: impl BufRead, leftovers: impl IntoIterator<I
     while groups().any(|group| killpg(group, None).is_ok()) && Instant::now() < deadline {
         thread::sleep(LOOK_EVERY);
     }
+    remove(leftovers);
+}
+
+fn remove<S: AsRef<OsStr>>(leftovers: impl IntoIterator<Item = S>) {
     for file in leftovers {
+        // It may be gone already: that is what is wanted.
         let _ = fs::remove_file(Path::new(file.as_ref()));
     }
 }
@@ -136,6 +160,8 @@ pub fn run<S: AsRef<OsStr>>(orders: impl BufRead, leftovers: impl IntoIterator<I
 /// A killed process is gone within milliseconds; where no init reaps it, its entry may stay for ever.
 const GONE_WITHIN: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// A guard whose pipe was closed ends within [`GONE_WITHIN`] and a little.
+const CLOSED_WITHIN: Duration = Duration::from_millis(300);
 
 fn still_watched(orders: impl BufRead) -> BTreeSet<u32> {
     let mut watched = BTreeSet::new();

@@ -87,6 +87,8 @@ pub struct Means {
     pub executable: PathBuf,
     /// Ends processes when the supervisor is killed.
     pub guard: Guard,
+    /// Cancelled when the lab ends.
+    pub end: CancellationToken,
 }
 
 /// Keeps one service.
@@ -125,18 +127,14 @@ impl Keeper {
         (keeper, seen)
     }
 
-    /// Starts the service and keeps it until `end`; then ends it.
-    pub async fn keep(mut self, commands: mpsc::Receiver<Command>, end: CancellationToken) {
-        // The end does not wait for work under way: a process that is dropped with it is killed.
-        let _ = end.run_until_cancelled(self.work(commands)).await;
-        self.end(Signal::SIGTERM).await;
-    }
-
-    async fn work(&mut self, mut commands: mpsc::Receiver<Command>) {
+    /// Starts the service and keeps it until the lab ends; then ends it.
+    pub async fn keep(mut self, mut commands: mpsc::Receiver<Command>) {
+        let end = self.means.end.clone();
         // A failure is in the condition, for whoever waits for the start.
         let _ = self.start().await;
         loop {
             tokio::select! {
+                () = end.cancelled() => break,
                 Some(command) = commands.recv() => match command {
                     Command::Do(verb, answer) => {
                         let done = self.obey(verb).await;
@@ -153,11 +151,11 @@ impl Keeper {
                     Sign::Ended(status) => self.died(&describe(status)),
                 },
                 () = alarm(self.restart_at) => {
-                    self.restart_at = None;
                     let _ = self.start().await;
                 }
             }
         }
+        self.end(Signal::SIGTERM).await;
     }
 
     /// Whether the service is the database inside the application.
@@ -166,7 +164,6 @@ impl Keeper {
     }
 
     async fn obey(&mut self, verb: Verb) -> Result<String, String> {
-        self.restart_at = None;
         if self.embedded() {
             return self.obey_embedded(verb).await;
         }
@@ -179,6 +176,10 @@ impl Keeper {
             (Verb::Restart, _) => {
                 self.end(Signal::SIGTERM).await;
                 self.start().await.map(|()| format!("{name} serves again (pid {})", self.pid()))
+            }
+            (Verb::Stop, false) if self.restart_at.take().is_some() => {
+                self.enter(State::Stopped, "by command");
+                Ok(format!("{name} stays down: it is not started again"))
             }
             (_, false) => Err(format!("{name} is not up: `wwwlab start {name}` starts it")),
             (Verb::Stop, true) => {
@@ -240,6 +241,7 @@ impl Keeper {
 
     /// Brings the service up: a process of its own, or, for an embedded database, nothing at all.
     async fn start(&mut self) -> Result<(), String> {
+        self.restart_at = None;
         if self.embedded() {
             self.enter(State::Running, IN_APP);
             return Ok(());
@@ -272,14 +274,16 @@ impl Keeper {
     }
 
     async fn spawn(&mut self) -> Result<(), StartFailure> {
-        let Means { design, executable, guard } = &self.means;
+        let Means { design, executable, guard, end } = &self.means;
         let log = self.sink.log().handle().map_err(StartFailure::Spawn)?;
         let starting = Starting::spawn(executable, &design.arguments(self.name), log, guard)?;
         let pid = Some(starting.pid());
         let since = clock::unix_millis();
         self.condition.send_replace(Condition { state: State::Starting, pid, since, detail: String::new() });
         let sink = &self.sink;
-        self.process = Some(starting.ready(|report| sink.report(report)).await?);
+        let ready = starting.ready(|report| sink.report(report));
+        // The end of the lab does not wait for a start under way: the process is killed as it is dropped.
+        self.process = Some(end.run_until_cancelled(ready).await.unwrap_or(Err(StartFailure::LabEnded))?);
         self.started = Some(clock::Stopwatch::start());
         Ok(())
     }

@@ -62,6 +62,16 @@ pub enum PortError {
         /// Why.
         source: BindError,
     },
+    /// Two services are to have the same.
+    #[error("port {port} is set for `{key}` and for `{other}` under [ports] in lab.toml; each needs its own")]
+    Twice {
+        /// The port.
+        port: u16,
+        /// One key.
+        key: &'static str,
+        /// The other.
+        other: &'static str,
+    },
     /// No free port was found.
     #[error("no free port for {what} between {} and {}", FREE_PORTS.start, FREE_PORTS.end)]
     NoneFree {
@@ -102,13 +112,27 @@ pub fn decide(wanted: &config::Ports, network: Network) -> Result<Ports, PortErr
     };
     let app =
         Need { what: "the application server", key: "app", real: 3000, stand_in: 3000, ..http_like(&http) };
-    let mut reasons = Vec::new();
-    Ok(Ports {
-        dns: dns.decide(wanted.dns, &mut reasons)?,
-        http: http.decide(wanted.http, &mut reasons)?,
-        app: app.decide(wanted.app, &mut reasons)?,
-        reasons,
-    })
+    let mut decided = Decided::default();
+    // Ports that are set come first, so that a free one is never one of them.
+    let mut needs = [(&dns, wanted.dns), (&http, wanted.http), (&app, wanted.app)];
+    needs.sort_by_key(|(_, wanted)| match wanted {
+        Port::Fixed(_) => 0,
+        Port::Auto => 1,
+        Port::Free => 2,
+    });
+    for (need, wanted) in needs {
+        let port = need.decide(wanted, &mut decided)?;
+        decided.ports.push((need.key, port));
+    }
+    let of = |key| decided.ports.iter().find(|(decided, _)| *decided == key).map_or(0, |(_, port)| *port);
+    Ok(Ports { dns: of(dns.key), http: of(http.key), app: of(app.key), reasons: decided.reasons })
+}
+
+/// What was decided so far.
+#[derive(Debug, Default)]
+struct Decided {
+    ports: Vec<(&'static str, u16)>,
+    reasons: Vec<String>,
 }
 
 fn http_like(http: &Need) -> Need {
@@ -116,28 +140,31 @@ fn http_like(http: &Need) -> Need {
 }
 
 impl Need {
-    fn decide(&self, wanted: Port, reasons: &mut Vec<String>) -> Result<u16, PortError> {
+    fn decide(&self, wanted: Port, decided: &mut Decided) -> Result<u16, PortError> {
         match wanted {
-            Port::Fixed(port) => self.probe(port).map(|()| port),
+            Port::Fixed(port) => self.take(port, decided),
             Port::Free => (0..FREE_PORT_TRIES)
                 .map(|_| FREE_PORTS.start + chance::random_u16() % (FREE_PORTS.end - FREE_PORTS.start))
-                .find(|&port| self.probe(port).is_ok())
+                .find(|&port| self.take(port, decided).is_ok())
                 .ok_or(PortError::NoneFree { what: self.what }),
-            Port::Auto => match self.probe(self.real) {
-                Ok(()) => Ok(self.real),
+            Port::Auto => match self.take(self.real, decided) {
+                Ok(port) => Ok(port),
                 Err(error) if self.real == self.stand_in => Err(error),
                 Err(error) => {
-                    self.probe(self.stand_in)?;
-                    reasons.push(format!(
-                        "port {} instead of {}: {}",
-                        self.stand_in,
-                        self.real,
-                        error.reason()
-                    ));
-                    Ok(self.stand_in)
+                    let port = self.take(self.stand_in, decided)?;
+                    decided.reasons.push(format!("port {port} instead of {}: {}", self.real, error.reason()));
+                    Ok(port)
                 }
             },
         }
+    }
+
+    /// `port`, if no other service of this lab has it and it can be bound.
+    fn take(&self, port: u16, decided: &Decided) -> Result<u16, PortError> {
+        if let Some((other, _)) = decided.ports.iter().find(|(_, taken)| *taken == port) {
+            return Err(PortError::Twice { port, key: self.key, other });
+        }
+        self.probe(port).map(|()| port)
     }
 
     /// Whether `port` can be bound at every address that needs it.
@@ -173,6 +200,7 @@ impl PortError {
                 "only root may bind a port below 1024 here".into()
             }
             Self::Refused { source, .. } => source.source.to_string(),
+            Self::Twice { other, .. } => format!("`{other}` has it"),
             Self::NoneFree { .. } => self.to_string(),
         }
     }
@@ -200,6 +228,13 @@ mod tests {
             assert!(error.contains(&format!("(pid {})", std::process::id())), "{error}");
         }
         assert!(error.contains("`http` port under [ports]"), "{error}");
+    }
+
+    #[test]
+    fn each_service_has_a_port_of_its_own() {
+        let wanted = config::Ports { dns: Port::Fixed(31_999), http: Port::Free, app: Port::Fixed(31_999) };
+        let error = decide(&wanted, Network::Loopback).unwrap_err().to_string();
+        assert!(error.starts_with("port 31999 is set for `app` and for `dns`"), "{error}");
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub struct Lab {
     listener: UnixListener,
     keepers: JoinSet<()>,
     events: mpsc::Receiver<Event>,
-    lock: Flock<File>,
+    lock: Lock,
     /// Cancelled when the lab is to end, and when it has ended.
     end: CancellationToken,
     ended: CancellationToken,
@@ -91,12 +91,13 @@ impl Lab {
         directory.prepare()?;
         let config = directory.config()?;
         let network = network.unwrap_or(config.lab.network);
-        let (lock, left_behind) = take_lock(&directory).await?;
+        let (mut lock, left_behind) = take_lock(&directory).await?;
         let ports = ports::decide(&config.ports, network)?;
         let executable = std::env::current_exe().map_err(UpError::Process)?;
         let socket = directory.control_socket();
         let guard = Guard::start(&executable, vec![socket.clone(), directory.lock_file()])
             .map_err(UpError::Process)?;
+        lock.file_is_the_guards = true;
         let design = Arc::new(Design { config, network, directory, ports });
         let (watcher, events) = mpsc::channel(SHOWN_MOST);
         if let Some(pid) = left_behind {
@@ -108,7 +109,7 @@ impl Lab {
         }
 
         let end = CancellationToken::new();
-        let means = Means { design: design.clone(), executable, guard: guard.clone() };
+        let means = Means { design: design.clone(), executable, guard: guard.clone(), end: end.clone() };
         let mut keepers = JoinSet::new();
         let mut services = Vec::new();
         for name in ServiceName::ALL {
@@ -117,7 +118,7 @@ impl Lab {
             let sink = Sink::new(name.as_str(), log, watcher.clone());
             let (keeper, condition) = Keeper::new(name, means.clone(), sink);
             let (commands, received) = mpsc::channel(COMMANDS_MOST);
-            keepers.spawn(keeper.keep(received, end.clone()));
+            keepers.spawn(keeper.keep(received));
             services.push(Post { name, commands, condition });
         }
         let listener = listen(&socket).map_err(|source| UpError::State { path: socket, source })?;
@@ -178,8 +179,25 @@ impl Lab {
 /// Out of descriptors, or saying good-bye: how long to wait.
 const REST: Duration = Duration::from_millis(100);
 
+/// The lab's lock. Until there is a guard to remove its file, dropping it does.
+#[derive(Debug)]
+struct Lock {
+    /// Unlocked when it is closed.
+    _file: Flock<File>,
+    path: PathBuf,
+    file_is_the_guards: bool,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if !self.file_is_the_guards {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
 /// Takes the lab's lock. If the last run could not clean up, because its guard was killed too, its pid.
-async fn take_lock(directory: &Directory) -> Result<(Flock<File>, Option<u32>), UpError> {
+async fn take_lock(directory: &Directory) -> Result<(Lock, Option<u32>), UpError> {
     let path = directory.lock_file();
     let patience = clock::Stopwatch::start();
     loop {
@@ -212,7 +230,7 @@ async fn take_lock(directory: &Directory) -> Result<(Flock<File>, Option<u32>), 
             writeln!(lock, "{}", std::process::id())
         };
         write().map_err(failed)?;
-        return Ok((lock, left_behind));
+        return Ok((Lock { _file: lock, path, file_is_the_guards: false }, left_behind));
     }
 }
 

@@ -11,6 +11,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::ground::channel::{Order, Report};
+use crate::ground::clock;
+use crate::ground::event::Happened;
 use crate::ground::journal::{Journal, Told, journal};
 use crate::ground::lines::{LineReader, line};
 use crate::ground::service::{Service, causes};
@@ -19,6 +21,9 @@ use crate::ground::service::{Service, causes};
 /// costs the path at most `BATCH / REST` tellings per second.
 const BATCH: usize = 256;
 const REST: Duration = Duration::from_millis(50);
+
+/// Ready, failed and replies are waited for this long: they are few, and somebody waits for them.
+const SAID_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long a closing service waits for its last reports to be read.
 const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -59,10 +64,8 @@ pub async fn run<S: Service>(config: S::Config, upward: Upward<'_>) -> io::Resul
     serve(&service, &mut mouth, orders, told, [&mut terminate, &mut interrupt]).await;
     let closed = service.close().await;
     if closed.cut > 0 {
-        let what = crate::ground::event::Happened::Note {
-            text: format!("{} connections cut while closing", closed.cut),
-        };
-        mouth.say(&Report::Happened { at: crate::ground::clock::unix_millis(), what }).await;
+        let what = Happened::Note { text: format!("{} connections cut while closing", closed.cut) };
+        mouth.say(&Report::Happened { at: clock::unix_millis(), what }).await;
     }
     drop::<Journal>(journal);
     mouth.finish().await;
@@ -115,7 +118,7 @@ async fn next_order(orders: &mut Option<LineReader<OwnedReadHalf>>) -> Option<Or
 
 /// Says reports without ever making the service wait for a supervisor that does not read.
 enum Mouth<'a> {
-    Channel { outbox: mpsc::Sender<Vec<u8>>, writer: JoinHandle<()> },
+    Channel { outbox: mpsc::Sender<Vec<u8>>, writer: JoinHandle<()>, untold: u64 },
     Hand(Box<dyn FnMut(&Report) + 'a>),
 }
 
@@ -127,26 +130,38 @@ impl<'a> Mouth<'a> {
                 let (reading, writing) = channel.into_split();
                 let (outbox, waiting) = mpsc::channel(2 * BATCH);
                 let writer = tokio::spawn(write(writing, waiting));
-                (Self::Channel { outbox, writer }, Some(LineReader::new(reading)))
+                (Self::Channel { outbox, writer, untold: 0 }, Some(LineReader::new(reading)))
             }
         }
     }
 
     async fn say(&mut self, report: &Report) {
-        match self {
-            Self::Hand(print) => print(report),
-            Self::Channel { outbox, .. } => {
-                if let Ok(line) = line(report) {
-                    // A supervisor that stands still (it was paused) must not stop its services: what the
-                    // outbox cannot hold is lost; the first report always finds it empty.
-                    let _ = outbox.try_send(line);
-                }
+        let (outbox, untold) = match self {
+            Self::Hand(print) => return print(report),
+            Self::Channel { outbox, untold, .. } => (outbox, untold),
+        };
+        let Ok(line) = line(report) else { return };
+        if matches!(report, Report::Happened { .. }) {
+            // A supervisor that stands still (it was paused) must not stop its services: events that the outbox
+            // cannot hold are counted instead.
+            if outbox.try_send(line).is_err() {
+                *untold += 1;
+                return;
+            }
+        } else if outbox.send_timeout(line, SAID_WITHIN).await.is_err() {
+            return;
+        }
+        if *untold > 0 {
+            let what = Happened::Untold { count: *untold };
+            let line = self::line(&Report::Happened { at: clock::unix_millis(), what });
+            if line.is_ok_and(|line| outbox.try_send(line).is_ok()) {
+                *untold = 0;
             }
         }
     }
 
     async fn finish(self) {
-        if let Self::Channel { outbox, mut writer } = self {
+        if let Self::Channel { outbox, mut writer, .. } = self {
             drop(outbox);
             if tokio::time::timeout(LAST_WORDS, &mut writer).await.is_err() {
                 writer.abort();

@@ -14,6 +14,9 @@ use crate::ground::channel::CacheEntry;
 /// An answer that nobody sent a TTL for is not remembered; one with a TTL above a day is kept for a day.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
+/// A failure is remembered as briefly as is allowed, so that a repaired server is seen at once (RFC 9520 §3.2).
+const FAILURE: Duration = Duration::from_secs(1);
+
 /// How long after its end an answer may still be given when nobody can be asked (RFC 8767 §5).
 const STALE_LONGEST: Duration = Duration::from_secs(86_400);
 /// The TTL of such an answer, in seconds (RFC 8767 §4).
@@ -56,6 +59,7 @@ pub(super) struct Failure {
 #[derive(Debug)]
 pub(super) struct Cache {
     entries: LruCache<Question, Entry>,
+    generation: u64,
 }
 
 #[derive(Debug)]
@@ -72,7 +76,7 @@ impl Cache {
         // Grows as it fills: an idle resolver pays for no table.
         let mut entries = LruCache::unbounded();
         entries.resize(most);
-        Self { entries }
+        Self { entries, generation: 0 }
     }
 
     /// The answer with its TTLs as they stand at `now`, if it is remembered.
@@ -85,6 +89,11 @@ impl Cache {
         }
         entry.hits += 1;
         Some(entry.answer.aged(age))
+    }
+
+    /// Grows whenever something is forgotten on purpose: what was asked before then is not to be remembered after.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Remembers `answer`, if it may be.
@@ -119,6 +128,7 @@ impl Cache {
 
     /// Forgets what is known of `name`; says how much that was.
     pub(super) fn clear_name(&mut self, name: &LowerName) -> usize {
+        self.generation += 1;
         let of_name: Vec<Question> = self
             .entries
             .iter()
@@ -134,6 +144,7 @@ impl Cache {
 
     /// Forgets everything; says how much that was.
     pub(super) fn clear(&mut self) -> usize {
+        self.generation += 1;
         let count = self.entries.len();
         self.entries.clear();
         count
@@ -178,14 +189,20 @@ impl Answer {
     /// `NOERROR`, `NXDOMAIN`, or `NODATA` for a name that exists without the type asked for.
     pub(super) fn outcome(&self) -> String {
         match self.rcode {
-            ResponseCode::NoError if self.answers.is_empty() => "NODATA".into(),
+            // A chain of aliases may lead to a name without that type.
+            ResponseCode::NoError if self.answers.is_empty() || !self.authorities.is_empty() => {
+                "NODATA".into()
+            }
             rcode => rcode_name(rcode),
         }
     }
 
     /// How long it may be remembered: the shortest TTL in it; for a negative answer at most the SOA's
-    /// minimum. Nothing for an answer without records, and for TTL 0.
+    /// minimum; for a failure [`FAILURE`]. Nothing for an answer without records, and for TTL 0.
     fn lifetime(&self) -> Option<Duration> {
+        if self.rcode == ResponseCode::ServFail {
+            return Some(FAILURE);
+        }
         let negative = self.authorities.iter().filter_map(|record| match &record.data {
             RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
             _ => None,
@@ -279,8 +296,17 @@ mod tests {
         let mut cache = Cache::new(10);
         let start = Instant::now();
         cache.put(question("zero.foobar.com."), address("zero.foobar.com.", 0), start);
-        cache.put(question("failed.foobar.com."), Answer::of(ResponseCode::ServFail), start);
+        cache.put(question("refused.foobar.com."), Answer::of(ResponseCode::Refused), start);
         assert!(cache.list(start).is_empty());
+    }
+
+    #[test]
+    fn a_failure_is_remembered_for_a_second() {
+        let mut cache = Cache::new(10);
+        let start = Instant::now();
+        cache.put(question("failed.foobar.com."), Answer::of(ResponseCode::ServFail), start);
+        assert!(cache.get(&question("failed.foobar.com."), start + Duration::from_millis(999)).is_some());
+        assert!(cache.get(&question("failed.foobar.com."), start + FAILURE).is_none());
     }
 
     #[test]

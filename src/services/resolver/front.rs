@@ -13,11 +13,11 @@ use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::{DNSClass, LowerName, RecordType};
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::MessageResponseBuilder;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::ground::bind::Transport;
-use crate::ground::channel::{CacheEntry, WalkTold};
+use crate::ground::channel::{CacheEntry, LONGEST_LINE, WalkTold};
 use crate::ground::clock::Stopwatch;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
@@ -28,6 +28,13 @@ use super::{BoxedError, Config, Shared, lock};
 
 /// The largest UDP answer offered, and the largest sent whatever the client offers (DNS flag day 2020).
 const UDP_PAYLOAD: u16 = 1232;
+
+/// Walks that may be under way at a time.
+const WALKS_MOST: usize = 256;
+/// Entries of the cache are listed up to this many bytes, well below the longest line of the channel.
+const LISTED_MOST: usize = LONGEST_LINE / 2;
+/// An extended error without a code of its own (RFC 8914 §4.1).
+const EDE_OTHER: u16 = 0;
 
 /// Answers questions from the cache, else by a walk. Clones share everything.
 #[derive(Clone)]
@@ -41,6 +48,7 @@ struct Parts {
     walk: Walk,
     /// Questions that are being asked: equal ones wait for the same walk. A plain mutex, for the same reason.
     under_way: Mutex<HashMap<Question, Shared<OnceCell<Answer>>>>,
+    walking: Semaphore,
     serve_stale: bool,
     prefetch: bool,
     background: TaskTracker,
@@ -54,6 +62,7 @@ impl Front {
                 cache: Mutex::new(Cache::new(config.cache_entries)),
                 walk,
                 under_way: Mutex::default(),
+                walking: Semaphore::new(WALKS_MOST),
                 serve_stale: config.serve_stale,
                 prefetch: config.prefetch,
                 background: TaskTracker::new(),
@@ -62,8 +71,21 @@ impl Front {
         }
     }
 
-    pub(super) fn cached(&self) -> Vec<CacheEntry> {
-        lock(&self.shared.cache).list(Instant::now())
+    /// What is remembered, the soonest to end first, as much as fits the channel; and how much there is in all.
+    pub(super) fn cached(&self) -> (Vec<CacheEntry>, usize) {
+        let mut entries = lock(&self.shared.cache).list(Instant::now());
+        let total = entries.len();
+        let mut room = LISTED_MOST;
+        let fits = entries.iter().take_while(|entry| {
+            // JSON may write a character with six.
+            let length = 200 + 6 * (entry.name.len() + entry.records.iter().map(String::len).sum::<usize>());
+            let fits = length <= room;
+            room = room.saturating_sub(length);
+            fits
+        });
+        let fits = fits.count();
+        entries.truncate(fits);
+        (entries, total)
     }
 
     /// Forgets everything, or what is known of `name`. The recursor's own memory goes in either case.
@@ -128,7 +150,11 @@ impl Front {
         let now = Instant::now();
         let remembered = lock(&self.shared.cache).get(&question, now);
         if let Some(answer) = remembered {
-            if self.shared.prefetch && lock(&self.shared.cache).is_ending(&question, now) {
+            // One walk in the background for all who use the answer in its last tenth.
+            if self.shared.prefetch
+                && !lock(&self.shared.under_way).contains_key(&question)
+                && lock(&self.shared.cache).is_ending(&question, now)
+            {
                 let front = self.clone();
                 self.shared.background.spawn(async move { front.ask(question).await });
             }
@@ -145,9 +171,20 @@ impl Front {
     async fn ask(&self, question: Question) -> Answer {
         let cell = lock(&self.shared.under_way).entry(question.clone()).or_default().clone();
         let ask = async {
+            // A question waits for nobody else's walk: when too many are under way, it fails at once, and says so.
+            let Ok(_walking) = self.shared.walking.try_acquire() else {
+                let text = format!("more than {WALKS_MOST} questions are being asked already");
+                let failure = Some(Failure { code: EDE_OTHER, text });
+                return Answer { failure, ..Answer::of(ResponseCode::ServFail) };
+            };
+            let generation = lock(&self.shared.cache).generation();
             let (answer, _) = self.shared.walk.answer(&question).await;
             let now = Instant::now();
             let mut cache = lock(&self.shared.cache);
+            if cache.generation() != generation {
+                // Everything was to be forgotten while this was on its way.
+                return answer;
+            }
             if answer.rcode == ResponseCode::ServFail
                 && self.shared.serve_stale
                 && let Some(stale) = cache.get_stale(&question, now)

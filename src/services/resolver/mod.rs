@@ -102,7 +102,10 @@ impl Service for Resolver {
 
     async fn ask(&self, ask: Ask) -> Reply {
         match ask {
-            Ask::CacheList => Reply::Cache(self.front.cached()),
+            Ask::CacheList => {
+                let (entries, total) = self.front.cached();
+                Reply::Cache { entries, total }
+            }
             Ask::CacheFlush(name) => self.flush(name.as_deref()).map_or_else(refused, Reply::Flushed),
             Ask::Resolve { name, record_type, afresh } => {
                 self.resolve(&name, &record_type, afresh).await.map_or_else(refused, Reply::Walk)

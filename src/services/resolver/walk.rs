@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use futures_util::{Stream, StreamExt};
 use hickory_net::NetError;
 use hickory_net::runtime::TokioRuntimeProvider;
+use hickory_net::udp::UdpClientStream;
 use hickory_net::xfer::{DnsExchange, DnsHandle};
 use hickory_proto::op::{DnsRequest, DnsResponse, Message, Query, ResponseCode};
-use hickory_proto::rr::{RData, Record, RecordType};
-use hickory_resolver::config::ConnectionConfig;
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_resolver::config::{ConnectionConfig, ProtocolConfig};
 use hickory_resolver::recursor::{Recursor, RecursorError, RecursorOptions};
 use hickory_resolver::{ConnectionProvider, PoolContext};
 
@@ -28,6 +29,11 @@ use super::{BoxedError, Config, Shared, lock};
 
 /// A question that no server answers in this time is given up: dig waits 5 s, and should hear why.
 const PATIENCE: Duration = Duration::from_millis(2500);
+
+/// A datagram that was lost (its server was just being started) is sent again after this, or 1.2 times the server's
+/// round-trip time if that is longer, and so often. hickory's own floor of 333 ms is made for the Internet.
+const ASK_AGAIN_MILLIS: u64 = 15;
+const ASK_AGAIN_MOST: u8 = 20;
 
 /// Steps that are told of one walk at most.
 const STEPS_MOST: usize = 64;
@@ -84,8 +90,15 @@ impl Walk {
     }
 }
 
-/// The steps of the walk that the running task is on.
-type Trace = Shared<Mutex<Vec<WalkStep>>>;
+/// What is noted of the walk that the running task is on.
+type Trace = Shared<Mutex<Notes>>;
+
+#[derive(Default)]
+struct Notes {
+    steps: Vec<WalkStep>,
+    /// Aliases that name servers told of: hickory keeps none of them when the chain ends in nothing.
+    aliases: Vec<Record>,
+}
 
 tokio::task_local! {
     static TRACE: Trace;
@@ -103,9 +116,26 @@ async fn walk(recursor: &Recursor<LabConnections>, question: &Question) -> (Answ
             failed(Failure { code: EDE_NO_REACHABLE_AUTHORITY, text })
         }
     };
-    let steps = std::mem::take(&mut *lock(&trace));
+    let Notes { steps, aliases } = std::mem::take(&mut *lock(&trace));
     answer.said_by = steps.last().map(|step| step.server);
+    if answer.answers.is_empty() && answer.failure.is_none() && question.record_type != RecordType::CNAME {
+        answer.answers = chain(&question.name, &aliases);
+    }
     (answer, steps)
+}
+
+/// The aliases that lead from `name` to a name that is not there (RFC 2308 §2.1, RFC 6604).
+fn chain(name: &Name, aliases: &[Record]) -> Vec<Record> {
+    let mut chain: Vec<Record> = Vec::new();
+    let mut name = name;
+    while let Some(alias) = aliases.iter().find(|alias| alias.name == *name)
+        && !chain.contains(alias)
+        && let RData::CNAME(target) = &alias.data
+    {
+        chain.push(alias.clone());
+        name = &target.0;
+    }
+    chain
 }
 
 fn fresh(roots: &[IpAddr], connections: &LabConnections) -> Result<Recursor<LabConnections>, BoxedError> {
@@ -169,10 +199,18 @@ impl ConnectionProvider for LabConnections {
             self.journal.note(format!("refuses to ask {ip}: it is not a name server of this lab"));
             return Err(NetError::from("not a name server of this lab"));
         }
+        let (server, journal) = (SocketAddr::new(ip, self.port), self.journal.clone());
+        if matches!(config.protocol, ProtocolConfig::Udp) {
+            let connection = UdpClientStream::builder(server, self.sockets.clone())
+                .with_timeout(Some(context.options.timeout))
+                .with_retry_interval_floor(ASK_AGAIN_MILLIS)
+                .with_max_retries(ASK_AGAIN_MOST)
+                .exchange();
+            return Ok(Box::pin(std::future::ready(Ok(Told { connection, server, journal }))));
+        }
         let mut config = config.clone();
         config.port = self.port;
         let connecting = ConnectionProvider::new_connection(&self.sockets, ip, &config, context)?;
-        let (server, journal) = (SocketAddr::new(ip, self.port), self.journal.clone());
         Ok(Box::pin(async move { Ok(Told { connection: connecting.await?, server, journal }) }))
     }
 
@@ -207,13 +245,21 @@ impl DnsHandle for Told {
                 micros: watch.micros(),
             };
             if let Some(trace) = &trace {
-                let mut steps = lock(trace);
-                if steps.len() < STEPS_MOST {
-                    steps.push(step());
-                }
+                lock(trace).note(step(), response);
             }
             journal.tell(|| Happened::Asked(step()));
         }))
+    }
+}
+
+impl Notes {
+    fn note(&mut self, step: WalkStep, response: &Result<DnsResponse, NetError>) {
+        if self.steps.len() >= STEPS_MOST {
+            return;
+        }
+        self.steps.push(step);
+        let answers = response.iter().flat_map(|message| &message.answers);
+        self.aliases.extend(answers.filter(|record| record.record_type() == RecordType::CNAME).cloned());
     }
 }
 
