@@ -5,7 +5,7 @@ use std::thread;
 
 use wwwlab::ground::clock;
 
-/// Processor, its cores that may be used, kernel, and the time.
+/// Processor, its cores that may be used, kernel, what else there was to do, and the time.
 pub(crate) fn describe() -> String {
     let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = processors
@@ -16,9 +16,11 @@ pub(crate) fn describe() -> String {
         });
     let cores = thread::available_parallelism().map_or(0, usize::from);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or_default();
     let now = clock::rfc3339(clock::unix_millis());
     format!(
-        "{model}, {cores} cores, Linux {}, {}",
+        "{model}, {cores} cores, Linux {}, load {load} in the last minute, {} UTC",
         kernel.trim(),
         now.get(..16).unwrap_or(&now).replace('T', " ")
     )

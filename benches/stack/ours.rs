@@ -12,7 +12,7 @@ use wwwlab::lab::guard::Guard;
 use crate::page::ENTRIES;
 use crate::ports::Ports;
 use crate::probe::{self, Probe, What};
-use crate::program::{self, Program};
+use crate::program::Program;
 use crate::stack::{Running, Stack};
 use crate::stop::Stop;
 use crate::trouble::{Trouble, of};
@@ -46,7 +46,7 @@ impl Ours {
         stop: &Stop,
     ) -> Result<Self, Trouble> {
         let ours = Self {
-            lab: new_lab(&place.join("ours"))?,
+            lab: new_lab(place.join("ours"), guard, stop)?,
             said: place.join("ours.log"),
             dns: ports.free("dns", &[SERVER, RESOLVER, ROOT, TLD])?,
             http: ports.free("http", &[SERVER])?,
@@ -118,10 +118,11 @@ impl Stack for Ours {
     }
 }
 
-/// Writes a lab to `place`, which is also where the peers take the zone and the site from.
-pub(crate) fn new_lab(place: &Path) -> Result<PathBuf, Trouble> {
-    program::run(wwwlab().arg("new").arg(place))?;
-    Ok(place.to_owned())
+/// Writes a lab to `lab`, which is also where the peers take the zone and the site from.
+pub(crate) fn new_lab(lab: PathBuf, guard: &Guard, stop: &Stop) -> Result<PathBuf, Trouble> {
+    let said = lab.with_extension("log");
+    Program::run("wwwlab new", wwwlab().arg("new").arg(&lab), said, guard, stop)?;
+    Ok(lab)
 }
 
 /// In an environment that says nothing about another lab.

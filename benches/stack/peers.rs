@@ -6,7 +6,7 @@
 //! `peers/`, as the user who runs the bench. Files and services that the system has for them stay untouched; what
 //! the configurations leave out is the distribution's default (PHP) or the program's own (the others).
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +21,7 @@ use crate::ours::new_lab;
 use crate::page::ENTRIES;
 use crate::ports::Ports;
 use crate::probe::{Probe, What};
-use crate::program::{self, Program};
+use crate::program::Program;
 use crate::stack::{Running, Stack};
 use crate::stop::Stop;
 use crate::trouble::{Trouble, cannot, of};
@@ -65,9 +65,9 @@ impl Peers {
             guard: guard.clone(),
         };
         fs::create_dir(&peers.place).map_err(of(&peers.place))?;
-        let lab = new_lab(&peers.place.join("lab"))?;
+        let lab = new_lab(peers.place.join("lab"), guard, stop)?;
         peers.configure(&lab)?;
-        peers.initialise_database()?;
+        peers.initialise_database(stop)?;
         let running = peers.start()?;
         running.first_right_answers(stop)?;
         running.end()?;
@@ -105,21 +105,21 @@ impl Peers {
     }
 
     /// An empty data directory, then the guestbook's tables and entries.
-    fn initialise_database(&self) -> Result<(), Trouble> {
+    fn initialise_database(&self, stop: &Stop) -> Result<(), Trouble> {
         let mut entries = String::from(include_str!("peers/guestbook.sql"));
         for (name, message) in ENTRIES {
             entries.push_str(&format!(
                 "INSERT INTO entries (name, message, written_at) VALUES ('{name}', '{message}', NOW(3));\n"
             ));
         }
-        let file = self.write("guestbook.sql", &entries)?;
-        program::run(
-            Command::new(&self.programs.mariadb_install_db)
-                .arg(self.option("--defaults-file=", "mariadb.cnf"))
-                .arg("--skip-test-db"),
-        )?;
-        let entries = File::open(&file).map_err(of(&file))?;
-        program::run(self.mariadbd().arg("--bootstrap").stdin(entries))
+        self.write("guestbook.sql", &entries)?;
+        let mut command = Command::new(&self.programs.mariadb_install_db);
+        command.arg(self.option("--defaults-file=", "mariadb.cnf"));
+        command
+            .arg("--skip-test-db")
+            .arg(self.option("--extra-file=", "guestbook.sql"));
+        let said = self.place.join("mariadb-install-db.log");
+        Program::run("mariadb-install-db", &mut command, said, &self.guard, stop)
     }
 
     fn named(&self) -> Command {
@@ -155,10 +155,9 @@ impl Peers {
         format!("{option}{}", self.place.join(file).display())
     }
 
-    fn write(&self, name: &str, text: &str) -> Result<PathBuf, Trouble> {
+    fn write(&self, name: &str, text: &str) -> Result<(), Trouble> {
         let file = self.place.join(name);
-        fs::write(&file, text).map_err(of(&file))?;
-        Ok(file)
+        fs::write(&file, text).map_err(of(&file))
     }
 }
 

@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -13,10 +13,11 @@ use nix::unistd::Pid;
 use wwwlab::ground::clock::Stopwatch;
 use wwwlab::lab::guard::Guard;
 
+use crate::stop::Stop;
 use crate::trouble::{Trouble, cannot, of};
 
-/// A database writes its pages before it ends.
-const ENDS_WITHIN: Duration = Duration::from_secs(15);
+/// An empty database takes half a second; a busy machine is given more.
+const PREPARED_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// Lines of what it said that are worth showing when it failed.
 const LAST_LINES: usize = 8;
@@ -58,6 +59,25 @@ impl Program {
         })
     }
 
+    /// Runs `command` to its end, which preparing takes; an error says what it said.
+    pub(crate) fn run(
+        name: &'static str,
+        command: &mut Command,
+        said: PathBuf,
+        guard: &Guard,
+        stop: &Stop,
+    ) -> Result<(), Trouble> {
+        let mut program = Self::start(name, command, said, guard)?;
+        let status = program.wait_or_stop(PREPARED_WITHIN, stop)?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(Trouble::Failed {
+            program: name,
+            said: program.last_words(),
+        })
+    }
+
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
@@ -71,35 +91,40 @@ impl Program {
         }
     }
 
-    /// Waits for its end.
-    pub(crate) fn wait(&mut self) -> Result<(), Trouble> {
+    /// Waits for its end, `limit` at most.
+    pub(crate) fn wait(&mut self, limit: Duration) -> Result<(), Trouble> {
+        self.wait_or_stop(limit, &Stop::default()).map(drop)
+    }
+
+    fn wait_or_stop(&mut self, limit: Duration, stop: &Stop) -> Result<ExitStatus, Trouble> {
         let watch = Stopwatch::start();
-        while self
-            .child
-            .try_wait()
-            .map_err(cannot("wait for a program"))?
-            .is_none()
-        {
-            if watch.elapsed() > ENDS_WITHIN {
+        loop {
+            if let Some(status) = self.child.try_wait().map_err(cannot("wait for a program"))? {
+                self.has_ended = true;
+                self.guard.forget(self.pid());
+                return Ok(status);
+            }
+            if watch.elapsed() > limit {
                 return Err(Trouble::Endless {
                     program: self.name.to_owned(),
                     pid: self.pid(),
-                    limit: ENDS_WITHIN,
+                    limit,
                 });
             }
+            stop.look()?;
             thread::sleep(LOOK_EVERY);
         }
-        self.has_ended = true;
-        self.guard.forget(self.pid());
-        Ok(())
     }
 
     /// The last lines of what it said.
     pub(crate) fn last_words(&self) -> String {
         let said = fs::read(&self.said).unwrap_or_default();
-        let lines = last_lines(&said);
-        lines
-            .iter()
+        let said = String::from_utf8_lossy(&said);
+        let lines: Vec<&str> = said.lines().collect();
+        let last = lines
+            .get(lines.len().saturating_sub(LAST_LINES)..)
+            .unwrap_or_default();
+        last.iter()
             .map(|line| format!("  {}: {line}\n", self.name))
             .collect()
     }
@@ -116,29 +141,6 @@ impl Drop for Program {
         let _ = self.child.wait();
         self.guard.forget(self.pid());
     }
-}
-
-/// Runs `command` to its end, which preparing takes; an error says what it said.
-pub(crate) fn run(command: &mut Command) -> Result<(), Trouble> {
-    let program = command.get_program().to_owned();
-    let done = command.output().map_err(of(&program))?;
-    if done.status.success() {
-        return Ok(());
-    }
-    let said = [done.stdout, done.stderr].concat();
-    Err(Trouble::Failed {
-        program: program.into(),
-        said: last_lines(&said).join("\n"),
-    })
-}
-
-fn last_lines(said: &[u8]) -> Vec<String> {
-    let said = String::from_utf8_lossy(said);
-    let lines: Vec<&str> = said.lines().collect();
-    let last = lines
-        .get(lines.len().saturating_sub(LAST_LINES)..)
-        .unwrap_or_default();
-    last.iter().map(|line| (*line).to_owned()).collect()
 }
 
 fn pid(child: &Child) -> Option<Pid> {

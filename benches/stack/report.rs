@@ -68,14 +68,14 @@ impl fmt::Display for Report {
         row(&mut table, "executable, stripped, MB", size, None, SMALL);
 
         writeln!(f, "\n{table}")?;
+        let (runs, s) = (self.runs, if self.runs == 1 { "" } else { "s" });
         writeln!(
             f,
-            "Median (least to greatest) of {} runs each, taking turns; the target is for the median.",
-            self.runs
+            "Median (least to greatest) of {runs} run{s} each, taking turns. The targets are for medians:"
         )?;
         writeln!(
             f,
-            "The peers have no resolver; ratio and target of \"all\" compare with theirs nevertheless.\n"
+            "at most the number, and at most that part of the peers'. They have no resolver; \"all\" counts ours.\n"
         )?;
         writeln!(f, "{}", processes(&self.ours.processes, &self.theirs.processes))?;
         writeln!(f, "{}", self.machine)?;

@@ -33,6 +33,8 @@ pub(crate) struct Running {
     pub(crate) ends_by: Signal,
 }
 
+/// A database writes its pages before it ends.
+const ENDS_WITHIN: Duration = Duration::from_secs(15);
 /// After its parent has ended in good order, no process lives on for longer.
 const GONE_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(1);
@@ -58,12 +60,7 @@ impl Running {
     /// Ends it and makes sure that none of its processes is left.
     pub(crate) fn end(mut self) -> Result<(), Trouble> {
         let family = memory::family(&self.pids())?;
-        for program in &self.programs {
-            program.signal(self.ends_by);
-        }
-        for program in &mut self.programs {
-            program.wait()?;
-        }
+        self.end_programs()?;
         let watch = Stopwatch::start();
         while let Some(left) = family.iter().find(|process| memory::is_alive(process.pid)) {
             if watch.elapsed() > GONE_WITHIN {
@@ -78,7 +75,26 @@ impl Running {
         Ok(())
     }
 
+    fn end_programs(&mut self) -> Result<(), Trouble> {
+        for program in &self.programs {
+            program.signal(self.ends_by);
+        }
+        let ended: Vec<_> = self
+            .programs
+            .drain(..)
+            .map(|mut program| program.wait(ENDS_WITHIN))
+            .collect();
+        ended.into_iter().collect()
+    }
+
     fn pids(&self) -> Vec<u32> {
         self.programs.iter().map(Program::pid).collect()
+    }
+}
+
+impl Drop for Running {
+    /// Also where a run is given up, its programs are asked first; those that do not end are killed.
+    fn drop(&mut self) {
+        let _ = self.end_programs();
     }
 }

@@ -19,8 +19,8 @@ pub(crate) enum Trouble {
     },
     #[error("no free port from {from} to {to} for {what}")]
     NoPort { what: &'static str, from: u16, to: u16 },
-    #[error("{} failed and said:\n{said}", .program.display())]
-    Failed { program: PathBuf, said: String },
+    #[error("{program} failed and said:\n{said}")]
+    Failed { program: &'static str, said: String },
     #[error("{what} of {stack} gave no right answer within {} s, at last: {last}\n{logs}", .limit.as_secs())]
     Silent {
         what: String,
