@@ -2,7 +2,9 @@
 
 PROGRAM := target/release/wwwlab
 DEB_TEST := dig:bind9-dnsutils curl:curl setpriv:util-linux
-DEB_BENCH := named:bind9 nginx:nginx php-fpm8.2:php8.2-fpm,php8.2-mysql mariadbd:mariadb-server
+# PHP-FPM's program has its version in its name, which each release of Debian and Ubuntu has its own of.
+PHP_FPM := $(or $(notdir $(lastword $(sort $(wildcard /usr/sbin/php-fpm[0-9]*)))),php-fpm)
+DEB_BENCH := named:bind9 nginx:nginx $(PHP_FPM):php-fpm,php-mysql mariadbd:mariadb-server
 
 .PHONY: help
 help: ## List these targets
@@ -28,7 +30,7 @@ check: ## Format, lints and docs, all without warnings
 .PHONY: bench
 bench: ## Measure: time to the first answer, memory; beside BIND, nginx, PHP-FPM and MariaDB
 	@tests/need $(DEB_TEST) $(DEB_BENCH)
-	cargo bench --locked
+	cargo bench --locked --bench '*'
 
 .PHONY: fuzz
 fuzz: ## Run the property tests long: a million cases each (PROPTEST_CASES to change)
