@@ -34,7 +34,7 @@ bench: ## Measure: time to the first answer, memory; beside BIND, nginx, PHP-FPM
 
 .PHONY: fuzz
 fuzz: ## Run the property tests long: a million cases each (PROPTEST_CASES to change)
-	PROPTEST_CASES=$${PROPTEST_CASES:-1000000} cargo test --locked --release --lib -- property
+	PROPTEST_CASES=$${PROPTEST_CASES:-1000000} cargo test --locked --release --lib
 
 .PHONY: clean
 clean: ## Remove what was built and what runs of the lab left here

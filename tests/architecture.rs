@@ -56,13 +56,13 @@ fn services_do_not_call_each_other() {
     }
 }
 
-/// Only the ground floor binds sockets, reads the clock of the wall and draws random numbers.
+/// Only the ground floor binds listeners, reads clocks and draws random numbers.
 #[test]
 fn clock_chance_and_binding_are_of_the_ground_floor() {
     for (part, _) in FLOORS.iter().filter(|(part, _)| *part != "ground") {
         for file in files(part) {
             let text = without_tests(&read(&file));
-            for forbidden in ["SystemTime::now", "getrandom", "TcpListener::bind", "rand::"] {
+            for forbidden in ["SystemTime::now", "Instant::now", "getrandom", "TcpListener::bind", "rand::"] {
                 assert!(!text.contains(forbidden), "{} has {forbidden}", file.display());
             }
         }
@@ -97,7 +97,7 @@ fn every_room_has_a_sign() {
     }
 }
 
-/// The names of the parts after `crate::` and, at the top of a part, after `super::`.
+/// The names of the parts after `crate::`, which is how the house names what is in another part.
 fn parts_used(text: &str) -> BTreeSet<String> {
     let after = |marker: &str| {
         text.split(marker)

@@ -35,11 +35,7 @@ impl Programs {
             nginx: find("nginx", "nginx", exactly("nginx")),
             php_fpm: find("php-fpm", "php-fpm php-mysql", newest("php-fpm")),
             mariadbd: find("mariadbd", "mariadb-server", exactly("mariadbd")),
-            mariadb_install_db: find(
-                "mariadb-install-db",
-                "mariadb-server",
-                exactly("mariadb-install-db"),
-            ),
+            mariadb_install_db: find("mariadb-install-db", "mariadb-server", exactly("mariadb-install-db")),
         };
         if missing.is_empty() {
             return Ok(programs);
@@ -77,19 +73,13 @@ fn places() -> Vec<PathBuf> {
 }
 
 fn exactly(program: &str) -> Option<PathBuf> {
-    places()
-        .into_iter()
-        .map(|place| place.join(program))
-        .find(|file| file.is_file())
+    places().into_iter().map(|place| place.join(program)).find(|file| file.is_file())
 }
 
 /// The last of those that begin with `program` and go on with a version: `php-fpm8.2`.
 fn newest(program: &str) -> Option<PathBuf> {
     let is_one = |file: &PathBuf| {
-        let name = file
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         name.strip_prefix(program)
             .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
     };
@@ -106,8 +96,7 @@ fn version(program: &Path, option: &str) -> Option<String> {
     let said = Command::new(program).arg(option).output().ok()?;
     let said = [said.stdout, said.stderr].concat();
     let said = String::from_utf8_lossy(&said);
-    let version = said
-        .split([' ', '/', '\n'])
-        .find(|word| word.starts_with(|first: char| first.is_ascii_digit()))?;
+    let version =
+        said.split([' ', '/', '\n']).find(|word| word.starts_with(|first: char| first.is_ascii_digit()))?;
     Some(version.split('-').next().unwrap_or(version).to_owned())
 }

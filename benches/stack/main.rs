@@ -161,8 +161,5 @@ fn runs() -> Result<u32, Trouble> {
         .to_str()
         .and_then(|written| written.parse().ok())
         .filter(|runs| (1..=RUNS_MOST).contains(runs))
-        .ok_or(Trouble::Runs {
-            written,
-            most: RUNS_MOST,
-        })
+        .ok_or(Trouble::Runs { written, most: RUNS_MOST })
 }

@@ -25,8 +25,7 @@ impl Measured {
         for (what, after) in first {
             self.first.entry(*what).or_default().push(millis(*after));
         }
-        self.all
-            .extend(first.iter().map(|(_, after)| *after).max().map(millis));
+        self.all.extend(first.iter().map(|(_, after)| *after).max().map(millis));
         self.memory.push(processes.iter().map(Taken::megabytes).sum());
         self.processes = processes;
     }
@@ -47,11 +46,7 @@ impl Summary {
         sorted.sort_by(f64::total_cmp);
         let half = sorted.len() / 2;
         let (low, high) = (sorted.get(sorted.len().checked_sub(1)? / 2)?, sorted.get(half)?);
-        Some(Self {
-            min: *sorted.first()?,
-            median: f64::midpoint(*low, *high),
-            max: *sorted.last()?,
-        })
+        Some(Self { min: *sorted.first()?, median: f64::midpoint(*low, *high), max: *sorted.last()? })
     }
 }
 

@@ -36,18 +36,10 @@ pub(crate) fn family(roots: &[u32]) -> Result<Vec<Process>, Trouble> {
     let mut seen = 0;
     while let Some(&pid) = pids.get(seen) {
         seen += 1;
-        pids.extend(
-            parents
-                .iter()
-                .filter(|(_, parent)| *parent == pid)
-                .map(|(pid, _)| *pid),
-        );
+        pids.extend(parents.iter().filter(|(_, parent)| *parent == pid).map(|(pid, _)| *pid));
     }
     pids.sort_unstable();
-    Ok(pids
-        .into_iter()
-        .map(|pid| Process { pid, name: name(pid) })
-        .collect())
+    Ok(pids.into_iter().map(|pid| Process { pid, name: name(pid) }).collect())
 }
 
 /// What each of `processes` takes now.
@@ -63,10 +55,7 @@ pub(crate) fn taken(processes: &[Process]) -> Result<Vec<Taken>, Trouble> {
                 .and_then(|rest| rest.split_whitespace().next())
                 .and_then(|number| number.parse().ok())
                 .unwrap_or_default();
-            Ok(Taken {
-                name: process.name.clone(),
-                bytes: kibibytes * 1024,
-            })
+            Ok(Taken { name: process.name.clone(), bytes: kibibytes * 1024 })
         })
         .collect()
 }
@@ -97,9 +86,5 @@ fn name(pid: u32) -> String {
     let program = words.next().unwrap_or_default();
     let program = program.rsplit('/').next().unwrap_or_default();
     let rest = words.take_while(|word| !word.starts_with(['-', '/']));
-    std::iter::once(program)
-        .chain(rest)
-        .take(WORDS)
-        .collect::<Vec<_>>()
-        .join(" ")
+    std::iter::once(program).chain(rest).take(WORDS).collect::<Vec<_>>().join(" ")
 }

@@ -54,11 +54,8 @@ impl Ours {
         };
         let (dns, http, app) = (ours.dns, ours.http, ports.free("app", &[SERVER])?);
         let settings = ours.lab.join("lab.toml");
-        fs::write(
-            &settings,
-            format!("[ports]\ndns = {dns}\nhttp = {http}\napp = {app}\n"),
-        )
-        .map_err(of(&settings))?;
+        fs::write(&settings, format!("[ports]\ndns = {dns}\nhttp = {http}\napp = {app}\n"))
+            .map_err(of(&settings))?;
 
         let running = ours.start()?;
         for (name, message) in ENTRIES {
@@ -85,11 +82,7 @@ impl Ours {
         );
         let answer = probe::exchange(self.web(), &request)?;
         let first_line = answer.lines().next().unwrap_or_default();
-        if first_line.starts_with("HTTP/1.1 303 ") {
-            Ok(())
-        } else {
-            Err(first_line.to_owned())
-        }
+        if first_line.starts_with("HTTP/1.1 303 ") { Ok(()) } else { Err(first_line.to_owned()) }
     }
 }
 

@@ -10,11 +10,7 @@ pub(crate) const ENTRIES: [(&str, &str); 5] = [
 ];
 
 /// The dynamic page's own words, which no static or error page has.
-const WORDS: [&str; 3] = [
-    "<h1>You found www.foobar.com</h1>",
-    "visit number",
-    "<strong class=\"counter\">",
-];
+const WORDS: [&str; 3] = ["<h1>You found www.foobar.com</h1>", "visit number", "<strong class=\"counter\">"];
 
 /// Whether this is the right page: a 200, made by the application for this visit with all entries from the
 /// database, whose time is told. If not, why not.
@@ -27,10 +23,7 @@ pub(crate) fn right(answer: &str) -> Result<(), String> {
         return Err("an answer without an end of its head".to_owned());
     };
     let head = head.to_ascii_lowercase();
-    if !head
-        .lines()
-        .any(|line| line.starts_with("server-timing:") && line.contains("db;dur="))
-    {
+    if !head.lines().any(|line| line.starts_with("server-timing:") && line.contains("db;dur=")) {
         return Err("a page without the database's time in Server-Timing".to_owned());
     }
     let entries = ENTRIES.iter().flat_map(|(name, message)| [name, message]);

@@ -84,19 +84,11 @@ impl Peers {
             ("{lab}", lab.display().to_string()),
             ("{dns}", self.dns.to_string()),
             ("{http}", self.http.to_string()),
-            (
-                "{user}",
-                user.map_or_else(|| geteuid().to_string(), |user| user.name),
-            ),
-            (
-                "{group}",
-                group.map_or_else(|| getegid().to_string(), |group| group.name),
-            ),
+            ("{user}", user.map_or_else(|| geteuid().to_string(), |user| user.name)),
+            ("{group}", group.map_or_else(|| getegid().to_string(), |group| group.name)),
         ];
         for (name, text) in CONFIGURATIONS {
-            let text = words
-                .iter()
-                .fold(text.to_owned(), |text, (word, value)| text.replace(word, value));
+            let text = words.iter().fold(text.to_owned(), |text, (word, value)| text.replace(word, value));
             self.write(name, &text)?;
         }
         let page = include_str!("peers/index.php").replace("{place}", &self.place.display().to_string());
@@ -115,9 +107,7 @@ impl Peers {
         self.write("guestbook.sql", &entries)?;
         let mut command = Command::new(&self.programs.mariadb_install_db);
         command.arg(self.option("--defaults-file=", "mariadb.cnf"));
-        command
-            .arg("--skip-test-db")
-            .arg(self.option("--extra-file=", "guestbook.sql"));
+        command.arg("--skip-test-db").arg(self.option("--extra-file=", "guestbook.sql"));
         let said = self.place.join("mariadb-install-db.log");
         Program::run("mariadb-install-db", &mut command, said, &self.guard, stop)
     }
@@ -131,9 +121,7 @@ impl Peers {
 
     fn nginx(&self) -> Command {
         let mut command = Command::new(&self.programs.nginx);
-        command
-            .args(["-e", "stderr", "-c"])
-            .arg(self.place.join("nginx.conf"));
+        command.args(["-e", "stderr", "-c"]).arg(self.place.join("nginx.conf"));
         command
     }
 
@@ -187,9 +175,7 @@ impl Stack for Peers {
         ];
         for (name, mut command) in commands {
             let said = self.place.join(name).with_extension("log");
-            running
-                .programs
-                .push(Program::start(name, &mut command, said, &self.guard)?);
+            running.programs.push(Program::start(name, &mut command, said, &self.guard)?);
         }
         Ok(running)
     }

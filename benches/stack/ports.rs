@@ -23,11 +23,7 @@ impl Ports {
     /// The next port that is free for UDP and TCP on each of the `addresses`.
     pub(crate) fn free(&mut self, what: &'static str, addresses: &[Ipv4Addr]) -> Result<u16, Trouble> {
         let port = (self.next..=TO).find(|&port| addresses.iter().all(|&address| is_free(address, port)));
-        let port = port.ok_or(Trouble::NoPort {
-            what,
-            from: FROM,
-            to: TO,
-        })?;
+        let port = port.ok_or(Trouble::NoPort { what, from: FROM, to: TO })?;
         self.next = port + 1;
         Ok(port)
     }

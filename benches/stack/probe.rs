@@ -74,13 +74,7 @@ impl Ended {
     pub(crate) fn of(self, stack: &'static str, logs: impl FnOnce() -> String) -> Trouble {
         match self {
             Self::Early(trouble) => trouble,
-            Self::Late(what, last) => Trouble::Silent {
-                what,
-                stack,
-                limit: LIMIT,
-                last,
-                logs: logs(),
-            },
+            Self::Late(what, last) => Trouble::Silent { what, stack, limit: LIMIT, last, logs: logs() },
         }
     }
 }
@@ -99,11 +93,7 @@ pub(crate) fn first_right_answers(
         // All are joined by the scope; the first error is the one to tell.
         asking
             .into_iter()
-            .map(|asking| {
-                asking
-                    .join()
-                    .unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))
-            })
+            .map(|asking| asking.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked)))
             .collect()
     })
 }
@@ -115,9 +105,7 @@ impl Probe {
     }
 
     fn first_right(&self, watch: Stopwatch, stop: &Stop) -> Result<Duration, Ended> {
-        let asker = Asker::new(self)
-            .map_err(cannot("make a socket"))
-            .map_err(Ended::Early)?;
+        let asker = Asker::new(self).map_err(cannot("make a socket")).map_err(Ended::Early)?;
         until(&self.what, watch, stop, || asker.ask())
     }
 }
@@ -204,20 +192,12 @@ impl NameAsker {
         let right = said.id == self.id
             && said.message_type == MessageType::Response
             && said.response_code == ResponseCode::NoError
-            && (if self.recursive {
-                said.recursion_available
-            } else {
-                said.authoritative
-            })
+            && (if self.recursive { said.recursion_available } else { said.authoritative })
             && answer.answers.iter().any(|record| match &record.data {
                 RData::A(address) => address.0 == ADDRESS,
                 _ => false,
             });
-        if right {
-            Ok(())
-        } else {
-            Err(format!("the wrong answer: {answer}"))
-        }
+        if right { Ok(()) } else { Err(format!("the wrong answer: {answer}")) }
     }
 }
 

@@ -50,13 +50,7 @@ impl Program {
             .spawn()
             .map_err(of(command.get_program()))?;
         guard.watch(child.id());
-        Ok(Self {
-            name,
-            child,
-            said,
-            guard: guard.clone(),
-            has_ended: false,
-        })
+        Ok(Self { name, child, said, guard: guard.clone(), has_ended: false })
     }
 
     /// Runs `command` to its end, which preparing takes; an error says what it said.
@@ -72,10 +66,7 @@ impl Program {
         if status.success() {
             return Ok(());
         }
-        Err(Trouble::Failed {
-            program: name,
-            said: program.last_words(),
-        })
+        Err(Trouble::Failed { program: name, said: program.last_words() })
     }
 
     /// Its process.
@@ -105,11 +96,7 @@ impl Program {
                 return Ok(status);
             }
             if watch.elapsed() > limit {
-                return Err(Trouble::Endless {
-                    program: self.name.to_owned(),
-                    pid: self.pid(),
-                    limit,
-                });
+                return Err(Trouble::Endless { program: self.name.to_owned(), pid: self.pid(), limit });
             }
             stop.look()?;
             thread::sleep(LOOK_EVERY);
@@ -121,12 +108,8 @@ impl Program {
         let said = fs::read(&self.said).unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
         let lines: Vec<&str> = said.lines().collect();
-        let last = lines
-            .get(lines.len().saturating_sub(LAST_LINES)..)
-            .unwrap_or_default();
-        last.iter()
-            .map(|line| format!("  {}: {line}\n", self.name))
-            .collect()
+        let last = lines.get(lines.len().saturating_sub(LAST_LINES)..).unwrap_or_default();
+        last.iter().map(|line| format!("  {}: {line}\n", self.name)).collect()
     }
 }
 

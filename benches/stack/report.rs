@@ -27,18 +27,9 @@ struct Promise {
     part: Option<(f64, &'static str)>,
 }
 
-const SOON: Promise = Promise {
-    most: 60.0,
-    part: Some((1.0 / 3.0, "⅓")),
-};
-const LEAN: Promise = Promise {
-    most: 36.0,
-    part: Some((1.0 / 4.0, "¼")),
-};
-const SMALL: Promise = Promise {
-    most: 25.0,
-    part: None,
-};
+const SOON: Promise = Promise { most: 60.0, part: Some((1.0 / 3.0, "⅓")) };
+const LEAN: Promise = Promise { most: 36.0, part: Some((1.0 / 4.0, "¼")) };
+const SMALL: Promise = Promise { most: 25.0, part: None };
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,19 +37,10 @@ impl fmt::Display for Report {
         let first = |measured: &Measured, what| measured.first.get(&what).and_then(|all| Summary::of(all));
         for what in [What::NameServer, What::Resolver, What::Page] {
             let name = format!("start to first right answer: {what}, ms");
-            row(
-                &mut table,
-                &name,
-                first(&self.ours, what),
-                first(&self.theirs, what),
-                SOON,
-            );
+            row(&mut table, &name, first(&self.ours, what), first(&self.theirs, what), SOON);
         }
         let both = |numbers: fn(&Measured) -> &[f64]| {
-            (
-                Summary::of(numbers(&self.ours)),
-                Summary::of(numbers(&self.theirs)),
-            )
+            (Summary::of(numbers(&self.ours)), Summary::of(numbers(&self.theirs)))
         };
         let (ours, theirs) = both(|measured| &measured.all);
         row(&mut table, "start to all of them, ms", ours, theirs, SOON);

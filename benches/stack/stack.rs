@@ -47,9 +47,7 @@ impl Running {
 
     /// Why a probe has no time to tell, with what the programs said.
     pub(crate) fn trouble(&self, ended: Ended) -> Trouble {
-        ended.of(self.stack, || {
-            self.programs.iter().map(Program::last_words).collect()
-        })
+        ended.of(self.stack, || self.programs.iter().map(Program::last_words).collect())
     }
 
     /// What each of its processes takes now.
@@ -79,11 +77,7 @@ impl Running {
         for program in &self.programs {
             program.signal(self.ends_by);
         }
-        let ended: Vec<_> = self
-            .programs
-            .drain(..)
-            .map(|mut program| program.wait(ENDS_WITHIN))
-            .collect();
+        let ended: Vec<_> = self.programs.drain(..).map(|mut program| program.wait(ENDS_WITHIN)).collect();
         ended.into_iter().collect()
     }
 

@@ -22,11 +22,7 @@ impl Stop {
 
     /// An error if it is time to stop.
     pub(crate) fn look(&self) -> Result<(), Trouble> {
-        if self.0.load(Ordering::Relaxed) {
-            Err(Trouble::Stopped)
-        } else {
-            Ok(())
-        }
+        if self.0.load(Ordering::Relaxed) { Err(Trouble::Stopped) } else { Ok(()) }
     }
 
     /// Waits for `time`, unless it is time to stop.

@@ -11,9 +11,7 @@ pub(crate) struct Table {
 impl Table {
     /// Begins with its head.
     pub(crate) fn new<const COLUMNS: usize>(head: [&str; COLUMNS]) -> Self {
-        Self {
-            rows: vec![head.map(str::to_owned).to_vec()],
-        }
+        Self { rows: vec![head.map(str::to_owned).to_vec()] }
     }
 
     /// Adds a row.

@@ -13,28 +13,15 @@ pub(crate) enum Trouble {
     #[error("BENCH_RUNS is a number from 1 to {most}, not {written:?}")]
     Runs { written: OsString, most: u32 },
     #[error("missing: {}; `make bench` installs them, or: sudo apt install {packages}", .programs.join(", "))]
-    Missing {
-        programs: Vec<&'static str>,
-        packages: String,
-    },
+    Missing { programs: Vec<&'static str>, packages: String },
     #[error("no free port from {from} to {to} for {what}")]
     NoPort { what: &'static str, from: u16, to: u16 },
     #[error("{program} failed and said:\n{said}")]
     Failed { program: &'static str, said: String },
     #[error("{what} of {stack} gave no right answer within {} s, at last: {last}\n{logs}", .limit.as_secs())]
-    Silent {
-        what: String,
-        stack: &'static str,
-        limit: Duration,
-        last: String,
-        logs: String,
-    },
+    Silent { what: String, stack: &'static str, limit: Duration, last: String, logs: String },
     #[error("{program}, process {pid}, did not end within {} s of being asked", .limit.as_secs())]
-    Endless {
-        program: String,
-        pid: u32,
-        limit: Duration,
-    },
+    Endless { program: String, pid: u32, limit: Duration },
     #[error("cannot use {}", .file.display())]
     File { file: PathBuf, source: io::Error },
     #[error("cannot {what}")]
@@ -48,8 +35,5 @@ pub(crate) fn cannot(what: &'static str) -> impl Fn(io::Error) -> Trouble {
 
 /// For `map_err`: which file was at fault.
 pub(crate) fn of(file: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Trouble {
-    move |source| Trouble::File {
-        file: file.into(),
-        source,
-    }
+    move |source| Trouble::File { file: file.into(), source }
 }

@@ -39,7 +39,11 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
     let status = block_on(control::status(directory))??;
     let given = &arguments.arguments;
     let mut line = Vec::new();
-    for origin in origins(given) {
+    for (origin, certain) in origins(given) {
+        // What may be an option's value is only looked up where it could be meant: in the lab's own domain.
+        if !certain && !of_the_lab(&origin.host, &status) {
+            continue;
+        }
         let port = origin.port.unwrap_or(origin.default_port());
         // A name without a port of its own is asked for at the lab's web server.
         let lab_port = if origin.port.is_none() && !origin.secure { status.ports.http } else { port };
@@ -47,7 +51,8 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
             Ok(address) => address,
             Err(_) => match look_up(&origin.host, &status, world)? {
                 Some(address) => address,
-                None => return Ok(COULD_NOT_RESOLVE),
+                None if certain => return Ok(COULD_NOT_RESOLVE),
+                None => continue,
             },
         };
         if origin.host != address.to_string() || port != lab_port {
@@ -55,11 +60,34 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
             line.push(format!("{}:{port}:{}", origin.host, SocketAddr::new(address, lab_port)).into());
         }
     }
+    if let Some(web) = status.service(ServiceName::Web).and_then(|service| service.address)
+        && leads_on(given)
+    {
+        // Wherever a redirect leads, it does not lead out of the lab.
+        line.extend(["--connect-to".into(), format!("::{web}").into()]);
+    }
     if proxied() {
         line.extend(["--noproxy".into(), "*".into()]);
     }
     line.extend(given.iter().cloned());
     run_tool("curl", &line, "apt install curl", world)
+}
+
+/// Whether curl may come to ask for more than what is named: `-L`, or a file of options or addresses.
+fn leads_on(arguments: &[OsString]) -> bool {
+    arguments.iter().filter_map(|argument| argument.to_str()).any(|argument| {
+        match argument.strip_prefix("--") {
+            Some(long) => ["location", "config", "proto-redir"].iter().any(|option| long.starts_with(option)),
+            None => argument.starts_with('-') && (argument.contains('L') || argument.contains('K')),
+        }
+    })
+}
+
+/// Whether `host` is the site, or in its domain.
+fn of_the_lab(host: &str, status: &LabStatus) -> bool {
+    let domain = status.site_name.split_once('.').map_or(status.site_name.as_str(), |(_, domain)| domain);
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    host == domain || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
 }
 
 /// A server that curl is to be sent to.
@@ -76,17 +104,18 @@ impl Origin {
     }
 }
 
-/// The servers named among curl's arguments, each once: `http://HOST…`, and bare `HOST…` where it can be no
-/// option's value.
-fn origins(arguments: &[OsString]) -> Vec<Origin> {
-    let mut found: Vec<Origin> = Vec::new();
+/// The servers named among curl's arguments, each once, and whether each is certain: not what follows an option,
+/// which may be that option's value.
+fn origins(arguments: &[OsString]) -> Vec<(Origin, bool)> {
+    let mut found: Vec<(Origin, bool)> = Vec::new();
     let mut previous = "";
     for argument in arguments.iter().filter_map(|argument| argument.to_str()) {
-        let after_value_option = previous.starts_with('-') && !takes_no_value(previous);
-        if let Some(origin) = origin(argument, after_value_option)
-            && !found.contains(&origin)
-        {
-            found.push(origin);
+        let certain = !previous.starts_with('-') || takes_no_value(previous);
+        if let Some(origin) = origin(argument) {
+            match found.iter_mut().find(|(known, _)| *known == origin) {
+                Some((_, known_certain)) => *known_certain |= certain,
+                None => found.push((origin, certain)),
+            }
         }
         previous = argument;
     }
@@ -113,12 +142,12 @@ fn takes_no_value(option: &str) -> bool {
     }
 }
 
-fn origin(argument: &str, maybe_a_value: bool) -> Option<Origin> {
+fn origin(argument: &str) -> Option<Origin> {
     let (secure, rest) = match argument.split_once("://") {
         Some(("http", rest)) => (false, rest),
         Some(("https", rest)) => (true, rest),
         Some(_) => return None,
-        None if maybe_a_value || argument.starts_with('-') => return None,
+        None if argument.starts_with('-') => return None,
         None => (false, argument),
     };
     let authority = rest.split(['/', '?', '#']).next()?;
@@ -256,7 +285,8 @@ mod tests {
 
     fn hosts(line: &str) -> Vec<String> {
         let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        origins(&arguments).into_iter().map(|origin| format!("{}:{:?}", origin.host, origin.port)).collect()
+        let certain = origins(&arguments).into_iter().filter(|(_, certain)| *certain);
+        certain.map(|(origin, _)| format!("{}:{:?}", origin.host, origin.port)).collect()
     }
 
     #[test]
@@ -270,6 +300,16 @@ mod tests {
         assert_eq!(hosts("-H Host:x.y --data a.b http://1.2.3.4/ http://1.2.3.4/"), ["1.2.3.4:None"]);
         assert!(hosts("ftp://www.foobar.com/").is_empty());
         assert!(hosts("http:///").is_empty());
+    }
+
+    #[test]
+    fn what_may_lead_elsewhere_is_known() {
+        for (line, leads) in
+            [("-sL x", true), ("--location x", true), ("-K file", true), ("-s x", false), ("x", false)]
+        {
+            let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            assert_eq!(leads_on(&arguments), leads, "{line}");
+        }
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
     let services = arguments.service.map_or(ServiceName::ALL.to_vec(), |service| vec![service]);
     let mut logs: Vec<Followed> =
         services.iter().map(|&service| Followed::new(service, directory.log(service.as_str()))).collect();
+    if let Some(error) = logs.iter().find_map(|log| log.path.try_exists().err()) {
+        return Err(Failure::System(format!("cannot read the logs of {}", directory.name()), error));
+    }
     if logs.iter().all(|log| !log.path.exists()) {
         return Err(Failure::Said(format!(
             "{} has logged nothing yet: has it ever been up?",
@@ -134,9 +137,10 @@ impl Followed {
     fn take(&mut self, entries: &mut Vec<(ServiceName, String)>) -> io::Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
         file.read_to_end(&mut self.rest)?;
-        while let Some(end) = self.rest.iter().position(|&byte| byte == b'\n') {
-            let line: Vec<u8> = self.rest.drain(..=end).collect();
-            let text = String::from_utf8_lossy(&line[..end]).into_owned();
+        let whole = self.rest.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        let lines: Vec<u8> = self.rest.drain(..whole).collect();
+        for line in lines.split_inclusive(|&byte| byte == b'\n') {
+            let text = String::from_utf8_lossy(&line[..line.len() - 1]).into_owned();
             match entries.last_mut() {
                 // A line without a time belongs to the one before it.
                 Some((service, entry)) if *service == self.service && text.starts_with(' ') => {

@@ -1,7 +1,7 @@
 //! `wwwlab up`: bring the lab up, say where everything is and what to try, then show what happens.
 
 use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -29,6 +29,8 @@ use super::{Failure, Place, World, block_on};
 
 /// Lines that may wait for a terminal that stands still (^S).
 const LINES_MOST: usize = 1024;
+/// The last lines are on the screen by then, or never.
+const SHOWN_WITHIN: Duration = Duration::from_millis(200);
 /// A detached lab that has not said by then how it went has not come up.
 const DETACHED_WITHIN: Duration = Duration::from_secs(20);
 
@@ -54,8 +56,7 @@ pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Re
     if arguments.detach {
         return detach(arguments, place, &directory, world, watch);
     }
-    let (printer, lines) = mpsc::sync_channel(LINES_MOST);
-    let printing = block_on(async {
+    block_on(async {
         let quit =
             asked_to_quit().map_err(|error| Failure::System("cannot watch for signals".into(), error))?;
         tokio::pin!(quit);
@@ -68,30 +69,45 @@ pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Re
         let (bold, dim) = (BOLD, DIM);
         writeln!(world.out, "{bold}What happens{bold:#} {dim}(^C ends the lab){dim:#}")?;
         world.out.flush()?;
-        // A terminal that stands still (^S) must not make the lab stand still: lines go to a thread of their own,
-        // and those that it cannot take are only in the logs.
-        let printing = std::thread::spawn(move || print_lines(&lines));
+        let screen = Screen::open()?;
         let root = format!("{}/", directory.root.display());
-        lab.run(quit, |event| {
-            let _ = printer.try_send(line(&event, &root));
-        })
-        .await;
-        drop(printer);
-        Ok::<_, Failure>(printing)
-    })??;
-    // A thread that panicked has said so itself.
-    let _ = printing.join();
-    writeln!(world.out, "wwwlab: everything is down")?;
-    Ok(0)
+        lab.run(quit, |event| screen.show(line(&event, &root))).await;
+        screen.show("wwwlab: everything is down".into());
+        screen.close();
+        Ok(0)
+    })?
 }
 
-fn print_lines(lines: &mpsc::Receiver<String>) {
-    let mut out = anstream::stdout();
-    for line in lines {
-        // Whoever read this is gone; the lab goes on until it is told to end.
-        if writeln!(out, "{line}").is_err() {
-            return;
-        }
+/// Prints lines on a thread of its own: a terminal that stands still (^S), or a reader that does not read, must not
+/// make the lab stand still, nor keep it from ending. What cannot be shown is only in the logs.
+struct Screen {
+    lines: mpsc::SyncSender<String>,
+    done: mpsc::Receiver<()>,
+}
+
+impl Screen {
+    fn open() -> std::io::Result<Self> {
+        // A handle of its own: a thread that is stuck would hold the lock of the standard output.
+        let out = std::fs::File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+        let mut out = anstream::AutoStream::new(out, anstream::AutoStream::choice(&std::io::stdout()));
+        let (lines, waiting) = mpsc::sync_channel::<String>(LINES_MOST);
+        let (finish, done) = mpsc::channel();
+        std::thread::spawn(move || {
+            // Whoever read this may be gone; the lab goes on until it is told to end.
+            let _ = waiting.iter().try_for_each(|line| writeln!(out, "{line}"));
+            let _ = finish.send(());
+        });
+        Ok(Self { lines, done })
+    }
+
+    fn show(&self, line: String) {
+        let _ = self.lines.try_send(line);
+    }
+
+    /// Waits for the last lines, but not for ever.
+    fn close(self) {
+        drop(self.lines);
+        let _ = self.done.recv_timeout(SHOWN_WITHIN);
     }
 }
 
@@ -173,7 +189,14 @@ async fn be_detached(directory: Directory, network: Option<Network>) -> Result<u
     let mut starter =
         starter.ok_or_else(|| Failure::Said("--detached is for `wwwlab up -d` alone".into()))?;
     let quit = asked_to_quit().map_err(system("cannot watch for signals"))?;
-    match Lab::up(directory, network).await {
+    tokio::pin!(quit);
+    let came_up = tokio::select! {
+        lab = Lab::up(directory, network) => lab,
+        () = &mut quit => return Ok(1),
+        // Nobody waits for it any more: ^C of the command that started it.
+        _ = starter.readable() => return Ok(1),
+    };
+    match came_up {
         Ok(lab) => {
             let _ = write_line(&mut starter, &Report::Ready { listening: Vec::new() }).await;
             drop(starter);

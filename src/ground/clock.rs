@@ -8,6 +8,11 @@ pub fn unix_millis() -> u64 {
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Now, for measuring: it never goes back.
+pub fn now() -> Instant {
+    Instant::now()
+}
+
 /// A running stopwatch.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(Instant);

@@ -16,11 +16,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
+
+use crate::ground::clock;
 
 /// The hidden command that runs it.
 pub const COMMAND: &str = "guard";
@@ -77,9 +79,9 @@ impl Guard {
             if let Ok(pid) = i32::try_from(process.id()) {
                 let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
             }
-            let deadline = Instant::now() + CLOSED_WITHIN;
+            let deadline = clock::now() + CLOSED_WITHIN;
             while matches!(process.try_wait(), Ok(None)) {
-                if Instant::now() > deadline {
+                if clock::now() > deadline {
                     let _ = process.kill();
                     let _ = process.wait();
                     break;
@@ -143,8 +145,8 @@ pub fn run<S: AsRef<OsStr>>(orders: impl BufRead, leftovers: impl IntoIterator<I
     for group in groups() {
         let _ = killpg(group, Signal::SIGKILL);
     }
-    let deadline = Instant::now() + GONE_WITHIN;
-    while groups().any(|group| killpg(group, None).is_ok()) && Instant::now() < deadline {
+    let deadline = clock::now() + GONE_WITHIN;
+    while groups().any(|group| killpg(group, None).is_ok()) && clock::now() < deadline {
         thread::sleep(LOOK_EVERY);
     }
     remove(leftovers);

@@ -318,7 +318,7 @@ impl Keeper {
         let ran_well = self.started.take().is_some_and(|started| started.elapsed() >= RAN_WELL);
         let wait = if ran_well { FIRST_WAIT } else { self.wait };
         self.wait = (wait * 2).min(LONGEST_WAIT);
-        self.restart_at = Some(tokio::time::Instant::now() + wait);
+        self.restart_at = Some(tokio::time::Instant::from_std(clock::now() + wait));
         self.enter(State::Failed, &format!("{why}; starts again in {} ms", wait.as_millis()));
     }
 

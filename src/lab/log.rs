@@ -40,7 +40,7 @@ impl Log {
             self.length += line.len() as u64;
         }
         if self.length > LARGEST {
-            // What cannot be renamed goes on growing, which `doctor` and `status` show.
+            // What cannot be renamed goes on growing; `status` shows how large it is.
             let _ = self.turn_over();
         }
     }

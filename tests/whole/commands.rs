@@ -35,6 +35,7 @@ fn without_a_lab_every_command_says_what_to_do() {
 #[test]
 fn doctor_finds_the_tools_and_names_remedies() {
     let stage = Stage::new();
+    stage.set_ports("[ports]\n");
     let findings: serde_json::Value = serde_json::from_str(&stage.wwwlab(["doctor", "--json"]).out).unwrap();
     let find = |subject: &str| {
         let all = findings.as_array().unwrap();

@@ -246,3 +246,35 @@ fn without_a_lab_toml_the_built_in_lab_comes_up() {
     let findings: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();
     assert!(findings[0]["found"].as_str().unwrap().contains("the built-in lab is used"), "{findings}");
 }
+
+#[test]
+fn a_guard_that_stands_still_holds_nothing_up() {
+    let stage = Stage::up();
+    let ports = ports(&stage);
+    let guard = processes_of(&stage.state().join("control")).into_iter().find(|&pid| runs(pid)).unwrap();
+    signal(guard, "STOP");
+    stage.wwwlab(["restart", "web"]).ok();
+    let asked = Instant::now();
+    stage.wwwlab(["down"]).ok();
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    nothing_is_left(&stage, &ports);
+}
+
+#[test]
+fn a_reader_that_does_not_read_does_not_keep_the_lab_from_ending() {
+    let stage = Stage::new();
+    let (mut lab, _unread, _) = foreground(&stage);
+    let ports = ports(&stage);
+    // More than a pipe holds.
+    let port = stage.port("dns").to_string();
+    for _ in 0..40 {
+        let names = (0..40).map(|n| format!("name-{n}.{}.foobar.com", "x".repeat(60)));
+        let line = ["@127.0.0.1".to_owned(), "-p".into(), port.clone(), "+tries=1".into(), "+short".into()];
+        stage.run("dig", line.into_iter().chain(names));
+    }
+    let asked = Instant::now();
+    signal(lab.id(), "INT");
+    lab.wait().unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    nothing_is_left(&stage, &ports);
+}

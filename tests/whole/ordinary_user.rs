@@ -38,6 +38,7 @@ fn the_whole_path_without_root() {
     as_user(place, "wwwlab new lab").ok();
     let lab = place.join("lab");
     as_user(&lab, "sed -i 's/^# app = \"auto\"/app = 0/' lab.toml").ok();
+    let _end = Ending(&lab);
     let up = as_user(&lab, "PATH=$PATH:.. wwwlab up -d").ok();
     let status: serde_json::Value =
         serde_json::from_str(&as_user(&lab, "../wwwlab status --json").ok()).unwrap();
@@ -57,5 +58,13 @@ fn the_whole_path_without_root() {
     assert!(page.starts_with("HTTP/1.1 200"), "{page}");
     let who = as_user(&lab, &format!("ps -o user= -p {}", status["pid"])).ok();
     assert!(!nix::unistd::geteuid().is_root() || who.trim() != "root", "{who}");
-    as_user(&lab, "../wwwlab down").ok();
+}
+
+/// Ends the lab in a directory, whatever becomes of the test.
+struct Ending<'a>(&'a Path);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        as_user(self.0, "../wwwlab down");
+    }
 }

@@ -137,6 +137,9 @@ fn the_bare_domain_leads_to_www() {
     let said = stage.curl("-i http://foobar.com/guestbook");
     assert!(said.out.starts_with("HTTP/1.1 301"), "{said:?}");
     assert!(said.out.to_ascii_lowercase().contains("location: http://www.foobar.com/guestbook"), "{said:?}");
+    // A redirect is followed inside the lab, whatever it names.
+    let followed = stage.curl("-L -o /dev/null -w %{http_code}:%{remote_ip} http://foobar.com/guestbook");
+    assert_eq!(followed.out, "200:127.0.0.1", "{followed:?}");
 }
 
 #[test]

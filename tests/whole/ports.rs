@@ -2,13 +2,13 @@
 
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
-use super::stage::Stage;
+use super::stage::{Stage, free_port};
 
 #[test]
 fn a_taken_port_names_its_holder_and_the_remedy() {
     let stage = Stage::new();
-    let holder = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = holder.local_addr().unwrap().port();
+    let port = free_port();
+    let holder = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
     stage.set_ports(&format!("[ports]\ndns = 0\nhttp = {port}\napp = 0\n"));
     let refused = stage.wwwlab(["up", "-d"]).refused(1);
     let pid = std::process::id();
@@ -17,6 +17,7 @@ fn a_taken_port_names_its_holder_and_the_remedy() {
         refused.contains(&format!("(pid {pid})")) && refused.contains("[ports] in lab.toml"),
         "{refused}"
     );
+    assert!(!stage.state().join("lock").exists(), "what did not come up holds nothing");
     drop(holder);
     stage.wwwlab(["up", "-d"]).ok();
     assert_eq!(stage.port("http"), port);
@@ -25,8 +26,8 @@ fn a_taken_port_names_its_holder_and_the_remedy() {
 #[test]
 fn one_taken_address_is_enough_and_udp_counts() {
     let stage = Stage::new();
-    let holder = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 4), 0)).unwrap();
-    let port = holder.local_addr().unwrap().port();
+    let port = free_port();
+    let _holder = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 4), port)).unwrap();
     stage.set_ports(&format!("[ports]\ndns = {port}\nhttp = 0\napp = 0\n"));
     let refused = stage.wwwlab(["up"]).refused(1);
     assert!(refused.contains("127.0.0.4/udp"), "{refused}");

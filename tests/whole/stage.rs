@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -188,6 +189,15 @@ impl Said {
         assert_eq!(self.code, code, "{self:?}");
         self.err
     }
+}
+
+/// A free port below those from which outgoing connections are drawn, so that no parallel test takes it in passing.
+pub(crate) fn free_port() -> u16 {
+    let mut port = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    while TcpListener::bind(("127.0.0.1", port)).is_err() || UdpSocket::bind(("127.0.0.4", port)).is_err() {
+        port += 1;
+    }
+    port
 }
 
 /// Waits until `happened`, looking often; fails with `what` if it does not.

@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::time::Instant;
 
 use hickory_net::runtime::Time;
 use hickory_net::xfer::Protocol;
@@ -18,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::ground::bind::Transport;
 use crate::ground::channel::{CacheEntry, LONGEST_LINE, WalkTold};
-use crate::ground::clock::Stopwatch;
+use crate::ground::clock::{self, Stopwatch};
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 
@@ -73,7 +72,7 @@ impl Front {
 
     /// What is remembered, the soonest to end first, as much as fits the channel; and how much there is in all.
     pub(super) fn cached(&self) -> (Vec<CacheEntry>, usize) {
-        let mut entries = lock(&self.shared.cache).list(Instant::now());
+        let mut entries = lock(&self.shared.cache).list(clock::now());
         let total = entries.len();
         let mut room = LISTED_MOST;
         let fits = entries.iter().take_while(|entry| {
@@ -101,14 +100,14 @@ impl Front {
     /// Finds the answer to `question` and tells the way.
     pub(super) async fn resolve(&self, question: Question, afresh: bool) -> Result<WalkTold, BoxedError> {
         let watch = Stopwatch::start();
-        let remembered = if afresh { None } else { lock(&self.shared.cache).get(&question, Instant::now()) };
+        let remembered = if afresh { None } else { lock(&self.shared.cache).get(&question, clock::now()) };
         let cached = remembered.is_some();
         let (answer, steps) = match remembered {
             Some(answer) => (answer, Vec::new()),
             None if afresh => self.shared.walk.answer_afresh(&question).await?,
             None => {
                 let (answer, steps) = self.shared.walk.answer(&question).await;
-                lock(&self.shared.cache).put(question.clone(), answer.clone(), Instant::now());
+                lock(&self.shared.cache).put(question.clone(), answer.clone(), clock::now());
                 (answer, steps)
             }
         };
@@ -147,7 +146,7 @@ impl Front {
             return refused(ResponseCode::Refused);
         }
         let question = Question { name: query.name().clone(), record_type };
-        let now = Instant::now();
+        let now = clock::now();
         let remembered = lock(&self.shared.cache).get(&question, now);
         if let Some(answer) = remembered {
             // One walk in the background for all who use the answer in its last tenth.
@@ -179,7 +178,7 @@ impl Front {
             };
             let generation = lock(&self.shared.cache).generation();
             let (answer, _) = self.shared.walk.answer(&question).await;
-            let now = Instant::now();
+            let now = clock::now();
             let mut cache = lock(&self.shared.cache);
             if cache.generation() != generation {
                 // Everything was to be forgotten while this was on its way.

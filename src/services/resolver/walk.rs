@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use hickory_net::NetError;
@@ -20,7 +20,7 @@ use hickory_resolver::recursor::{Recursor, RecursorError, RecursorOptions};
 use hickory_resolver::{ConnectionProvider, PoolContext};
 
 use crate::ground::channel::WalkStep;
-use crate::ground::clock::Stopwatch;
+use crate::ground::clock::{self, Stopwatch};
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 
@@ -107,7 +107,7 @@ tokio::task_local! {
 async fn walk(recursor: &Recursor<LabConnections>, question: &Question) -> (Answer, Vec<WalkStep>) {
     let trace = Trace::default();
     let query = Query::query(question.name.clone().into(), question.record_type);
-    let resolving = TRACE.scope(trace.clone(), recursor.resolve(query, Instant::now(), false));
+    let resolving = TRACE.scope(trace.clone(), recursor.resolve(query, clock::now(), false));
     let mut answer = match tokio::time::timeout(PATIENCE, resolving).await {
         Ok(Ok(message)) => positive(message),
         Ok(Err(error)) => negative(error),
