@@ -2,13 +2,13 @@
 //! they stand.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::ground::channel::{Ask, Reply};
+use crate::ground::channel::{Ask, Reply, ZoneState};
 
 use super::control::{Request, Response, Verb};
 use super::design::Design;
@@ -20,6 +20,9 @@ use super::usage;
 
 /// A service that does not answer an order by then stands still.
 const REPLY_WITHIN: Duration = Duration::from_secs(3);
+
+/// A large zone takes its time to be read.
+const LONG_REPLY_WITHIN: Duration = Duration::from_secs(12);
 
 /// Everything a request may need.
 #[derive(Debug)]
@@ -150,14 +153,31 @@ impl Desk {
     }
 
     async fn zones(&self) -> Response {
-        let mut all = Vec::new();
-        for name in [ServiceName::Root, ServiceName::Tld, ServiceName::Dns] {
-            // A name server that is down serves nothing; the others are still worth showing.
-            if let Ok(Reply::Zones(zones)) = self.ask(name, Ask::ZoneList).await {
-                all.extend(zones.into_iter().map(|zone| (name, zone)));
+        let of = |name| async move {
+            match self.ask(name, Ask::ZoneList).await {
+                Ok(Reply::Zones(zones)) => zones,
+                Ok(_) => Vec::new(),
+                // What a name server that is down would publish.
+                Err(why) => self.unpublished(name, &why.join(": ")),
             }
-        }
-        Response::Zones(all)
+            .into_iter()
+            .map(move |zone| (name, zone))
+        };
+        let (root, tld, dns) =
+            tokio::join!(of(ServiceName::Root), of(ServiceName::Tld), of(ServiceName::Dns));
+        Response::Zones(root.chain(tld).chain(dns).collect())
+    }
+
+    fn unpublished(&self, name: ServiceName, why: &str) -> Vec<ZoneState> {
+        let zones = self.design.zones(name).into_iter().flatten();
+        let state = |(origin, file): (&String, &PathBuf)| ZoneState {
+            origin: format!("{}.", origin.trim_end_matches('.')),
+            file: self.design.path(file).display().to_string(),
+            serial: None,
+            records: 0,
+            problems: vec![why.to_owned()],
+        };
+        zones.map(state).collect()
     }
 
     async fn use_zone(&self, origin: &str, file: &Path) -> Response {
@@ -189,10 +209,12 @@ impl Desk {
 
     async fn ask(&self, name: ServiceName, ask: Ask) -> Result<Reply, Vec<String>> {
         let (asker, reply) = oneshot::channel();
+        let long = matches!(ask, Ask::ZoneUse { .. });
         if let Some(post) = self.post(name) {
             let _ = post.commands.send(Command::Ask(ask, asker)).await;
         }
-        match tokio::time::timeout(REPLY_WITHIN, reply).await {
+        let within = if long { LONG_REPLY_WITHIN } else { REPLY_WITHIN };
+        match tokio::time::timeout(within, reply).await {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(_)) => Err(vec![format!("{name} is not up: `wwwlab start {name}` starts it")]),
             Err(_) => {

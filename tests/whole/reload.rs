@@ -46,3 +46,14 @@ fn a_zone_that_is_broken_from_the_start_does_not_keep_the_lab_down() {
     fs::write(stage.root().join(ZONE), good).unwrap();
     until("the mended zone answers", || stage.dig("127.0.0.1", "www.foobar.com +short") == "127.0.0.1\n");
 }
+
+#[test]
+fn a_name_server_that_is_down_publishes_nothing_and_that_is_listed() {
+    let stage = Stage::up();
+    stage.wwwlab(["stop", "dns"]).ok();
+    let list = stage.wwwlab(["zone", "list"]).ok();
+    assert!(
+        list.contains("foobar.com.  ") && list.contains("none") && list.contains("dns is not up"),
+        "{list}"
+    );
+}
