@@ -37,6 +37,7 @@ fuzz: ## Run the property tests long: a million cases each (PROPTEST_CASES to ch
 	PROPTEST_CASES=$${PROPTEST_CASES:-1000000} cargo test --locked --release --lib
 
 .PHONY: clean
-clean: ## Remove what was built and what runs of the lab left here
+clean: ## End the lab here, remove what was built and what its runs left
+	-@[ ! -x $(PROGRAM) ] || $(PROGRAM) down 2>/dev/null
 	cargo clean
 	rm -rf .wwwlab

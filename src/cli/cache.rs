@@ -53,7 +53,8 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
             for entry in entries {
                 // The first record beside the count of the rest; `--json` has them all.
                 let rest = entry.records.len().saturating_sub(1);
-                let first = entry.records.first().map(|record| printable(record)).unwrap_or_default();
+                let first =
+                    entry.records.first().map(|record| printable(data_of(record))).unwrap_or_default();
                 let records = if rest == 0 { first } else { format!("{first} (+{rest})") };
                 table.row([
                     printable(&entry.name).into(),
@@ -73,4 +74,9 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         _ => return Err(ControlError::Strange(directory.name()).into()),
     }
     Ok(0)
+}
+
+/// A record without its owner, TTL and class, which stand in other columns: `A 127.0.0.1`.
+fn data_of(record: &str) -> &str {
+    record.splitn(4, ' ').nth(3).unwrap_or(record)
 }

@@ -3,7 +3,7 @@
 //! Stock curl cannot be told which resolver to ask, so the look-up is done here, shown, and handed to curl
 //! as `--connect-to`; the `Host` header stays as it was asked for.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::lab::directory::Directory;
 use crate::lab::hosts::ServiceName;
 use crate::lab::status::LabStatus;
 
-use super::screen::{COMMAND, DIM};
+use super::screen::{COMMAND, DIM, quoted};
 use super::{Failure, World, block_on};
 
 /// curl's own exit code for a name that cannot be resolved.
@@ -45,6 +45,13 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
             continue;
         }
         let port = origin.port.unwrap_or(origin.default_port());
+        if origin.secure && certain {
+            let dim = DIM;
+            writeln!(
+                world.err,
+                "{dim}# this lab speaks no HTTPS yet: nothing listens at port {port}{dim:#}"
+            )?;
+        }
         // A name without a port of its own is asked for at the lab's web server.
         let lab_port = if origin.port.is_none() && !origin.secure { status.ports.http } else { port };
         let address = match origin.host.parse::<IpAddr>() {
@@ -269,16 +276,6 @@ pub(super) fn run_tool(
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(128))
 }
 
-/// `argument` as a shell would have to be given it.
-fn quoted(argument: &OsStr) -> String {
-    let text = argument.to_string_lossy();
-    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:@=+,%".contains(character);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.into_owned();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,12 +307,5 @@ mod tests {
             let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             assert_eq!(leads_on(&arguments), leads, "{line}");
         }
-    }
-
-    #[test]
-    fn the_shown_command_can_be_typed() {
-        assert_eq!(quoted(OsStr::new("http://a.b/c?d")), "'http://a.b/c?d'");
-        assert_eq!(quoted(OsStr::new("it's")), "'it'\\''s'");
-        assert_eq!(quoted(OsStr::new("--connect-to")), "--connect-to");
     }
 }

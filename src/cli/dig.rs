@@ -2,6 +2,7 @@
 //! hand.
 
 use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::lab::control;
 use crate::lab::directory::Directory;
@@ -9,6 +10,7 @@ use crate::lab::hosts::ServiceName;
 use crate::lab::status::LabStatus;
 
 use super::curl::run_tool;
+use super::screen::DIM;
 use super::{Failure, World, block_on};
 
 #[derive(Debug, clap::Args)]
@@ -21,31 +23,51 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
     let status = block_on(control::status(directory))??;
-    let line = dig_line(&arguments.arguments, &status);
+    let line = dig_line(&arguments.arguments, &status)?;
+    if arguments.arguments.iter().any(|argument| argument == "+trace") {
+        let (dim, program) = (DIM, &world.program);
+        writeln!(
+            world.err,
+            "{dim}# dig +trace looks the name servers' names up with this machine's own resolver, which does not know \
+             the lab's; `{program} resolve --fresh NAME` shows the way{dim:#}"
+        )?;
+    }
     run_tool("dig", &line, "apt install bind9-dnsutils", world)
 }
 
-/// dig's arguments for this lab: a server of the lab where none is named, and the lab's port.
-fn dig_line(given: &[OsString], status: &LabStatus) -> Vec<OsString> {
+/// dig's arguments for this lab: the resolver where no server is named, and the lab's port where it is the lab's.
+fn dig_line(given: &[OsString], status: &LabStatus) -> Result<Vec<OsString>, Failure> {
     let address = |name: ServiceName| status.service(name).and_then(|service| service.address);
-    let mut server = None;
+    let mut server =
+        address(ServiceName::Resolver).map(|address| address.ip().to_string()).unwrap_or_default();
     let mut rest = Vec::new();
     for argument in given {
         match argument.to_str().and_then(|text| text.strip_prefix('@')) {
-            Some(name) => {
-                let of_the_lab = name.parse::<ServiceName>().ok().and_then(address);
-                server = Some(of_the_lab.map_or(name.to_owned(), |address| address.ip().to_string()));
-            }
+            Some(name) => server = server_named(name, address)?,
             None => rest.push(argument.clone()),
         }
     }
-    let resolver =
-        || address(ServiceName::Resolver).map(|address| address.ip().to_string()).unwrap_or_default();
-    let mut line = vec![OsString::from(format!("@{}", server.unwrap_or_else(resolver)))];
+    let mut line = vec![OsString::from(format!("@{server}"))];
     let names_port = rest.iter().any(|argument| argument.to_str().is_some_and(|text| text.starts_with("-p")));
-    if status.ports.dns != 53 && !names_port {
+    let of_the_lab =
+        ServiceName::ALL.into_iter().filter_map(address).any(|address| address.ip().to_string() == server);
+    if of_the_lab && status.ports.dns != 53 && !names_port {
         line.extend(["-p".into(), status.ports.dns.to_string().into()]);
     }
     line.extend(rest);
-    line
+    Ok(line)
+}
+
+/// The address of the server that `@name` means: one of the lab's by its name, or any address.
+fn server_named(name: &str, address: impl Fn(ServiceName) -> Option<SocketAddr>) -> Result<String, Failure> {
+    if name.parse::<IpAddr>().is_ok() {
+        return Ok(name.to_owned());
+    }
+    match name.parse().ok().and_then(address) {
+        Some(address) => Ok(address.ip().to_string()),
+        // dig would look the name up outside the lab.
+        None => Err(Failure::Said(format!(
+            "@{name} is no server of the lab: @resolver, @root, @tld, @dns, or an address"
+        ))),
+    }
 }

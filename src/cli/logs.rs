@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::lab::control::ControlError;
 use crate::lab::directory::Directory;
 use crate::lab::hosts::ServiceName;
 
@@ -54,11 +55,16 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
     }
     loop {
         world.out.flush()?;
+        // Seen before the last look, so that the last words are read.
+        let up = directory.control_socket().exists();
         std::thread::sleep(LOOK_EVERY);
         for log in &mut logs {
             log.read_on(&mut entries)?;
         }
         print(&mut entries, usize::MAX, named, world)?;
+        if !up {
+            return Err(ControlError::NotUp(directory.name()).into());
+        }
     }
 }
 

@@ -96,8 +96,11 @@ enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page (`wwwlab man | man -l -`)
-    Man,
+    /// Print a manual page (`wwwlab man | man -l -`, `wwwlab man up | man -l -`)
+    Man {
+        /// Of which command [default: of wwwlab as a whole]
+        command: Option<String>,
+    },
     /// End processes when their supervisor is killed (started by the lab itself)
     #[command(name = crate::lab::guard::COMMAND, hide = true)]
     Guard { leftovers: Vec<PathBuf> },
@@ -189,6 +192,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, world: &mut World) -> 
 
 fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
     let place = Place { lab: arguments.lab, state: arguments.state };
+    // What is shown to be typed names the same lab.
+    for (option, value) in [("--lab", &place.lab), ("--state", &place.state)] {
+        if let Some(value) = value {
+            world.program.push_str(&format!(" {option} {}", screen::quoted(value.as_os_str())));
+        }
+    }
     let verb = |verb, service: Service, world: &mut World| {
         service::run(verb, service.service, &place.find()?, world)
     };
@@ -212,7 +221,7 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::New(new) => new::run(&new, world),
         Command::Serve(serve) => serve::run(serve, world),
         Command::Completions { shell } => page::completions(shell, world),
-        Command::Man => page::manual(world),
+        Command::Man { command } => page::manual(command.as_deref(), world),
         Command::Guard { leftovers } => {
             crate::lab::guard::run(io::stdin().lock(), leftovers);
             Ok(0)

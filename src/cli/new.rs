@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::lab::builtin;
 
-use super::screen::{BOLD, COMMAND};
+use super::screen::{BOLD, COMMAND, quoted};
 use super::{Failure, World};
 
 #[derive(Debug, clap::Args)]
@@ -38,7 +38,8 @@ pub(super) fn run(arguments: &Arguments, world: &mut World) -> Result<u8, Failur
     }
     writeln!(
         world.out,
-        "Next: {command}cd {place} && {program} up{command:#}; a saved zone file is served at once."
+        "Next: {command}cd {} && {program} up{command:#}; a saved zone file is served at once.",
+        quoted(directory.as_os_str()),
     )?;
     Ok(0)
 }

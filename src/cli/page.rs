@@ -12,7 +12,18 @@ pub(super) fn completions(shell: clap_complete::Shell, world: &mut World) -> Res
     Ok(0)
 }
 
-pub(super) fn manual(world: &mut World) -> Result<u8, Failure> {
-    clap_mangen::Man::new(Arguments::command()).render(&mut world.out)?;
+pub(super) fn manual(command: Option<&str>, world: &mut World) -> Result<u8, Failure> {
+    let mut whole = Arguments::command();
+    whole.build();
+    let page = match command {
+        None => clap_mangen::Man::new(whole),
+        Some(name) => match whole.find_subcommand(name) {
+            Some(command) => clap_mangen::Man::new(command.clone()).title(format!("wwwlab-{name}")),
+            None => {
+                return Err(Failure::Said(format!("there is no command {name:?}; `wwwlab help` lists them")));
+            }
+        },
+    };
+    page.render(&mut world.out)?;
     Ok(0)
 }

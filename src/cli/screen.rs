@@ -1,5 +1,6 @@
 //! Where a command prints: streams, width, colours, and tables that fit.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
@@ -50,24 +51,15 @@ impl World {
     }
 }
 
-/// `wwwlab` where that is found in PATH, else the way to this executable from here.
+/// `wwwlab` where that is found in PATH, else where this executable is.
 fn program() -> String {
     const NAME: &str = "wwwlab";
-    let Ok(this) = std::env::current_exe() else {
-        return NAME.into();
-    };
+    let Ok(this) = std::env::current_exe() else { return NAME.into() };
     let same = |path: &Path| path.canonicalize().is_ok_and(|path| path == this);
     if doctor::in_path(NAME).is_some_and(|path| same(&path)) {
         return NAME.into();
     }
-    let here = std::env::current_dir().and_then(|here| here.canonicalize());
-    let from_here = here.ok().and_then(|here| this.strip_prefix(here).map(Path::to_path_buf).ok());
-    match from_here {
-        // A lone file name would be looked for in PATH.
-        Some(path) if path.components().count() == 1 => format!("./{}", path.display()),
-        Some(path) => path.display().to_string(),
-        None => this.display().to_string(),
-    }
+    quoted(this.as_os_str())
 }
 
 /// Something in bold.
@@ -165,6 +157,13 @@ impl Table {
             let cell = |&index: &usize| (index, row.get(index).cloned().unwrap_or_default());
             self.line(&mut text, shown.iter().map(cell), &widths);
         }
+        let left_out = (0..self.columns.len()).filter(|index| !shown.contains(index));
+        let left_out: Vec<&str> = left_out.map(|index| self.columns[index].heading).collect();
+        if !left_out.is_empty() {
+            let dim = DIM;
+            // Writing to a String does not fail.
+            let _ = writeln!(text, "  {dim}(too narrow for {}){dim:#}", left_out.join(", "));
+        }
         text
     }
 
@@ -189,6 +188,16 @@ impl Table {
         let cells = self.rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.text.width());
         cells.chain([self.columns[index].heading.width()]).max().unwrap_or_default()
     }
+}
+
+/// `argument` as a shell would have to be given it.
+pub(super) fn quoted(argument: &OsStr) -> String {
+    let text = argument.to_string_lossy();
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:@=+,%".contains(character);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.into_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// Bytes in the unit that reads best: `512 B`, `3.4 MB`.
@@ -220,8 +229,8 @@ mod tests {
         table.row(["web".into(), "1234".into(), "running".into()]);
         let plain = |width| anstream::adapter::strip_str(&table.render(width)).to_string();
         assert_eq!(plain(None), "  NAME   PID  STATE\n  web   1234  running\n");
-        assert_eq!(plain(Some(16)), "  NAME  STATE\n  web   running\n");
-        assert_eq!(plain(Some(3)), "  NAME\n  web\n");
+        assert_eq!(plain(Some(16)), "  NAME  STATE\n  web   running\n  (too narrow for PID)\n");
+        assert_eq!(plain(Some(3)), "  NAME\n  web\n  (too narrow for PID, STATE)\n");
     }
 
     #[test]
@@ -229,5 +238,12 @@ mod tests {
         assert_eq!(bytes(999), "999 B");
         assert_eq!(bytes(3_450_000), "3.4 MB");
         assert_eq!(ago(7_500), "2 h 5 min");
+    }
+
+    #[test]
+    fn the_shown_command_can_be_typed() {
+        assert_eq!(quoted(OsStr::new("http://a.b/c?d")), "'http://a.b/c?d'");
+        assert_eq!(quoted(OsStr::new("it's")), "'it'\\''s'");
+        assert_eq!(quoted(OsStr::new("--connect-to")), "--connect-to");
     }
 }

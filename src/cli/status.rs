@@ -6,7 +6,8 @@ use crate::lab::directory::Directory;
 use crate::lab::hosts::Host;
 use crate::lab::status::{LabStatus, State, Usage};
 
-use super::screen::{BOLD, Cell, DIM, Table, ago, bytes, state_style};
+use super::screen::{BAD, BOLD, Cell, DIM, Table, ago, bytes, state_style};
+use super::up::printable;
 use super::{Failure, World, block_on};
 
 #[derive(Debug, clap::Args)]
@@ -42,7 +43,19 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
     for reason in &status.ports.reasons {
         writeln!(world.out, "  {dim}{reason}{dim:#}")?;
     }
+    warn(&status, world)?;
     Ok(0)
+}
+
+/// What is wrong though everything runs.
+pub(super) fn warn(status: &LabStatus, world: &mut World) -> Result<(), Failure> {
+    let bad = BAD;
+    for service in &status.services {
+        for warning in &service.condition.warnings {
+            writeln!(world.out, "  {bad}{}: {}{bad:#}", service.name, printable(warning))?;
+        }
+    }
+    Ok(())
 }
 
 fn table(status: &LabStatus, now: u64) -> Table {

@@ -24,7 +24,7 @@ use crate::lab::log::Log;
 use crate::lab::status::{LabStatus, State};
 use crate::lab::supervisor::Lab;
 
-use super::screen::{BAD, BOLD, COMMAND, DIM, GOOD, LIMITED, Table};
+use super::screen::{BAD, BOLD, COMMAND, DIM, GOOD, LIMITED, Table, quoted};
 use super::{Failure, Place, World, block_on};
 
 /// Lines that may wait for a terminal that stands still (^S).
@@ -65,7 +65,7 @@ pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Re
             // What was started so far is killed as it is dropped.
             () = &mut quit => return Err(Failure::Said("ended before the lab was up".into())),
         };
-        introduce(&lab.status(), &directory, world, watch.micros())?;
+        introduce(&lab.status(), place, &directory, world, watch.micros())?;
         let (bold, dim) = (BOLD, DIM);
         writeln!(world.out, "{bold}What happens{bold:#} {dim}(^C ends the lab){dim:#}")?;
         world.out.flush()?;
@@ -163,7 +163,7 @@ fn detach(
     match report {
         Ok(Some(Report::Ready { .. })) => {
             let status = block_on(control::status(directory))??;
-            introduce(&status, directory, world, watch.micros())?;
+            introduce(&status, place, directory, world, watch.micros())?;
             let (command, program) = (COMMAND, &world.program);
             writeln!(
                 world.out,
@@ -244,6 +244,7 @@ pub(super) fn printable(text: &str) -> String {
 /// The lab as a table, and what to try next.
 fn introduce(
     status: &LabStatus,
+    place: &Place,
     directory: &Directory,
     world: &mut World,
     micros: u64,
@@ -286,7 +287,12 @@ fn introduce(
     for reason in &status.ports.reasons {
         writeln!(world.out, "  {dim}{reason}{dim:#}")?;
     }
-    writeln!(world.out, "\n{bold}Try in another terminal{bold:#}")?;
+    super::status::warn(status, world)?;
+    let there = match (&directory.toml, place.lab.is_none()) {
+        (Some(_), true) => format!(" {dim}(there, cd {} first){dim:#}", quoted(directory.root.as_os_str())),
+        _ => String::new(),
+    };
+    writeln!(world.out, "\n{bold}Try in another terminal{bold:#}{there}")?;
     let lines = next_lines(status, &world.program);
     let widest = lines.iter().map(|(command, _)| command.len()).max().unwrap_or_default();
     let longest = lines.iter().map(|(_, why)| why.len()).max().unwrap_or_default();

@@ -56,12 +56,13 @@ fn list(json: bool, directory: &Directory, world: &mut World) -> Result<u8, Fail
         world.json(&zones)?;
         return Ok(0);
     }
+    let root = format!("{}/", directory.root.display());
     let mut table = Table::default()
         .column("ZONE", 0)
-        .column("SERVER", 1)
+        .column("SERVER", 2)
         .numbers("SERIAL", 0)
-        .numbers("RECORDS", 1)
-        .column("FILE", 2);
+        .numbers("RECORDS", 3)
+        .column("FILE", 1);
     for (server, zone) in &zones {
         let serial = zone.serial.map_or("none".to_owned(), |serial| serial.to_string());
         table.row([
@@ -69,7 +70,7 @@ fn list(json: bool, directory: &Directory, world: &mut World) -> Result<u8, Fail
             server.as_str().into(),
             serial.into(),
             zone.records.to_string().into(),
-            zone.file.clone().into(),
+            zone.file.strip_prefix(&root).unwrap_or(&zone.file).to_owned().into(),
         ]);
     }
     write!(world.out, "{}", table.render(world.width))?;

@@ -14,6 +14,7 @@ use crate::ground::lines::{LineReader, write_line};
 use super::directory::Directory;
 use super::hosts::ServiceName;
 use super::status::LabStatus;
+use super::usage;
 
 /// A lab that does not answer by then stands still.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
@@ -125,6 +126,16 @@ pub enum ControlError {
         /// Why.
         source: io::Error,
     },
+    /// Its supervisor was stopped.
+    #[error(
+        "{lab} stands still: its supervisor (pid {pid}) is stopped; type `fg` where it was stopped with ^Z, or `kill -CONT {pid}`"
+    )]
+    Stands {
+        /// The lab.
+        lab: String,
+        /// Its supervisor.
+        pid: u32,
+    },
     /// It does not answer.
     #[error(
         "{0} does not answer: does its supervisor stand still (SIGSTOP)? `kill -9` of it ends everything that it started"
@@ -142,6 +153,9 @@ pub enum ControlError {
 
 /// Asks the lab in `directory`.
 pub async fn ask(directory: &Directory, request: &Request) -> Result<Response, ControlError> {
+    if let Some(pid) = directory.locked_by().filter(|&pid| usage::is_stopped(pid)) {
+        return Err(ControlError::Stands { lab: directory.name(), pid });
+    }
     let socket = directory.control_socket();
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ControlError::NotUp(directory.name()),

@@ -133,7 +133,11 @@ impl Desk {
             let _ = post.commands.send(Command::Do(verb, answer)).await;
         }
         match done.await {
-            Ok(Ok(sentence)) => Response::Done(sentence),
+            Ok(Ok(sentence)) => {
+                let warnings =
+                    self.post(name).map(|post| post.condition.borrow().warnings.clone()).unwrap_or_default();
+                Response::Done([vec![sentence], warnings].concat().join("\n"))
+            }
             Ok(Err(why)) => Response::Refused(vec![why]),
             Err(_) => Response::Refused(vec!["the lab is going down".into()]),
         }

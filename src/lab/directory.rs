@@ -6,7 +6,7 @@
 use std::env;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::builtin;
@@ -46,7 +46,7 @@ pub enum DirectoryError {
         source: io::Error,
     },
     /// The state cannot be written.
-    #[error("cannot keep the lab's state in {}: make it writable, or name another place with --state DIR", path.display())]
+    #[error("cannot keep the lab's state in {}{}: make it writable, or name another place with --state DIR", path.display(), owner(path))]
     State {
         /// The place.
         path: PathBuf,
@@ -139,6 +139,11 @@ impl Directory {
         self.state.join("lock")
     }
 
+    /// The supervisor that wrote itself into the lock's file; it may be gone.
+    pub fn locked_by(&self) -> Option<u32> {
+        fs::read_to_string(self.lock_file()).ok()?.trim().parse().ok()
+    }
+
     /// The directory of the services' logs.
     pub fn logs(&self) -> PathBuf {
         self.state.join("logs")
@@ -158,8 +163,20 @@ impl Directory {
     pub fn name(&self) -> String {
         match &self.toml {
             Some(_) => self.root.display().to_string(),
-            None => "the built-in lab".into(),
+            None => "the built-in lab (there is no lab.toml here)".into(),
         }
+    }
+}
+
+/// Whose `path` is, if it is not this user's.
+fn owner(path: &Path) -> String {
+    let nearest = path.ancestors().find_map(|path| path.metadata().ok());
+    match nearest.map(|about| about.uid()) {
+        Some(uid) if uid != nix::unistd::geteuid().as_raw() => {
+            let name = nix::unistd::User::from_uid(uid.into()).ok().flatten().map(|user| user.name);
+            format!(", which belongs to {}", name.unwrap_or_else(|| format!("user {uid}")))
+        }
+        _ => String::new(),
     }
 }
 

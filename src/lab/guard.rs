@@ -70,6 +70,17 @@ impl Guard {
         inner.tell(&format!("-{pid}\n"));
     }
 
+    /// Replaces a guard that has ended; whether it had.
+    pub fn mend(&self) -> bool {
+        let mut inner = self.lock();
+        let ended =
+            inner.process.as_mut().is_some_and(|(process, _)| !matches!(process.try_wait(), Ok(None)));
+        if ended {
+            inner.replace();
+        }
+        ended
+    }
+
     /// Ends the guard, and with it what it still watches and the leftovers. A guard that stands still (SIGSTOP)
     /// is woken, and one that does not end in time is killed and its last work done here.
     pub fn close(self) {
@@ -123,6 +134,11 @@ impl Inner {
         {
             return;
         }
+        self.replace();
+    }
+
+    /// Starts another guard, which is told everything.
+    fn replace(&mut self) {
         if let Some((mut dead, _)) = self.process.take() {
             // It may only stand still, and would act on what it knew when it woke.
             let _ = dead.kill();

@@ -5,6 +5,7 @@
 //! exclusive lock; so for it the keeper works the other way round: no process while it runs, one while it is
 //! stopped. The lock ends with that process, however that ends.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -102,17 +103,14 @@ pub struct Keeper {
     started: Option<clock::Stopwatch>,
     wait: Duration,
     restart_at: Option<tokio::time::Instant>,
+    /// The zones that were refused, and why.
+    refused: BTreeMap<String, String>,
 }
 
 impl Keeper {
     /// A keeper of `name`, and where its condition can be seen.
     pub fn new(name: ServiceName, means: Means, sink: Sink) -> (Self, watch::Receiver<Condition>) {
-        let start = Condition {
-            state: State::Starting,
-            pid: None,
-            since: clock::unix_millis(),
-            detail: String::new(),
-        };
+        let start = Condition::starting(None);
         let (condition, seen) = watch::channel(start);
         let keeper = Self {
             name,
@@ -123,6 +121,7 @@ impl Keeper {
             started: None,
             wait: FIRST_WAIT,
             restart_at: None,
+            refused: BTreeMap::new(),
         };
         (keeper, seen)
     }
@@ -147,7 +146,7 @@ impl Keeper {
                     }
                 },
                 sign = sign(&mut self.process) => match sign {
-                    Sign::Report(report) => self.sink.report(report),
+                    Sign::Report(report) => self.hear(report),
                     Sign::Ended(status) => self.died(&describe(status)),
                 },
                 () = alarm(self.restart_at) => {
@@ -278,10 +277,13 @@ impl Keeper {
         let log = self.sink.log().handle().map_err(StartFailure::Spawn)?;
         let starting = Starting::spawn(executable, &design.arguments(self.name), log, guard)?;
         let pid = Some(starting.pid());
-        let since = clock::unix_millis();
-        self.condition.send_replace(Condition { state: State::Starting, pid, since, detail: String::new() });
-        let sink = &self.sink;
-        let ready = starting.ready(|report| sink.report(report));
+        self.condition.send_replace(Condition::starting(pid));
+        self.refused.clear();
+        let (sink, refused) = (&self.sink, &mut self.refused);
+        let ready = starting.ready(|report| {
+            note_refusals(refused, &report);
+            sink.report(report);
+        });
         // The end of the lab does not wait for a start under way: the process is killed as it is dropped.
         self.process = Some(end.run_until_cancelled(ready).await.unwrap_or(Err(StartFailure::LabEnded))?);
         self.started = Some(clock::Stopwatch::start());
@@ -324,9 +326,19 @@ impl Keeper {
 
     fn enter(&self, state: State, detail: &str) {
         let pid = self.process.as_ref().map(Running::pid);
-        let condition = Condition { state, pid, since: clock::unix_millis(), detail: detail.into() };
+        let warnings = self.refused.values().cloned().collect();
+        let condition =
+            Condition { state, pid, since: clock::unix_millis(), detail: detail.into(), warnings };
         self.sink.state(&state.to_string(), detail);
         self.condition.send_replace(condition);
+    }
+
+    fn hear(&mut self, report: Report) {
+        if note_refusals(&mut self.refused, &report) {
+            let warnings: Vec<String> = self.refused.values().cloned().collect();
+            self.condition.send_modify(|condition| condition.warnings = warnings);
+        }
+        self.sink.report(report);
     }
 
     fn signal(&self, signal: Signal) {
@@ -337,6 +349,23 @@ impl Keeper {
 
     fn pid(&self) -> u32 {
         self.process.as_ref().map_or(0, Running::pid)
+    }
+}
+
+/// Notes in `refused` what `report` says of zones; whether it says anything.
+fn note_refusals(refused: &mut BTreeMap<String, String>, report: &Report) -> bool {
+    match report {
+        Report::Happened { what: Happened::ZoneRefused { origin, problems, old_one_kept }, .. } => {
+            let instead =
+                if *old_one_kept { "an older version is in service" } else { "nothing answers for it" };
+            let why = problems.first().map(String::as_str).unwrap_or_default();
+            refused.insert(origin.clone(), format!("zone {origin} is refused, {instead}: {why}"));
+            true
+        }
+        Report::Happened { what: Happened::ZoneLoaded { origin, .. }, .. } => {
+            refused.remove(origin).is_some()
+        }
+        _ => false,
     }
 }
 

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ground::clock;
+
 use super::hosts::{Host, ServiceName};
 use super::ports::Ports;
 
@@ -67,6 +69,17 @@ pub struct Condition {
     pub since: u64,
     /// Why, where there is more to say.
     pub detail: String,
+    /// What is wrong though it serves: zones that were refused, one each.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub warnings: Vec<String>,
+}
+
+impl Condition {
+    /// Of a service that was started just now.
+    pub fn starting(pid: Option<u32>) -> Self {
+        let (since, detail, warnings) = (clock::unix_millis(), String::new(), Vec::new());
+        Self { state: State::Starting, pid, since, detail, warnings }
+    }
 }
 
 /// How a service stands, in one word.

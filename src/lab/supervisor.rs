@@ -101,11 +101,9 @@ impl Lab {
         let design = Arc::new(Design { config, network, directory, ports });
         let (watcher, events) = mpsc::channel(SHOWN_MOST);
         if let Some(pid) = left_behind {
-            let text = format!(
+            let _ = watcher.try_send(note(format!(
                 "the last run (supervisor {pid}) and its guard were killed; what they left is cleaned up"
-            );
-            let what = Happened::Note { text };
-            let _ = watcher.try_send(Event { at: clock::unix_millis(), service: "lab".into(), what });
+            )));
         }
 
         let end = CancellationToken::new();
@@ -143,11 +141,21 @@ impl Lab {
     pub async fn run(mut self, quit: impl Future<Output = ()>, mut show: impl FnMut(Event)) {
         tokio::pin!(quit);
         let mut conversations = JoinSet::new();
+        let mut rounds = tokio::time::interval(ROUNDS);
         loop {
             tokio::select! {
                 () = &mut quit => break,
                 () = self.end.cancelled() => break,
                 Some(event) = self.events.recv() => show(event),
+                _ = rounds.tick() => {
+                    if self.desk.guard.mend() {
+                        show(note("the guard was gone and is replaced"));
+                    }
+                    if !self.desk.design.directory.control_socket().exists() {
+                        show(note("the lab's state was removed: nobody could reach the lab any more, so it ends"));
+                        break;
+                    }
+                }
                 Some(_) = conversations.join_next() => {}
                 accepted = self.listener.accept(), if conversations.len() < COMMANDS_MOST => match accepted {
                     Ok((stream, _)) => {
@@ -174,6 +182,14 @@ impl Lab {
         let _ =
             tokio::time::timeout(REST, async { while conversations.join_next().await.is_some() {} }).await;
     }
+}
+
+/// How often the lab looks after what nobody tells it of.
+const ROUNDS: Duration = Duration::from_secs(1);
+
+/// Something that the lab itself has to say.
+fn note(text: impl Into<String>) -> Event {
+    Event { at: clock::unix_millis(), service: "lab".into(), what: Happened::Note { text: text.into() } }
 }
 
 /// Out of descriptors, or saying good-bye: how long to wait.

@@ -88,8 +88,8 @@ fn logs_show_one_service_or_all_and_follow() {
     let mut line = String::new();
     std::io::BufRead::read_line(&mut reader, &mut line).unwrap();
     assert!(line.contains("asks www.foobar.com. A"), "{line}");
-    following.kill().unwrap();
-    following.wait().unwrap();
+    stage.wwwlab(["down"]).ok();
+    assert_eq!(following.wait().unwrap().code(), Some(3), "it ends with the lab");
 }
 
 #[test]
@@ -99,6 +99,9 @@ fn completions_and_the_manual_are_made_from_the_arguments() {
         assert!(stage.wwwlab(["completions", shell]).ok().contains("wwwlab"), "{shell}");
     }
     assert!(stage.wwwlab(["man"]).ok().contains(".TH wwwlab"));
+    let up = stage.wwwlab(["man", "up"]).ok();
+    assert!(up.contains("wwwlab\\-up") && up.contains("detach"), "{up}");
+    assert!(stage.wwwlab(["man", "upp"]).refused(1).contains("wwwlab help"));
     // Whoever closes the pipe early gets no panic.
     let said = stage.run("sh", ["-c", &format!("{PROGRAM} completions bash | head -1")]);
     assert_eq!((said.code, said.err.as_str()), (0, ""));

@@ -190,9 +190,9 @@ fn a_killed_guard_is_replaced_and_a_double_kill_cleaned_up_by_the_next_run() {
     };
     let first = guard();
     signal(first, "KILL");
-    // The supervisor notices when it next has something to say to it.
-    stage.wwwlab(["restart", "web"]).ok();
-    assert_ne!(guard(), first);
+    until("there is another guard", || {
+        processes_of(&stage.state().join("control")).into_iter().any(|pid| pid != first && runs(pid))
+    });
     // Both killed at once: services notice by themselves, the next run cleans up the rest.
     signal(guard(), "KILL");
     signal(supervisor, "KILL");
@@ -277,4 +277,28 @@ fn a_reader_that_does_not_read_does_not_keep_the_lab_from_ending() {
     lab.wait().unwrap();
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
     nothing_is_left(&stage, &ports);
+}
+
+#[test]
+fn a_lab_whose_state_is_removed_ends() {
+    let stage = Stage::up();
+    let ports = ports(&stage);
+    fs::remove_dir_all(stage.root().join(".wwwlab")).unwrap();
+    nothing_is_left(&stage, &ports);
+}
+
+#[test]
+fn a_lab_that_stands_still_says_how_it_goes_on() {
+    let stage = Stage::up();
+    let pid: u32 = stage.status()["pid"].as_u64().unwrap().try_into().unwrap();
+    signal(pid, "STOP");
+    for command in ["status", "down"] {
+        let refused = stage.wwwlab([command]).refused(1);
+        assert!(
+            refused.contains("stands still") && refused.contains(&format!("kill -CONT {pid}")),
+            "{refused}"
+        );
+    }
+    signal(pid, "CONT");
+    assert_eq!(stage.page("/").0, 200, "and the refused `down` is not done later");
 }

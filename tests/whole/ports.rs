@@ -51,4 +51,8 @@ fn dig_is_shown_whole_and_knows_the_servers_by_name() {
     let said = stage.wwwlab(["dig", "+short", "www.foobar.com"]);
     assert!(said.err.contains(&format!("$ dig @127.0.0.2 -p {port} +short www.foobar.com")), "{said:?}");
     assert_eq!(said.out, "127.0.0.1\n");
+    let refused = stage.wwwlab(["dig", "@nobody", "www.foobar.com"]).refused(1);
+    assert!(refused.contains("@nobody is no server of the lab: @resolver"), "{refused}");
+    let elsewhere = stage.wwwlab(["dig", "@127.0.0.9", "+tries=1", "+timeout=1", "www.foobar.com"]);
+    assert!(elsewhere.err.contains("$ dig @127.0.0.9 +tries=1"), "no port of the lab's: {elsewhere:?}");
 }

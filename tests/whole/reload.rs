@@ -41,10 +41,15 @@ fn a_zone_that_is_broken_from_the_start_does_not_keep_the_lab_down() {
     let stage = Stage::new();
     let good = fs::read_to_string(stage.root().join(ZONE)).unwrap();
     fs::write(stage.root().join(ZONE), "this is no zone\n").unwrap();
-    stage.wwwlab(["up", "-d"]).ok();
+    let up = stage.wwwlab(["up", "-d"]).ok();
+    let warning = "zone foobar.com. is refused, nothing answers for it: ";
+    assert!(up.contains(warning), "{up}");
+    assert!(stage.wwwlab(["status"]).ok().contains(warning));
+    assert!(stage.wwwlab(["restart", "dns"]).ok().contains(warning));
     assert!(stage.dig("127.0.0.1", "www.foobar.com").contains("SERVFAIL"));
     fs::write(stage.root().join(ZONE), good).unwrap();
     until("the mended zone answers", || stage.dig("127.0.0.1", "www.foobar.com +short") == "127.0.0.1\n");
+    until("the warning is gone", || !stage.wwwlab(["status"]).ok().contains("is refused"));
 }
 
 #[test]
