@@ -198,7 +198,8 @@ impl<'z> Answering<'z, '_, '_> {
         };
         let made = std::iter::once(renamed.as_wire());
         self.write_records(owner, name, RecordType::CNAME, set.ttl(), made)?;
-        Ok(Some(renamed))
+        // Whoever asks for the alias itself has it (RFC 1034 §3.6.2).
+        Ok((!matches!(self.asked, RecordType::CNAME | RecordType::ANY)).then_some(renamed))
     }
 
     /// Where the next name of a chain will be written; nothing if the chain ends here, by a loop or its length.
