@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use wwwlab::dns::name::Name;
+use wwwlab::dns::types::RecordType;
 
 use super::ask::{Answer, Question, ask};
 use super::differences::DIFFERENCES;
@@ -113,7 +114,9 @@ impl Case {
         let first = self.zone_of(&self.question.name);
         self.ours.answer.iter().filter_map(target_of).any(|target: Name| {
             let zone = self.zone_of(&target);
-            zone.is_some() && zone != first
+            // The DS of a zone that an alias points to is of the zone above (RFC 4035 §3.1.4.1).
+            let above = self.question.record_type == RecordType::DS && zone == Some(&target);
+            zone.is_some() && (zone != first || above)
         })
     }
 
@@ -130,7 +133,8 @@ impl Case {
         if self.peers().iter().all(|peer| part.equal(peer, &self.ours)) {
             return Verdict::Agreed;
         }
-        let three_agree = self.peers().iter().all(|peer| part.equal(peer, &self.bind));
+        let three_agree =
+            self.peers().iter().all(|one| self.peers().iter().all(|other| part.equal(one, other)));
         let listed = DIFFERENCES
             .iter()
             .find(|difference| difference.parts.contains(&part) && (difference.explains)(self, part));

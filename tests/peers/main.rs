@@ -23,7 +23,7 @@ mod worlds;
 use judge::Bench;
 
 /// Worlds that are generated, each of a seed of its own.
-const GENERATED_WORLDS: u64 = 4;
+const GENERATED_WORLDS: u64 = 40;
 
 #[test]
 fn the_shipped_zones() {

@@ -45,6 +45,7 @@ pub fn answer(zones: &ZoneSet, query: &[u8], transport: Transport, reply: &mut V
             writer: &mut writer,
             aliases: [QUESTION_NAME; ALIASES_MOST],
             alias_count: 0,
+            dnames: [&[]; ALIASES_MOST],
         }
         .answer(&question.name),
     }
@@ -91,6 +92,8 @@ struct Answering<'z, 'w, 'b> {
     /// The names that were aliases on the way, so that a loop ends.
     aliases: [Written; ALIASES_MOST],
     alias_count: usize,
+    /// The DNAMEs that renamed them; empty where a CNAME did.
+    dnames: [&'z [u8]; ALIASES_MOST],
 }
 
 /// The name at which a chain of aliases goes on; nothing when the answer is complete.
@@ -173,7 +176,9 @@ impl<'z> Answering<'z, '_, '_> {
             asked => node.set(asked),
         };
         if let Some(set) = set {
-            self.write_answer(owner, name, set)?;
+            if !(set.record_type() == RecordType::DNAME && self.has_renamed(node)) {
+                self.write_answer(owner, name, set)?;
+            }
             self.add_addresses(zone, set);
             return Ok(None);
         }
@@ -191,7 +196,13 @@ impl<'z> Answering<'z, '_, '_> {
         else {
             return Ok(None);
         };
-        self.writer.records_of(Section::Answer, node.name(), RecordType::DNAME, set.ttl(), set.data())?;
+        // A chain may pass one DNAME several times; its record is written once (RFC 2181 §5).
+        if !self.has_renamed(node) {
+            self.writer.records_of(Section::Answer, node.name(), RecordType::DNAME, set.ttl(), set.data())?;
+        }
+        if let Some(dname) = self.dnames.get_mut(self.alias_count) {
+            *dname = node.name();
+        }
         let Ok(renamed) = name.with_suffix(node.name().len(), target) else {
             self.writer.set_rcode(Rcode::YXDOMAIN);
             return Ok(None);
@@ -200,6 +211,11 @@ impl<'z> Answering<'z, '_, '_> {
         self.write_records(owner, name, RecordType::CNAME, set.ttl(), made)?;
         // Whoever asks for the alias itself has it (RFC 1034 §3.6.2).
         Ok((!matches!(self.asked, RecordType::CNAME | RecordType::ANY)).then_some(renamed))
+    }
+
+    /// Whether the DNAME at `node` stands in the answer already.
+    fn has_renamed(&self, node: Node<'z>) -> bool {
+        self.dnames[..self.alias_count].contains(&node.name())
     }
 
     /// Where the next name of a chain will be written; nothing if the chain ends here, by a loop or its length.
@@ -229,10 +245,14 @@ impl<'z> Answering<'z, '_, '_> {
         // Without the glue below the cut nobody gets there: it fits, or the answer is cut. Other glue may be left.
         for needed in [true, false] {
             for target in servers.data().filter(|target| is_suffix(target, cut.name()) == needed) {
-                let Some(node) = zone.exact(target) else {
+                let node = zone.exact(target).or_else(|| match zone.find_within(target)? {
+                    Found::Wildcard(node) => Some(node),
+                    _ => None,
+                });
+                let Some(node) = node else {
                     continue;
                 };
-                match self.write_addresses(node) {
+                match self.write_addresses(target, node) {
                     Err(Full) if needed => return Err(Full),
                     _ => {}
                 }
@@ -259,21 +279,21 @@ impl<'z> Answering<'z, '_, '_> {
             return;
         }
         for target in set.data().filter_map(|data| rdata::target(set.record_type(), data)) {
-            if is_suffix(target, zone.origin().as_wire())
-                && let Found::Node(node) = zone.find(target)
-                && self.write_addresses(node) == Err(Full)
+            if let Some(Found::Node(node) | Found::Wildcard(node)) = zone.find_within(target)
+                && self.write_addresses(target, node) == Err(Full)
             {
                 return;
             }
         }
     }
 
-    fn write_addresses(&mut self, node: Node<'z>) -> Result<(), Full> {
+    /// The addresses of `name`, which `node` answers for: itself, or a wildcard (RFC 4592 §2.2).
+    fn write_addresses(&mut self, name: &[u8], node: Node<'z>) -> Result<(), Full> {
         for record_type in [RecordType::A, RecordType::AAAA] {
             if let Some(set) = node.set(record_type) {
                 self.writer.records_of(
                     Section::Additional,
-                    node.name(),
+                    name,
                     record_type,
                     set.ttl(),
                     set.data(),

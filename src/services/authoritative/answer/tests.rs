@@ -208,6 +208,20 @@ fn rfc4592_section_2_2_1_what_a_wildcard_answers() {
 }
 
 #[test]
+fn rfc4592_section_2_2_a_wildcard_has_a_servers_address() {
+    let text = format!("{SOA}*.w A 192.0.2.9\nchild NS x.w\nmail MX 10 y.w\n");
+    let zones = zones(&[("foobar.com", &text)]);
+    assert_eq!(
+        lines(&zones, "www.child.foobar.com", RecordType::A),
+        ["NOERROR qr rd", "^ child.foobar.com. NS x.w.foobar.com.", "+ x.w.foobar.com. A 192.0.2.9"]
+    );
+    assert_eq!(
+        lines(&zones, "mail.foobar.com", RecordType::MX)[2..],
+        ["+ y.w.foobar.com. A 192.0.2.9"]
+    );
+}
+
+#[test]
 fn rfc4592_section_4_4_an_alias_at_a_wildcard() {
     let text = format!("{SOA}*.w CNAME ns\nreal.w TXT x\n");
     let zones = zones(&[("foobar.com", &text)]);
@@ -282,6 +296,38 @@ fn rfc6672_section_2_2_names_below_a_dname() {
     let response = ask(&zones, &format!("{}.long.foobar.com", "x".repeat(60)), RecordType::A);
     assert_eq!((response.rcode, response.answers.len()), (Rcode::YXDOMAIN, 1));
     assert_eq!(ask(&zones, "nosuch.d.foobar.com", RecordType::A).rcode, Rcode::NXDOMAIN);
+}
+
+#[test]
+fn rfc6672_section_3_1_a_made_cname_answers_who_asks_for_it() {
+    let zones = zones(&[("foobar.com", &format!("{SOA}d DNAME t.foobar.com.\nx.t CNAME ns\n"))]);
+    assert_eq!(
+        lines(&zones, "x.d.foobar.com", RecordType::CNAME),
+        [
+            "NOERROR qr aa rd",
+            "> d.foobar.com. DNAME t.foobar.com.",
+            "> x.d.foobar.com. CNAME x.t.foobar.com."
+        ]
+    );
+    assert_eq!(ask(&zones, "x.d.foobar.com", RecordType::A).answers.len(), 4);
+    assert_eq!(ask(&zones, "y.d.foobar.com", RecordType::CNAME).rcode, Rcode::NOERROR);
+}
+
+#[test]
+fn rfc2181_section_5_a_dname_that_renames_twice_is_written_once() {
+    let zones = zones(&[("foobar.com", &format!("{SOA}d DNAME foobar.com.\n"))]);
+    assert_eq!(
+        lines(&zones, "ns.d.d.foobar.com", RecordType::A),
+        [
+            "NOERROR qr aa rd",
+            "> d.foobar.com. DNAME foobar.com.",
+            "> ns.d.d.foobar.com. CNAME ns.d.foobar.com.",
+            "> ns.d.foobar.com. CNAME ns.foobar.com.",
+            "> ns.foobar.com. A 192.0.2.1"
+        ]
+    );
+    // Also where it is what was asked for.
+    assert_eq!(ask(&zones, "d.d.foobar.com", RecordType::DNAME).answers.len(), 2);
 }
 
 #[test]
