@@ -62,7 +62,8 @@ impl Transport {
 impl Question {
     pub(crate) fn new(name: &str, record_type: &str, transport: Transport) -> Self {
         let name = name.parse().unwrap_or_else(|error| panic!("{name}: {error}"));
-        let record_type = RecordType::from_word(record_type.as_bytes()).unwrap_or_else(|| panic!("{record_type} is no type"));
+        let record_type = RecordType::from_word(record_type.as_bytes())
+            .unwrap_or_else(|| panic!("{record_type} is no type"));
         Self { name, record_type, transport }
     }
 

@@ -91,7 +91,8 @@ fn question() -> impl Strategy<Value = Question> {
     let record_type =
         prop::sample::select(&["A", "A", "A", "AAAA", "TXT", "MX", "NS", "CNAME", "DNAME", "DS", "SOA"][..]);
     let transport = prop_oneof![4 => Just(Transport::Udp), 1 => Just(Transport::Tcp)];
-    let labels = prop::collection::vec(prop::sample::select(&["a", "B", "c", "sub", "*", "ns", "q"][..]), 0..=4);
+    let labels =
+        prop::collection::vec(prop::sample::select(&["a", "B", "c", "sub", "*", "ns", "q"][..]), 0..=4);
     let origin = prop::sample::select(&ORIGINS[..]);
     (labels, origin, record_type, transport).prop_map(|(labels, origin, record_type, transport)| {
         Question::new(&joined(&labels, origin), record_type, transport)
@@ -110,7 +111,9 @@ fn zone_text(origin: &str, drawn: Vec<Drawn>) -> String {
         text.push_str("sub NS ns.sub\nsub NS ns.two.\nns.sub A 192.0.2.1\n");
     }
     let mut by_owner: BTreeMap<String, BTreeSet<Data>> = BTreeMap::new();
-    for Drawn { owner, data } in drawn.into_iter().filter(|drawn| drawn.owner != "ns" && !delegated(&drawn.owner)) {
+    for Drawn { owner, data } in
+        drawn.into_iter().filter(|drawn| drawn.owner != "ns" && !delegated(&drawn.owner))
+    {
         by_owner.entry(owner).or_default().insert(data);
     }
     let dnames: Vec<String> = by_owner

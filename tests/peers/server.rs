@@ -66,7 +66,9 @@ impl Kind {
             .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
             .map(|folder| folder.join(program))
             .find(|file| file.is_file())
-            .unwrap_or_else(|| panic!("{program} is missing: `make test` installs it, or apt install {package}"))
+            .unwrap_or_else(|| {
+                panic!("{program} is missing: `make test` installs it, or apt install {package}")
+            })
     }
 }
 
@@ -205,7 +207,8 @@ fn bind(directory: &Path, address: SocketAddr, zones: &[(String, PathBuf)]) -> S
     );
     for (origin, file) in zones {
         let file = file.display();
-        writeln!(text, "zone \"{origin}\" {{ type primary; file \"{file}\"; check-names ignore; }};").unwrap();
+        writeln!(text, "zone \"{origin}\" {{ type primary; file \"{file}\"; check-names ignore; }};")
+            .unwrap();
     }
     text
 }

@@ -31,7 +31,9 @@ impl World {
             for name in names_in(origin, text) {
                 let suggested = [Some(name.clone()), name.parent(), below("x", &name), below("*", &name)];
                 names.extend(suggested.into_iter().flatten().map(|name| name.to_string()));
-                names.extend(below("x", &name).and_then(|name| below("y", &name)).map(|name| name.to_string()));
+                names.extend(
+                    below("x", &name).and_then(|name| below("y", &name)).map(|name| name.to_string()),
+                );
             }
         }
         let questions = names
@@ -259,8 +261,14 @@ pub(crate) fn by_section() -> World {
     ];
     let long = format!("{0}.{0}.long.dnames.test", "x".repeat(40));
     World::suggested("zones by RFC section", zones)
-        .asking(Transport::Udp, &[(&long, "A"), ("foo.bar.example", "TXT"), ("_telnet._tcp.host1.example", "SRV")])
-        .asking(Transport::Udp, &[("_ssh._tcp.host1.example", "SRV"), ("elsewhere.invalid", "A"), (".", "NS")])
+        .asking(
+            Transport::Udp,
+            &[(&long, "A"), ("foo.bar.example", "TXT"), ("_telnet._tcp.host1.example", "SRV")],
+        )
+        .asking(
+            Transport::Udp,
+            &[("_ssh._tcp.host1.example", "SRV"), ("elsewhere.invalid", "A"), (".", "NS")],
+        )
         .asking(Transport::Tcp, &[("two.aliases.test", "A"), ("x.child.cuts.test", "A")])
 }
 
@@ -281,7 +289,9 @@ pub(crate) fn sizes() -> World {
         let cut = format!("cut{count}");
         for n in 0..count {
             let (inside, beside) = (format!("ns{n}.{cut}"), format!("beside{n}"));
-            text.push_str(&format!("{cut} NS {inside}\n{inside} A 192.0.2.{n}\n{inside} AAAA 2001:db8::{n}\n"));
+            text.push_str(&format!(
+                "{cut} NS {inside}\n{inside} A 192.0.2.{n}\n{inside} AAAA 2001:db8::{n}\n"
+            ));
             text.push_str(&format!("out{cut} NS {beside}\n"));
         }
         ask_all_ways(format!("x.{cut}"));
