@@ -15,7 +15,7 @@ up: ## Build wwwlab and bring www.foobar.com up; ^C ends it
 	@exec $(PROGRAM) up
 
 .PHONY: test
-test: ## Prove it: every test, with the real dig and curl
+test: ## Prove it: every test, with the real dig and curl, beside BIND, NSD and Knot
 	@tests/need $(DEB_TEST)
 	cargo test --locked
 

@@ -34,6 +34,7 @@ use crate::dns::name::{Name, NameError};
 use crate::ground::bind::{self, BindError, Listening, Transport};
 use crate::ground::channel::{Ask, Reply};
 use crate::ground::clock::Stopwatch;
+use crate::ground::datagrams::Datagrams;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, Service};
@@ -129,6 +130,7 @@ impl Service for Authoritative {
         let (listener, socket, address) = bind_both(config.listen)?;
         let identity = config.identity.unwrap_or_else(|| address.to_string());
         let shelf = Arc::new(Shelf::stock(&identity, config.zones, journal.clone()));
+        let socket = Datagrams::new(socket).map_err(StartError::Address)?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         tasks.spawn(udp::serve(socket, shelf.clone(), journal.clone(), stop.clone()));
