@@ -8,6 +8,7 @@
 //! - [`ask`]: questions, and answers as another decoder than ours reads them.
 //! - [`judge`]: what agreement is.
 //! - [`differences`]: where the peers differ, and whom we follow.
+//! - [`odd`]: messages that are no plain question.
 //! - [`worlds`]: zones by RFC section. [`generate`]: zones and questions from a seed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
@@ -17,6 +18,7 @@ mod ask;
 mod differences;
 mod generate;
 mod judge;
+mod odd;
 mod server;
 mod worlds;
 

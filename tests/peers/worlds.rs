@@ -104,6 +104,11 @@ pub(crate) fn shipped_alone(origin: &str, file: &str) -> World {
         .asking(Transport::Udp, &[("www.foobar.com", "A"), ("wWw.FooBar.CoM", "AAAA"), ("nosuch", "A")])
 }
 
+/// The zone foobar.com, and no questions of its own.
+pub(crate) fn shipped_foobar() -> World {
+    World { questions: Vec::new(), ..shipped_alone("foobar.com", "foobar.com.zone") }
+}
+
 /// RFC 1034 §6.1, with today's types.
 pub(crate) fn rfc1034() -> World {
     let text = "\

@@ -108,7 +108,9 @@ fn refusal(question: &Question) -> Option<(Rcode, Option<ExtendedError>)> {
         RecordType::ANY => None,
         RecordType::OPT => Some((Rcode::FORMERR, None)),
         RecordType::AXFR | RecordType::IXFR => Some((Rcode::REFUSED, Some(PROHIBITED))),
-        meta if meta.is_meta() => Some((Rcode::NOTIMP, Some(NOT_SUPPORTED))),
+        // What is asked for with these is done, not looked up; other types that nobody knows have no data
+        // (RFC 8906 §3.1.1).
+        RecordType(0 | 249..=254) => Some((Rcode::NOTIMP, Some(NOT_SUPPORTED))),
         _ => None,
     }
 }

@@ -498,6 +498,7 @@ fn what_is_not_looked_up_is_told_apart() {
     assert_eq!(lines(&zones, "www.broken.", RecordType::A), ["SERVFAIL qr rd"]);
     assert_eq!(lines(&zones, "foobar.com.", RecordType::AXFR), ["REFUSED qr rd"]);
     assert_eq!(lines(&zones, "foobar.com.", RecordType::MAILB), ["NOTIMP qr rd"]);
+    assert_eq!(lines(&zones, "foobar.com.", RecordType(200))[0], "NOERROR qr aa rd");
     let mut query = asked::query(7, &name("foobar.com"), RecordType::SOA);
     let answer_of = |query: &[u8]| {
         let mut reply = Vec::new();
