@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
@@ -18,6 +18,9 @@ use super::worlds::World;
 
 /// Nothing that is waited for here takes this long unless it is broken.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a server may take to end by itself.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// How often a port is drawn for a program that cannot draw one itself.
 const DRAWS_MOST: usize = 5;
@@ -147,10 +150,17 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The group, since NSD answers from children; it is gone before its directory is.
-        if let Ok(group) = i32::try_from(self.child.id()) {
-            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        // Asked to, NSD ends the children that it answers from, and buries them; whoever does not end is killed, with
+        // its whole group, so that all are gone before the directory is.
+        let Ok(group) = i32::try_from(self.child.id()).map(Pid::from_raw) else {
+            return;
+        };
+        let _ = kill(group, Signal::SIGTERM);
+        let start = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && start.elapsed() < FAREWELL {
+            std::thread::yield_now();
         }
+        let _ = killpg(group, Signal::SIGKILL);
         let _ = self.child.wait();
     }
 }
