@@ -24,7 +24,7 @@ pub struct Question {
 }
 
 /// What the asker's OPT says (RFC 6891 §6.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Edns {
     /// The longest UDP answer that the asker takes, in octets.
     pub udp_size: u16,
@@ -32,7 +32,17 @@ pub struct Edns {
     pub version: u8,
     /// Whether the asker wants signatures (DO, RFC 3225).
     pub dnssec: bool,
+    /// Whether the asker wants to know which server answers (NSID, RFC 5001 §2.1).
+    pub nsid: bool,
+    /// Whether the asker wants to know how long a connection may be silent (RFC 7828 §3.2.1).
+    pub keepalive: bool,
 }
+
+/// The option that tells which server answers (RFC 5001).
+pub(super) const NSID: u16 = 3;
+
+/// The option that tells how long a connection may be silent (RFC 7828).
+pub(super) const KEEPALIVE: u16 = 11;
 
 /// What is not a question to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,12 +103,19 @@ fn read_query(message: &[u8], id: u16, flags: Flags) -> Option<Question> {
     for _ in 0..additionals {
         let record = read_head(message, at)?;
         if record.record_type == RecordType::OPT {
-            if edns.is_some() || !record.at_root || !options_are_whole(message.get(record.data..record.end)?)
-            {
+            if edns.is_some() || !record.at_root {
                 return None;
             }
             let [_, version, flags, _] = record.ttl.to_be_bytes();
-            edns = Some(Edns { udp_size: record.class, version, dnssec: flags & 0x80 != 0 });
+            let mut said = Edns {
+                udp_size: record.class,
+                version,
+                dnssec: flags & 0x80 != 0,
+                nsid: false,
+                keepalive: false,
+            };
+            read_options(message.get(record.data..record.end)?, &mut said)?;
+            edns = Some(said);
         }
         at = record.end;
     }
@@ -132,17 +149,18 @@ fn read_head(message: &[u8], at: usize) -> Option<Head> {
     })
 }
 
-fn options_are_whole(mut options: &[u8]) -> bool {
+/// Options that we do not know are passed over (RFC 6891 §6.1.2); nothing if one of them is not whole.
+fn read_options(mut options: &[u8], said: &mut Edns) -> Option<()> {
     while !options.is_empty() {
-        let Some(length) = read_u16(options, 2) else {
-            return false;
-        };
-        match options.get(4 + usize::from(length)..) {
-            Some(rest) => options = rest,
-            None => return false,
+        let (code, length) = (read_u16(options, 0)?, read_u16(options, 2)?);
+        match code {
+            NSID => said.nsid = true,
+            KEEPALIVE => said.keepalive = true,
+            _ => {}
         }
+        options = options.get(4 + usize::from(length)..)?;
     }
-    true
+    Some(())
 }
 
 #[cfg(test)]
@@ -168,7 +186,7 @@ mod tests {
         assert_eq!(question.name.as_wire(), b"\x03wWw\0");
         assert_eq!(question.edns, None);
         let question = read(&message([1, 0, 0, 1], &[QUESTION, OPT].concat())).unwrap();
-        assert_eq!(question.edns, Some(Edns { udp_size: 4096, version: 0, dnssec: true }));
+        assert_eq!(question.edns, Some(Edns { udp_size: 4096, dnssec: true, ..Edns::default() }));
     }
 
     #[test]

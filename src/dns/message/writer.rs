@@ -3,11 +3,14 @@
 //! Names are compressed (RFC 1035 §4.1.4) wherever every decoder can read that (RFC 3597 §4). A set of records
 //! is written whole or not at all (RFC 2181 §5, §9): what does not fit leaves no trace.
 
-use super::question::Edns;
+use super::question::{Edns, KEEPALIVE, NSID};
 use super::{Flags, HEADER, LONGEST_MESSAGE, LONGEST_UDP};
 use crate::dns::name::{Name, wire_length};
 use crate::dns::rdata;
 use crate::dns::types::{Class, Rcode, RecordType};
+
+/// The option that says more than a response code (RFC 8914).
+const EXTENDED_ERROR: u16 = 15;
 
 /// Octets of an OPT without options.
 const OPT_LENGTH: usize = 11;
@@ -44,6 +47,15 @@ pub struct Finished {
     pub answers: u16,
 }
 
+/// Why a question was not answered, more closely than a response code says (RFC 8914 §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExtendedError {
+    /// The number in IANA's registry.
+    pub code: u16,
+    /// The same for people; its octets go over the wire.
+    pub text: &'static str,
+}
+
 /// Where a name was written in the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written(usize);
@@ -59,7 +71,11 @@ pub struct Writer<'b> {
     flags: u16,
     rcode: Rcode,
     counts: [u16; 4],
+    class: Class,
     edns: Option<Edns>,
+    error: Option<ExtendedError>,
+    nsid: Option<&'b [u8]>,
+    keepalive: Option<u16>,
     /// Where names stand, and how long each is in full.
     known: [(u16, u8); KNOWN_MOST],
     known_count: usize,
@@ -81,7 +97,11 @@ impl<'b> Writer<'b> {
             flags: Flags::QR | asked.0 & (Flags::OPCODE | Flags::RD),
             rcode: Rcode::NOERROR,
             counts: [0; 4],
+            class: Class::IN,
             edns,
+            error: None,
+            nsid: None,
+            keepalive: None,
             known: [(0, 0); KNOWN_MOST],
             known_count: 0,
             last_target: None,
@@ -94,6 +114,32 @@ impl<'b> Writer<'b> {
         self.buffer.extend_from_slice(&record_type.0.to_be_bytes());
         self.buffer.extend_from_slice(&class.0.to_be_bytes());
         self.counts[0] = 1;
+        self.class = class;
+    }
+
+    /// Tells which server answers, if the asker wants to know (RFC 5001 §2.2).
+    pub fn nsid(&mut self, identity: &'b [u8]) {
+        let room = self.limit.checked_sub(4 + identity.len());
+        if let (Some(limit), Some(Edns { nsid: true, .. })) = (room, self.edns) {
+            (self.limit, self.nsid) = (limit, Some(identity));
+        }
+    }
+
+    /// Tells how long a connection may be silent, in tenths of a second, if the asker wants to know (RFC 7828
+    /// §3.3.2). Only for streams.
+    pub fn keepalive(&mut self, tenths: u16) {
+        if let (Some(limit), Some(Edns { keepalive: true, .. })) = (self.limit.checked_sub(6), self.edns) {
+            (self.limit, self.keepalive) = (limit, Some(tenths));
+        }
+    }
+
+    /// Says why the question is not answered, if the asker speaks EDNS and there is room (RFC 8914 §2).
+    pub fn explain(&mut self, error: ExtendedError) {
+        let length = 6 + error.text.len();
+        if self.edns.is_some() && self.error.is_none() && self.buffer.len() + length <= self.limit {
+            self.limit -= length;
+            self.error = Some(error);
+        }
     }
 
     /// Sets a flag: [`Flags::AA`], [`Flags::TC`].
@@ -160,6 +206,7 @@ impl<'b> Writer<'b> {
             let flags = if edns.dnssec { 0x80 } else { 0 };
             self.buffer.extend_from_slice(&[0, 0, 41, high, low, extended, 0, flags, 0, 0, 0]);
             self.counts[3] += 1;
+            self.options();
         }
         let flags = self.flags | self.rcode.0 & 0xF;
         self.buffer[2..4].copy_from_slice(&flags.to_be_bytes());
@@ -168,6 +215,29 @@ impl<'b> Writer<'b> {
             self.buffer[at..at + 2].copy_from_slice(&count.to_be_bytes());
         }
         Finished { rcode: self.rcode, flags: Flags(flags), answers: self.counts[1] }
+    }
+
+    /// Completes the OPT, which was written without options.
+    fn options(&mut self) {
+        let start = self.buffer.len();
+        if let Some(identity) = self.nsid {
+            self.option(NSID, &[identity]);
+        }
+        if let Some(tenths) = self.keepalive {
+            self.option(KEEPALIVE, &[&tenths.to_be_bytes()]);
+        }
+        if let Some(error) = self.error {
+            self.option(EXTENDED_ERROR, &[&error.code.to_be_bytes(), error.text.as_bytes()]);
+        }
+        let length = u16::try_from(self.buffer.len() - start).unwrap_or(u16::MAX);
+        self.buffer[start - 2..start].copy_from_slice(&length.to_be_bytes());
+    }
+
+    fn option(&mut self, code: u16, parts: &[&[u8]]) {
+        let length = parts.iter().map(|part| part.len()).sum::<usize>();
+        self.buffer.extend_from_slice(&code.to_be_bytes());
+        self.buffer.extend_from_slice(&u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes());
+        parts.iter().for_each(|part| self.buffer.extend_from_slice(part));
     }
 
     fn records<'d>(
@@ -201,7 +271,7 @@ impl<'b> Writer<'b> {
                 written = at;
             }
             self.buffer.extend_from_slice(&record_type.0.to_be_bytes());
-            self.buffer.extend_from_slice(&Class::IN.0.to_be_bytes());
+            self.buffer.extend_from_slice(&self.class.0.to_be_bytes());
             self.buffer.extend_from_slice(&ttl.to_be_bytes());
             self.data(record_type, data);
             count += 1;

@@ -175,6 +175,11 @@ impl Zone {
         }
     }
 
+    /// What the zone has for any uncompressed name; nothing where it is outside the zone.
+    pub fn find_within(&self, name: &[u8]) -> Option<Found<'_>> {
+        is_suffix(name, self.origin.as_wire()).then(|| self.find(name))
+    }
+
     /// The node of `name`, whatever covers it: how glue is found. Nothing outside the zone.
     pub fn exact(&self, name: &[u8]) -> Option<Node<'_>> {
         if !is_suffix(name, self.origin.as_wire()) {

@@ -5,18 +5,36 @@
 //! aliases ends with (RFC 6604).
 
 use crate::dns::message::question::{self, Question, Unanswerable};
-use crate::dns::message::writer::{Finished, Full, QUESTION_NAME, Section, Writer, Written};
+use crate::dns::message::writer::{ExtendedError, Finished, Full, QUESTION_NAME, Section, Writer, Written};
 use crate::dns::message::{Flags, LONGEST_MESSAGE, LONGEST_PLAIN_UDP, LONGEST_UDP};
-use crate::dns::name::{Name, is_suffix};
+use crate::dns::name::{Name, is_suffix, wire_length};
 use crate::dns::rdata;
 use crate::dns::types::{Class, Rcode, RecordType};
 use crate::dns::zone::{Found, Node, Set, Zone};
 use crate::ground::bind::Transport;
 
+use super::about;
 use super::zones::{Served, ZoneSet};
 
 /// Aliases that are followed in one answer; the asker follows the rest.
 const ALIASES_MOST: usize = 16;
+
+/// How long a connection may be silent, in tenths of a second (RFC 7828 §3.1).
+pub(super) const KEEPALIVE_TENTHS: u16 = 100;
+
+/// No zone here has the name (RFC 8914 §4.21).
+const NOT_AUTHORITATIVE: ExtendedError =
+    ExtendedError { code: 20, text: "no zone of this server has that name" };
+
+/// A zone is configured, but was never right (RFC 8914 §4.25).
+const INVALID_DATA: ExtendedError =
+    ExtendedError { code: 24, text: "the zone's file has errors: see the server's log" };
+
+/// The question is not for everybody (RFC 8914 §4.19).
+const PROHIBITED: ExtendedError = ExtendedError { code: 18, text: "zones are not transferred" };
+
+/// The question is of a kind that is not answered at all (RFC 8914 §4.22).
+const NOT_SUPPORTED: ExtendedError = ExtendedError { code: 21, text: "this type or class is not answered" };
 
 /// Answers `query` into `reply`, and says what the answer became; nothing where silence is the answer, and `reply`
 /// is then empty.
@@ -37,14 +55,25 @@ pub fn answer(zones: &ZoneSet, query: &[u8], transport: Transport, reply: &mut V
     let limit = longest_answer(&question, transport);
     let mut writer = Writer::begin(reply, question.id, question.flags, question.edns, limit);
     writer.question(&question.name, question.record_type, question.class);
+    writer.nsid(zones.identity().as_bytes());
+    if transport == Transport::Tcp {
+        writer.keepalive(KEEPALIVE_TENTHS);
+    }
     match refusal(&question) {
-        Some(rcode) => writer.set_rcode(rcode),
+        Some((rcode, why)) => {
+            writer.set_rcode(rcode);
+            why.into_iter().for_each(|why| writer.explain(why));
+        }
+        None if question.class == Class::CH => {
+            about::answer(&mut writer, &question.name, question.record_type, zones.identity());
+        }
         None => Answering {
             zones,
             asked: question.record_type,
             writer: &mut writer,
             aliases: [QUESTION_NAME; ALIASES_MOST],
             alias_count: 0,
+            dnames: [&[]; ALIASES_MOST],
         }
         .answer(&question.name),
     }
@@ -68,18 +97,20 @@ fn longest_answer(question: &Question, transport: Transport) -> usize {
 }
 
 /// Why a question is not looked up at all.
-fn refusal(question: &Question) -> Option<Rcode> {
+fn refusal(question: &Question) -> Option<(Rcode, Option<ExtendedError>)> {
     if question.edns.is_some_and(|edns| edns.version != 0) {
-        return Some(Rcode::BADVERS);
+        return Some((Rcode::BADVERS, None));
     }
-    if question.class != Class::IN {
-        return Some(Rcode::REFUSED);
+    if !matches!(question.class, Class::IN | Class::CH) {
+        return Some((Rcode::REFUSED, Some(NOT_SUPPORTED)));
     }
     match question.record_type {
         RecordType::ANY => None,
-        RecordType::OPT => Some(Rcode::FORMERR),
-        RecordType::AXFR | RecordType::IXFR => Some(Rcode::REFUSED),
-        meta if meta.is_meta() => Some(Rcode::NOTIMP),
+        RecordType::OPT => Some((Rcode::FORMERR, None)),
+        RecordType::AXFR | RecordType::IXFR => Some((Rcode::REFUSED, Some(PROHIBITED))),
+        // What is asked for with these is done, not looked up; other types that nobody knows have no data
+        // (RFC 8906 §3.1.1).
+        RecordType(0 | 249..=254) => Some((Rcode::NOTIMP, Some(NOT_SUPPORTED))),
         _ => None,
     }
 }
@@ -91,6 +122,8 @@ struct Answering<'z, 'w, 'b> {
     /// The names that were aliases on the way, so that a loop ends.
     aliases: [Written; ALIASES_MOST],
     alias_count: usize,
+    /// The DNAMEs that renamed them; empty where a CNAME did.
+    dnames: [&'z [u8]; ALIASES_MOST],
 }
 
 /// The name at which a chain of aliases goes on; nothing when the answer is complete.
@@ -113,8 +146,8 @@ impl<'z> Answering<'z, '_, '_> {
                 Some(Served::Zone(zone)) => zone,
                 // The asker goes on where an alias leaves what is served here.
                 _ if self.alias_count > 0 => return,
-                Some(Served::Broken) => return self.writer.set_rcode(Rcode::SERVFAIL),
-                None => return self.writer.set_rcode(Rcode::REFUSED),
+                Some(Served::Broken) => return self.refuse(Rcode::SERVFAIL, INVALID_DATA),
+                None => return self.refuse(Rcode::REFUSED, NOT_AUTHORITATIVE),
             };
             match self.step(zone, &name, owner) {
                 Ok(None) => return,
@@ -125,6 +158,11 @@ impl<'z> Answering<'z, '_, '_> {
                 Err(Full) => return self.writer.set(Flags::TC),
             }
         }
+    }
+
+    fn refuse(&mut self, rcode: Rcode, why: ExtendedError) {
+        self.writer.set_rcode(rcode);
+        self.writer.explain(why);
     }
 
     /// Answers for `name`, which is or will be written at `owner`, from the zone that it is in.
@@ -173,8 +211,10 @@ impl<'z> Answering<'z, '_, '_> {
             asked => node.set(asked),
         };
         if let Some(set) = set {
-            self.write_answer(owner, name, set)?;
-            self.add_addresses(zone, set);
+            if !(set.record_type() == RecordType::DNAME && self.has_renamed(node)) {
+                self.write_answer(owner, name, set)?;
+            }
+            self.add_addresses(zone, name, set);
             return Ok(None);
         }
         let Some(alias) = node.set(RecordType::CNAME) else {
@@ -191,14 +231,26 @@ impl<'z> Answering<'z, '_, '_> {
         else {
             return Ok(None);
         };
-        self.writer.records_of(Section::Answer, node.name(), RecordType::DNAME, set.ttl(), set.data())?;
+        // A chain may pass one DNAME several times; its record is written once (RFC 2181 §5).
+        if !self.has_renamed(node) {
+            self.writer.records_of(Section::Answer, node.name(), RecordType::DNAME, set.ttl(), set.data())?;
+        }
+        if let Some(dname) = self.dnames.get_mut(self.alias_count) {
+            *dname = node.name();
+        }
         let Ok(renamed) = name.with_suffix(node.name().len(), target) else {
             self.writer.set_rcode(Rcode::YXDOMAIN);
             return Ok(None);
         };
         let made = std::iter::once(renamed.as_wire());
         self.write_records(owner, name, RecordType::CNAME, set.ttl(), made)?;
-        Ok(Some(renamed))
+        // Whoever asks for the alias itself has it (RFC 1034 §3.6.2).
+        Ok((!matches!(self.asked, RecordType::CNAME | RecordType::ANY)).then_some(renamed))
+    }
+
+    /// Whether the DNAME at `node` stands in the answer already.
+    fn has_renamed(&self, node: Node<'z>) -> bool {
+        self.dnames[..self.alias_count].contains(&node.name())
     }
 
     /// Where the next name of a chain will be written; nothing if the chain ends here, by a loop or its length.
@@ -228,10 +280,14 @@ impl<'z> Answering<'z, '_, '_> {
         // Without the glue below the cut nobody gets there: it fits, or the answer is cut. Other glue may be left.
         for needed in [true, false] {
             for target in servers.data().filter(|target| is_suffix(target, cut.name()) == needed) {
-                let Some(node) = zone.exact(target) else {
+                let node = zone.exact(target).or_else(|| match zone.find_within(target)? {
+                    Found::Wildcard(node) => Some(node),
+                    _ => None,
+                });
+                let Some(node) = node else {
                     continue;
                 };
-                match self.write_addresses(node) {
+                match self.write_addresses(target, node) {
                     Err(Full) if needed => return Err(Full),
                     _ => {}
                 }
@@ -252,31 +308,22 @@ impl<'z> Answering<'z, '_, '_> {
         Ok(())
     }
 
-    /// The addresses that the asker of an NS, MX or SRV asks for next; as many as fit.
-    fn add_addresses(&mut self, zone: &'z Zone, set: Set<'z>) {
-        if !matches!(set.record_type(), RecordType::NS | RecordType::MX | RecordType::SRV) {
-            return;
-        }
-        for target in set.data().filter_map(|data| rdata::target(set.record_type(), data)) {
-            if is_suffix(target, zone.origin().as_wire())
-                && let Found::Node(node) = zone.find(target)
-                && self.write_addresses(node) == Err(Full)
+    /// The addresses that the asker of an NS, MX, SRV, SVCB or HTTPS asks for next; as many as fit.
+    fn add_addresses(&mut self, zone: &'z Zone, owner: &Name, set: Set<'z>) {
+        for target in set.data().filter_map(|data| next_asked(set.record_type(), data, owner.as_wire())) {
+            if let Some(Found::Node(node) | Found::Wildcard(node)) = zone.find_within(target)
+                && self.write_addresses(target, node) == Err(Full)
             {
                 return;
             }
         }
     }
 
-    fn write_addresses(&mut self, node: Node<'z>) -> Result<(), Full> {
+    /// The addresses of `name`, which `node` answers for: itself, or a wildcard (RFC 4592 §2.2).
+    fn write_addresses(&mut self, name: &[u8], node: Node<'z>) -> Result<(), Full> {
         for record_type in [RecordType::A, RecordType::AAAA] {
             if let Some(set) = node.set(record_type) {
-                self.writer.records_of(
-                    Section::Additional,
-                    node.name(),
-                    record_type,
-                    set.ttl(),
-                    set.data(),
-                )?;
+                self.writer.records_of(Section::Additional, name, record_type, set.ttl(), set.data())?;
             }
         }
         Ok(())
@@ -306,6 +353,24 @@ impl<'z> Answering<'z, '_, '_> {
         if self.alias_count == 0 {
             self.writer.set(Flags::AA);
         }
+    }
+}
+
+/// The name whose addresses are asked for next (RFC 1035 §3.3.9, §3.3.11; RFC 2782; RFC 9460 §4.1).
+fn next_asked<'d>(record_type: RecordType, data: &'d [u8], owner: &'d [u8]) -> Option<&'d [u8]> {
+    match record_type {
+        RecordType::NS | RecordType::MX | RecordType::SRV => rdata::target(record_type, data),
+        RecordType::SVCB | RecordType::HTTPS => {
+            let (&priority, rest) = data.split_first_chunk::<2>()?;
+            let target = rest.get(..wire_length(rest).ok()?)?;
+            // "." is the owner itself, or in alias form nothing (RFC 9460 §2.5).
+            match (target, u16::from_be_bytes(priority)) {
+                (b"\0", 0) => None,
+                (b"\0", _) => Some(owner),
+                _ => Some(target),
+            }
+        }
+        _ => None,
     }
 }
 

@@ -3,12 +3,13 @@
 //! The same service runs as `root`, `tld` and `dns`; only their zones differ. It stands apart from the resolver as
 //! the two do on the Internet: this one knows its zones and nothing else, and never asks anybody.
 //!
-//! - [`answer`]: what it answers, one pure function.
+//! - [`answer`]: what it answers, one pure function; `about`: what it answers about itself.
 //! - [`zones`]: the snapshot that it answers from.
 //! - `shelf`: where the snapshot is swapped, whole, and what is known of each zone's file.
 //! - `keeper`: sees that a file was saved.
 //! - `udp`, `tcp`: the sockets.
 
+mod about;
 pub mod answer;
 mod keeper;
 mod shelf;
@@ -33,6 +34,7 @@ use crate::dns::name::{Name, NameError};
 use crate::ground::bind::{self, BindError, Listening, Transport};
 use crate::ground::channel::{Ask, Reply};
 use crate::ground::clock::Stopwatch;
+use crate::ground::datagrams::Datagrams;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, Service};
@@ -50,6 +52,9 @@ pub struct Config {
     /// A zone and the master file that it is read from; may be repeated
     #[arg(long = "zone", value_name = "ORIGIN=FILE")]
     pub zones: Vec<ZoneFile>,
+    /// What the server calls itself when asked which one it is (NSID, `id.server`); without it, its address
+    #[arg(long, value_name = "NAME")]
+    pub identity: Option<String>,
 }
 
 /// A zone and the file that it is read from, as the command line writes it: `foobar.com=zones/foobar.com.zone`.
@@ -123,7 +128,9 @@ impl Service for Authoritative {
             }
         }
         let (listener, socket, address) = bind_both(config.listen)?;
-        let shelf = Arc::new(Shelf::stock(config.zones, journal.clone()));
+        let identity = config.identity.unwrap_or_else(|| address.to_string());
+        let shelf = Arc::new(Shelf::stock(&identity, config.zones, journal.clone()));
+        let socket = Datagrams::new(socket).map_err(StartError::Address)?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         tasks.spawn(udp::serve(socket, shelf.clone(), journal.clone(), stop.clone()));

@@ -48,9 +48,10 @@ pub(super) struct Changed {
 
 impl Shelf {
     /// Loads all zones; those that cannot be served are reported and answered with SERVFAIL.
-    pub(super) fn stock(zones: Vec<ZoneFile>, journal: Journal) -> Self {
+    /// `identity` is what the server calls itself.
+    pub(super) fn stock(identity: &str, zones: Vec<ZoneFile>, journal: Journal) -> Self {
         let shelf = Self {
-            snapshot: RwLock::default(),
+            snapshot: RwLock::new(Arc::new(ZoneSet::of(identity))),
             kept: Mutex::default(),
             journal,
             files_changed: Notify::new(),

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::answer::answer;
+use super::answer::{KEEPALIVE_TENTHS, answer};
 use super::shelf::Shelf;
 use super::told;
 use crate::ground::bind::Transport;
@@ -27,7 +27,7 @@ use crate::ground::service::{Closed, DRAIN};
 const CONNECTIONS_MOST: usize = 256;
 
 /// How long a connection may be silent, or slow to take an answer.
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_millis(KEEPALIVE_TENTHS as u64 * 100);
 
 /// A pause when no connection can be accepted (no descriptors left), so that this does not burn the processor.
 const BREATH: Duration = Duration::from_millis(50);

@@ -7,7 +7,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::answer;
@@ -15,6 +14,7 @@ use super::shelf::Shelf;
 use super::told;
 use crate::ground::bind::Transport;
 use crate::ground::clock::Stopwatch;
+use crate::ground::datagrams::Datagrams;
 use crate::ground::journal::Journal;
 
 /// Questions that are answered in one turn.
@@ -27,7 +27,7 @@ const LONGEST_QUESTION: usize = 4096;
 const BREATH: Duration = Duration::from_millis(10);
 
 /// Answers until `stop`.
-pub(super) async fn serve(socket: UdpSocket, shelf: Arc<Shelf>, journal: Journal, stop: CancellationToken) {
+pub(super) async fn serve(socket: Datagrams, shelf: Arc<Shelf>, journal: Journal, stop: CancellationToken) {
     let mut question = vec![0; LONGEST_QUESTION];
     let mut reply = Vec::with_capacity(2048);
     loop {
@@ -48,7 +48,7 @@ pub(super) async fn serve(socket: UdpSocket, shelf: Arc<Shelf>, journal: Journal
 }
 
 async fn serve_batch(
-    socket: &UdpSocket,
+    socket: &Datagrams,
     shelf: &Shelf,
     journal: &Journal,
     question: &mut [u8],
@@ -56,7 +56,7 @@ async fn serve_batch(
 ) -> io::Result<()> {
     let zones = shelf.snapshot();
     for _ in 0..BATCH {
-        let (length, client) = match socket.try_recv_from(question) {
+        let (length, client) = match socket.try_receive(question) {
             Ok(received) => received,
             Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(cause) => return Err(cause),
@@ -66,12 +66,8 @@ async fn serve_batch(
             continue;
         };
         // An answer that cannot be sent is lost, as datagrams are: its asker asks again.
-        let sent = match socket.try_send_to(reply, client) {
-            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => socket.send_to(reply, client).await,
-            sent => sent,
-        };
-        if sent.is_ok() {
-            journal.tell(|| told(finished, reply, client, Transport::Udp, watch));
+        if socket.send(reply, client).await.is_ok() {
+            journal.tell(|| told(finished, reply, client.address, Transport::Udp, watch));
         }
     }
     Ok(())

@@ -6,11 +6,16 @@ use std::sync::Arc;
 use crate::dns::name::Name;
 use crate::dns::zone::Zone;
 
+/// The longest name that a server gives itself, in octets: one text of a TXT record holds it.
+pub const LONGEST_IDENTITY: usize = 255;
+
 /// Zones by their apex.
 #[derive(Debug, Clone, Default)]
 pub struct ZoneSet {
     /// By the apex's octets in lower case.
     zones: HashMap<Box<[u8]>, Served>,
+    /// Who answers: for NSID (RFC 5001) and `id.server` (RFC 4892). At most [`LONGEST_IDENTITY`] octets.
+    identity: Arc<str>,
     /// Bit n is set if there is an apex of n labels: only such suffixes of a name are looked up.
     depths: u128,
 }
@@ -25,6 +30,17 @@ pub enum Served {
 }
 
 impl ZoneSet {
+    /// No zones yet, of a server that calls itself `identity`, as far as that fits.
+    pub fn of(identity: &str) -> Self {
+        let end = identity.floor_char_boundary(LONGEST_IDENTITY);
+        Self { identity: identity[..end].into(), ..Self::default() }
+    }
+
+    /// What the server calls itself.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
     /// Serves `served` for `origin` from now on.
     pub fn put(&mut self, origin: &Name, served: Served) {
         self.depths |= 1 << origin.label_count();

@@ -46,7 +46,7 @@ fn a_set_that_does_not_fit_leaves_no_trace() {
 
 #[test]
 fn extended_codes_need_edns() {
-    let edns = Edns { udp_size: 4096, version: 1, dnssec: true };
+    let edns = Edns { udp_size: 4096, version: 1, dnssec: true, ..Edns::default() };
     let mut buffer = Vec::new();
     let mut writer = Writer::begin(&mut buffer, 7, Flags(0), Some(edns), 512);
     writer.set_rcode(Rcode::BADVERS);

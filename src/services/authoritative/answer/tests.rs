@@ -208,6 +208,17 @@ fn rfc4592_section_2_2_1_what_a_wildcard_answers() {
 }
 
 #[test]
+fn rfc4592_section_2_2_a_wildcard_has_a_servers_address() {
+    let text = format!("{SOA}*.w A 192.0.2.9\nchild NS x.w\nmail MX 10 y.w\n");
+    let zones = zones(&[("foobar.com", &text)]);
+    assert_eq!(
+        lines(&zones, "www.child.foobar.com", RecordType::A),
+        ["NOERROR qr rd", "^ child.foobar.com. NS x.w.foobar.com.", "+ x.w.foobar.com. A 192.0.2.9"]
+    );
+    assert_eq!(lines(&zones, "mail.foobar.com", RecordType::MX)[2..], ["+ y.w.foobar.com. A 192.0.2.9"]);
+}
+
+#[test]
 fn rfc4592_section_4_4_an_alias_at_a_wildcard() {
     let text = format!("{SOA}*.w CNAME ns\nreal.w TXT x\n");
     let zones = zones(&[("foobar.com", &text)]);
@@ -285,6 +296,38 @@ fn rfc6672_section_2_2_names_below_a_dname() {
 }
 
 #[test]
+fn rfc6672_section_3_1_a_made_cname_answers_who_asks_for_it() {
+    let zones = zones(&[("foobar.com", &format!("{SOA}d DNAME t.foobar.com.\nx.t CNAME ns\n"))]);
+    assert_eq!(
+        lines(&zones, "x.d.foobar.com", RecordType::CNAME),
+        [
+            "NOERROR qr aa rd",
+            "> d.foobar.com. DNAME t.foobar.com.",
+            "> x.d.foobar.com. CNAME x.t.foobar.com."
+        ]
+    );
+    assert_eq!(ask(&zones, "x.d.foobar.com", RecordType::A).answers.len(), 4);
+    assert_eq!(ask(&zones, "y.d.foobar.com", RecordType::CNAME).rcode, Rcode::NOERROR);
+}
+
+#[test]
+fn rfc2181_section_5_a_dname_that_renames_twice_is_written_once() {
+    let zones = zones(&[("foobar.com", &format!("{SOA}d DNAME foobar.com.\n"))]);
+    assert_eq!(
+        lines(&zones, "ns.d.d.foobar.com", RecordType::A),
+        [
+            "NOERROR qr aa rd",
+            "> d.foobar.com. DNAME foobar.com.",
+            "> ns.d.d.foobar.com. CNAME ns.d.foobar.com.",
+            "> ns.d.foobar.com. CNAME ns.foobar.com.",
+            "> ns.foobar.com. A 192.0.2.1"
+        ]
+    );
+    // Also where it is what was asked for.
+    assert_eq!(ask(&zones, "d.d.foobar.com", RecordType::DNAME).answers.len(), 2);
+}
+
+#[test]
 fn rfc4035_section_3_1_4_1_a_ds_is_above_the_cut() {
     let parent = format!("{SOA}child NS ns.child\nns.child A 192.0.2.3\nchild DS 1 8 2 ABCD\nplain NS ns\n");
     let child = "@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 192.0.2.3\n";
@@ -344,6 +387,109 @@ fn rfc2181_section_9_a_set_is_whole_or_not_there() {
     assert_eq!(asked::read_response(&reply).unwrap().answers.len(), 50);
 }
 
+/// What EDNS says in the answer to a question of `class` that has `options`: its octets.
+fn options_of(zones: &ZoneSet, asked: &str, class: Class, options: &[u8], transport: Transport) -> Vec<u8> {
+    let mut query = asked::query(1, &name(asked), RecordType::TXT);
+    let class_at = 12 + name(asked).as_wire().len() + 2;
+    query[class_at..class_at + 2].copy_from_slice(&class.0.to_be_bytes());
+    *query.last_mut().unwrap() = u8::try_from(options.len()).unwrap();
+    query.extend(options);
+    let mut reply = Vec::new();
+    assert!(answer(zones, &query, transport, &mut reply).is_some());
+    assert!(asked::read_response(&reply).unwrap().edns);
+    // The OPT is the last record: its root, type, and in front of its data the length.
+    let head = reply.windows(5).rposition(|octets| octets == b"\0\0\x29\x04\xD0").unwrap();
+    let data = reply[head + 11..].to_vec();
+    assert_eq!(reply[head + 9..head + 11], u16::try_from(data.len()).unwrap().to_be_bytes());
+    data
+}
+
+#[test]
+fn rfc8914_section_4_why_a_question_is_not_answered() {
+    let mut zones = zones(&[("foobar.com", SOA)]);
+    zones.put(&name("broken"), Served::Broken);
+    let code = |asked: &str| {
+        let options = options_of(&zones, asked, Class::IN, b"", Transport::Udp);
+        options.get(..6).map(|head| (head[1], usize::from(head[3]) + 4 == options.len(), head[5]))
+    };
+    assert_eq!(code("elsewhere."), Some((15, true, 20)));
+    assert_eq!(code("www.broken."), Some((15, true, 24)));
+    assert_eq!(code("foobar.com."), None);
+    assert_eq!(code("nosuch.foobar.com."), None);
+    // Whoever does not speak EDNS is told nothing (RFC 6891 §7).
+    let query = [&b"\0\x07\0\0\0\x01\0\0\0\0\0\0"[..], name("x.").as_wire(), b"\0\x01\0\x01"].concat();
+    let mut reply = Vec::new();
+    answer(&zones, &query, Transport::Udp, &mut reply).unwrap();
+    assert_eq!(reply.len(), query.len());
+}
+
+#[test]
+fn rfc5001_which_server_answers_and_rfc7828_how_long_it_listens() {
+    let mut zones = ZoneSet::of("dns at home");
+    zones.put(&name("foobar.com"), Served::Zone(Arc::new(zone("foobar.com", SOA))));
+    let both = b"\0\x03\0\0\0\x0B\0\0";
+    let over = |transport| options_of(&zones, "foobar.com", Class::IN, both, transport);
+    assert_eq!(over(Transport::Udp), b"\0\x03\0\x0Bdns at home");
+    assert_eq!(over(Transport::Tcp), b"\0\x03\0\x0Bdns at home\0\x0B\0\x02\0\x64");
+    assert_eq!(options_of(&zones, "foobar.com", Class::IN, b"", Transport::Tcp), b"");
+    // An option that is not known is passed over (RFC 6891 §6.1.2).
+    assert_eq!(options_of(&zones, "foobar.com", Class::IN, b"\xFE\0\0\x01x", Transport::Udp), b"");
+}
+
+#[test]
+fn rfc5001_room_is_kept_for_who_answers() {
+    let identity = "i".repeat(400);
+    let mut zones = ZoneSet::of(&identity);
+    let text: String = (0..70).map(|n| format!("many TXT {n:014}\n")).collect();
+    zones.put(&name("foobar.com"), Served::Zone(Arc::new(zone("foobar.com", &format!("{SOA}{text}")))));
+    let options = options_of(&zones, "many.foobar.com", Class::IN, b"\0\x03\0\0", Transport::Udp);
+    assert_eq!(options.len(), 4 + 255);
+}
+
+#[test]
+fn rfc4892_what_a_server_says_of_itself() {
+    let zones = ZoneSet::of("dns at home");
+    let ask = |asked: &str, record_type| {
+        let mut query = asked::query(1, &name(asked), record_type);
+        let class = 12 + name(asked).as_wire().len() + 3;
+        query[class] = 3;
+        let mut reply = Vec::new();
+        answer(&zones, &query, Transport::Udp, &mut reply).unwrap();
+        let response = asked::read_response(&reply).unwrap();
+        let text = response.answers.first().map(|record| record.data.to_string());
+        if text.is_some() {
+            // The record is of the class that was asked for.
+            assert_eq!(reply[class + 1..class + 7], [0xC0, 0x0C, 0, 16, 0, 3]);
+        }
+        (response.rcode, text)
+    };
+    let version = concat!("\"wwwlab ", env!("CARGO_PKG_VERSION"), "\"").to_owned();
+    assert_eq!(ask("version.BIND", RecordType::TXT), (Rcode::NOERROR, Some(version.clone())));
+    assert_eq!(ask("version.server", RecordType::TXT), (Rcode::NOERROR, Some(version)));
+    let identity = Some("\"dns at home\"".to_owned());
+    assert_eq!(ask("hostname.bind", RecordType::TXT), (Rcode::NOERROR, identity.clone()));
+    assert_eq!(ask("id.server", RecordType::ANY), (Rcode::NOERROR, identity));
+    assert_eq!(ask("id.server", RecordType::A), (Rcode::NOERROR, None));
+    assert_eq!(ask("authors.bind", RecordType::TXT), (Rcode::REFUSED, None));
+    assert_eq!(ask("id.server", RecordType::AXFR), (Rcode::REFUSED, None));
+}
+
+#[test]
+fn rfc9460_section_4_1_addresses_of_a_service() {
+    let text = format!(
+        "{SOA}self TYPE65 \\# 3 000100\nself A 192.0.2.5\nalias TYPE65 \\# 17 0000026e7306666f6f62617203636f6d00\n\
+         none TYPE64 \\# 3 000000\nnone A 192.0.2.6\n"
+    );
+    let zones = zones(&[("foobar.com", &text)]);
+    let added = |asked: &str, record_type| {
+        let additionals = ask(&zones, asked, record_type).additionals;
+        additionals.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(added("self.foobar.com", RecordType::HTTPS), ["self.foobar.com. 3600 IN A 192.0.2.5"]);
+    assert_eq!(added("alias.foobar.com", RecordType::HTTPS), ["ns.foobar.com. 3600 IN A 192.0.2.1"]);
+    assert!(added("none.foobar.com", RecordType::SVCB).is_empty());
+}
+
 #[test]
 fn what_is_not_looked_up_is_told_apart() {
     let mut zones = zones(&[("foobar.com", SOA)]);
@@ -352,6 +498,7 @@ fn what_is_not_looked_up_is_told_apart() {
     assert_eq!(lines(&zones, "www.broken.", RecordType::A), ["SERVFAIL qr rd"]);
     assert_eq!(lines(&zones, "foobar.com.", RecordType::AXFR), ["REFUSED qr rd"]);
     assert_eq!(lines(&zones, "foobar.com.", RecordType::MAILB), ["NOTIMP qr rd"]);
+    assert_eq!(lines(&zones, "foobar.com.", RecordType(200))[0], "NOERROR qr aa rd");
     let mut query = asked::query(7, &name("foobar.com"), RecordType::SOA);
     let answer_of = |query: &[u8]| {
         let mut reply = Vec::new();
