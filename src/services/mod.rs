@@ -8,4 +8,5 @@ pub mod authoritative;
 pub mod database;
 pub mod resolver;
 pub mod run;
+mod streams;
 pub mod web;

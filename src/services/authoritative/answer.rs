@@ -15,12 +15,10 @@ use crate::ground::bind::Transport;
 
 use super::about;
 use super::zones::{Served, ZoneSet};
+use crate::services::streams::IDLE_TENTHS;
 
 /// Aliases that are followed in one answer; the asker follows the rest.
 const ALIASES_MOST: usize = 16;
-
-/// How long a connection may be silent, in tenths of a second (RFC 7828 §3.1).
-pub(super) const KEEPALIVE_TENTHS: u16 = 100;
 
 /// No zone here has the name (RFC 8914 §4.21).
 const NOT_AUTHORITATIVE: ExtendedError =
@@ -57,7 +55,7 @@ pub fn answer(zones: &ZoneSet, query: &[u8], transport: Transport, reply: &mut V
     writer.question(&question.name, question.record_type, question.class);
     writer.nsid(zones.identity().as_bytes());
     if transport == Transport::Tcp {
-        writer.keepalive(KEEPALIVE_TENTHS);
+        writer.keepalive(IDLE_TENTHS);
     }
     match refusal(&question) {
         Some((rcode, why)) => {

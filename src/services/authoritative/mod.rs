@@ -7,13 +7,12 @@
 //! - [`zones`]: the snapshot that it answers from.
 //! - `shelf`: where the snapshot is swapped, whole, and what is known of each zone's file.
 //! - `keeper`: sees that a file was saved.
-//! - `udp`, `tcp`: the sockets.
+//! - `udp`, and `streams` that the resolver uses as well: the sockets.
 
 mod about;
 pub mod answer;
 mod keeper;
 mod shelf;
-mod tcp;
 mod udp;
 pub mod zones;
 
@@ -38,6 +37,7 @@ use crate::ground::datagrams::Datagrams;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, Service};
+use crate::services::streams::{self, Respond};
 use shelf::Shelf;
 
 /// How often a free port is drawn until it is free for UDP and TCP both.
@@ -136,7 +136,11 @@ impl Service for Authoritative {
         tasks.spawn(udp::serve(socket, shelf.clone(), journal.clone(), stop.clone()));
         tasks.spawn(keeper::keep(shelf.clone(), journal.clone(), stop.clone()));
         tasks.close();
-        let conversations = tokio::spawn(tcp::serve(listener, shelf.clone(), journal, stop.clone()));
+        let conversations = tokio::spawn(streams::serve(
+            listener,
+            Conversing { shelf: shelf.clone(), journal },
+            stop.clone(),
+        ));
         Ok(Self { address, shelf, stop, tasks, conversations })
     }
 
@@ -161,6 +165,24 @@ impl Service for Authoritative {
         self.stop.cancel();
         self.tasks.wait().await;
         self.conversations.await.unwrap_or_default()
+    }
+}
+
+/// Answers over TCP.
+#[derive(Clone)]
+struct Conversing {
+    shelf: Arc<Shelf>,
+    journal: Journal,
+}
+
+impl Respond for Conversing {
+    async fn respond(&self, question: &[u8], client: SocketAddr, reply: &mut Vec<u8>) -> bool {
+        let watch = Stopwatch::start();
+        let Some(finished) = answer::answer(&self.shelf.snapshot(), question, Transport::Tcp, reply) else {
+            return false;
+        };
+        self.journal.tell(|| told(finished, reply, client, Transport::Tcp, watch));
+        true
     }
 }
 

@@ -1,4 +1,4 @@
-//! What meets the client: hickory-server hands each question here, and sends what comes back.
+//! What answers the client: a request handler of hickory-server.
 //!
 //! RFC 1034 §4.3.1 (RA is set: recursion is offered), RFC 6891 (EDNS), RFC 8906 (what is not a question).
 
@@ -26,7 +26,7 @@ use super::walk::Walk;
 use super::{BoxedError, Config, Shared, lock};
 
 /// The largest UDP answer offered, and the largest sent whatever the client offers (DNS flag day 2020).
-const UDP_PAYLOAD: u16 = 1232;
+pub(super) const UDP_PAYLOAD: u16 = 1232;
 
 /// Walks that may be under way at a time.
 const WALKS_MOST: usize = 256;
@@ -219,21 +219,25 @@ impl RequestHandler for Front {
         let edns = request.edns.as_ref().map(|asked| {
             let mut edns = Edns::new();
             edns.set_version(0);
-            edns.set_max_payload(asked.max_payload().clamp(512, UDP_PAYLOAD));
+            edns.set_max_payload(UDP_PAYLOAD);
+            // RFC 3225 §3: what was asked for is told back.
+            edns.set_dnssec_ok(asked.flags().dnssec_ok);
             if let Some(failure) = &answer.failure {
                 edns.options_mut().insert(extended_error(failure));
             }
             edns
         });
-        let response = MessageResponseBuilder::new(&request.queries, edns.as_ref()).build(
-            metadata,
-            &answer.answers,
-            &answer.authorities,
-            [],
-            [],
-        );
-        let sent = responder.send_response(response).await;
-        let info = sent.unwrap_or_else(|_| ResponseInfo::from(servfail(request)));
+        let build = || MessageResponseBuilder::new(&request.queries, edns.as_ref());
+        let whole = build().build(metadata, &answer.answers, &answer.authorities, [], []);
+        let info = match responder.send_response(whole).await {
+            Ok(info) => info,
+            Err(_) => {
+                // Too long for where it goes: nothing of it, and the sign to ask over TCP (RFC 2181 §9).
+                metadata.truncation = true;
+                let sent = responder.send_response(build().build_no_records(metadata)).await;
+                sent.unwrap_or_else(|_| ResponseInfo::from(servfail(request)))
+            }
+        };
         self.tell(request, &info, cached, watch);
         info
     }

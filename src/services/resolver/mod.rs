@@ -1,32 +1,31 @@
 //! The resolver: what `/etc/resolv.conf` would name. It asks root, tld and dns in turn, and remembers.
 //!
 //! Three parts: `cache` (ours, so that it can be seen and emptied), `walk` (hickory's recursor, which
-//! asks the way from the root; RFC 1034 §5.3.3) and `front` (hickory-server's UDP and TCP listeners).
+//! asks the way from the root; RFC 1034 §5.3.3) and `front` (hickory-server's request handler, behind bounded
+//! sockets of our own).
 //! It can only ever ask the name servers it was started with: nothing leaves the lab.
 
+mod asked;
 mod cache;
 mod front;
+mod udp;
 mod walk;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use hickory_proto::rr::{LowerName, Name};
-use hickory_server::Server;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::ground::bind::{self, BindError, Listening, Transport};
 use crate::ground::channel::{Ask, Reply, WalkTold};
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, DRAIN, Service};
+use crate::services::streams::{self, Respond};
 
 use cache::Question;
 use front::Front;
-
-/// A TCP client that sends nothing for this long is disconnected (RFC 7766 §6.2.3).
-const TCP_IDLE: Duration = Duration::from_secs(10);
-/// Answers that may wait to be written on one TCP connection.
-const TCP_WAITING_MOST: usize = 32;
 
 /// What a resolver must be told.
 #[derive(Debug, Clone, clap::Args)]
@@ -67,9 +66,11 @@ pub enum StartError {
 
 /// A resolver that runs.
 pub struct Resolver {
-    server: Server<Front>,
     front: Front,
     listening: Vec<Listening>,
+    stop: CancellationToken,
+    datagrams: JoinHandle<()>,
+    streams: JoinHandle<Closed>,
 }
 
 impl std::fmt::Debug for Resolver {
@@ -88,12 +89,12 @@ impl Service for Resolver {
         let address = tcp.local_addr().unwrap_or(config.listen);
         let udp = bind::udp(address)?;
         let walk = walk::Walk::new(&config, journal.clone()).map_err(StartError::Recursor)?;
-        let front = Front::new(walk, &config, journal);
-        let mut server = Server::new(front.clone());
-        server.register_socket(udp);
-        server.register_listener(tcp, TCP_IDLE, TCP_WAITING_MOST);
+        let front = Front::new(walk, &config, journal.clone());
+        let stop = CancellationToken::new();
+        let datagrams = tokio::spawn(udp::serve(udp, front.clone(), journal, stop.clone()));
+        let streams = tokio::spawn(streams::serve(tcp, front.clone(), stop.clone()));
         let listening = [Transport::Udp, Transport::Tcp].map(|transport| Listening { transport, address });
-        Ok(Self { server, front, listening: listening.to_vec() })
+        Ok(Self { front, listening: listening.to_vec(), stop, datagrams, streams })
     }
 
     fn listening(&self) -> Vec<Listening> {
@@ -114,13 +115,21 @@ impl Service for Resolver {
         }
     }
 
-    async fn close(mut self) -> Closed {
-        let close = async {
-            let _ = self.server.shutdown_gracefully().await;
-            self.front.close().await;
-        };
-        let cut = tokio::time::timeout(DRAIN, close).await.is_err();
-        Closed { cut: usize::from(cut) }
+    async fn close(self) -> Closed {
+        self.stop.cancel();
+        // Questions on their way are given up with their task: whoever asked asks again, elsewhere.
+        let _ = self.datagrams.await;
+        let closed = self.streams.await.unwrap_or_default();
+        let cut = tokio::time::timeout(DRAIN, self.front.close()).await.is_err();
+        Closed { cut: closed.cut + usize::from(cut) }
+    }
+}
+
+impl Respond for Front {
+    async fn respond(&self, question: &[u8], client: SocketAddr, reply: &mut Vec<u8>) -> bool {
+        let answer = asked::answer(self, question.to_vec(), client, Transport::Tcp).await;
+        *reply = answer.unwrap_or_default();
+        !reply.is_empty()
     }
 }
 

@@ -1,4 +1,5 @@
-//! Streams (RFC 7766): questions behind their lengths, answered in their order on one connection.
+//! DNS over streams (RFC 7766), for the name servers and the resolver: questions behind their lengths, answered in
+//! their order on one connection.
 //!
 //! At most 256 connections are open; one more ends the one that has been silent longest, so that idle ones
 //! cannot keep others out (RFC 7766 §6.2.3).
@@ -15,25 +16,32 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{KEEPALIVE_TENTHS, answer};
-use super::shelf::Shelf;
-use super::told;
-use crate::ground::bind::Transport;
-use crate::ground::clock::Stopwatch;
-use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, DRAIN};
 
 /// Connections that are open at once.
 const CONNECTIONS_MOST: usize = 256;
 
-/// How long a connection may be silent, or slow to take an answer.
-const IDLE: Duration = Duration::from_millis(KEEPALIVE_TENTHS as u64 * 100);
+/// How long a connection may be silent, or slow to take an answer: in tenths of a second, as the keepalive option
+/// tells it (RFC 7828 §3.1).
+pub(super) const IDLE_TENTHS: u16 = 100;
+const IDLE: Duration = Duration::from_millis(IDLE_TENTHS as u64 * 100);
 
 /// A pause when no connection can be accepted (no descriptors left), so that this does not burn the processor.
 const BREATH: Duration = Duration::from_millis(50);
 
 /// Octets that are read at once.
 const READ_AHEAD: usize = 1024;
+
+/// Who answers.
+pub(super) trait Respond: Clone + Send + Sync + 'static {
+    /// Answers `question` into `reply`; false where silence is the answer, which ends the connection.
+    fn respond(
+        &self,
+        question: &[u8],
+        client: SocketAddr,
+        reply: &mut Vec<u8>,
+    ) -> impl Future<Output = bool> + Send;
+}
 
 /// One open connection, as the listener knows it.
 struct Open {
@@ -43,12 +51,7 @@ struct Open {
 }
 
 /// Accepts and answers until `stop`, then lets open answers finish.
-pub(super) async fn serve(
-    listener: TcpListener,
-    shelf: Arc<Shelf>,
-    journal: Journal,
-    stop: CancellationToken,
-) -> Closed {
+pub(super) async fn serve(listener: TcpListener, responder: impl Respond, stop: CancellationToken) -> Closed {
     let turn = Arc::new(AtomicU64::new(0));
     let mut open: Vec<Arc<Open>> = Vec::new();
     let mut conversations = JoinSet::new();
@@ -73,13 +76,8 @@ pub(super) async fn serve(
             end: stop.child_token(),
         });
         open.push(connection.clone());
-        let conversation = Conversation {
-            client,
-            shelf: shelf.clone(),
-            journal: journal.clone(),
-            turn: turn.clone(),
-            connection,
-        };
+        let conversation =
+            Conversation { client, responder: responder.clone(), turn: turn.clone(), connection };
         conversations.spawn(conversation.hold(stream));
     }
     drop(listener);
@@ -98,15 +96,14 @@ fn end_the_most_silent(open: &mut Vec<Arc<Open>>) {
     }
 }
 
-struct Conversation {
+struct Conversation<R> {
     client: SocketAddr,
-    shelf: Arc<Shelf>,
-    journal: Journal,
+    responder: R,
     turn: Arc<AtomicU64>,
     connection: Arc<Open>,
 }
 
-impl Conversation {
+impl<R: Respond> Conversation<R> {
     async fn hold(self, mut stream: TcpStream) {
         // Answers are whole messages: waiting to join them with others only delays them.
         let _ = stream.set_nodelay(true);
@@ -125,18 +122,15 @@ impl Conversation {
                 received = timeout(IDLE, receive(&mut read, &mut question)) => received,
             };
             received??;
-            let watch = Stopwatch::start();
             let turn = self.turn.fetch_add(1, Ordering::Relaxed);
             self.connection.last_asked.store(turn, Ordering::Relaxed);
-            let zones = self.shelf.snapshot();
-            let Some(finished) = answer(&zones, &question, Transport::Tcp, &mut reply) else {
+            if !self.responder.respond(&question, self.client, &mut reply).await {
                 return Ok(());
-            };
+            }
             framed.clear();
             framed.extend_from_slice(&u16::try_from(reply.len()).unwrap_or(u16::MAX).to_be_bytes());
             framed.extend_from_slice(&reply);
             timeout(IDLE, write.write_all(&framed)).await??;
-            self.journal.tell(|| told(finished, &reply, self.client, Transport::Tcp, watch));
         }
     }
 }

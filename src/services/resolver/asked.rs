@@ -1,0 +1,90 @@
+//! One question as it came off a socket, and its answer as it goes back: bytes to bytes.
+//!
+//! hickory-server's request and response types stand in between; its own listeners do not, since they open as many
+//! tasks and connections as anybody asks for, and cut an answer that is too long in the middle of a record.
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+
+use hickory_net::NetError;
+use hickory_net::runtime::TokioTime;
+use hickory_net::xfer::Protocol;
+use hickory_proto::op::{Message, OpCode, ResponseCode};
+use hickory_proto::rr::Record;
+use hickory_proto::serialize::binary::BinEncoder;
+use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
+use hickory_server::zone_handler::MessageResponse;
+
+use crate::ground::bind::Transport;
+
+use super::front::{Front, UDP_PAYLOAD};
+use super::{Shared, lock};
+
+/// The longest message, and the longest over UDP to who did not say that it can take more (RFC 1035 §4.2).
+const LONGEST: usize = 65_535;
+const LONGEST_PLAIN_UDP: u16 = 512;
+/// A header, below which nothing is a message.
+const HEADER: usize = 12;
+
+/// The answer to `question`; nothing where silence is the answer.
+pub(super) async fn answer(
+    front: &Front,
+    question: Vec<u8>,
+    client: SocketAddr,
+    transport: Transport,
+) -> Option<Vec<u8>> {
+    let &[id_high, id_low, flags, ..] = question.get(..HEADER)? else { return None };
+    if flags & 0x80 != 0 {
+        // An answer is not answered: two servers would go on for ever.
+        return None;
+    }
+    let protocol = match transport {
+        Transport::Udp => Protocol::Udp,
+        Transport::Tcp => Protocol::Tcp,
+    };
+    let Ok(request) = Request::from_bytes(question, client, protocol) else {
+        let id = u16::from_be_bytes([id_high, id_low]);
+        return Message::error_msg(id, OpCode::from_u8(flags >> 3 & 0x0F), ResponseCode::FormErr)
+            .to_vec()
+            .ok();
+    };
+    let asked_for = request.edns.as_ref().map_or(LONGEST_PLAIN_UDP, |edns| edns.max_payload());
+    let limit = match transport {
+        Transport::Udp => asked_for.clamp(LONGEST_PLAIN_UDP, UDP_PAYLOAD).into(),
+        Transport::Tcp => LONGEST,
+    };
+    let written = Written { limit, reply: Shared::default() };
+    front.handle_request::<_, TokioTime>(&request, written.clone()).await;
+    let reply = std::mem::take(&mut *lock(&written.reply));
+    (!reply.is_empty()).then_some(reply)
+}
+
+/// Where an answer is written. One that is longer than `limit` is refused as a whole.
+#[derive(Clone)]
+struct Written {
+    limit: usize,
+    reply: Shared<Mutex<Vec<u8>>>,
+}
+
+#[async_trait::async_trait]
+impl ResponseHandler for Written {
+    async fn send_response<'a>(
+        &mut self,
+        response: MessageResponse<
+            '_,
+            'a,
+            impl Iterator<Item = &'a Record> + Send + 'a,
+            impl Iterator<Item = &'a Record> + Send + 'a,
+            impl Iterator<Item = &'a Record> + Send + 'a,
+            impl Iterator<Item = &'a Record> + Send + 'a,
+        >,
+    ) -> Result<ResponseInfo, NetError> {
+        let mut bytes = Vec::with_capacity(512);
+        let info = response.destructive_emit(&mut BinEncoder::new(&mut bytes))?;
+        if bytes.len() > self.limit {
+            return Err(NetError::from("the answer is too long for its transport"));
+        }
+        *lock(&self.reply) = bytes;
+        Ok(info)
+    }
+}

@@ -1,0 +1,50 @@
+//! Datagrams: a task per question, since an answer may take a walk, and a bound on their number.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::ground::bind::Transport;
+use crate::ground::journal::Journal;
+
+use super::asked;
+use super::front::Front;
+
+/// Questions that are being answered at a time; more are lost, as datagrams are, and asked again.
+const QUESTIONS_MOST: usize = 1024;
+/// The longest question that is read, in octets; a longer one is cut, and so not readable.
+const LONGEST_QUESTION: usize = 4096;
+/// A pause after an error of the socket, so that one that lasts does not burn the processor.
+const BREATH: Duration = Duration::from_millis(10);
+
+/// Answers until `stop`.
+pub(super) async fn serve(socket: UdpSocket, front: Front, journal: Journal, stop: CancellationToken) {
+    let socket = Arc::new(socket);
+    let mut buffer = vec![0; LONGEST_QUESTION];
+    let mut under_way = JoinSet::new();
+    loop {
+        let received = tokio::select! {
+            () = stop.cancelled() => return,
+            Some(_) = under_way.join_next() => continue,
+            received = socket.recv_from(&mut buffer), if under_way.len() < QUESTIONS_MOST => received,
+        };
+        match received {
+            Ok((length, client)) => {
+                let (question, socket, front) = (buffer[..length].to_vec(), socket.clone(), front.clone());
+                under_way.spawn(async move {
+                    if let Some(reply) = asked::answer(&front, question, client, Transport::Udp).await {
+                        // An answer that cannot be sent is lost, as datagrams are: its asker asks again.
+                        let _ = socket.send_to(&reply, client).await;
+                    }
+                });
+            }
+            Err(cause) => {
+                journal.note(format!("the UDP socket fails ({cause}); going on"));
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+    }
+}
