@@ -64,7 +64,9 @@ pub struct Config {
 #[non_exhaustive]
 pub enum AppError {
     /// Its address is taken or not this machine's.
-    #[error("the application server cannot listen; is another one running?")]
+    #[error(
+        "the application server has no address to listen at; stop what is there, or give another with --listen"
+    )]
     Bind(#[source] BindError),
     /// Its code base is not one.
     #[error("the application files cannot be used")]
