@@ -6,7 +6,7 @@
 //! 2. `answer`: one request in, one response out: the story of this server on one page.
 //! 3. `host`, `target`: which site, and which place in it; pure.
 //! 4. `site`, `conditional`: a file of the site and whether the client has it already.
-//! 5. `proxy`, `upstream`, `forwarded`, `upload`: the application server, over kept connections.
+//! 5. `proxy`, `upstream`, `hearing`, `forwarded`, `upload`: the application server, over kept connections.
 //! 6. `failure`, `preference`: what went wrong, as a page that a student can read, or as JSON for a program.
 //! 7. `page`, `timing`: the body that goes out, and where its time went.
 
@@ -15,6 +15,7 @@ mod conditional;
 mod connection;
 mod failure;
 mod forwarded;
+mod hearing;
 mod host;
 mod listener;
 mod page;
