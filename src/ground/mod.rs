@@ -7,6 +7,7 @@ pub mod bind;
 pub mod chance;
 pub mod channel;
 pub mod clock;
+pub mod descriptors;
 pub mod event;
 pub mod explain;
 pub mod journal;
