@@ -151,8 +151,7 @@ async fn accept(listener: TcpListener, connecting: Connecting, journal: Journal)
     let most = CONNECTIONS_MOST.min(descriptors.saturating_sub(DESCRIPTORS_OWN).max(1));
     if most < CONNECTIONS_MOST {
         journal.note(format!(
-            "{most} connections at most, not {CONNECTIONS_MOST}: this process may open {descriptors} descriptors; \
-             raise the limit with `ulimit -Hn` before the start"
+            "{most} connections at most, not {CONNECTIONS_MOST}: this process may open {descriptors} descriptors, its hard limit (`ulimit -Hn`)"
         ));
     }
     let places = Arc::new(Semaphore::new(most));

@@ -147,8 +147,7 @@ impl Service for Web {
         let Room { connections: max_connections, turned_away } = Room::within(descriptors::most(), wanted);
         if max_connections < wanted {
             journal.note(format!(
-                "{max_connections} connections at most, not {wanted}: this process may open {} descriptors; \
-                 raise the limit with `ulimit -Hn` before the start",
+                "{max_connections} connections at most, not {wanted}: this process may open {} descriptors, its hard limit (`ulimit -Hn`)",
                 descriptors::most()
             ));
         }
