@@ -8,6 +8,7 @@ pub mod chance;
 pub mod channel;
 pub mod clock;
 pub mod datagrams;
+pub mod descriptors;
 pub mod event;
 pub mod explain;
 pub mod journal;

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::ground::channel::{Order, Report};
 use crate::ground::clock;
+use crate::ground::descriptors;
 use crate::ground::event::Happened;
 use crate::ground::journal::{Journal, Told, journal};
 use crate::ground::lines::{LineReader, line};
@@ -50,6 +51,7 @@ impl std::fmt::Debug for Upward<'_> {
 pub async fn run<S: Service>(config: S::Config, upward: Upward<'_>) -> io::Result<bool> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    descriptors::raise();
     let (journal, told) = journal();
     let (mut mouth, orders) = Mouth::new(upward);
     let service = match S::start(config, journal.clone()).await {

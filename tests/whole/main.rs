@@ -9,6 +9,7 @@
 mod cache;
 mod commands;
 mod conversation;
+mod crowd;
 mod death;
 mod life;
 mod names;

@@ -1,5 +1,8 @@
 //! The web server, the application and the database behind it, asked by the real curl.
 
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+
 use super::stage::{Stage, until};
 
 #[test]
@@ -68,6 +71,30 @@ fn what_is_signed_is_kept_and_escaped() {
     stage.wwwlab(["down"]).ok();
     stage.wwwlab(["up", "-d"]).ok();
     assert!(stage.page("/guestbook").1.contains("Ada &lt;b&gt;"));
+}
+
+#[test]
+fn what_is_sent_to_no_page_is_a_404_whatever_its_length() {
+    let stage = Stage::up();
+    let web = (Ipv4Addr::LOCALHOST, stage.port("http"));
+    for (path, status) in [("/nosuch", "404"), ("/", "405")] {
+        for length in [100_000, 900_000] {
+            let body = "x".repeat(length);
+            for round in 0..20 {
+                let mut stream = TcpStream::connect(web).unwrap();
+                write!(
+                    stream,
+                    "POST {path} HTTP/1.1\r\nHost: www.foobar.com\r\nContent-Length: {length}\r\n\
+                     Connection: close\r\n\r\n{body}"
+                )
+                .unwrap();
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).unwrap();
+                let got = answer.split(' ').nth(1);
+                assert_eq!(got, Some(status), "{path}, {length} bytes, round {round}: {answer}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use super::arriving::{ARRIVES_WITHIN, Arriving};
 use super::journey::Journey;
 use super::routes::Application;
 use crate::ground::chance::RequestId;
@@ -88,8 +89,12 @@ pub(super) async fn around(
     let target = request.uri().to_string();
     let direct = !request.headers().contains_key(VIA);
     request.extensions_mut().insert(asked.clone());
+    let arriving = Arriving::share(&mut request);
 
     let mut answer = next.run(request).await;
+    if let Some(arriving) = arriving {
+        arriving.skip_rest(ARRIVES_WITHIN.saturating_sub(stopwatch.elapsed())).await;
+    }
 
     let micros = stopwatch.micros();
     let database_micros = asked.database_micros.load(Ordering::Relaxed);

@@ -5,9 +5,10 @@
 //! world. It starts whether or not its database answers: pages that need it say 503 until it is back.
 //!
 //! Reading order: [`App`] listens and drains; `routes` says which request is whose; `asked` is what every
-//! request carries and every answer gets; `pages` makes the pages; `signing`, `journey` and `accept` are the
+//! request carries and every answer gets; `arriving` is a request's body; `pages` makes the pages; `signing`, `journey` and `accept` are the
 //! pure parts; `refusal` is the page of what went wrong.
 
+mod arriving;
 mod asked;
 mod code_base;
 mod health;

@@ -1,7 +1,6 @@
 //! The pages that are made on the spot: home, guestbook, and what comes of signing it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest as _, Request, State};
@@ -12,6 +11,7 @@ use axum::{Extension, Form};
 use http_body_util::BodyExt as _;
 use minijinja::{Value, context};
 
+use super::arriving::ARRIVES_WITHIN;
 use super::asked::{Asked, By};
 use super::refusal::Refusal;
 use super::routes::Application;
@@ -27,13 +27,6 @@ const NEWEST_IN_BOOK: u32 = 50;
 
 /// Length of a request's body at most, in bytes.
 const BODY_LONGEST: usize = 64 * 1024;
-
-/// How much of a body that is too long is read and thrown away, in bytes: a client that is still sending
-/// reads the refusal only if the connection is not reset under it.
-const BODY_SKIPPED: usize = 1024 * 1024;
-
-/// How long a body may take to arrive.
-const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 /// `GET /`: the newest entries, how many visits there were, and who answered this one.
 pub(super) async fn home(
@@ -121,7 +114,8 @@ fn answer(by: &'static str, asked: &Asked, made: Result<Response, Refusal>) -> R
 /// Reads a form from a body of bounded length within bounded time.
 async fn read_form(request: Request) -> Result<signing::Form, Refusal> {
     let (head, body) = request.into_parts();
-    let body = tokio::time::timeout(BODY_WITHIN, read_body(body)).await.map_err(|_| Refusal::TooSlow)??;
+    let body =
+        tokio::time::timeout(ARRIVES_WITHIN, read_body(body)).await.map_err(|_| Refusal::TooSlow)??;
     let request = Request::from_parts(head, Body::from(body));
     match Form::from_request(request, &()).await {
         Ok(Form(form)) => Ok(form),
@@ -130,18 +124,16 @@ async fn read_form(request: Request) -> Result<signing::Form, Refusal> {
 }
 
 async fn read_body(mut body: Body) -> Result<Bytes, Refusal> {
-    let (mut read, mut seen) = (Vec::new(), 0);
+    let mut read = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Refusal::NotAForm(StatusCode::BAD_REQUEST, error.to_string()))?;
         let data = frame.data_ref().map_or(&[][..], |data| data);
-        seen += data.len();
-        if seen <= BODY_LONGEST {
-            read.extend_from_slice(data);
-        } else if seen > BODY_SKIPPED {
-            break;
+        if read.len() + data.len() > BODY_LONGEST {
+            return Err(Refusal::TooLong(BODY_LONGEST));
         }
+        read.extend_from_slice(data);
     }
-    if seen <= BODY_LONGEST { Ok(read.into()) } else { Err(Refusal::TooLong(BODY_LONGEST)) }
+    Ok(read.into())
 }
 
 /// The entries as templates read them.

@@ -23,12 +23,17 @@ use super::asked::Peer;
 use super::code_base::{CodeBase, CodeBaseError};
 use super::routes::{Application, routes};
 use crate::ground::bind::{self, BindError, Listening, Transport};
+use crate::ground::descriptors;
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, DRAIN, Service};
 use crate::services::database::Store;
 
-/// Connections at most; more wait in the listener's queue. The web server keeps a few and reuses them.
+/// Connections at most, if the process may open so many descriptors; more wait in the listener's queue. The web
+/// server keeps a few and reuses them.
 const CONNECTIONS_MOST: usize = 1024;
+
+/// Descriptors for all that is not a visitor's: the listener, the event loop, the channel, the database.
+const DESCRIPTORS_OWN: usize = 64;
 
 /// How long a connection may be idle or take to send a request's head.
 ///
@@ -64,7 +69,9 @@ pub struct Config {
 #[non_exhaustive]
 pub enum AppError {
     /// Its address is taken or not this machine's.
-    #[error("the application server cannot listen; is another one running?")]
+    #[error(
+        "the application server has no address to listen at; stop what is there, or give another with --listen"
+    )]
     Bind(#[source] BindError),
     /// Its code base is not one.
     #[error("the application files cannot be used")]
@@ -140,7 +147,14 @@ struct Connecting {
 }
 
 async fn accept(listener: TcpListener, connecting: Connecting, journal: Journal) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MOST));
+    let descriptors = descriptors::most();
+    let most = CONNECTIONS_MOST.min(descriptors.saturating_sub(DESCRIPTORS_OWN).max(1));
+    if most < CONNECTIONS_MOST {
+        journal.note(format!(
+            "{most} connections at most, not {CONNECTIONS_MOST}: this process may open {descriptors} descriptors, its hard limit (`ulimit -Hn`)"
+        ));
+    }
+    let places = Arc::new(Semaphore::new(most));
     loop {
         let accepted = async {
             // The place comes first: a connection that cannot be served is not taken from the queue.

@@ -103,6 +103,47 @@ async fn what_is_not_there_is_explained() {
 }
 
 #[tokio::test]
+async fn an_answer_that_does_not_need_the_body_can_still_be_read() {
+    let lab = Lab::up().await;
+    for (path, status) in [("/nosuch", 404), ("/", 405), ("/healthz", 405)] {
+        for length in [100_000, 1_000_000, 1024 * 1024] {
+            let body = "x".repeat(length);
+            for round in 0..20 {
+                let answer = lab.ask(&format!("POST {path}"), &[], &body).await;
+                assert_eq!(answer.status, status, "{path}, {length} bytes, round {round}");
+            }
+        }
+    }
+    lab.app.close().await;
+}
+
+#[tokio::test]
+async fn after_an_unwanted_body_the_connection_goes_on() {
+    let lab = Lab::up().await;
+    let mut stream = lab.connect().await;
+    let post =
+        format!("POST /nosuch HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n{}", "x".repeat(300_000));
+    stream.write_all(post.as_bytes()).await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).await.unwrap();
+    assert!(answers.starts_with("HTTP/1.1 404 ") && answers.ends_with("\r\n\r\nok\n"), "{answers}");
+    lab.app.close().await;
+}
+
+#[tokio::test]
+async fn a_body_that_waits_to_be_asked_for_is_not_asked_for_in_vain() {
+    let lab = Lab::up().await;
+    let mut stream = lab.connect().await;
+    let head = "POST /nosuch HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    lab.app.close().await;
+}
+
+#[tokio::test]
 async fn head_is_get_without_the_body() {
     let lab = Lab::up().await;
     for path in ["/guestbook", "/healthz", "/nowhere"] {

@@ -29,13 +29,13 @@ pub enum StoreError {
         place: String,
     },
     /// It was asked and said nothing.
-    #[error("the database {place} did not answer in time; is it paused?")]
+    #[error("the database {place} did not answer in time; see whether it is paused: `wwwlab status`")]
     Silent {
         /// Which database.
         place: String,
     },
     /// Its directory or file could not be made.
-    #[error("cannot create the database {place}; is its directory writable?")]
+    #[error("cannot create the database {place}; make its directory writable")]
     Uncreatable {
         /// Which database.
         place: String,
@@ -43,7 +43,9 @@ pub enum StoreError {
         source: Arc<std::io::Error>,
     },
     /// It could not be opened, or reading and writing it failed.
-    #[error("the database {place} cannot be reached; does it exist, and may this user read and write it?")]
+    #[error(
+        "the database {place} cannot be reached; see that it exists and that this user may read and write it"
+    )]
     Unreachable {
         /// Which database.
         place: String,

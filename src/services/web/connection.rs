@@ -93,7 +93,7 @@ pub(super) async fn serve(
 struct Course {
     /// A request has come. hyper does not count a connection without one as idle.
     begun: AtomicBool,
-    /// A request was answered without its body, which may still come.
+    /// A request was answered before its body was read, which may still come.
     refused: AtomicBool,
 }
 

@@ -17,9 +17,6 @@ use super::answer::Server;
 use super::connection;
 use super::failure::{Circumstances, Failure};
 
-/// Connections that are being turned away at once; one more is closed without a word.
-const TURNED_AWAY_AT_MOST: usize = 64;
-
 /// How long one that is turned away may take to read why.
 const TURNING_AWAY: Duration = Duration::from_secs(2);
 
@@ -33,6 +30,8 @@ pub(super) struct Listener {
     pub(super) server: Arc<Server>,
     /// One permit per connection.
     pub(super) room: Arc<Semaphore>,
+    /// One permit per connection that is being turned away; one more is closed without a word.
+    pub(super) turning_away: Arc<Semaphore>,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
     pub(super) cut: CancellationToken,
@@ -42,7 +41,6 @@ impl Listener {
     /// Accepts until it is stopped.
     pub(super) async fn serve(self) {
         let capacity = self.room.available_permits();
-        let turning_away = Arc::new(Semaphore::new(TURNED_AWAY_AT_MOST));
         let mut exhausted = false;
         loop {
             let accepted = tokio::select! {
@@ -72,7 +70,7 @@ impl Listener {
                     connection::serve(stream, client, server, stop, cut).await;
                     drop(permit);
                 });
-            } else if let Ok(permit) = turning_away.clone().try_acquire_owned() {
+            } else if let Ok(permit) = self.turning_away.clone().try_acquire_owned() {
                 let answer = self.full(capacity);
                 let stop = self.stop.clone();
                 self.tasks.spawn(async move {

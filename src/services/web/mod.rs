@@ -2,11 +2,11 @@
 //!
 //! A request goes through these rooms in order:
 //!
-//! 1. `listener` and `connection`: sockets, limits, HTTP/1 (RFC 9112). The only rooms that accept anything.
+//! 1. `listener`, `room` and `connection`: sockets, limits, HTTP/1 (RFC 9112). The only rooms that accept anything.
 //! 2. `answer`: one request in, one response out: the story of this server on one page.
 //! 3. `host`, `target`: which site, and which place in it; pure.
 //! 4. `site`, `conditional`: a file of the site and whether the client has it already.
-//! 5. `proxy`, `upstream`, `forwarded`, `upload`: the application server, over kept connections.
+//! 5. `proxy`, `upstream`, `hearing`, `forwarded`, `upload`: the application server, over kept connections.
 //! 6. `failure`, `preference`: what went wrong, as a page that a student can read, or as JSON for a program.
 //! 7. `page`, `timing`: the body that goes out, and where its time went.
 
@@ -15,10 +15,12 @@ mod conditional;
 mod connection;
 mod failure;
 mod forwarded;
+mod hearing;
 mod host;
 mod listener;
 mod page;
 mod proxy;
+mod room;
 mod site;
 mod target;
 mod timing;
@@ -37,6 +39,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::ground::bind::{self, BindError, Listening, Transport};
+use crate::ground::descriptors;
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, DRAIN, Service};
 
@@ -44,6 +47,7 @@ use answer::Server;
 use host::Names;
 use listener::Listener;
 use proxy::Proxy;
+use room::Room;
 use site::Site;
 use upstream::Upstream;
 
@@ -71,7 +75,8 @@ pub struct Config {
     /// What X-Served-By says.
     #[arg(long, value_name = "NAME")]
     pub served_by: String,
-    /// Connections open at once; one more is answered 503 and closed.
+    /// Connections open at once, if the process may open twice as many descriptors; one more is answered 503 and
+    /// closed.
     #[arg(long, value_name = "COUNT", default_value_t = 1024)]
     pub max_connections: u32,
 }
@@ -138,7 +143,14 @@ impl Service for Web {
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
         let cut = CancellationToken::new();
-        let max_connections = config.max_connections as usize;
+        let wanted = config.max_connections as usize;
+        let Room { connections: max_connections, turned_away } = Room::within(descriptors::most(), wanted);
+        if max_connections < wanted {
+            journal.note(format!(
+                "{max_connections} connections at most, not {wanted}: this process may open {} descriptors, its hard limit (`ulimit -Hn`)",
+                descriptors::most()
+            ));
+        }
         let room = Arc::new(Semaphore::new(max_connections));
         let upstream = Upstream::new(config.app, tasks.clone(), cut.clone());
         let listener = Listener {
@@ -152,6 +164,7 @@ impl Service for Web {
                 journal,
             }),
             room: room.clone(),
+            turning_away: Arc::new(Semaphore::new(turned_away)),
             tasks: tasks.clone(),
             stop: stop.clone(),
             cut: cut.clone(),

@@ -98,13 +98,15 @@ impl Body for Page {
 pub(super) struct FromApp {
     body: Incoming,
     lease: Option<Lease>,
+    is_last: bool,
     /// Runs while nothing arrives.
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl FromApp {
-    pub(super) fn new(body: Incoming, lease: Lease) -> Self {
-        Self { body, lease: Some(lease), pause: None }
+    /// `body`, over the connection of `lease`, which carries another request only if `is_last` is not so.
+    pub(super) fn new(body: Incoming, lease: Lease, is_last: bool) -> Self {
+        Self { body, lease: Some(lease), is_last, pause: None }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, PageError>>> {
@@ -121,7 +123,9 @@ impl FromApp {
     }
 
     fn keep_connection(&mut self) {
-        if let Some(lease) = self.lease.take() {
+        if let Some(lease) = self.lease.take()
+            && !self.is_last
+        {
             lease.keep();
         }
     }

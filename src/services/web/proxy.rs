@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONTENT_LENGTH, HeaderMap};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::uri::{PathAndQuery, Uri};
 use hyper::{Request, Response, StatusCode};
@@ -54,7 +54,7 @@ impl Proxy {
             party = watch.late(self.patience) => Err(self.late(party)),
         };
         let took = stopwatch.elapsed();
-        let passed = answer.and_then(|(answer, lease)| self.back(answer, lease));
+        let passed = answer.and_then(|(answer, lease)| self.back(answer, lease, watch.body_is_through()));
         (passed, took)
     }
 
@@ -67,7 +67,7 @@ impl Proxy {
     ) -> Result<(Response<Incoming>, Lease), Failure> {
         let mut request = question.request(upload);
         if let Some(mut lease) = self.upstream.kept() {
-            match lease.sender.try_send_request(request).await {
+            match lease.line.sender.try_send_request(request).await {
                 Ok(answer) => return Ok((answer, lease)),
                 // The application may have closed a kept connection at the moment it was used again.
                 Err(mut failed) => {
@@ -80,22 +80,31 @@ impl Proxy {
             }
         }
         let mut lease = self.upstream.connect().await.map_err(|error| unreachable(&error))?;
-        match lease.sender.try_send_request(request).await {
+        match lease.line.sender.try_send_request(request).await {
             Ok(answer) => Ok((answer, lease)),
             Err(failed) => Err(self.broken(&failed.into_error())),
         }
     }
 
-    fn back(&self, answer: Response<Incoming>, lease: Lease) -> Result<Response<Page>, Failure> {
+    fn back(
+        &self,
+        answer: Response<Incoming>,
+        lease: Lease,
+        body_is_through: bool,
+    ) -> Result<Response<Page>, Failure> {
         let (parts, body) = answer.into_parts();
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
             // No upgrade was asked for: the header that asks is not passed on.
             return Err(Failure::AppGarbled { address: self.upstream.address });
         }
-        let mut response = Response::new(Page::App(FromApp::new(body, lease)));
+        let mut response = Response::new(Page::App(FromApp::new(body, lease, !body_is_through)));
         *response.status_mut() = parts.status;
         *response.headers_mut() = parts.headers;
         forwarded::from_application(response.headers_mut(), parts.version);
+        if !body_is_through {
+            // The application did not wait for it, and nobody will take what is still on its way.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         Ok(response)
     }
 

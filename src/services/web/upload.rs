@@ -4,6 +4,7 @@
 //! yet, or the application has not answered it.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -40,7 +41,11 @@ pub(super) enum UploadError {
 
 /// Who is being waited for, and since when.
 #[derive(Debug)]
-pub(super) struct Watch(Mutex<(Party, Stopwatch)>);
+pub(super) struct Watch {
+    waiting: Mutex<(Party, Stopwatch)>,
+    /// Whether the whole body was taken from the client.
+    through: AtomicBool,
+}
 
 /// Who can be late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,10 +59,9 @@ pub(super) enum Party {
 impl Upload {
     /// `body`, and the watch over it.
     pub(super) fn new(body: Incoming) -> (Self, Arc<Watch>) {
-        let watch = Arc::new(Watch(Mutex::new((Party::Application, Stopwatch::start()))));
-        let upload =
-            Self { body: (!body.is_end_stream()).then_some(body), left: BODY_AT_MOST, watch: watch.clone() };
-        (upload, watch)
+        let body = (!body.is_end_stream()).then_some(body);
+        let watch = Arc::new(Watch::new(body.is_none()));
+        (Self { body, left: BODY_AT_MOST, watch: watch.clone() }, watch)
     }
 
     /// One without a body, to ask again.
@@ -67,11 +71,23 @@ impl Upload {
 }
 
 impl Watch {
+    fn new(through: bool) -> Self {
+        Self {
+            waiting: Mutex::new((Party::Application, Stopwatch::start())),
+            through: AtomicBool::new(through),
+        }
+    }
+
+    /// Whether nothing of the body is still to come.
+    pub(super) fn body_is_through(&self) -> bool {
+        self.through.load(Ordering::Relaxed)
+    }
+
     /// Returns who was late, once the application took longer than `patience`, or the client than
     /// [`CLIENT_PATIENCE`].
     pub(super) async fn late(&self, patience: Duration) -> Party {
         loop {
-            let (party, since) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let (party, since) = *self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             let patience = match party {
                 Party::Client => CLIENT_PATIENCE,
                 Party::Application => patience,
@@ -84,7 +100,7 @@ impl Watch {
     }
 
     fn wait_for(&self, party: Party) {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         // Who goes on being waited for gets no new time.
         if party == Party::Application || waiting.0 != party {
             *waiting = (party, Stopwatch::start());
@@ -100,23 +116,26 @@ impl Body for Upload {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
-        let Some(body) = self.body.as_mut() else {
+        let Self { body: Some(body), left, watch } = &mut *self else {
             return Poll::Ready(None);
         };
-        let polled = Pin::new(body).poll_frame(context);
-        self.watch.wait_for(match polled {
+        let polled = Pin::new(&mut *body).poll_frame(context);
+        watch.wait_for(match polled {
             Poll::Pending => Party::Client,
             Poll::Ready(_) => Party::Application,
         });
+        if matches!(polled, Poll::Ready(None)) || body.is_end_stream() {
+            watch.through.store(true, Ordering::Relaxed);
+        }
         polled.map(|frame| {
             let frame = match frame? {
                 Ok(frame) => frame,
                 Err(error) => return Some(Err(UploadError::Broken(error))),
             };
             let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
-            match self.left.checked_sub(bytes) {
-                Some(left) => {
-                    self.left = left;
+            match left.checked_sub(bytes) {
+                Some(rest) => {
+                    *left = rest;
                     Some(Ok(frame))
                 }
                 None => Some(Err(UploadError::TooLarge)),
@@ -139,12 +158,12 @@ mod tests {
 
     #[tokio::test]
     async fn the_one_who_is_waited_for_is_late() {
-        let watch = Watch(Mutex::new((Party::Application, Stopwatch::start())));
+        let watch = Watch::new(true);
         assert_eq!(watch.late(Duration::ZERO).await, Party::Application);
         watch.wait_for(Party::Client);
-        let since = watch.0.lock().unwrap().1.elapsed();
+        let since = watch.waiting.lock().unwrap().1.elapsed();
         watch.wait_for(Party::Client);
-        assert!(watch.0.lock().unwrap().1.elapsed() >= since);
-        assert_eq!(watch.0.lock().unwrap().0, Party::Client);
+        assert!(watch.waiting.lock().unwrap().1.elapsed() >= since);
+        assert_eq!(watch.waiting.lock().unwrap().0, Party::Client);
     }
 }

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use super::hearing::{Hearing, Unheard};
 use super::upload::Upload;
 
 /// Idle connections that are kept.
@@ -26,7 +27,7 @@ const HEAD_AT_MOST: usize = 32 * 1024;
 pub(super) struct Upstream {
     pub(super) address: SocketAddr,
     /// A plain mutex: it is held for a push or a pop, never across an await.
-    kept: Mutex<Vec<SendRequest<Upload>>>,
+    kept: Mutex<Vec<Line>>,
     tasks: TaskTracker,
     cut: CancellationToken,
 }
@@ -34,8 +35,16 @@ pub(super) struct Upstream {
 /// One connection, for one request.
 #[derive(Debug)]
 pub(super) struct Lease {
-    pub(super) sender: SendRequest<Upload>,
+    pub(super) line: Line,
     home: Arc<Upstream>,
+}
+
+/// One connection; it ends when this is dropped, even in the middle of a body that nobody takes.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) sender: SendRequest<Upload>,
+    unheard: Unheard,
+    _ended: DropGuard,
 }
 
 /// Why there is no connection.
@@ -54,10 +63,10 @@ impl Upstream {
     /// The connection that was used last, of those that are still open.
     pub(super) fn kept(self: &Arc<Self>) -> Option<Lease> {
         loop {
-            let sender = self.pop()?;
-            // Not ready: closed by the other side, or still busy with a body that its answer did not wait for.
-            if sender.is_ready() {
-                return Some(Lease { sender, home: self.clone() });
+            let line = self.pop()?;
+            // Not ready: closed by the other side.
+            if line.sender.is_ready() && !line.unheard.is_so() {
+                return Some(Lease { line, home: self.clone() });
             }
         }
     }
@@ -67,12 +76,14 @@ impl Upstream {
         let refused = |source| ConnectError { address: self.address, source };
         let stream = TcpStream::connect(self.address).await.map_err(refused)?;
         stream.set_nodelay(true).map_err(refused)?;
+        let (stream, unheard) = Hearing::new(stream);
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(HEAD_AT_MOST)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| refused(io::Error::other(error)))?;
-        let cut = self.cut.clone();
+        let cut = self.cut.child_token();
+        let ended = cut.clone().drop_guard();
         self.tasks.spawn(async move {
             tokio::select! {
                 // How it ended is told to the request that it carried.
@@ -80,23 +91,23 @@ impl Upstream {
                 () = cut.cancelled() => {}
             }
         });
-        Ok(Lease { sender, home: self.clone() })
+        Ok(Lease { line: Line { sender, unheard, _ended: ended }, home: self.clone() })
     }
 
-    fn pop(&self) -> Option<SendRequest<Upload>> {
+    fn pop(&self) -> Option<Line> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 }
 
 impl Lease {
-    /// Keeps the connection for another request. Only to be called when the answer came to its end.
+    /// Keeps the connection for another request. Only to be called when question and answer came to their end.
     pub(super) fn keep(self) {
-        if self.sender.is_closed() {
+        if self.line.sender.is_closed() || self.line.unheard.is_so() {
             return;
         }
         let mut kept = self.home.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() < KEPT_AT_MOST {
-            kept.push(self.sender);
+            kept.push(self.line);
         }
     }
 }

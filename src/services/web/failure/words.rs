@@ -1,5 +1,7 @@
 //! The words for each failure: what a student reads when it happens.
 
+use std::time::Duration;
+
 use super::{BODY_AT_MOST, Circumstances, Failure};
 
 const REQUEST: &str = "the request itself";
@@ -102,7 +104,7 @@ impl Failure {
             },
             Self::BodySlow { waited } => Words {
                 component: REQUEST,
-                happened: format!("Nothing more of the request's body came for {waited:?}."),
+                happened: format!("Nothing more of the request's body came for {}.", time(*waited)),
                 teaches: "An open connection costs the server something, so it waits only so long.",
                 next: vec![logs()],
             },
@@ -143,7 +145,8 @@ impl Failure {
                 component: APPLICATION,
                 happened: format!(
                     "The application server at {address} accepted the connection and did not answer within \
-                     {waited:?}."
+                     {}.",
+                    time(*waited)
                 ),
                 teaches: "The operating system accepts connections for a process even while that is paused or busy: \
                           an open port does not mean that somebody is at work.",
@@ -161,5 +164,13 @@ impl Failure {
                 next: vec![format!("ss -tn 'sport = :{}'", at.address.port()), "wwwlab status".into()],
             },
         }
+    }
+}
+
+/// A limit of time as it is set, with its unit apart: `5 s`, `1500 ms`.
+fn time(limit: Duration) -> String {
+    match limit.subsec_millis() {
+        0 => format!("{} s", limit.as_secs()),
+        _ => format!("{} ms", limit.as_millis()),
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use super::stand::{Application, Stand, get};
+use super::stand::{Application, Stand, Then, get};
 
 #[tokio::test]
 async fn the_home_page_is_the_applications() {
@@ -88,6 +88,48 @@ async fn a_body_beyond_the_limit_is_refused() {
     assert_eq!((answer.status, answer.header("connection")), (413, Some("close")));
 }
 
+/// RFC 9112 §9.5 and §9.6: the answer counts, although the request could not be sent to its end.
+#[tokio::test]
+async fn an_answer_that_does_not_wait_for_the_body_is_passed_on() {
+    let keeping = "HTTP/1.1 404 Not Found\r\nContent-Length: 7\r\n\r\nno page";
+    let closing = "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 7\r\n\r\nno page";
+    let ways =
+        [(Then::Closes, keeping), (Then::Closes, closing), (Then::Ends, closing), (Then::Stays, closing)];
+    for (then, answer) in ways {
+        for length in [100_000, 900_000] {
+            let application = Application::answering_early(answer, then).await;
+            let stand = Stand::before(application.address).await;
+            for round in 0..20 {
+                let answer = stand.ask(&post("/nosuch", length)).await;
+                assert_eq!((answer.status, answer.text()), (404, "no page"), "{length}, round {round}");
+            }
+            assert_eq!(application.requests(), 20, "nothing is sent twice");
+            stand.close_clean().await;
+        }
+    }
+}
+
+/// An answer that never came is still told from one that did.
+#[tokio::test]
+async fn an_application_that_closes_over_the_body_without_a_word_is_named() {
+    let application = Application::answering_early("", Then::Closes).await;
+    let stand = Stand::before(application.address).await;
+    for _ in 0..20 {
+        let answer = stand.ask(&post("/", 900_000)).await;
+        assert_eq!(answer.status, 502);
+        assert!(answer.text().contains("closed the connection before it answered"), "{}", answer.text());
+    }
+    assert_eq!(application.requests(), 20, "nothing is sent twice");
+}
+
+/// A POST of so many bytes, after which the connection closes.
+fn post(target: &str, length: usize) -> String {
+    format!(
+        "POST {target} HTTP/1.1\r\nHost: www.foobar.com\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{}",
+        "x".repeat(length)
+    )
+}
+
 #[tokio::test]
 async fn an_application_that_is_gone_is_named() {
     let stand = Stand::without_application().await;
@@ -157,7 +199,7 @@ async fn an_application_that_is_silent_is_told_from_one_that_is_gone() {
     .await;
     let answer = stand.ask(&get("/")).await;
     assert_eq!(answer.status, 504);
-    assert!(answer.text().contains("did not answer within 20ms"));
+    assert!(answer.text().contains("did not answer within 20 ms."));
     assert!(answer.text().contains("wwwlab resume app"));
     let small = "POST / HTTP/1.1\r\nHost: www.foobar.com\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx";
     assert_eq!(stand.ask(small).await.status, 504);

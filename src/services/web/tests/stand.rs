@@ -163,6 +163,19 @@ enum Script {
     Once(&'static str),
     /// The body as it came on the wire.
     Echo,
+    /// This answer to a request's head; then, with the body unread, it does so.
+    Early(&'static str, Then),
+}
+
+/// What follows an early answer.
+#[derive(Clone, Copy)]
+pub(super) enum Then {
+    /// It closes, which resets the connection over the unread bytes.
+    Closes,
+    /// It closes only its own direction, and reads nothing.
+    Ends,
+    /// It reads nothing and does nothing.
+    Stays,
 }
 
 impl Application {
@@ -176,6 +189,10 @@ impl Application {
 
     pub(super) async fn echoing() -> Self {
         Self::doing(Script::Echo).await
+    }
+
+    pub(super) async fn answering_early(answer: &'static str, then: Then) -> Self {
+        Self::doing(Script::Early(answer, then)).await
     }
 
     pub(super) fn connections(&self) -> usize {
@@ -209,6 +226,9 @@ impl Application {
 }
 
 async fn serve(mut stream: TcpStream, script: Script, seen: Arc<Mutex<Seen>>) {
+    if let Script::Early(answer, then) = script {
+        return early(stream, answer, then, seen).await;
+    }
     let mut answered = 0;
     while let Some((head, body)) = request(&mut stream).await {
         let is_head = head.starts_with("HEAD ");
@@ -220,6 +240,7 @@ async fn serve(mut stream: TcpStream, script: Script, seen: Arc<Mutex<Seen>>) {
                 answer[..end + 4].to_owned()
             }
             Script::Same(answer) | Script::Once(answer) => answer.to_owned(),
+            Script::Early(..) => unreachable!("it was served before"),
             Script::Echo => format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
         };
         answered += 1;
@@ -232,13 +253,31 @@ async fn serve(mut stream: TcpStream, script: Script, seen: Arc<Mutex<Seen>>) {
     }
 }
 
-/// The next request: its head, and its body as it came on the wire.
-async fn request(stream: &mut TcpStream) -> Option<(String, String)> {
+async fn early(mut stream: TcpStream, answer: &str, then: Then, seen: Arc<Mutex<Seen>>) {
+    let Some(head) = head(&mut stream).await else { return };
+    seen.lock().unwrap().requests.push(head);
+    stream.write_all(answer.as_bytes()).await.unwrap();
+    match then {
+        Then::Closes => {}
+        Then::Ends => {
+            stream.shutdown().await.unwrap();
+            std::future::pending().await
+        }
+        Then::Stays => std::future::pending().await,
+    }
+}
+
+async fn head(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
     }
-    let head = String::from_utf8(head).unwrap();
+    Some(String::from_utf8(head).unwrap())
+}
+
+/// The next request: its head, and its body as it came on the wire.
+async fn request(stream: &mut TcpStream) -> Option<(String, String)> {
+    let head = head(stream).await?;
     let mut body = Vec::new();
     let length = head
         .lines()

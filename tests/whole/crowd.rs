@@ -1,0 +1,146 @@
+//! More visitors than there are descriptors: whoever is in is served, whoever is not is told so, nobody waits.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use super::stage::{PROGRAM, Stage};
+
+/// A service that was started by hand; it ends with the test.
+struct Service {
+    process: Child,
+    says: BufReader<ChildStdout>,
+    address: SocketAddr,
+}
+
+impl Service {
+    /// `wwwlab serve …` with at most so many descriptors.
+    fn start(descriptors: &str, arguments: &str, stage: &Stage) -> Self {
+        let mut process = stage
+            .command("sh")
+            .args(["-c", &format!("ulimit {descriptors} && exec '{PROGRAM}' serve {arguments}")])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut says = BufReader::new(process.stdout.take().unwrap());
+        let mut ready = String::new();
+        says.read_line(&mut ready).unwrap();
+        let address = ready.trim().strip_prefix("ready at ").and_then(|place| place.strip_suffix("/tcp"));
+        let address = address.unwrap_or_else(|| panic!("{ready}")).parse().unwrap();
+        Self { process, says, address }
+    }
+
+    /// The next line that it says.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.says.read_line(&mut line).unwrap();
+        line
+    }
+
+    fn pid(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn visit(web: SocketAddr) -> TcpStream {
+    let visitor = TcpStream::connect(web).unwrap();
+    visitor.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    visitor
+}
+
+/// Asks for `path` and reads the whole answer.
+fn ask(visitor: &mut TcpStream, path: &str) -> String {
+    // Whoever is turned away may be so before the question is out.
+    let _ = write!(visitor, "GET {path} HTTP/1.1\r\nHost: www.foobar.com\r\n\r\n");
+    answer(visitor)
+}
+
+/// One answer, head and body.
+fn answer(visitor: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&answer).to_ascii_lowercase();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            if body.len() >= length.parse().unwrap() {
+                return String::from_utf8(answer).unwrap();
+            }
+        }
+        let read = visitor.read(&mut piece).unwrap_or_else(|error| panic!("{error} after {text:?}"));
+        assert!(read > 0, "closed after {text:?}");
+        answer.extend_from_slice(&piece[..read]);
+    }
+}
+
+#[test]
+fn a_full_web_server_says_so_and_serves_whom_it_holds() {
+    let stage = Stage::new();
+    let app = Service::start("-n 128", "app --listen 127.0.0.1:0 --code app --database book.db", &stage);
+    let line = format!(
+        "web --listen 127.0.0.1:0 --site site --name www.foobar.com --app {} --served-by here",
+        app.address
+    );
+    let mut web = Service::start("-n 128", &line, &stage);
+    let note = web.line();
+    assert!(note.starts_with("36 connections at most, not 1024"), "{note}");
+    assert!(note.contains("128 descriptors"), "{note}");
+
+    // Each holds its connection open; the first that is turned away says how many there are.
+    let mut inside: Vec<TcpStream> = Vec::new();
+    let refused = loop {
+        let mut visitor = visit(web.address);
+        let said = ask(&mut visitor, "/about.html");
+        if !said.starts_with("HTTP/1.1 200 ") {
+            break said;
+        }
+        inside.push(visitor);
+        assert!(inside.len() <= 128, "nobody was turned away");
+    };
+    assert_eq!(inside.len(), 36);
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+    assert!(refused.contains("\r\nRetry-After: 1\r\n"), "{refused}");
+    assert!(refused.contains("All 36 connections of the web server are in use."), "{refused}");
+
+    // As many as can be turned away at once, less the one that may still be, stand in the door, and still each of those inside is served, all of
+    // them at the same time: with a file, and with a page that needs a connection to the application.
+    let mut outside: Vec<TcpStream> = (0..23).map(|_| visit(web.address)).collect();
+    for path in ["/about.html", "/guestbook"] {
+        for visitor in &mut inside {
+            write!(visitor, "GET {path} HTTP/1.1\r\nHost: www.foobar.com\r\n\r\n").unwrap();
+        }
+        for visitor in &mut inside {
+            let said = answer(visitor);
+            assert!(said.starts_with("HTTP/1.1 200 "), "{path}: {said}");
+        }
+    }
+    for visitor in &mut outside {
+        let said = answer(visitor);
+        assert!(said.starts_with("HTTP/1.1 503 "), "{said}");
+    }
+    // Whoever leaves makes room.
+    inside.pop();
+    super::stage::until("there is room again", || {
+        ask(&mut visit(web.address), "/about.html").starts_with("HTTP/1.1 200 ")
+    });
+}
+
+#[test]
+fn a_service_goes_up_to_the_hard_limit() {
+    let stage = Stage::new();
+    let app = Service::start("-Sn 256", "app --listen 127.0.0.1:0 --code app --database book.db", &stage);
+    let hard = Command::new("sh").args(["-c", "ulimit -Hn"]).output().unwrap().stdout;
+    let hard = String::from_utf8(hard).unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", app.pid())).unwrap();
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let numbers: Vec<&str> = files.split_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers, [hard.trim(), hard.trim()], "{files}");
+}
