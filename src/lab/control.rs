@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
 use crate::ground::channel::{CacheEntry, WalkTold, ZoneState};
+use crate::ground::clock::Stopwatch;
 use crate::ground::lines::{LineReader, write_line};
 
 use super::directory::Directory;
@@ -18,6 +19,8 @@ use super::usage;
 
 /// A lab that does not answer by then stands still.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// How often whoever waits looks whether the supervisor was stopped.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// What a command asks of a running lab.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -153,9 +156,7 @@ pub enum ControlError {
 
 /// Asks the lab in `directory`.
 pub async fn ask(directory: &Directory, request: &Request) -> Result<Response, ControlError> {
-    if let Some(pid) = directory.locked_by().filter(|&pid| usage::is_stopped(pid)) {
-        return Err(ControlError::Stands { lab: directory.name(), pid });
-    }
+    let stands = || directory.locked_by().filter(|&pid| usage::is_stopped(pid));
     let socket = directory.control_socket();
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ControlError::NotUp(directory.name()),
@@ -167,7 +168,18 @@ pub async fn ask(directory: &Directory, request: &Request) -> Result<Response, C
         write_line(&mut stream, request).await?;
         LineReader::new(stream).next::<Response>().await
     };
-    match tokio::time::timeout(ANSWER_WITHIN, talk).await {
+    tokio::pin!(talk);
+    let patience = Stopwatch::start();
+    let said = loop {
+        if let Some(pid) = stands() {
+            return Err(ControlError::Stands { lab: directory.name(), pid });
+        }
+        match tokio::time::timeout(LOOK_EVERY, &mut talk).await {
+            Err(_elapsed) if patience.elapsed() < ANSWER_WITHIN => {}
+            said => break said,
+        }
+    };
+    match said {
         Err(_elapsed) => Err(ControlError::Silent(directory.name())),
         Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
             Err(ControlError::Strange(directory.name()))

@@ -298,6 +298,10 @@ async fn converse(mut stream: UnixStream, desk: Arc<Desk>, end: CancellationToke
             _ => return,
         }
     };
+    if matches!(stream.try_read(&mut [0]), Ok(0)) {
+        // Whoever asked has given up: a lab that stood still must not do later what nobody wants any more.
+        return;
+    }
     let response = match request {
         Request::Down => {
             end.cancel();
