@@ -87,6 +87,11 @@ pub enum Ask {
     },
     /// Which zones are in service.
     ZoneList,
+    /// A zone as it is served.
+    ZoneShow {
+        /// The zone's apex.
+        origin: String,
+    },
 }
 
 /// What a service replies.
@@ -99,6 +104,8 @@ pub enum Reply {
     Flushed(usize),
     /// The zones in service.
     Zones(Vec<ZoneState>),
+    /// A zone as master-file text, in canonical order.
+    Zone(String),
     /// It was not done; the causes, outermost first.
     Refused(Vec<String>),
 }

@@ -32,6 +32,11 @@ pub enum Request {
     CacheFlush,
     /// The zones in service, of every name server.
     ZoneList,
+    /// A zone as it is served.
+    ZoneShow {
+        /// The zone's apex, with or without its final dot.
+        origin: String,
+    },
     /// Serve a zone from another file.
     ZoneUse {
         /// The zone's apex, without its final dot.
@@ -87,6 +92,8 @@ pub enum Response {
     Cache(Vec<CacheEntry>),
     /// The zones in service, with the name server that answers for them.
     Zones(Vec<(ServiceName, ZoneState)>),
+    /// A zone as master-file text.
+    Zone(String),
     /// It was not done; the causes, outermost first.
     Refused(Vec<String>),
 }
