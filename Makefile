@@ -1,7 +1,7 @@
 # Everything that is done with wwwlab's source; `make` alone lists it.
 
 PROGRAM := target/release/wwwlab
-DEB_TEST := dig:bind9-dnsutils curl:curl setpriv:util-linux
+DEB_TEST := dig:bind9-dnsutils named-checkzone:bind9-utils curl:curl setpriv:util-linux
 DEB_BENCH := named:bind9 nginx:nginx php-fpm8.2:php8.2-fpm,php8.2-mysql mariadbd:mariadb-server
 
 .PHONY: help

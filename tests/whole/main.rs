@@ -20,3 +20,4 @@ mod reload;
 mod resolver;
 mod services;
 mod stage;
+mod zones;
