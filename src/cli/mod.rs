@@ -50,7 +50,7 @@ struct Arguments {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 not done (the reason is on standard error); 2 wrong arguments; 3 the lab is not up. \
+Exit codes: 0 done; 1 not done (the reason is on standard error); 2 wrong arguments, or a file that cannot be used; 3 the lab is not up. \
 `wwwlab dig` and `wwwlab curl` exit as dig and curl do.";
 
 #[derive(Debug, Subcommand)]
@@ -79,7 +79,7 @@ enum Command {
     Cache(cache::Arguments),
     /// Find an answer as the resolver does, and show whom it asks
     Resolve(resolve::Arguments),
-    /// The zones in service, and which file each comes from
+    /// Zones: which are in service, what is wrong with a file, what it would answer
     Zone(zone::Arguments),
     /// Run dig against the lab
     Dig(dig::Arguments),
@@ -128,6 +128,9 @@ pub enum Failure {
     /// The operating system refused something.
     #[error("{0}")]
     System(String, #[source] io::Error),
+    /// What was given to work on cannot be used.
+    #[error("{0}")]
+    Unusable(String),
     /// Anything else, said in one sentence.
     #[error("{0}")]
     Said(String),
@@ -141,6 +144,7 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Self::Control(ControlError::NotUp(_)) => 3,
+            Self::Unusable(_) => 2,
             Self::Unread(_) => 0,
             _ => 1,
         }
@@ -214,7 +218,7 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Resume(service) => verb(Verb::Resume, service, world),
         Command::Cache(cache) => cache::run(&cache, &place.find()?, world),
         Command::Resolve(resolve) => resolve::run(&resolve, &place.find()?, world),
-        Command::Zone(zone) => zone::run(&zone, &place.find()?, world),
+        Command::Zone(zone) => zone::run(&zone, &place, world),
         Command::Dig(dig) => dig::run(&dig, &place.find()?, world),
         Command::Curl(curl) => curl::run(&curl, &place.find()?, world),
         Command::Doctor(doctor) => doctor::run(&doctor, &place.find()?, world),

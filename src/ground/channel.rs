@@ -97,6 +97,11 @@ pub enum Ask {
     },
     /// Which zones are in service.
     ZoneList,
+    /// A zone as it is served.
+    ZoneShow {
+        /// The zone's apex.
+        origin: String,
+    },
 }
 
 /// What a service replies.
@@ -116,6 +121,8 @@ pub enum Reply {
     Zones(Vec<ZoneState>),
     /// The way to an answer.
     Walk(WalkTold),
+    /// A zone as master-file text, in canonical order.
+    Zone(String),
     /// It was not done; the causes, outermost first.
     Refused(Vec<String>),
 }

@@ -45,6 +45,11 @@ pub enum Request {
     },
     /// The zones in service, of every name server.
     ZoneList,
+    /// A zone as it is served.
+    ZoneShow {
+        /// The zone's apex, with or without its final dot.
+        origin: String,
+    },
     /// Serve a zone from another file.
     ZoneUse {
         /// The zone's apex, without its final dot.
@@ -101,7 +106,9 @@ pub enum Response {
     /// The zones in service, with the name server that answers for them.
     Zones(Vec<(ServiceName, ZoneState)>),
     /// The way to an answer.
-    Walk(WalkTold),
+    Walk(Box<WalkTold>),
+    /// A zone as master-file text.
+    Zone(String),
     /// It was not done; the causes, outermost first.
     Refused(Vec<String>),
 }

@@ -70,6 +70,10 @@ impl Desk {
                 self.one(ServiceName::Resolver, Ask::Resolve { name, record_type, afresh }).await
             }
             Request::ZoneList => self.zones().await,
+            Request::ZoneShow { origin } => match self.server_of(&origin) {
+                Ok(server) => self.one(server, Ask::ZoneShow { origin }).await,
+                Err(refused) => refused,
+            },
             Request::ZoneUse { origin, file } => self.use_zone(&origin, &file).await,
             Request::Down => Response::Refused(vec!["the desk does not close the house".into()]),
         }
@@ -151,7 +155,8 @@ impl Desk {
                 Response::Done(format!("{count} {} forgotten", if count == 1 { "answer" } else { "answers" }))
             }
             Ok(Reply::Zones(zones)) => Response::Zones(zones.into_iter().map(|zone| (name, zone)).collect()),
-            Ok(Reply::Walk(walk)) => Response::Walk(walk),
+            Ok(Reply::Walk(walk)) => Response::Walk(Box::new(walk)),
+            Ok(Reply::Zone(text)) => Response::Zone(text),
             Ok(Reply::Refused(causes)) | Err(causes) => Response::Refused(causes),
         }
     }
@@ -184,16 +189,23 @@ impl Desk {
         zones.map(state).collect()
     }
 
-    async fn use_zone(&self, origin: &str, file: &Path) -> Response {
+    /// The name server that publishes `origin`.
+    fn server_of(&self, origin: &str) -> Result<ServiceName, Response> {
         let same =
             |known: &str| known.trim_end_matches('.').eq_ignore_ascii_case(origin.trim_end_matches('.'));
-        let server = [ServiceName::Dns, ServiceName::Tld, ServiceName::Root]
+        [ServiceName::Dns, ServiceName::Tld, ServiceName::Root]
             .into_iter()
-            .find(|&name| self.design.zones(name).is_some_and(|zones| zones.keys().any(|known| same(known))));
-        let Some(server) = server else {
-            return Response::Refused(vec![format!(
-                "no name server of this lab publishes {origin}: `wwwlab zone list`"
-            )]);
+            .find(|&name| self.design.zones(name).is_some_and(|zones| zones.keys().any(|known| same(known))))
+            .ok_or_else(|| {
+                let refused = format!("no name server of this lab publishes {origin}: `wwwlab zone list`");
+                Response::Refused(vec![refused])
+            })
+    }
+
+    async fn use_zone(&self, origin: &str, file: &Path) -> Response {
+        let server = match self.server_of(origin) {
+            Ok(server) => server,
+            Err(refused) => return refused,
         };
         let ask = Ask::ZoneUse { origin: origin.into(), file: file.display().to_string() };
         match self.one(server, ask).await {

@@ -21,3 +21,4 @@ mod reload;
 mod resolver;
 mod services;
 mod stage;
+mod zones;

@@ -3,20 +3,24 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::lexer::{Fault, Word};
+use super::rule::Rule;
+use super::special;
 use crate::dns::name::{Name, NameError, is_suffix, unescape};
-use crate::dns::rdata::{Field, fields, is_well_formed};
+use crate::dns::rdata::{Field, encoding, fields, is_well_formed};
 use crate::dns::types::RecordType;
 
 /// The largest TTL (RFC 2181 §8).
 const LARGEST_TTL: u32 = 0x7FFF_FFFF;
 
-/// Appends the data that `words` write; `end` is where the entry ends, for what is missing there.
+/// Appends the data that `words` write; `end` is where the entry ends, for what is missing there. What is odd but no
+/// error is added to `odd`.
 pub(super) fn compile(
     record_type: RecordType,
     words: &[Word<'_>],
     end: usize,
     origin: &Name,
     data: &mut Vec<u8>,
+    odd: &mut Vec<Fault>,
 ) -> Result<(), Fault> {
     let start = data.len();
     if let Some((mark, rest)) = words.split_first()
@@ -43,6 +47,19 @@ pub(super) fn compile(
     };
     let mut words = words.iter();
     for &field in fields {
+        match field {
+            Field::Types => {
+                special::types(words.as_slice(), data)?;
+                words = [].iter();
+                continue;
+            }
+            Field::Parameters => {
+                special::parameters(words.as_slice(), data)?;
+                words = [].iter();
+                continue;
+            }
+            _ => {}
+        }
         let Some(word) = words.next() else {
             return Err(Fault::new(
                 end,
@@ -62,7 +79,18 @@ pub(super) fn compile(
                     hex(word, data)?;
                 }
             }
-            _ => one(field, word, origin, data)?,
+            Field::Base64 => {
+                let rest = words.by_ref().flat_map(|word| word.text);
+                let text: Vec<u8> = word.text.iter().chain(rest).copied().collect();
+                data.extend(encoding::from_base64(&text).ok_or_else(|| {
+                    Fault::new(word.at, "not base64: write letters, digits, `+`, `/`, and `=` at the end")
+                })?);
+            }
+            Field::Location => {
+                let all: Vec<&Word<'_>> = [word].into_iter().chain(words.by_ref()).collect();
+                data.extend(special::place(&all, end)?);
+            }
+            _ => one(field, word, origin, data, odd)?,
         }
     }
     if let Some(word) = words.next() {
@@ -81,14 +109,14 @@ pub(super) fn compile(
     Ok(())
 }
 
-/// A name written in the file; one that was plainly meant to end with a dot is refused.
-pub(super) fn name(word: &Word<'_>, origin: &Name) -> Result<Name, Fault> {
+/// A name written in the file; one that was plainly meant to end with a dot is added to `odd`.
+pub(super) fn name(word: &Word<'_>, origin: &Name, odd: &mut Vec<Fault>) -> Result<Name, Fault> {
     if word.quoted {
         return Err(Fault::new(word.at, "a name stands without quotes: delete them"));
     }
     let name =
         Name::parse(word.text, Some(origin)).map_err(|cause| Fault::new(word.at, cause.to_string()))?;
-    refuse_doubled(word, &name, origin)?;
+    odd.extend(doubled(word, &name, origin));
     Ok(name)
 }
 
@@ -125,9 +153,9 @@ pub(super) fn seconds(text: &[u8]) -> Option<u32> {
 }
 
 /// `www.foobar.com` without a final dot, in the zone foobar.com, is www.foobar.com.foobar.com.
-fn refuse_doubled(word: &Word<'_>, name: &Name, origin: &Name) -> Result<(), Fault> {
+fn doubled(word: &Word<'_>, name: &Name, origin: &Name) -> Option<Fault> {
     if origin.is_root() || word.text == b"@" || word.text.ends_with(b".") {
-        return Ok(());
+        return None;
     }
     // The labels that were written, and the origin's, both without the root's.
     let written = name.as_wire().len().saturating_sub(origin.as_wire().len());
@@ -136,31 +164,34 @@ fn refuse_doubled(word: &Word<'_>, name: &Name, origin: &Name) -> Result<(), Fau
     // `com` in the zone com may well mean com.com.
     let whole_of_one = written.len() == origin_labels.len() && origin.label_count() == 1;
     if !is_suffix(written, origin_labels) || whole_of_one {
-        return Ok(());
+        return None;
     }
     let meant = [written, b"\0"].concat();
     let shown = Name::from_valid(&meant);
-    Err(Fault::new(
-        word.at,
-        format!(
-            "without a final dot this is `{name}`, with the origin twice: write `{shown}` (if you do mean the long \
-             name, write that with its dot)"
-        ),
-    ))
+    let message = format!(
+        "without a final dot this is `{name}`, with the origin twice: write `{shown}` (if you do mean the long name, \
+         write that with its dot)"
+    );
+    Some(Fault::new(word.at, message).of(Rule::DoubledOrigin).warning())
 }
 
-fn one(field: Field, word: &Word<'_>, origin: &Name, data: &mut Vec<u8>) -> Result<(), Fault> {
+fn one(
+    field: Field,
+    word: &Word<'_>,
+    origin: &Name,
+    data: &mut Vec<u8>,
+    odd: &mut Vec<Fault>,
+) -> Result<(), Fault> {
     let shown = String::from_utf8_lossy(word.text);
     match field {
         Field::Name => {
-            let name = name(word, origin)?;
-            if shown.parse::<Ipv4Addr>().is_ok() {
-                return Err(Fault::new(
-                    word.at,
-                    format!(
-                        "`{shown}` is an address, but a name belongs here: name the host, and give it an A record"
-                    ),
-                ));
+            let name = name(word, origin, odd)?;
+            if shown.trim_end_matches('.').parse::<Ipv4Addr>().is_ok() || shown.parse::<Ipv6Addr>().is_ok() {
+                let message = format!(
+                    "`{shown}` is an address, but is read as the name `{name}`: name the host here, and give it an \
+                     A or AAAA record"
+                );
+                odd.push(Fault::new(word.at, message).of(Rule::AddressForName).warning());
             }
             data.extend_from_slice(name.as_wire());
         }
@@ -198,7 +229,24 @@ fn one(field: Field, word: &Word<'_>, origin: &Name, data: &mut Vec<u8>) -> Resu
             text(word, data)?;
         }
         Field::Value => octets(word, data)?,
-        Field::Texts | Field::Hex => {}
+        Field::Salt if word.text == b"-" => data.push(0),
+        Field::Salt => special::counted(encoding::from_hex(word.text), data).ok_or_else(|| {
+            Fault::new(
+                word.at,
+                format!("`{shown}` is no salt: write up to 255 octets in hexadecimal, or `-`"),
+            )
+        })?,
+        Field::Base32 => special::counted(encoding::from_base32(word.text), data).ok_or_else(|| {
+            Fault::new(word.at, format!("`{shown}` is no hashed name: write base32, 0-9 and A-V"))
+        })?,
+        Field::Time => {
+            let time = encoding::from_time(word.text).ok_or_else(|| {
+                Fault::new(word.at, format!("`{shown}` is no time: write it as in 20261121201057"))
+            })?;
+            data.extend_from_slice(&time.to_be_bytes());
+        }
+        Field::Type => data.extend_from_slice(&special::record_type(word)?.0.to_be_bytes()),
+        Field::Texts | Field::Hex | Field::Base64 | Field::Types | Field::Parameters | Field::Location => {}
     }
     Ok(())
 }
@@ -246,7 +294,7 @@ fn text(word: &Word<'_>, data: &mut Vec<u8>) -> Result<(), Fault> {
     Ok(())
 }
 
-fn octets(word: &Word<'_>, data: &mut Vec<u8>) -> Result<(), Fault> {
+pub(super) fn octets(word: &Word<'_>, data: &mut Vec<u8>) -> Result<(), Fault> {
     let mut rest = word.text;
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
@@ -284,15 +332,10 @@ fn generic(words: &[Word<'_>], mark: usize, data: &mut Vec<u8>) -> Result<(), Fa
 }
 
 fn hex(word: &Word<'_>, data: &mut Vec<u8>) -> Result<(), Fault> {
-    let wrong = || Fault::new(word.at, "not hexadecimal: write two of 0-9 and A-F for each octet");
-    let (pairs, []) = word.text.as_chunks::<2>() else {
-        return Err(wrong());
-    };
-    for pair in pairs {
-        let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
-        let octet = high.ok_or_else(wrong)? << 4 | low.ok_or_else(wrong)?;
-        data.push(octet.to_be_bytes()[3]);
-    }
+    data.extend(
+        encoding::from_hex(word.text)
+            .ok_or_else(|| Fault::new(word.at, "not hexadecimal: write two of 0-9 and A-F for each octet"))?,
+    );
     Ok(())
 }
 
@@ -315,6 +358,20 @@ fn usage(record_type: RecordType) -> &'static str {
         RecordType::RP => "a mailbox and a name",
         RecordType::NAPTR => "order, preference, flags, service, expression, replacement",
         RecordType::URI => "priority, weight, \"target\"",
+        RecordType::DNSKEY | RecordType::CDNSKEY | RecordType::KEY => {
+            "flags, protocol, algorithm, key in base64"
+        }
+        RecordType::RRSIG => {
+            "type, algorithm, labels, original TTL, expiration, inception, key tag, signer, signature in base64"
+        }
+        RecordType::NSEC => "the next name and the types that exist",
+        RecordType::NSEC3 => "algorithm, flags, iterations, salt, next hashed name, types that exist",
+        RecordType::NSEC3PARAM => "algorithm, flags, iterations, salt",
+        RecordType::ZONEMD => "serial, scheme, algorithm, digest in hexadecimal",
+        RecordType::CSYNC => "serial, flags, types",
+        RecordType::OPENPGPKEY | RecordType::DHCID => "octets in base64",
+        RecordType::SVCB | RecordType::HTTPS => "priority, target, parameters: `1 . alpn=h2`",
+        RecordType::LOC => "latitude, longitude, altitude: `51 30 12.748 N 0 7 39.612 W 18m`",
         _ => "a preference and a name",
     }
 }

@@ -4,6 +4,8 @@
 //! depends on what the word is.
 
 use super::LONGEST_LINE;
+use super::rule::Rule;
+use super::source::Severity;
 
 /// A word of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,14 +25,33 @@ pub struct Fault {
     pub at: usize,
     /// What is wrong, and how to mend it.
     pub message: String,
+    /// The rule that it breaks.
+    pub rule: Rule,
+    /// How bad it is.
+    pub severity: Severity,
     /// Whether it is hopeless to read on.
     pub last: bool,
 }
 
 impl Fault {
-    /// A fault behind which reading goes on.
+    /// A fault of form behind which reading goes on.
     pub fn new(at: usize, message: impl Into<String>) -> Self {
-        Self { at, message: message.into(), last: false }
+        Self { at, message: message.into(), rule: Rule::Syntax, severity: Severity::Error, last: false }
+    }
+
+    /// A fault of form behind which nothing can be read.
+    pub fn last(at: usize, message: impl Into<String>) -> Self {
+        Self { last: true, ..Self::new(at, message) }
+    }
+
+    /// The same, but of another rule.
+    pub fn of(self, rule: Rule) -> Self {
+        Self { rule, ..self }
+    }
+
+    /// The same, but only a warning.
+    pub fn warning(self) -> Self {
+        Self { severity: Severity::Warning, ..self }
     }
 }
 
@@ -66,11 +87,10 @@ impl<'t> Lexer<'t> {
         let mut blank = false;
         while let Some(&byte) = self.text.get(self.at) {
             if self.at - self.line_start > LONGEST_LINE {
-                return Err(Fault {
-                    at: self.line_start,
-                    message: format!("a line of more than {LONGEST_LINE} bytes: this is not a zone file"),
-                    last: true,
-                });
+                return Err(Fault::last(
+                    self.line_start,
+                    format!("a line of more than {LONGEST_LINE} bytes: this is not a zone file"),
+                ));
             }
             match byte {
                 b'\n' => {
@@ -115,11 +135,10 @@ impl<'t> Lexer<'t> {
         }
         if let Some(at) = open {
             // All to the end was swallowed: there is nothing to read on.
-            return Err(Fault {
+            return Err(Fault::last(
                 at,
-                message: "this `(` is never closed: write `)` behind the last value of the record".into(),
-                last: true,
-            });
+                "this `(` is never closed: write `)` behind the last value of the record",
+            ));
         }
         Ok((!words.is_empty()).then_some(blank))
     }
@@ -159,24 +178,20 @@ impl<'t> Lexer<'t> {
                 _ => self.at += 1,
             }
             if self.at - start > LONGEST_LINE {
-                return Err(Fault {
-                    at: start,
-                    message: format!("a word of more than {LONGEST_LINE} bytes: this is not a zone file"),
-                    last: true,
-                });
+                return Err(Fault::last(
+                    start,
+                    format!("a word of more than {LONGEST_LINE} bytes: this is not a zone file"),
+                ));
             }
         }
         Ok(Word { text: &self.text[start..self.at], at: start, quoted: false })
     }
 
     fn binary(&self) -> Fault {
-        Fault {
-            at: self.at,
-            message:
-                "a control character: this is not a text file, or was damaged; write such an octet as \\DDD"
-                    .into(),
-            last: true,
-        }
+        Fault::last(
+            self.at,
+            "a control character: this is not a text file, or was damaged; write such an octet as \\DDD",
+        )
     }
 
     fn line_end(&self) -> usize {

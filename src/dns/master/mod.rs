@@ -8,15 +8,22 @@
 //! - [`records`]: what was read.
 //! - [`reader`]: entries as directives and records.
 //! - `data`: the words behind a type as the record's data.
+//! - `special`: fields of data that are more than one number, name or text.
+//! - `generate`: `$GENERATE`, one line for many records.
+//! - [`rule`]: the rules that files are held to, each with its source.
 
 mod data;
+mod generate;
 pub mod lexer;
 pub mod reader;
 pub mod records;
+pub mod rule;
 pub mod source;
+mod special;
 
 pub use reader::{read, read_text};
 pub use records::{Entry, Records};
+pub use rule::Rule;
 pub use source::{Place, Problem, Severity, Sources};
 
 /// The largest file that is read, in bytes.
@@ -31,7 +38,10 @@ pub const DEEPEST_INCLUDE: usize = 8;
 /// Files that take part in a zone at most.
 pub const FILES_MOST: usize = 1_000;
 
-/// Problems that one run shows; it stops at this many.
+/// Records that `$GENERATE` makes in one zone at most.
+pub const GENERATED_MOST: u32 = 1 << 20;
+
+/// Errors that one run shows, and warnings; the others are counted.
 pub const PROBLEMS_MOST: usize = 100;
 
 #[cfg(test)]

@@ -5,11 +5,14 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::generate::{self, Generate};
 use super::lexer::{Fault, Lexer, Word};
 use super::records::{Entry, Records, name_at};
+use super::rule::Rule;
 use super::source::{Place, Problem, Severity};
-use super::{DEEPEST_INCLUDE, FILES_MOST, LARGEST_FILE, PROBLEMS_MOST, data};
+use super::{DEEPEST_INCLUDE, FILES_MOST, GENERATED_MOST, LARGEST_FILE, data};
 use crate::dns::name::Name;
 use crate::dns::types::{Class, RecordType};
 
@@ -20,8 +23,8 @@ pub fn read(path: &Path, origin: &Name) -> Records {
         Ok(text) => reader.file(path.to_owned(), text, origin.clone()),
         Err(why) => {
             // It takes part even so: when it appears, it is read.
-            reader.records.sources.add(path.to_owned(), Vec::new());
-            reader.records.problems.push(Problem::of_file(path, why));
+            reader.records.sources.add(path.to_owned(), Arc::default());
+            reader.records.report_file(Problem::of_file(path, Severity::Error, Rule::File, why));
         }
     }
     reader.records
@@ -42,6 +45,9 @@ struct Reader {
     default_ttl: Option<u32>,
     last_ttl: Option<u32>,
     soa_minimum: Option<u32>,
+    generated: u32,
+    /// What is odd in the entry that is being read.
+    odd: Vec<Fault>,
 }
 
 impl Reader {
@@ -53,38 +59,39 @@ impl Reader {
             default_ttl: None,
             last_ttl: None,
             soa_minimum: None,
+            generated: 0,
+            odd: Vec::new(),
         }
     }
 
     fn file(&mut self, path: PathBuf, text: Vec<u8>, origin: Name) {
-        let Some(source) = self.records.sources.add(path.clone(), Vec::new()) else {
-            self.records.problems.push(Problem::of_file(&path, "too many files are included"));
+        let text = Arc::new(text);
+        let Some(source) = self.records.sources.add(path.clone(), text.clone()) else {
+            let problem =
+                Problem::of_file(&path, Severity::Error, Rule::Limit, "too many files are included");
+            self.records.report_file(problem);
             return;
         };
         self.open.push(path);
-        let mut scope = Scope { source, origin };
+        let mut scope = Scope { source, origin, generated_at: None };
         let mut lexer = Lexer::new(&text);
         let mut words = Vec::new();
-        let mut faults = Vec::new();
         loop {
             let fault = match lexer.next_entry(&mut words) {
                 Ok(None) => break,
                 Ok(Some(blank)) => self.entry(&mut scope, &words, blank).err(),
                 Err(fault) => Some(fault),
             };
-            if let Some(fault) = fault {
-                let last = fault.last;
-                faults.push(fault);
-                if last || faults.len() > PROBLEMS_MOST || self.records.has_too_many_problems() {
-                    break;
-                }
+            let last = fault.as_ref().is_some_and(|fault| fault.last);
+            for odd in std::mem::take(&mut self.odd).into_iter().chain(fault) {
+                let Fault { at, message, rule, severity, .. } = odd;
+                self.records.report(place(source, at), severity, rule, |_| message);
+            }
+            if last {
+                break;
             }
         }
         self.open.pop();
-        self.records.sources.set_text(source, text);
-        for fault in faults {
-            self.records.report(place(source, fault.at), Severity::Error, fault.message);
-        }
     }
 
     fn entry(&mut self, scope: &mut Scope, words: &[Word<'_>], blank: bool) -> Result<(), Fault> {
@@ -102,7 +109,7 @@ impl Reader {
             let [origin] = rest else {
                 return Err(Fault::new(word.at, "$ORIGIN wants one name: `$ORIGIN foobar.com.`"));
             };
-            scope.origin = data::name(origin, &scope.origin)?;
+            scope.origin = data::name(origin, &scope.origin, &mut self.odd)?;
         } else if is(b"$TTL") {
             let [ttl] = rest else {
                 return Err(Fault::new(word.at, "$TTL wants one time: `$TTL 1h`"));
@@ -113,15 +120,16 @@ impl Reader {
         } else if is(b"$INCLUDE") {
             self.include(scope, word, rest)?;
         } else if is(b"$GENERATE") {
-            return Err(Fault::new(word.at, "$GENERATE is not yet understood: write its records one by one"));
+            self.generate(scope, word, rest)?;
         } else {
             return Err(Fault::new(
                 word.at,
                 format!(
-                    "`{}` is no directive: there are $ORIGIN, $TTL and $INCLUDE",
+                    "`{}` is no directive: there are $ORIGIN, $TTL, $INCLUDE and $GENERATE",
                     String::from_utf8_lossy(word.text)
                 ),
-            ));
+            )
+            .of(Rule::Directive));
         }
         Ok(())
     }
@@ -129,7 +137,7 @@ impl Reader {
     fn include(&mut self, scope: &Scope, word: &Word<'_>, rest: &[Word<'_>]) -> Result<(), Fault> {
         let (file, origin) = match rest {
             [file] => (file, scope.origin.clone()),
-            [file, origin] => (file, data::name(origin, &scope.origin)?),
+            [file, origin] => (file, data::name(origin, &scope.origin, &mut self.odd)?),
             _ => {
                 return Err(Fault::new(
                     word.at,
@@ -141,11 +149,11 @@ impl Reader {
             return Err(Fault::new(word.at, format!("$INCLUDE nests deeper than {DEEPEST_INCLUDE} files")));
         }
         if self.records.sources.paths().count() >= FILES_MOST {
-            return Err(Fault {
-                at: word.at,
-                message: format!("more than {FILES_MOST} files take part: $INCLUDE fewer"),
-                last: true,
-            });
+            return Err(Fault::last(
+                word.at,
+                format!("more than {FILES_MOST} files take part: $INCLUDE fewer"),
+            )
+            .of(Rule::Limit));
         }
         let name = String::from_utf8_lossy(file.text).into_owned();
         let path = match self.open.last().and_then(|open| open.parent()) {
@@ -168,10 +176,38 @@ impl Reader {
                 Ok(())
             }
             Err(why) => {
-                self.records.sources.add(path, Vec::new());
-                Err(Fault::new(file.at, format!("`{name}`: {why}")))
+                self.records.sources.add(path, Arc::default());
+                Err(Fault::new(file.at, format!("`{name}`: {why}")).of(Rule::File))
             }
         }
+    }
+
+    /// One line for many records: each is read as if it were written out, and stands where the directive does.
+    fn generate(&mut self, scope: &mut Scope, word: &Word<'_>, rest: &[Word<'_>]) -> Result<(), Fault> {
+        let generate = Generate::read(word, rest)?;
+        self.generated = self.generated.saturating_add(generate.count());
+        if self.generated > GENERATED_MOST {
+            return Err(Fault::new(
+                word.at,
+                format!("more than {GENERATED_MOST} records by $GENERATE: take a smaller range"),
+            )
+            .of(Rule::Limit));
+        }
+        let mut line = Vec::new();
+        scope.generated_at = Some(word.at);
+        let done = generate.values().try_for_each(|value| {
+            generate.write(value, &mut line)?;
+            let mut words = Vec::new();
+            let read = match Lexer::new(&line).next_entry(&mut words) {
+                Ok(_) => self.record(scope, &words, false),
+                Err(fault) => Err(fault),
+            };
+            // Places in the line that was made are none in the file.
+            self.odd.iter_mut().for_each(|odd| odd.at = word.at);
+            read.map_err(|fault| generate::of_value(fault, word.at, value))
+        });
+        scope.generated_at = None;
+        done
     }
 
     fn record(&mut self, scope: &Scope, words: &[Word<'_>], blank: bool) -> Result<(), Fault> {
@@ -184,7 +220,8 @@ impl Reader {
             rest = &words[1..];
             // An owner that cannot be read must not lend its records to the one before.
             self.owner = None;
-            self.own(&data::name(first, &scope.origin)?)?;
+            let owner = data::name(first, &scope.origin, &mut self.odd)?;
+            self.own(&owner)?;
         }
         let Some(owner) = self.owner else {
             return Err(Fault::new(
@@ -225,7 +262,9 @@ impl Reader {
         let data = self.arena_end(end)?;
         self.records.arena.extend_from_slice(&[0, 0]);
         let start = self.records.arena.len();
-        if let Err(fault) = data::compile(record_type, rest, end, &scope.origin, &mut self.records.arena) {
+        let compiled =
+            data::compile(record_type, rest, end, &scope.origin, &mut self.records.arena, &mut self.odd);
+        if let Err(fault) = compiled {
             self.records.arena.truncate(start - 2);
             return Err(fault);
         }
@@ -241,7 +280,7 @@ impl Reader {
         self.records.entries.push(Entry {
             record_type,
             ttl,
-            place: place(scope.source, first.at),
+            place: place(scope.source, scope.generated_at.unwrap_or(first.at)),
             owner,
             data,
         });
@@ -262,11 +301,8 @@ impl Reader {
     }
 
     fn arena_end(&self, at: usize) -> Result<u32, Fault> {
-        u32::try_from(self.records.arena.len()).map_err(|_| Fault {
-            at,
-            message: "the zone is larger than 4 GiB: split it".into(),
-            last: true,
-        })
+        u32::try_from(self.records.arena.len())
+            .map_err(|_| Fault::last(at, "the zone is larger than 4 GiB: split it").of(Rule::Limit))
     }
 
     /// RFC 2308 §4, then RFC 1035 §5.1, then the SOA's minimum as RFC 1034 had it.
@@ -281,6 +317,8 @@ impl Reader {
 struct Scope {
     source: u16,
     origin: Name,
+    /// Where the $GENERATE stands whose records are being made.
+    generated_at: Option<usize>,
 }
 
 fn place(source: u16, at: usize) -> Place {

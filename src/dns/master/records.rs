@@ -4,6 +4,7 @@
 //! compiled zone can take the arena over as it is.
 
 use super::PROBLEMS_MOST;
+use super::rule::Rule;
 use super::source::{Place, Problem, Severity, Sources};
 use crate::dns::name::{Name, wire_length};
 use crate::dns::types::RecordType;
@@ -15,8 +16,12 @@ pub struct Records {
     pub sources: Sources,
     /// The records, in the file's order.
     pub entries: Vec<Entry>,
-    /// What is wrong so far.
+    /// What is wrong so far, at most [`PROBLEMS_MOST`] errors and as many warnings.
     pub problems: Vec<Problem>,
+    /// How many errors were found, told or not.
+    pub errors: usize,
+    /// How many warnings were found, told or not.
+    pub warnings: usize,
     /// The octets that entries point into: names, and data behind its length of 16 bits.
     pub(crate) arena: Vec<u8>,
 }
@@ -47,22 +52,54 @@ impl Records {
         data_at(&self.arena, entry.data)
     }
 
-    /// Notes a problem at `place`, unless there are too many already.
-    pub fn report(&mut self, place: Place, severity: Severity, message: String) {
-        match self.problems.len() {
-            0..PROBLEMS_MOST => self.problems.push(self.sources.problem(place, severity, message)),
-            PROBLEMS_MOST => {
-                let path = self.sources.path(place.source).to_owned();
-                let more = format!("more than {PROBLEMS_MOST} problems: mend these first");
-                self.problems.push(Problem::of_file(&path, more));
-            }
-            _ => {}
+    /// Notes a problem at `place`; one of too many is only counted, and its message never made.
+    pub fn report(
+        &mut self,
+        place: Place,
+        severity: Severity,
+        rule: Rule,
+        message: impl FnOnce(&Sources) -> String,
+    ) {
+        if self.has_room(severity) {
+            let message = message(&self.sources);
+            self.problems.push(self.sources.problem(place, severity, rule, message));
         }
     }
 
-    /// Whether reading on is of no use.
-    pub(super) fn has_too_many_problems(&self) -> bool {
-        self.problems.len() > PROBLEMS_MOST
+    /// Notes a problem of a file as a whole.
+    pub fn report_file(&mut self, problem: Problem) {
+        if self.has_room(problem.severity) {
+            self.problems.push(problem);
+        }
+    }
+
+    /// Closes the list of problems: puts them in the order of lines, and says how many were left out.
+    pub(crate) fn finish_problems(&mut self) -> Vec<Problem> {
+        let mut problems = std::mem::take(&mut self.problems);
+        problems.sort_by(|one, other| {
+            (&one.file, one.line, one.column).cmp(&(&other.file, other.line, other.column))
+        });
+        let path = self.sources.path(0);
+        for (found, severity, kind) in
+            [(self.errors, Severity::Error, "errors"), (self.warnings, Severity::Warning, "warnings")]
+        {
+            if found > PROBLEMS_MOST {
+                let message =
+                    format!("{} more {kind} are not shown: mend these first", found - PROBLEMS_MOST);
+                problems.push(Problem::of_file(path, severity, Rule::Limit, message));
+            }
+        }
+        problems
+    }
+
+    /// Counts a problem, and says whether it is among those that are told.
+    fn has_room(&mut self, severity: Severity) -> bool {
+        let count = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        *count += 1;
+        *count <= PROBLEMS_MOST
     }
 }
 

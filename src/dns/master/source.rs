@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::rule::Rule;
 
 /// Bytes of a line that a problem quotes at most.
 const QUOTED_MOST: usize = 400;
@@ -15,7 +18,7 @@ pub struct Sources {
 #[derive(Debug, Hash)]
 struct Source {
     path: PathBuf,
-    text: Vec<u8>,
+    text: Arc<Vec<u8>>,
 }
 
 /// A place in one of the [`Sources`].
@@ -47,6 +50,8 @@ pub struct Problem {
     pub column: usize,
     /// How bad it is.
     pub severity: Severity,
+    /// The rule that is broken.
+    pub rule: Rule,
     /// What is wrong, and how to mend it.
     pub message: String,
     /// The line as it is, for a caret under its column; cut where it is very long.
@@ -55,19 +60,20 @@ pub struct Problem {
 
 impl Problem {
     /// A problem of a file as a whole.
-    pub fn of_file(file: &Path, message: impl Into<String>) -> Self {
+    pub fn of_file(file: &Path, severity: Severity, rule: Rule, message: impl Into<String>) -> Self {
         Self {
             file: file.to_owned(),
             line: 0,
             column: 0,
-            severity: Severity::Error,
+            severity,
+            rule,
             message: message.into(),
             source_line: String::new(),
         }
     }
 }
 
-/// `file:line:column: what`.
+/// `file:line:column: what [source]`.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.file.display())?;
@@ -77,23 +83,20 @@ impl fmt::Display for Problem {
         if self.severity == Severity::Warning {
             f.write_str(" warning:")?;
         }
-        write!(f, " {}", self.message)
+        write!(f, " {}", self.message)?;
+        match self.rule.source() {
+            "" => Ok(()),
+            source => write!(f, " [{source}]"),
+        }
     }
 }
 
 impl Sources {
     /// Adds a text and returns its number; nothing when there are too many.
-    pub(super) fn add(&mut self, path: PathBuf, text: Vec<u8>) -> Option<u16> {
+    pub(super) fn add(&mut self, path: PathBuf, text: Arc<Vec<u8>>) -> Option<u16> {
         let number = u16::try_from(self.sources.len()).ok()?;
         self.sources.push(Source { path, text });
         Some(number)
-    }
-
-    /// Gives a source its text, once it has been read.
-    pub(super) fn set_text(&mut self, source: u16, text: Vec<u8>) {
-        if let Some(source) = self.sources.get_mut(usize::from(source)) {
-            source.text = text;
-        }
     }
 
     /// The text of a source.
@@ -118,7 +121,7 @@ impl Sources {
     }
 
     /// A problem at `place`.
-    pub fn problem(&self, place: Place, severity: Severity, message: String) -> Problem {
+    pub fn problem(&self, place: Place, severity: Severity, rule: Rule, message: String) -> Problem {
         let before = self.before(place);
         let start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
         let line = self.text(place.source).get(start..).unwrap_or_default();
@@ -130,6 +133,7 @@ impl Sources {
             line: self.line(place),
             column: 1 + String::from_utf8_lossy(in_line).chars().count(),
             severity,
+            rule,
             message,
             source_line: String::from_utf8_lossy(line).trim_end().to_owned(),
         }

@@ -8,9 +8,12 @@ use crate::dns::name::{Name, NameError};
 use crate::dns::rdata::{self, Field, Shown};
 use crate::dns::types::{Class, Rcode, RecordType};
 
+/// Octets of an OPT without options.
+const OPT_LENGTH: usize = 11;
+
 /// A question with the identifier `id`, recursion desired, EDNS with 1232 octets.
 pub fn query(id: u16, name: &Name, record_type: RecordType) -> Vec<u8> {
-    let mut message = Vec::with_capacity(HEADER + name.as_wire().len() + 4 + 11);
+    let mut message = Vec::with_capacity(HEADER + name.as_wire().len() + 4 + OPT_LENGTH);
     message.extend_from_slice(&id.to_be_bytes());
     message.extend_from_slice(&Flags::RD.to_be_bytes());
     message.extend_from_slice(&[0, 1, 0, 0, 0, 0, 0, 1]);
@@ -19,6 +22,21 @@ pub fn query(id: u16, name: &Name, record_type: RecordType) -> Vec<u8> {
     message.extend_from_slice(&Class::IN.0.to_be_bytes());
     let [high, low] = LONGEST_UDP.to_be_bytes();
     message.extend_from_slice(&[0, 0, 41, high, low, 0, 0, 0, 0, 0, 0]);
+    message
+}
+
+/// A question with the identifier `id`, recursion not desired, EDNS only where signatures are wanted.
+pub fn plain_query(id: u16, name: &Name, record_type: RecordType, dnssec: bool) -> Vec<u8> {
+    let mut message = query(id, name, record_type);
+    message[2..4].fill(0);
+    if dnssec {
+        // The flags of EDNS are the last but two octets of its TTL (RFC 6891 §6.1.3).
+        let flags = message.len() - 4;
+        message[flags] |= 0x80;
+    } else {
+        message[11] = 0;
+        message.truncate(message.len() - OPT_LENGTH);
+    }
     message
 }
 
@@ -213,6 +231,15 @@ mod tests {
         assert_eq!((response.id, response.edns), (9, true));
         assert_eq!(response.question, Some((name, RecordType::NS)));
         assert_eq!(response.answers[0].to_string(), "www.foobar.com. 300 IN NS ns1.foobar.com.");
+    }
+
+    #[test]
+    fn a_plain_question_is_plain() {
+        let name: Name = "www.foobar.com".parse().unwrap();
+        let read = |dnssec| question::read(&plain_query(0, &name, RecordType::A, dnssec)).unwrap();
+        assert_eq!((read(false).flags.0, read(false).edns), (0, None));
+        let edns = read(true).edns.unwrap();
+        assert_eq!((edns.version, edns.dnssec, edns.udp_size), (0, true, LONGEST_UDP));
     }
 
     proptest! {

@@ -5,25 +5,41 @@
 //! - a CNAME stands alone (RFC 1034 §3.6.2), as a DNAME stands alone among its kind (RFC 6672 §2.4)
 //! - one TTL for a set (RFC 2181 §5.2): the lowest is taken, with a warning
 //! - the same record twice counts once (RFC 2181 §5), with a warning
+//!
+//! What else a zone should be is looked at in [`super::lint`], once its names are known.
 
 use std::collections::HashSet;
 
+use super::lint;
 use super::table::{self, Table};
 use super::{HAS_DNAME, HAS_WILDCARD, IS_CUT, NONE, NodeRow, SetRow, Zone};
 use crate::dns::master::records::{data_at, name_at};
-use crate::dns::master::{Entry, Place, Problem, Records, Severity};
+use crate::dns::master::{Entry, Problem, Records, Rule, Severity};
 use crate::dns::name::{Name, is_suffix, write_name};
 use crate::dns::types::RecordType;
 
 /// Sets of at most this many records are searched for duplicates one by one.
 const FEW: usize = 8;
 
-/// The zone, unless a problem is an error, and all problems.
-pub(super) fn compile(origin: &Name, records: Records) -> (Option<Zone>, Vec<Problem>) {
+/// What came of compiling.
+pub(super) struct Compiled {
+    /// The zone, unless a problem is an error.
+    pub(super) zone: Option<Zone>,
+    /// All problems.
+    pub(super) problems: Vec<Problem>,
+    pub(super) error_count: usize,
+    pub(super) warning_count: usize,
+    /// Where the SOA stands, for what is said of its serial.
+    pub(super) serial: Option<Problem>,
+}
+
+/// Compiles what was read, and says all that is wrong or odd.
+pub(super) fn compile(origin: &Name, records: Records) -> Compiled {
     let mut compiler = Compiler::new(origin, records);
     compiler.add_nodes();
     compiler.add_sets();
     compiler.cover();
+    lint::lint(&compiler.zone, &mut compiler.records);
     compiler.finish()
 }
 
@@ -157,18 +173,20 @@ impl Compiler {
                 !seen.insert(comparable(record_type, data))
             };
             if twice {
-                let message = "this record stands above already: delete one of the two";
-                self.report(entry.place, Severity::Warning, message.into());
+                self.records.report(entry.place, Severity::Warning, Rule::Duplicate, |_| {
+                    "this record stands above already: delete one of the two".into()
+                });
                 continue;
             }
             self.set.push(entry.data);
             if entry.ttl != entries[0].ttl {
-                let message = format!(
-                    "its TTL is {}, but {} for the same name and type above: the lowest is taken for all; write one \
-                     (RFC 2181 §5.2)",
-                    entry.ttl, entries[0].ttl
-                );
-                self.report(entry.place, Severity::Warning, message);
+                self.records.report(entry.place, Severity::Warning, Rule::OneTtl, |_| {
+                    format!(
+                        "its TTL is {}, but {} for the same name and type above: the lowest is taken for all; write \
+                         one",
+                        entry.ttl, entries[0].ttl
+                    )
+                });
             }
         }
         self.zone.data.extend_from_slice(&self.set);
@@ -188,23 +206,26 @@ impl Compiler {
         }
         match record_type {
             RecordType::SOA if node != 0 => {
-                let message = format!(
-                    "a SOA below the apex: the zone is `{}`, and its only SOA stands there",
-                    self.zone.origin
-                );
-                self.report(entries[0].place, Severity::Error, message);
+                let origin = &self.zone.origin;
+                self.records.report(entries[0].place, Severity::Error, Rule::Soa, |_| {
+                    format!("a SOA below the apex: the zone is `{origin}`, and its only SOA stands there")
+                });
             }
             RecordType::SOA if several => {
-                let message = "a second SOA: a zone has one; delete one of the two";
-                self.report(entries[1].place, Severity::Error, message.into());
+                self.records.report(entries[1].place, Severity::Error, Rule::Soa, |_| {
+                    "a second SOA: a zone has one; delete one of the two".into()
+                });
             }
             RecordType::CNAME | RecordType::DNAME if several => {
-                let line = self.records.sources.line(entries[0].place);
-                let message = format!(
-                    "a second {record_type} for this name (the first is in line {line}): an alias has one target; \
-                     delete one of the two"
-                );
-                self.report(entries[1].place, Severity::Error, message);
+                let rule = if record_type == RecordType::CNAME { Rule::Alias } else { Rule::OneDname };
+                let first = entries[0].place;
+                self.records.report(entries[1].place, Severity::Error, rule, |sources| {
+                    format!(
+                        "a second {record_type} for this name (the first is in line {}): an alias has one target; \
+                         delete one of the two",
+                        sources.line(first)
+                    )
+                });
             }
             _ => {}
         }
@@ -221,18 +242,18 @@ impl Compiler {
         };
         let place = |number: u32| self.records.entries[number as usize].place;
         let (cname_place, other_place) = (place(cname.2), place(other.2));
-        let (cname_line, other_line) =
-            (self.records.sources.line(cname_place), self.records.sources.line(other_place));
-        let mut name = String::new();
-        let _ = write_name(&mut name, self.zone.node_name(node));
-        let message = format!(
-            "`{name}` is an alias (CNAME) and has other data ({} in line {other_line}): an alias stands alone; keep \
-             one of the two (RFC 1034 §3.6.2)",
-            other.1
-        );
-        self.report(cname_place, Severity::Error, message);
-        let message = format!("`{name}` has {} data here, but is an alias in line {cname_line}", other.1);
-        self.report(other_place, Severity::Error, message);
+        let name = shown(self.zone.node_name(node));
+        let beside = other.1;
+        self.records.report(cname_place, Severity::Error, Rule::Alias, |sources| {
+            format!(
+                "`{name}` is an alias (CNAME) and has other data ({beside} in line {}): an alias stands alone; keep one \
+                 of the two",
+                sources.line(other_place)
+            )
+        });
+        self.records.report(other_place, Severity::Error, Rule::Alias, |sources| {
+            format!("`{name}` has {beside} data here, but is an alias in line {}", sources.line(cname_place))
+        });
     }
 
     fn check_apex(&mut self) {
@@ -241,21 +262,22 @@ impl Compiler {
         let origin = &self.zone.origin;
         let mut missing = Vec::new();
         if !soa {
-            missing.push(format!(
+            let message = format!(
                 "no SOA at `{origin}`: every zone begins with one, e.g. `{origin} SOA ns1 hostmaster 1 1h 15m 1w 5m`; \
                  if there is one, look at its owner and at $ORIGIN"
-            ));
+            );
+            missing.push((Rule::Soa, message));
         }
         if !ns {
-            missing
-                .push(format!("no NS at `{origin}`: every zone names its servers, e.g. `{origin} NS ns1`"));
+            let message =
+                format!("no NS at `{origin}`: every zone names its servers, e.g. `{origin} NS ns1`");
+            missing.push((Rule::Servers, message));
         }
         // A zone whose own lines cannot be read has problems enough.
-        let unread = self.records.problems.iter().any(|problem| problem.severity == Severity::Error);
-        if !(unread && self.zone.data.is_empty()) {
+        if !(self.records.errors > 0 && self.zone.data.is_empty()) {
             let path = self.records.sources.path(0).to_owned();
-            for message in missing {
-                self.records.problems.push(Problem::of_file(&path, message));
+            for (rule, message) in missing {
+                self.records.report_file(Problem::of_file(&path, Severity::Error, rule, message));
             }
         }
     }
@@ -272,36 +294,40 @@ impl Compiler {
         }
     }
 
-    fn finish(self) -> (Option<Zone>, Vec<Problem>) {
+    fn finish(self) -> Compiled {
         let Self { mut zone, mut records, .. } = self;
-        // Problems of one file in the order of its lines.
-        records.problems.sort_by(|one, other| {
-            (&one.file, one.line, one.column).cmp(&(&other.file, other.line, other.column))
-        });
-        if records.problems.iter().any(|problem| problem.severity == Severity::Error) {
-            return (None, records.problems);
+        let soa = records.entries.iter().find(|entry| entry.record_type == RecordType::SOA);
+        let serial =
+            soa.map(|soa| records.sources.problem(soa.place, Severity::Warning, Rule::Serial, String::new()));
+        let problems = records.finish_problems();
+        let (error_count, warning_count) = (records.errors, records.warnings);
+        if error_count > 0 {
+            return Compiled { zone: None, problems, error_count, warning_count, serial };
         }
         zone.arena.shrink_to_fit();
         zone.nodes.shrink_to_fit();
         zone.sets.shrink_to_fit();
         zone.data.shrink_to_fit();
-        (Some(zone), records.problems)
+        Compiled { zone: Some(zone), problems, error_count, warning_count, serial }
     }
 
     fn report_outside(&mut self, entry: &Entry) {
-        let mut name = String::new();
-        let _ = write_name(&mut name, name_at(&self.zone.arena, entry.owner));
-        let message = format!(
-            "`{name}` is outside the zone `{}`: put it into its own zone, or look for a dot too many or a wrong \
-             $ORIGIN",
-            self.zone.origin
-        );
-        self.report(entry.place, Severity::Error, message);
+        let (arena, origin) = (&self.zone.arena, &self.zone.origin);
+        self.records.report(entry.place, Severity::Error, Rule::Outside, |_| {
+            format!(
+                "`{}` is outside the zone `{origin}`: put it into its own zone, or look for a dot too many or a wrong \
+                 $ORIGIN",
+                shown(name_at(arena, entry.owner))
+            )
+        });
     }
+}
 
-    fn report(&mut self, place: Place, severity: Severity, message: String) {
-        self.records.report(place, severity, message);
-    }
+/// A name as text.
+pub(super) fn shown(wire: &[u8]) -> String {
+    let mut name = String::new();
+    let _ = write_name(&mut name, wire);
+    name
 }
 
 /// Whether two records of one type say the same: names in them without regard to case.
@@ -310,7 +336,7 @@ fn same(record_type: RecordType, one: &[u8], other: &[u8]) -> bool {
 }
 
 /// The data with its names in lower case.
-fn comparable(record_type: RecordType, data: &[u8]) -> Vec<u8> {
+pub(super) fn comparable(record_type: RecordType, data: &[u8]) -> Vec<u8> {
     use crate::dns::rdata::{Field, fields, split};
     let mut comparable = Vec::with_capacity(data.len());
     let mut rest = data;

@@ -7,7 +7,9 @@
 //!
 //! Sizes: 24 octets a node, 8 in the table, 16 a set, 4 a record, and the octets themselves.
 
+pub mod canonical;
 mod compile;
+mod lint;
 mod table;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -17,6 +19,7 @@ use super::master::records::{data_at, name_at};
 use super::master::{self, Problem, Records, Severity};
 use super::name::{Name, is_suffix};
 use super::types::RecordType;
+use compile::Compiled;
 use table::Table;
 
 /// Something that is not there: no parent, nothing that covers.
@@ -100,6 +103,12 @@ pub struct Load {
     pub files: Vec<PathBuf>,
     /// Equal for equal files, so that a file that was saved without a change is known.
     pub fingerprint: u64,
+    /// How many errors were found, told or not.
+    pub error_count: usize,
+    /// How many warnings were found, told or not.
+    pub warning_count: usize,
+    /// Where the SOA stands, if there is one.
+    serial: Option<Problem>,
 }
 
 /// Reads and compiles the zone `origin` from the file at `path`.
@@ -115,8 +124,28 @@ impl Load {
         records.sources.hash(&mut hasher);
         // Why a file could not be read belongs to what was found.
         records.problems.len().hash(&mut hasher);
-        let (zone, problems) = compile::compile(origin, records);
-        Self { zone, problems, files, fingerprint: hasher.finish() }
+        let Compiled { zone, problems, error_count, warning_count, serial } =
+            compile::compile(origin, records);
+        Self { zone, problems, files, fingerprint: hasher.finish(), error_count, warning_count, serial }
+    }
+
+    /// Adds a warning where the zone is not the `old` one, but its serial is not larger (RFC 1982): whoever has the
+    /// old one would not take the new one.
+    pub fn compare_with(&mut self, old: &Zone) {
+        let (Some(zone), Some(soa)) = (&self.zone, &self.serial) else {
+            return;
+        };
+        if serial_is_raised(old.serial(), zone.serial()) || canonical::are_same(old, zone) {
+            return;
+        }
+        let (before, now) = (old.serial(), zone.serial());
+        let what = if before == now { "still".to_owned() } else { format!("after {before}") };
+        let message = format!(
+            "the zone changed, but its serial is {what} {now}: raise it with every edit, else secondary servers keep the \
+             old zone"
+        );
+        self.problems.push(Problem { message, ..soa.clone() });
+        self.warning_count += 1;
     }
 
     /// The problems that keep the zone from being served.
@@ -125,11 +154,16 @@ impl Load {
     }
 }
 
+/// Whether `new` is larger than `old` in the arithmetic of serials: by less than half the way round (RFC 1982 §3.2).
+pub const fn serial_is_raised(old: u32, new: u32) -> bool {
+    matches!(new.wrapping_sub(old), 1..0x8000_0000)
+}
+
 impl Zone {
     /// Compiles `records` to the zone `origin`; otherwise says all that is wrong.
     pub fn compile(origin: &Name, records: Records) -> Result<Self, Vec<Problem>> {
-        let (zone, problems) = compile::compile(origin, records);
-        zone.ok_or(problems)
+        let compiled = compile::compile(origin, records);
+        compiled.zone.ok_or(compiled.problems)
     }
 
     /// The zone's apex.
@@ -182,11 +216,15 @@ impl Zone {
 
     /// The node of `name`, whatever covers it: how glue is found. Nothing outside the zone.
     pub fn exact(&self, name: &[u8]) -> Option<Node<'_>> {
+        self.index(name).map(|index| self.node(index))
+    }
+
+    fn index(&self, name: &[u8]) -> Option<u32> {
         if !is_suffix(name, self.origin.as_wire()) {
             return None;
         }
         let hash = table::hash(name, self.origin.as_wire().len());
-        self.lookup(hash, name).map(|index| self.node(index))
+        self.lookup(hash, name)
     }
 
     fn find_missing(&self, name: &[u8]) -> Found<'_> {

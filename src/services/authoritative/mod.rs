@@ -153,6 +153,10 @@ impl Service for Authoritative {
     async fn ask(&self, ask: Ask) -> Reply {
         match ask {
             Ask::ZoneList => Reply::Zones(self.shelf.list()),
+            Ask::ZoneShow { origin } => match self.shelf.show(&origin) {
+                Ok(text) => Reply::Zone(text),
+                Err(causes) => Reply::Refused(causes),
+            },
             Ask::ZoneUse { origin, file } => match self.shelf.replace(&origin, file.into()).await {
                 Ok(()) => Reply::Zones(self.shelf.list()),
                 Err(causes) => Reply::Refused(causes),

@@ -12,10 +12,16 @@ use super::ZoneFile;
 use super::keeper::Stamp;
 use super::zones::{Served, ZoneSet};
 use crate::dns::name::Name;
-use crate::dns::zone::{self, Load};
-use crate::ground::channel::ZoneState;
+use crate::dns::zone::{self, Load, Zone, canonical};
+use crate::ground::channel::{LONGEST_LINE, ZoneState};
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
+
+/// The longest zone that is shown, in bytes: it travels as one line.
+const LONGEST_SHOWN: usize = LONGEST_LINE - 1024;
+
+/// Bytes of the shortest record as text, its line end included: `. 0 IN NS .`.
+const SHORTEST_RECORD: usize = 12;
 
 /// The zones of a server.
 #[derive(Debug)]
@@ -57,7 +63,7 @@ impl Shelf {
             files_changed: Notify::new(),
         };
         for ZoneFile { origin, file } in zones {
-            let (load, seen) = load(&origin, &file);
+            let (load, seen) = load(&origin, &file, None);
             shelf.swap(|zones| zones.put(&origin, Served::Broken));
             shelf.kept().push(Kept {
                 origin: origin.clone(),
@@ -95,16 +101,38 @@ impl Shelf {
         self.kept().iter().map(state).collect()
     }
 
+    /// A zone as master-file text, in canonical order.
+    pub(super) fn show(&self, origin: &str) -> Result<String, Vec<String>> {
+        let name = self.served_here(origin)?;
+        let zones = self.snapshot();
+        let Some(Served::Zone(zone)) = zones.get(&name) else {
+            return Err(vec![format!("zone {name} is not in service: `wwwlab zone list` says why")]);
+        };
+        let too_large = || {
+            vec![format!(
+                "zone {name} has {} records, more than the control channel carries (1 MiB): read its file, `wwwlab zone \
+                 list` names it",
+                zone.record_count()
+            )]
+        };
+        // A record is longer than this, and a large zone is not sorted in vain.
+        if zone.record_count() > LONGEST_SHOWN / SHORTEST_RECORD {
+            return Err(too_large());
+        }
+        let mut text = String::new();
+        for line in canonical::lines(zone) {
+            text.push_str(&format!("{line}\n"));
+        }
+        // JSON doubles these.
+        let escaped = text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n')).count();
+        if text.len() + escaped > LONGEST_SHOWN { Err(too_large()) } else { Ok(text) }
+    }
+
     /// Serves a zone from another file, if that one is right; otherwise says what is wrong and changes nothing.
     pub(super) async fn replace(&self, origin: &str, file: PathBuf) -> Result<(), Vec<String>> {
-        let origin: Name = origin
-            .parse()
-            .map_err(|cause| vec![format!("`{origin}` is no zone's name"), format!("{cause}")])?;
-        if self.snapshot().get(&origin).is_none() {
-            let served: Vec<String> = self.kept().iter().map(|kept| kept.origin.to_string()).collect();
-            return Err(vec![format!("zone {origin} is not served here; served are: {}", served.join(", "))]);
-        }
-        let (load, seen) = load_aside(origin.clone(), file.clone()).await?;
+        let origin = self.served_here(origin)?;
+        // Another file has serials of its own.
+        let (load, seen) = load_aside(origin.clone(), file.clone(), None).await?;
         if load.zone.is_none() {
             let mut causes = vec![format!("zone {origin} stays as it is: {} is not right", file.display())];
             causes.extend(load.errors().map(ToString::to_string));
@@ -139,7 +167,11 @@ impl Shelf {
 
     /// Loads a zone's file again, and serves what it says if it is right.
     pub(super) async fn reload(&self, changed: Changed) {
-        match load_aside(changed.origin.clone(), changed.file.clone()).await {
+        let old = match self.snapshot().get(&changed.origin) {
+            Some(Served::Zone(zone)) => Some(zone.clone()),
+            _ => None,
+        };
+        match load_aside(changed.origin.clone(), changed.file.clone(), old).await {
             Ok((load, seen)) => self.accept(&changed, load, seen),
             Err(causes) => self.journal.note(causes.join(": ")),
         }
@@ -178,6 +210,18 @@ impl Shelf {
         }
     }
 
+    /// The name that `origin` writes, if it is that of a zone here.
+    fn served_here(&self, origin: &str) -> Result<Name, Vec<String>> {
+        let origin: Name = origin
+            .parse()
+            .map_err(|cause| vec![format!("`{origin}` is no zone's name"), format!("{cause}")])?;
+        if self.snapshot().get(&origin).is_none() {
+            let served: Vec<String> = self.kept().iter().map(|kept| kept.origin.to_string()).collect();
+            return Err(vec![format!("zone {origin} is not served here; served are: {}", served.join(", "))]);
+        }
+        Ok(origin)
+    }
+
     fn swap(&self, change: impl FnOnce(&mut ZoneSet)) {
         let mut snapshot = self.snapshot.write().unwrap_or_else(PoisonError::into_inner);
         let mut zones = ZoneSet::clone(&snapshot);
@@ -194,14 +238,18 @@ impl Shelf {
 async fn load_aside(
     origin: Name,
     file: PathBuf,
+    old: Option<Arc<Zone>>,
 ) -> Result<(Load, Vec<(PathBuf, Option<Stamp>)>), Vec<String>> {
-    tokio::task::spawn_blocking(move || load(&origin, &file))
+    tokio::task::spawn_blocking(move || load(&origin, &file, old.as_deref()))
         .await
         .map_err(|cause| vec!["a zone could not be loaded".into(), cause.to_string()])
 }
 
-fn load(origin: &Name, file: &Path) -> (Load, Vec<(PathBuf, Option<Stamp>)>) {
-    let load = zone::load(origin, file);
+fn load(origin: &Name, file: &Path, old: Option<&Zone>) -> (Load, Vec<(PathBuf, Option<Stamp>)>) {
+    let mut load = zone::load(origin, file);
+    if let Some(old) = old {
+        load.compare_with(old);
+    }
     let seen = load.files.iter().map(|path| (path.clone(), Stamp::of(path))).collect();
     (load, seen)
 }

@@ -3,10 +3,16 @@
 //! One table serves four readers: the zone file's text, the check of generic data, the display, and the
 //! compression of names. A type without an entry is opaque octets (RFC 3597).
 
+pub(super) mod bitmap;
+pub(super) mod encoding;
+pub(super) mod location;
+pub(super) mod parameters;
+
 use std::fmt::{self, Write};
 
 use super::name::{wire_length, write_name};
 use super::types::RecordType;
+use encoding::hex;
 
 /// One field of a record's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +41,30 @@ pub enum Field {
     Value,
     /// Octets to the end of the data, written in hexadecimal; at least one.
     Hex,
+    /// Octets to the end of the data, written in base64; at least one.
+    Base64,
+    /// Octets behind their length of 8 bits, written in hexadecimal, or `-` for none (RFC 5155 §3.3).
+    Salt,
+    /// A hashed name behind its length of 8 bits, written in base32 (RFC 5155 §3.3).
+    Base32,
+    /// A time, 32 bits, in a file as `20261121201057` (RFC 4034 §3.2).
+    Time,
+    /// The type of a record, 16 bits.
+    Type,
+    /// A set of types, to the end of the data; it may be empty (RFC 4034 §4.1.2).
+    Types,
+    /// A service's parameters, to the end of the data; there may be none (RFC 9460 §2.2).
+    Parameters,
+    /// A place on Earth (RFC 1876 §2).
+    Location,
 }
 
 /// The fields of a type's data; nothing for a type that is only known by number.
 pub const fn fields(record_type: RecordType) -> Option<&'static [Field]> {
-    use Field::{Hex, Ipv4, Ipv6, Name, Seconds, Tag, Text, Texts, U8, U16, U32, Value};
+    use Field::{
+        Base32, Base64, Hex, Ipv4, Ipv6, Location, Name, Parameters, Salt, Seconds, Tag, Text, Texts, Time,
+        Type, Types, U8, U16, U32, Value,
+    };
     Some(match record_type {
         RecordType::A => &[Ipv4],
         RecordType::AAAA => &[Ipv6],
@@ -56,6 +81,16 @@ pub const fn fields(record_type: RecordType) -> Option<&'static [Field]> {
         RecordType::DS | RecordType::CDS => &[U16, U8, U8, Hex],
         RecordType::TLSA | RecordType::SMIMEA => &[U8, U8, U8, Hex],
         RecordType::SSHFP => &[U8, U8, Hex],
+        RecordType::DNSKEY | RecordType::CDNSKEY | RecordType::KEY => &[U16, U8, U8, Base64],
+        RecordType::RRSIG => &[Type, U8, U8, U32, Time, Time, U16, Name, Base64],
+        RecordType::NSEC => &[Name, Types],
+        RecordType::NSEC3 => &[U8, U8, U16, Salt, Base32, Types],
+        RecordType::NSEC3PARAM => &[U8, U8, U16, Salt],
+        RecordType::ZONEMD => &[U32, U8, U8, Hex],
+        RecordType::CSYNC => &[U32, U16, Types],
+        RecordType::OPENPGPKEY | RecordType::DHCID => &[Base64],
+        RecordType::SVCB | RecordType::HTTPS => &[U16, Name, Parameters],
+        RecordType::LOC => &[Location],
         _ => return None,
     })
 }
@@ -73,10 +108,11 @@ pub fn split(field: Field, rest: &[u8]) -> Option<(&[u8], &[u8])> {
     let length = match field {
         Field::Name => wire_length(rest).ok()?,
         Field::U8 => 1,
-        Field::U16 => 2,
-        Field::U32 | Field::Seconds | Field::Ipv4 => 4,
+        Field::U16 | Field::Type => 2,
+        Field::U32 | Field::Seconds | Field::Time | Field::Ipv4 => 4,
         Field::Ipv6 => 16,
-        Field::Text => 1 + usize::from(*rest.first()?),
+        Field::Text | Field::Salt => 1 + usize::from(*rest.first()?),
+        Field::Base32 => 1 + usize::from(rest.first().copied().filter(|&length| length > 0)?),
         Field::Tag => {
             let length = usize::from(*rest.first()?);
             let tag = rest.get(1..1 + length)?;
@@ -89,8 +125,13 @@ pub fn split(field: Field, rest: &[u8]) -> Option<(&[u8], &[u8])> {
             texts(rest)?;
             rest.len()
         }
-        Field::Hex if rest.is_empty() => return None,
-        Field::Value | Field::Hex => rest.len(),
+        Field::Hex | Field::Base64 if rest.is_empty() => return None,
+        Field::Value | Field::Hex | Field::Base64 => rest.len(),
+        Field::Types => bitmap::read(rest).map(|_| rest.len())?,
+        Field::Parameters => parameters::read(rest).map(|_| rest.len())?,
+        Field::Location => {
+            location::is_well_formed(rest.get(..location::LENGTH)?).then_some(location::LENGTH)?
+        }
     };
     rest.split_at_checked(length)
 }
@@ -143,10 +184,11 @@ impl fmt::Display for Shown<'_> {
         };
         let mut rest = self.data;
         for (index, &field) in fields.iter().enumerate() {
-            if index > 0 {
+            let (part, after) = split(field, rest).ok_or(fmt::Error)?;
+            let nothing_follows = matches!(field, Field::Types | Field::Parameters) && part.is_empty();
+            if index > 0 && !nothing_follows {
                 f.write_char(' ')?;
             }
-            let (part, after) = split(field, rest).ok_or(fmt::Error)?;
             show(f, field, part)?;
             rest = after;
         }
@@ -178,6 +220,15 @@ fn show(f: &mut fmt::Formatter<'_>, field: Field, part: &[u8]) -> fmt::Result {
         }
         (Field::Value, _) => quoted(f, part),
         (Field::Hex, _) => hex(f, part),
+        (Field::Base64, _) => encoding::base64(f, part),
+        (Field::Base32, [_, hash @ ..]) => encoding::base32(f, hash),
+        (Field::Salt, [0]) => f.write_char('-'),
+        (Field::Salt, [_, salt @ ..]) => hex(f, salt),
+        (Field::Time, &[a, b, c, d]) => encoding::time(f, u32::from_be_bytes([a, b, c, d])),
+        (Field::Type, &[a, b]) => write!(f, "{}", RecordType(u16::from_be_bytes([a, b]))),
+        (Field::Types, _) => bitmap::show(f, part),
+        (Field::Parameters, _) => parameters::show(f, part),
+        (Field::Location, _) => location::show(f, part),
         _ => Err(fmt::Error),
     }
 }
@@ -204,10 +255,6 @@ fn quoted(f: &mut fmt::Formatter<'_>, text: &[u8]) -> fmt::Result {
         }
     }
     f.write_char('"')
-}
-
-fn hex(f: &mut fmt::Formatter<'_>, octets: &[u8]) -> fmt::Result {
-    octets.iter().try_for_each(|octet| write!(f, "{octet:02X}"))
 }
 
 #[cfg(test)]

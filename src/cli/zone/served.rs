@@ -1,4 +1,4 @@
-//! `wwwlab zone`: the zones in service, and the switch between a zone's variants.
+//! `wwwlab zone list`, `use` and `show`: the zones in service, and the switch between a zone's variants.
 //!
 //! A variant of a zone is a file beside its own: `foobar.com.cname.zone` is the variant `cname` of
 //! `foobar.com.zone`.
@@ -6,45 +6,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::cli::screen::{BAD, Table};
+use crate::cli::{Failure, World, block_on};
 use crate::lab::config::{Config, ZoneFiles};
 use crate::lab::control::{self, ControlError, Request, Response};
 use crate::lab::directory::Directory;
 
-use super::screen::{BAD, Table};
-use super::{Failure, World, block_on};
-
-#[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum What {
-    /// Which zones are in service, from which file, with which serial
-    List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Publish a zone from another file: `zone use foobar.com cname`, back with `zone use foobar.com`
-    Use {
-        /// The zone
-        origin: String,
-        /// A variant (`cname` is the file ORIGIN.cname.zone beside the zone's own) or a file [default: the zone's
-        /// own file]
-        variant: Option<PathBuf>,
-    },
-}
-
-pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
-    match &arguments.what {
-        What::List { json } => list(*json, directory, world),
-        What::Use { origin, variant } => switch(origin, variant.as_deref(), directory, world),
-    }
-}
-
-fn list(json: bool, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
+pub(super) fn list(json: bool, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
     let Response::Zones(zones) = block_on(control::ask(directory, &Request::ZoneList))?? else {
         return Err(ControlError::Strange(directory.name()).into());
     };
@@ -81,7 +49,17 @@ fn list(json: bool, directory: &Directory, world: &mut World) -> Result<u8, Fail
     Ok(0)
 }
 
-fn switch(
+/// The zone as master-file text.
+pub(super) fn show(origin: &str, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
+    let request = Request::ZoneShow { origin: origin.to_owned() };
+    let Response::Zone(text) = block_on(control::ask(directory, &request))?? else {
+        return Err(ControlError::Strange(directory.name()).into());
+    };
+    write!(world.out, "{text}")?;
+    Ok(0)
+}
+
+pub(super) fn switch(
     origin: &str,
     variant: Option<&Path>,
     directory: &Directory,
