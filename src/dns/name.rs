@@ -52,6 +52,10 @@ pub enum NameError {
     BadPointer,
 }
 
+/// Pointers that are followed in one name. A writer that compresses needs one; without a bound, a message of 64 kB
+/// could be made to cost thousands of them for each of its names.
+const POINTERS_MOST: usize = 32;
+
 impl Name {
     /// The root, `.`.
     pub const fn root() -> Self {
@@ -68,12 +72,13 @@ impl Name {
     }
 
     /// The name at `start` of `message`, and where what follows it begins. Pointers lead backwards only, each
-    /// further than the one before, so that the way ends (RFC 1035 §4.1.4).
+    /// further than the one before, so that the way ends (RFC 1035 §4.1.4), and soon: [`POINTERS_MOST`].
     pub fn read(message: &[u8], start: usize) -> Result<(Self, usize), NameError> {
         let mut name = Self { length: 0, octets: [0; LONGEST_NAME] };
         let mut at = start;
         let mut barrier = start;
         let mut next = None;
+        let mut pointers = 0;
         loop {
             let length = *message.get(at).ok_or(NameError::Incomplete)?;
             match length {
@@ -89,7 +94,8 @@ impl Name {
                 0xC0.. => {
                     let low = *message.get(at + 1).ok_or(NameError::Incomplete)?;
                     let target = usize::from(length & 0x3F) << 8 | usize::from(low);
-                    if target >= barrier {
+                    pointers += 1;
+                    if target >= barrier || pointers > POINTERS_MOST {
                         return Err(NameError::BadPointer);
                     }
                     next = next.or(Some(at + 2));

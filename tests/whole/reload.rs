@@ -62,3 +62,22 @@ fn a_name_server_that_is_down_publishes_nothing_and_that_is_listed() {
         "{list}"
     );
 }
+
+#[test]
+fn a_file_that_is_still_being_written_is_not_read_by_half() {
+    let stage = Stage::up();
+    let zone = fs::read_to_string(stage.root().join(ZONE)).unwrap() + "\nnew IN A 127.0.0.9\n";
+    let loads = || stage.log("dns").lines().filter(|line| line.contains("zone foobar.com.")).count();
+    until("the zone is in service", || loads() == 1);
+    let (first, second) = zone.split_at(zone.len() / 2);
+    let mut file = fs::File::create(stage.root().join(ZONE)).unwrap();
+    std::io::Write::write_all(&mut file, first.as_bytes()).unwrap();
+    // Time passes, many times what a file must be quiet for.
+    for _ in 0..20 {
+        assert!(stage.dig("127.0.0.1", "printer.office.foobar.com").contains("NOERROR"));
+    }
+    std::io::Write::write_all(&mut file, second.as_bytes()).unwrap();
+    drop(file);
+    until("the whole file is served", || stage.dig("127.0.0.1", "new.foobar.com +short") == "127.0.0.9\n");
+    until("both loads are told", || loads() == 2);
+}

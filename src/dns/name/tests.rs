@@ -65,6 +65,22 @@ fn pointers_lead_backwards_only() {
     assert_eq!(Name::read(b"", 0), Err(NameError::Incomplete));
 }
 
+#[test]
+fn a_chain_of_pointers_has_an_end() {
+    // A root label, then pointers, each to the one before.
+    let message = |pointers: usize| {
+        let mut message = vec![0];
+        for pointer in 0..pointers {
+            let target = if pointer == 0 { 0 } else { 2 * pointer - 1 };
+            message.extend([0xC0 | u8::try_from(target >> 8).unwrap(), u8::try_from(target & 0xFF).unwrap()]);
+        }
+        message
+    };
+    let read = |pointers: usize| Name::read(&message(pointers), 2 * pointers - 1);
+    assert!(read(32).unwrap().0.is_root());
+    assert_eq!(read(33), Err(NameError::BadPointer));
+}
+
 proptest! {
     #[test]
     fn parse_of_print_is_the_identity(labels in prop::collection::vec(

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
@@ -156,10 +156,13 @@ impl Watch {
     }
 }
 
-/// Reading is no change; our own would never end.
+/// What may mean that a file was saved. Reading is no change: our own would never end. Where the system tells when a
+/// writer has closed the file (Linux), that is awaited, so that a file that is still being written is not read by half.
 fn is_change(kind: EventKind) -> bool {
+    let closing_is_told = cfg!(target_os = "linux");
     match kind {
         EventKind::Access(access) => access == AccessKind::Close(AccessMode::Write),
+        EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_)) => !closing_is_told,
         _ => true,
     }
 }

@@ -273,8 +273,9 @@ mod tests {
         assert_eq!(cache.get(&question("WWW.foobar.com."), later).unwrap().answers[0].ttl, 200);
         assert_eq!(cache.list(later)[0].ttl_seconds, 200);
         assert_eq!(cache.list(later)[0].hits, 1);
-        assert!(cache.get(&question("www.foobar.com."), start + Duration::from_secs(300)).is_none());
-        assert!(cache.list(later).is_empty());
+        let end = start + Duration::from_secs(300);
+        assert!(cache.get(&question("www.foobar.com."), end).is_none());
+        assert!(cache.list(end).is_empty());
     }
 
     #[test]
