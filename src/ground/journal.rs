@@ -13,7 +13,7 @@ use super::clock;
 use super::event::Happened;
 
 /// Events that may wait to be sent.
-const WAITING_MOST: usize = 512;
+const WAITING_MOST: usize = 256;
 
 /// The telling end; clones tell to the same place.
 #[derive(Debug, Clone)]

@@ -18,9 +18,11 @@ use crate::ground::journal::{Journal, Told, journal};
 use crate::ground::lines::{LineReader, line};
 use crate::ground::service::{Service, causes};
 
-/// Events sent in one go; after a full batch the service rests for [`REST`], so that a flood of questions
-/// costs the path at most `BATCH / REST` tellings per second.
+/// Events sent in one go. After more than [`CALM`] the service rests for [`REST`], while the journal fills up and
+/// then drops: so a flood of questions costs the path a few thousand tellings a second, and a lone `dig` is told at
+/// once.
 const BATCH: usize = 256;
+const CALM: usize = 8;
 const REST: Duration = Duration::from_millis(50);
 
 /// Ready, failed and replies are waited for this long: they are few, and somebody waits for them.
@@ -101,7 +103,7 @@ async fn serve<S: Service>(
                 mouth.say(&Report::Reply { number: order.number, reply }).await;
             }
             () = hear => {
-                crowded = batch.len() >= BATCH;
+                crowded = batch.len() > CALM;
                 for (at, what) in batch.drain(..) {
                     mouth.say(&Report::Happened { at, what }).await;
                 }
