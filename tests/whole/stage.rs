@@ -14,7 +14,7 @@ use tempfile::TempDir;
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_wwwlab");
 
 /// Nothing that is waited for here takes this long unless it is broken.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A lab directory; its lab, if one is up, ends with it.
 pub(crate) struct Stage {
