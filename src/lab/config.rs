@@ -308,6 +308,13 @@ impl Config {
 
 /// serde's message for an unknown key lists every known one; the nearest is what the user wants to hear.
 fn with_nearest_key(message: &str) -> String {
+    if message.contains("expected struct") {
+        return "this is a section: write its name in brackets on a line of its own, then its keys below it"
+            .into();
+    }
+    if message.contains("expected path string") {
+        return "a zone's file is a name in quotes: { \"foobar.com\" = \"zones/foobar.com.zone\" }".into();
+    }
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let (what, Some((wrong, known))) = (message.split(" `").next().unwrap_or_default(), quoted.split_first())
     else {
@@ -459,6 +466,8 @@ mod tests {
             ("[web]\napp_timeout = \"1h\"", "from \"100ms\" to \"5min\", not \"1h\""),
             ("[web]\napp_timeout = 5", "in quotes"),
             ("[web]\nname = \"www.foobar.com.\"", "without a final dot"),
+            ("dns = 5300", "lab.toml:1:7: this is a section"),
+            ("[dns]\nzones = { \"foobar.com\" = 5 }", "a zone's file is a name in quotes"),
             ("[dns]\nzones = {}", "at least one zone"),
             ("[dns]\nzones = { \"foo..bar\" = \"x\" }", "\"foo..bar\" is not the name of a zone"),
             ("[dns]\nzones = { \"a=b\" = \"x\" }", "is not the name of a zone"),

@@ -152,7 +152,7 @@ pub enum ControlError {
     )]
     Silent(String),
     /// It said no.
-    #[error("{}", .0.join(": "))]
+    #[error("{}", .0.join("\n    "))]
     Refused(Vec<String>),
     /// Its answer is of another kind: another version of wwwlab runs it.
     #[error(

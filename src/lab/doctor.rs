@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use crate::ground::bind::{self, Transport};
 
-use super::config::{Network, Port};
-use super::directory::Directory;
+use super::config::{ConfigError, Network, Port};
+use super::directory::{Directory, DirectoryError};
 use super::holder;
 use super::hosts::Host;
 
@@ -76,7 +76,13 @@ fn settings(directory: &Directory) -> Finding {
         }
         Err(error) => {
             let causes = crate::ground::service::causes(&error).join(": ");
-            finding(subject, Verdict::Bad, causes, "mend that line")
+            let unreadable = matches!(error, DirectoryError::Config(ConfigError::Read { .. }));
+            finding(
+                subject,
+                Verdict::Bad,
+                causes,
+                if unreadable { "make it readable" } else { "mend that line" },
+            )
         }
     }
 }
