@@ -214,6 +214,23 @@ impl Reader {
         let Some(first) = words.first() else {
             return Ok(());
         };
+        self.record_from(scope, first, words, blank).map_err(|fault| {
+            // A name may begin so; a line that cannot be read and does is another language's comment.
+            if blank || !(first.text.starts_with(b"#") || first.text.starts_with(b"//")) {
+                return fault;
+            }
+            let shown = String::from_utf8_lossy(first.text);
+            Fault::new(first.at, format!("`{shown}` begins no comment here: a comment begins with `;`"))
+        })
+    }
+
+    fn record_from(
+        &mut self,
+        scope: &Scope,
+        first: &Word<'_>,
+        words: &[Word<'_>],
+        blank: bool,
+    ) -> Result<(), Fault> {
         let end = words.last().map_or(first.at, |word| word.at + word.text.len());
         let mut rest = words;
         if !blank {
@@ -325,8 +342,14 @@ fn place(source: u16, at: usize) -> Place {
     Place { source, at: u32::try_from(at).unwrap_or(u32::MAX) }
 }
 
+/// What is wrong with `word`, which stands where a TTL, a class or a type should.
 fn no_type(word: &Word<'_>, blank: bool) -> Fault {
     let shown = String::from_utf8_lossy(word.text);
+    let digits = word.text.strip_prefix(b"-").or(word.text.strip_prefix(b"+")).unwrap_or(word.text);
+    if digits.first().is_some_and(u8::is_ascii_digit) {
+        let hint = "a TTL is 0 to 2147483647 seconds, e.g. 300 or 1h30m";
+        return Fault::new(word.at, format!("`{shown}` is no TTL, class or type: {hint}"));
+    }
     let hint = if blank {
         "this line begins with a blank, so it continues the owner above; an owner stands in the first column"
     } else {
