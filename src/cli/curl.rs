@@ -62,7 +62,8 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
                 None => continue,
             },
         };
-        if origin.host != address.to_string() || port != lab_port {
+        // A redirect's catch-all must not take what was named in full.
+        if origin.host != address.to_string() || port != lab_port || leads_on(given) {
             line.push("--connect-to".into());
             line.push(format!("{}:{port}:{}", origin.host, SocketAddr::new(address, lab_port)).into());
         }
@@ -85,7 +86,12 @@ fn leads_on(arguments: &[OsString]) -> bool {
     arguments.iter().filter_map(|argument| argument.to_str()).any(|argument| {
         match argument.strip_prefix("--") {
             Some(long) => ["location", "config", "proto-redir"].iter().any(|option| long.starts_with(option)),
-            None => argument.starts_with('-') && (argument.contains('L') || argument.contains('K')),
+            // After a letter that takes a value comes that value, whatever its letters.
+            None => argument.strip_prefix('-').is_some_and(|letters| {
+                let takes_value = |letter| "AbcCdDeEFhHmoPQrtTuUwxXyYz".contains(letter);
+                let alone = letters.find(takes_value).unwrap_or(letters.len());
+                letters[..alone].contains(['L', 'K'])
+            }),
         }
     })
 }
@@ -301,9 +307,16 @@ mod tests {
 
     #[test]
     fn what_may_lead_elsewhere_is_known() {
-        for (line, leads) in
-            [("-sL x", true), ("--location x", true), ("-K file", true), ("-s x", false), ("x", false)]
-        {
+        for (line, leads) in [
+            ("-sL x", true),
+            ("--location x", true),
+            ("-K file", true),
+            ("-s x", false),
+            ("x", false),
+            ("-XDELETE x", false),
+            ("-sdHELLO x", false),
+            ("-sLXDELETE x", true),
+        ] {
             let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             assert_eq!(leads_on(&arguments), leads, "{line}");
         }

@@ -3,6 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -23,6 +25,8 @@ use crate::ground::service::{Service, causes};
 /// once.
 const BATCH: usize = 256;
 const CALM: usize = 8;
+/// Orders that are carried out at a time.
+const ORDERS_MOST: usize = 32;
 const REST: Duration = Duration::from_millis(50);
 
 /// Ready, failed and replies are waited for this long: they are few, and somebody waits for them.
@@ -86,6 +90,8 @@ async fn serve<S: Service>(
 ) {
     let mut batch = Vec::new();
     let mut crowded = false;
+    // Orders are carried out side by side: one that takes its time holds up neither the others nor the end.
+    let mut under_way = FuturesUnordered::new();
     loop {
         let hear = async {
             if crowded {
@@ -96,12 +102,12 @@ async fn serve<S: Service>(
         tokio::select! {
             _ = terminate.recv() => return,
             _ = interrupt.recv() => return,
-            order = next_order(&mut orders) => {
+            order = next_order(&mut orders), if under_way.len() < ORDERS_MOST => {
                 // No order any more: the supervisor is gone, and a service never outlives its lab.
-                let Some(order) = order else { return };
-                let reply = service.ask(order.ask).await;
-                mouth.say(&Report::Reply { number: order.number, reply }).await;
+                let Some(Order { number, ask }) = order else { return };
+                under_way.push(async move { Report::Reply { number, reply: service.ask(ask).await } });
             }
+            Some(reply) = under_way.next() => mouth.say(&reply).await,
             () = hear => {
                 crowded = batch.len() > CALM;
                 for (at, what) in batch.drain(..) {

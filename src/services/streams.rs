@@ -2,12 +2,12 @@
 //! their order on one connection.
 //!
 //! At most 256 connections are open; one more ends the one that has been silent longest, so that idle ones
-//! cannot keep others out (RFC 7766 §6.2.3).
+//! cannot keep others out (RFC 7766 §6.2.3). When all of them wait for an answer, the newcomer is turned away.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -47,6 +47,8 @@ pub(super) trait Respond: Clone + Send + Sync + 'static {
 struct Open {
     /// When it last asked, counted in questions of all connections.
     last_asked: AtomicU64,
+    /// Whether an answer is being made or sent.
+    answering: AtomicBool,
     end: CancellationToken,
 }
 
@@ -68,11 +70,12 @@ pub(super) async fn serve(listener: TcpListener, responder: impl Respond, stop: 
             sleep(BREATH).await;
             continue;
         };
-        if open.len() >= CONNECTIONS_MOST {
-            end_the_most_silent(&mut open);
+        if open.len() >= CONNECTIONS_MOST && !end_the_most_silent(&mut open) {
+            continue;
         }
         let connection = Arc::new(Open {
             last_asked: AtomicU64::new(turn.fetch_add(1, Ordering::Relaxed)),
+            answering: AtomicBool::new(false),
             end: stop.child_token(),
         });
         open.push(connection.clone());
@@ -87,13 +90,18 @@ pub(super) async fn serve(listener: TcpListener, responder: impl Respond, stop: 
     Closed { cut }
 }
 
-fn end_the_most_silent(open: &mut Vec<Arc<Open>>) {
+/// Ends the connection that has been silent longest; false if none is silent.
+fn end_the_most_silent(open: &mut Vec<Arc<Open>>) -> bool {
     let silent =
-        open.iter().enumerate().min_by_key(|(_, connection)| connection.last_asked.load(Ordering::Relaxed));
-    if let Some((index, connection)) = silent {
-        connection.end.cancel();
-        open.swap_remove(index);
-    }
+        open.iter().enumerate().filter(|(_, connection)| !connection.answering.load(Ordering::Relaxed));
+    let Some((index, connection)) =
+        silent.min_by_key(|(_, connection)| connection.last_asked.load(Ordering::Relaxed))
+    else {
+        return false;
+    };
+    connection.end.cancel();
+    open.swap_remove(index);
+    true
 }
 
 struct Conversation<R> {
@@ -124,6 +132,7 @@ impl<R: Respond> Conversation<R> {
             received??;
             let turn = self.turn.fetch_add(1, Ordering::Relaxed);
             self.connection.last_asked.store(turn, Ordering::Relaxed);
+            self.connection.answering.store(true, Ordering::Relaxed);
             if !self.responder.respond(&question, self.client, &mut reply).await {
                 return Ok(());
             }
@@ -131,6 +140,7 @@ impl<R: Respond> Conversation<R> {
             framed.extend_from_slice(&u16::try_from(reply.len()).unwrap_or(u16::MAX).to_be_bytes());
             framed.extend_from_slice(&reply);
             timeout(IDLE, write.write_all(&framed)).await??;
+            self.connection.answering.store(false, Ordering::Relaxed);
         }
     }
 }

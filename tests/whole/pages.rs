@@ -167,6 +167,12 @@ fn the_bare_domain_leads_to_www() {
     // A redirect is followed inside the lab, whatever it names.
     let followed = stage.curl("-L -o /dev/null -w %{http_code}:%{remote_ip} http://foobar.com/guestbook");
     assert_eq!(followed.out, "200:127.0.0.1", "{followed:?}");
+    // What is named in full is asked where it is named.
+    let port = stage.port("app");
+    for options in ["-L", "-XGET"] {
+        let said = stage.curl(&format!("{options} http://127.0.0.1:{port}/healthz"));
+        assert_eq!(said.out.trim(), "ok", "{said:?}");
+    }
 }
 
 #[test]

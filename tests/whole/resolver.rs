@@ -201,6 +201,56 @@ fn an_answer_that_is_too_long_for_udp_is_cut_as_a_whole() {
 }
 
 #[test]
+fn an_answer_in_use_is_renewed_before_it_ends() {
+    let stage = Stage::new();
+    stage.edit("lab.toml", |text| text.replace("# prefetch = false", "prefetch = true"));
+    stage.edit("zones/loopback/foobar.com.zone", |zone| format!("{zone}\nbrief 4 IN A 127.0.0.9\n"));
+    stage.wwwlab(["up", "-d"]).ok();
+    let asked = || stage.log("dns").lines().filter(|line| line.contains("asks brief.foobar.com. A ")).count();
+    stage.dig("127.0.0.2", "brief.foobar.com");
+    until("the first question is told", || asked() == 1);
+    // Asked again and again, it is renewed in the last tenth of its time, without anybody having waited.
+    until("it is asked for again", || {
+        stage.dig("127.0.0.2", "brief.foobar.com");
+        asked() >= 2
+    });
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_named() {
+    let stage = Stage::up();
+    stage.wwwlab(["pause", "tld"]).ok();
+    let said = stage.wwwlab(["resolve", "www.foobar.com"]);
+    assert!(said.out.contains("tld 127.0.0.4") && said.out.contains("no answer in time"), "{said:?}");
+    let slow = std::thread::scope(|scope| {
+        let slow = scope.spawn(|| stage.wwwlab(["resolve", "--fresh", "www.foobar.com"]));
+        // One order that takes its time holds up no other.
+        stage.wwwlab(["cache"]).ok();
+        slow.join().unwrap()
+    });
+    assert_eq!(slow.code, 1, "{slow:?}");
+    assert!(stage.wwwlab(["resolve", "www.foobar.com", "TYPE65280"]).out.contains("TYPE65280"));
+}
+
+#[test]
+fn busy_connections_are_bounded() {
+    let stage = Stage::up();
+    stage.wwwlab(["pause", "root"]).ok();
+    let address = (std::net::Ipv4Addr::new(127, 0, 0, 2), stage.port("dns"));
+    let question = b"\0\x20\0\x07\x01\0\0\x01\0\0\0\0\0\0\x04busy\x04test\0\0\x01\0\x01";
+    let _busy: Vec<_> = (0..600)
+        .map(|_| {
+            let mut stream = std::net::TcpStream::connect(address).unwrap();
+            // A connection that is turned away may be gone already.
+            let _ = std::io::Write::write_all(&mut stream, question);
+            stream
+        })
+        .collect();
+    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", stage.pid("resolver"))).unwrap().count();
+    assert!(descriptors < 350, "{descriptors}");
+}
+
+#[test]
 fn idle_connections_do_not_keep_others_out() {
     let stage = Stage::up();
     let address = (std::net::Ipv4Addr::new(127, 0, 0, 2), stage.port("dns"));

@@ -5,6 +5,7 @@ use std::fs;
 use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -193,7 +194,9 @@ impl Said {
 
 /// A free port below those from which outgoing connections are drawn, so that no parallel test takes it in passing.
 pub(crate) fn free_port() -> u16 {
-    let mut port = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    let mut port = first + NEXT.fetch_add(1, Ordering::Relaxed) * 50;
     while TcpListener::bind(("127.0.0.1", port)).is_err() || UdpSocket::bind(("127.0.0.4", port)).is_err() {
         port += 1;
     }

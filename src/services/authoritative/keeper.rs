@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode, ModifyKind};
+use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
@@ -162,7 +162,7 @@ fn is_change(kind: EventKind) -> bool {
     let closing_is_told = cfg!(target_os = "linux");
     match kind {
         EventKind::Access(access) => access == AccessKind::Close(AccessMode::Write),
-        EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_)) => !closing_is_told,
+        EventKind::Create(CreateKind::File) | EventKind::Modify(ModifyKind::Data(_)) => !closing_is_told,
         _ => true,
     }
 }

@@ -21,8 +21,9 @@ const FAILURE: Duration = Duration::from_secs(1);
 const STALE_LONGEST: Duration = Duration::from_secs(86_400);
 /// The TTL of such an answer, in seconds (RFC 8767 §4).
 const STALE_TTL: u32 = 30;
-/// The extended error of such an answer (RFC 8914 §4.4).
+/// The extended error of such an answer, and of one that says there is no such name (RFC 8914 §4.4, §4.20).
 const EDE_STALE: u16 = 3;
+const EDE_STALE_NXDOMAIN: u16 = 19;
 /// An answer is fetched again in the last tenth of its time.
 const PREFETCH_SHARE: u32 = 10;
 
@@ -60,6 +61,7 @@ pub(super) struct Failure {
 pub(super) struct Cache {
     entries: LruCache<Question, Entry>,
     generation: u64,
+    serve_stale: bool,
 }
 
 #[derive(Debug)]
@@ -68,27 +70,34 @@ struct Entry {
     since: Instant,
     lifetime: Duration,
     hits: u64,
+    /// The last try to renew it, if that failed, and when.
+    trouble: Option<(Answer, Instant)>,
 }
 
 impl Cache {
-    pub(super) fn new(entries_most: usize) -> Self {
+    /// With `serve_stale`, an answer is given after its time while it cannot be renewed (RFC 8767).
+    pub(super) fn new(entries_most: usize, serve_stale: bool) -> Self {
         let most = NonZeroUsize::new(entries_most).unwrap_or(NonZeroUsize::MIN);
         // Grows as it fills: an idle resolver pays for no table.
         let mut entries = LruCache::unbounded();
         entries.resize(most);
-        Self { entries, generation: 0 }
+        Self { entries, generation: 0, serve_stale }
     }
 
     /// The answer with its TTLs as they stand at `now`, if it is remembered.
     pub(super) fn get(&mut self, question: &Question, now: Instant) -> Option<Answer> {
         let entry = self.entries.get_mut(question)?;
         let age = now.saturating_duration_since(entry.since);
-        if age >= entry.lifetime {
-            // It may still serve as a stale answer, until it is pushed out or asked for anew.
+        if age < entry.lifetime {
+            entry.hits += 1;
+            return Some(entry.answer.aged(age));
+        }
+        let (failed, at) = entry.trouble.as_ref()?;
+        if now.saturating_duration_since(*at) >= FAILURE {
             return None;
         }
-        entry.hits += 1;
-        Some(entry.answer.aged(age))
+        let servable = self.serve_stale && age < entry.lifetime.saturating_add(STALE_LONGEST);
+        Some(if servable { entry.answer.stale() } else { failed.clone() })
     }
 
     /// Grows whenever something is forgotten on purpose: what was asked before then is not to be remembered after.
@@ -96,26 +105,18 @@ impl Cache {
         self.generation
     }
 
-    /// Remembers `answer`, if it may be.
+    /// Remembers `answer`, if it may be. A failure never takes the place of an answer: that may still be in its time, or
+    /// be given after it.
     pub(super) fn put(&mut self, question: Question, answer: Answer, now: Instant) {
-        if let Some(lifetime) = answer.lifetime() {
-            self.entries.put(question, Entry { answer, since: now, lifetime, hits: 0 });
+        let failed = answer.rcode == ResponseCode::ServFail;
+        if failed
+            && let Some(entry) = self.entries.get_mut(&question)
+            && entry.answer.rcode != ResponseCode::ServFail
+        {
+            entry.trouble = Some((answer, now));
+        } else if let Some(lifetime) = answer.lifetime() {
+            self.entries.put(question, Entry { answer, since: now, lifetime, hits: 0, trouble: None });
         }
-    }
-
-    /// The answer though its time is over, with TTLs of [`STALE_TTL`], if it is still there (RFC 8767).
-    pub(super) fn get_stale(&mut self, question: &Question, now: Instant) -> Option<Answer> {
-        let entry = self.entries.get(question)?;
-        let age = now.saturating_duration_since(entry.since);
-        if age >= entry.lifetime.saturating_add(STALE_LONGEST) {
-            return None;
-        }
-        let mut answer = entry.answer.clone();
-        for record in answer.answers.iter_mut().chain(&mut answer.authorities) {
-            record.ttl = STALE_TTL;
-        }
-        answer.failure = Some(Failure { code: EDE_STALE, text: "stale: nobody could be asked".into() });
-        Some(answer)
     }
 
     /// Whether little of the time of a remembered answer is left, so that it is worth asking for it again.
@@ -161,7 +162,7 @@ impl Cache {
                 let answer = entry.answer.aged(age);
                 Some(CacheEntry {
                     name: question.name.to_string(),
-                    record_type: question.record_type.to_string(),
+                    record_type: type_name(question.record_type),
                     outcome: answer.outcome(),
                     ttl_seconds: whole_seconds_up(left),
                     records: answer
@@ -212,6 +213,17 @@ impl Answer {
         (!lifetime.is_zero()).then_some(lifetime)
     }
 
+    /// The same as it is given after its time: TTLs of [`STALE_TTL`], and an extended error that says so.
+    fn stale(&self) -> Self {
+        let mut answer = self.clone();
+        for record in answer.answers.iter_mut().chain(&mut answer.authorities) {
+            record.ttl = STALE_TTL;
+        }
+        let code = if self.rcode == ResponseCode::NXDomain { EDE_STALE_NXDOMAIN } else { EDE_STALE };
+        answer.failure = Some(Failure { code, text: "stale: it cannot be renewed".into() });
+        answer
+    }
+
     /// The same with every TTL less by `age`.
     fn aged(&self, age: Duration) -> Self {
         let seconds = u32::try_from(age.as_secs()).unwrap_or(u32::MAX);
@@ -223,6 +235,23 @@ impl Answer {
             records
         };
         Self { answers: older(&self.answers), authorities: older(&self.authorities), ..self.clone() }
+    }
+}
+
+/// A type as it is written, also one that has no name (RFC 3597 §5).
+pub(super) fn type_name(record_type: RecordType) -> String {
+    match record_type {
+        RecordType::Unknown(number) => format!("TYPE{number}"),
+        known => known.to_string(),
+    }
+}
+
+/// The type that `text` writes.
+pub(super) fn type_named(text: &str) -> Option<RecordType> {
+    let text = text.to_ascii_uppercase();
+    match text.strip_prefix("TYPE").map(str::parse::<u16>) {
+        Some(Ok(number)) => Some(RecordType::from(number)),
+        _ => text.parse().ok(),
     }
 }
 
@@ -266,7 +295,7 @@ mod tests {
 
     #[test]
     fn ttls_count_down_and_end() {
-        let mut cache = Cache::new(10);
+        let mut cache = Cache::new(10, true);
         let start = Instant::now();
         cache.put(question("www.foobar.com."), address("www.foobar.com.", 300), start);
         let later = start + Duration::from_secs(100);
@@ -284,7 +313,7 @@ mod tests {
         let soa = SOA::new(origin.clone(), origin.clone(), 1, 2, 3, 4, 60);
         let soa = Record::from_rdata(origin, 3600, RData::SOA(soa));
         let no_such_name = Answer { authorities: vec![soa], ..Answer::of(ResponseCode::NXDomain) };
-        let mut cache = Cache::new(10);
+        let mut cache = Cache::new(10, true);
         let start = Instant::now();
         cache.put(question("no.foobar.com."), no_such_name, start);
         assert_eq!(cache.list(start)[0].ttl_seconds, 60);
@@ -294,7 +323,7 @@ mod tests {
 
     #[test]
     fn what_has_no_lifetime_is_not_remembered() {
-        let mut cache = Cache::new(10);
+        let mut cache = Cache::new(10, true);
         let start = Instant::now();
         cache.put(question("zero.foobar.com."), address("zero.foobar.com.", 0), start);
         cache.put(question("refused.foobar.com."), Answer::of(ResponseCode::Refused), start);
@@ -303,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_remembered_for_a_second() {
-        let mut cache = Cache::new(10);
+        let mut cache = Cache::new(10, true);
         let start = Instant::now();
         cache.put(question("failed.foobar.com."), Answer::of(ResponseCode::ServFail), start);
         assert!(cache.get(&question("failed.foobar.com."), start + Duration::from_millis(999)).is_some());
@@ -312,7 +341,7 @@ mod tests {
 
     #[test]
     fn an_answer_may_be_given_after_its_end_and_fetched_before_it() {
-        let mut cache = Cache::new(10);
+        let mut cache = Cache::new(10, true);
         let start = Instant::now();
         let www = question("www.foobar.com.");
         cache.put(www.clone(), address("www.foobar.com.", 300), start);
@@ -320,16 +349,44 @@ mod tests {
         assert!(cache.is_ending(&www, start + Duration::from_secs(271)));
         let late = start + Duration::from_secs(301);
         assert!(!cache.is_ending(&www, late));
-        assert!(cache.get(&www, late).is_none());
-        let stale = cache.get_stale(&www, late).unwrap();
+        assert!(cache.get(&www, late).is_none(), "it is to be asked for again");
+        cache.put(www.clone(), Answer::of(ResponseCode::ServFail), late);
+        let stale = cache.get(&www, late).unwrap();
         assert_eq!(stale.answers[0].ttl, STALE_TTL);
         assert_eq!(stale.failure.unwrap().code, EDE_STALE);
-        assert!(cache.get_stale(&www, late + STALE_LONGEST).is_none());
+        assert!(cache.get(&www, late + FAILURE).is_none(), "after a second it is tried again");
+        let too_late = late + STALE_LONGEST;
+        cache.put(www.clone(), Answer::of(ResponseCode::ServFail), too_late);
+        assert_eq!(cache.get(&www, too_late).unwrap().rcode, ResponseCode::ServFail);
+    }
+
+    #[test]
+    fn a_failure_does_not_take_the_place_of_an_answer() {
+        let start = Instant::now();
+        let www = question("www.foobar.com.");
+        for (serve_stale, rcode) in [(true, ResponseCode::NoError), (false, ResponseCode::ServFail)] {
+            let mut cache = Cache::new(10, serve_stale);
+            cache.put(www.clone(), address("www.foobar.com.", 300), start);
+            cache.put(www.clone(), Answer::of(ResponseCode::ServFail), start);
+            assert_eq!(cache.get(&www, start).unwrap().rcode, ResponseCode::NoError, "it is in its time");
+            let late = start + Duration::from_secs(300);
+            cache.put(www.clone(), Answer::of(ResponseCode::ServFail), late);
+            assert_eq!(cache.get(&www, late).unwrap().rcode, rcode);
+        }
+    }
+
+    #[test]
+    fn types_without_a_name_are_written_by_their_number() {
+        assert_eq!(type_name(RecordType::from(65280)), "TYPE65280");
+        assert_eq!(type_named("type65280"), Some(RecordType::from(65280)));
+        assert_eq!(type_named("type1"), Some(RecordType::A));
+        assert_eq!(type_named("aaaa"), Some(RecordType::AAAA));
+        assert_eq!(type_named("nonsense"), None);
     }
 
     #[test]
     fn one_name_can_be_forgotten() {
-        let mut cache = Cache::new(10);
+        let mut cache = Cache::new(10, true);
         let start = Instant::now();
         for name in ["a.", "b."] {
             cache.put(question(name), address(name, 300), start);
@@ -341,7 +398,7 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_goes_first() {
-        let mut cache = Cache::new(2);
+        let mut cache = Cache::new(2, false);
         let start = Instant::now();
         for name in ["a.", "b."] {
             cache.put(question(name), address(name, 300), start);

@@ -21,7 +21,7 @@ use crate::ground::clock::{self, Stopwatch};
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 
-use super::cache::{Answer, Cache, Failure, Question, rcode_name};
+use super::cache::{Answer, Cache, Failure, Question, rcode_name, type_name};
 use super::walk::Walk;
 use super::{BoxedError, Config, Shared, lock};
 
@@ -48,7 +48,6 @@ struct Parts {
     /// Questions that are being asked: equal ones wait for the same walk. A plain mutex, for the same reason.
     under_way: Mutex<HashMap<Question, Shared<OnceCell<Answer>>>>,
     walking: Semaphore,
-    serve_stale: bool,
     prefetch: bool,
     background: TaskTracker,
     journal: Journal,
@@ -58,11 +57,10 @@ impl Front {
     pub(super) fn new(walk: Walk, config: &Config, journal: Journal) -> Self {
         Self {
             shared: Shared::new(Parts {
-                cache: Mutex::new(Cache::new(config.cache_entries)),
+                cache: Mutex::new(Cache::new(config.cache_entries, config.serve_stale)),
                 walk,
                 under_way: Mutex::default(),
                 walking: Semaphore::new(WALKS_MOST),
-                serve_stale: config.serve_stale,
                 prefetch: config.prefetch,
                 background: TaskTracker::new(),
                 journal,
@@ -90,6 +88,8 @@ impl Front {
     /// Forgets everything, or what is known of `name`. The recursor's own memory goes in either case.
     pub(super) fn flush(&self, name: Option<LowerName>) -> Result<usize, BoxedError> {
         self.shared.walk.start_afresh()?;
+        // Who asks from now on does not join a walk that began before.
+        lock(&self.shared.under_way).clear();
         let mut cache = lock(&self.shared.cache);
         Ok(match name {
             Some(name) => cache.clear_name(&name),
@@ -106,14 +106,15 @@ impl Front {
             Some(answer) => (answer, Vec::new()),
             None if afresh => self.shared.walk.answer_afresh(&question).await?,
             None => {
+                let generation = self.generation();
                 let (answer, steps) = self.shared.walk.answer(&question).await;
-                lock(&self.shared.cache).put(question.clone(), answer.clone(), clock::now());
+                self.remember(&question, &answer, generation);
                 (answer, steps)
             }
         };
         Ok(WalkTold {
             name: question.name.to_string(),
-            record_type: question.record_type.to_string(),
+            record_type: type_name(question.record_type),
             cached,
             steps,
             outcome: answer.outcome(),
@@ -121,6 +122,22 @@ impl Front {
             why: answer.failure.map(|failure| failure.text),
             micros: watch.micros(),
         })
+    }
+
+    fn generation(&self) -> u64 {
+        lock(&self.shared.cache).generation()
+    }
+
+    /// Remembers `answer`, unless everything was to be forgotten since `generation`; and what is to be given now, which is
+    /// another answer where this one failed and that may still be given.
+    fn remember(&self, question: &Question, answer: &Answer, generation: u64) -> Option<Answer> {
+        let now = clock::now();
+        let mut cache = lock(&self.shared.cache);
+        if cache.generation() != generation {
+            return None;
+        }
+        cache.put(question.clone(), answer.clone(), now);
+        (answer.rcode == ResponseCode::ServFail).then(|| cache.get(question, now))?
     }
 
     /// Ends what goes on in the background.
@@ -155,7 +172,7 @@ impl Front {
                 && lock(&self.shared.cache).is_ending(&question, now)
             {
                 let front = self.clone();
-                self.shared.background.spawn(async move { front.ask(question).await });
+                self.shared.background.spawn(async move { front.ask(question, true).await });
             }
             return (answer, Some(true));
         }
@@ -163,11 +180,12 @@ impl Front {
             // Whoever asks not to recurse asks what is remembered, and that is nothing.
             return refused(ResponseCode::Refused);
         }
-        (self.ask(question).await, Some(false))
+        (self.ask(question, false).await, Some(false))
     }
 
-    /// Asks the way, once for all who want to know the same at the same time, and remembers.
-    async fn ask(&self, question: Question) -> Answer {
+    /// Asks the way, once for all who want to know the same at the same time, and remembers. `afresh` passes by what the
+    /// recursor itself remembers, which is as old as what is remembered here.
+    async fn ask(&self, question: Question, afresh: bool) -> Answer {
         let cell = lock(&self.shared.under_way).entry(question.clone()).or_default().clone();
         let ask = async {
             // A question waits for nobody else's walk: when too many are under way, it fails at once, and says so.
@@ -176,22 +194,15 @@ impl Front {
                 let failure = Some(Failure { code: EDE_OTHER, text });
                 return Answer { failure, ..Answer::of(ResponseCode::ServFail) };
             };
-            let generation = lock(&self.shared.cache).generation();
-            let (answer, _) = self.shared.walk.answer(&question).await;
-            let now = clock::now();
-            let mut cache = lock(&self.shared.cache);
-            if cache.generation() != generation {
-                // Everything was to be forgotten while this was on its way.
-                return answer;
+            let generation = self.generation();
+            let walked = match afresh {
+                true => self.shared.walk.answer_afresh(&question).await.ok(),
+                false => Some(self.shared.walk.answer(&question).await),
+            };
+            match walked {
+                Some((answer, _)) => self.remember(&question, &answer, generation).unwrap_or(answer),
+                None => Answer::of(ResponseCode::ServFail),
             }
-            if answer.rcode == ResponseCode::ServFail
-                && self.shared.serve_stale
-                && let Some(stale) = cache.get_stale(&question, now)
-            {
-                return stale;
-            }
-            cache.put(question.clone(), answer.clone(), now);
-            answer
         };
         let answer = cell.get_or_init(|| ask).await.clone();
         let mut under_way = lock(&self.shared.under_way);
@@ -252,7 +263,7 @@ impl Front {
                 client: request.src(),
                 transport,
                 name: query.map(|query| query.name().to_string()).unwrap_or_default(),
-                record_type: query.map(|query| query.query_type().to_string()).unwrap_or_default(),
+                record_type: query.map(|query| type_name(query.query_type())).unwrap_or_default(),
                 rcode: rcode_name(info.response_code),
                 flags: flags(info),
                 answers: info.counts().answers,

@@ -20,11 +20,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ground::bind::{self, BindError, Listening, Transport};
 use crate::ground::channel::{Ask, Reply, WalkTold};
+use crate::ground::datagrams::Datagrams;
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, DRAIN, Service};
 use crate::services::streams::{self, Respond};
 
-use cache::Question;
+use cache::{Question, type_named};
 use front::Front;
 
 /// What a resolver must be told.
@@ -87,7 +88,11 @@ impl Service for Resolver {
         let tcp = bind::tcp(config.listen)?;
         // With port 0 the operating system chose one for TCP; UDP takes the same.
         let address = tcp.local_addr().unwrap_or(config.listen);
-        let udp = bind::udp(address)?;
+        let udp = Datagrams::new(bind::udp(address)?).map_err(|source| BindError {
+            address,
+            transport: Transport::Udp,
+            source,
+        })?;
         let walk = walk::Walk::new(&config, journal.clone()).map_err(StartError::Recursor)?;
         let front = Front::new(walk, &config, journal.clone());
         let stop = CancellationToken::new();
@@ -139,10 +144,9 @@ impl Resolver {
     }
 
     async fn resolve(&self, name: &str, record_type: &str, afresh: bool) -> Result<WalkTold, BoxedError> {
-        let record_type = record_type.to_ascii_uppercase();
         let question = Question {
             name: full_name(name)?,
-            record_type: record_type.parse().map_err(|_| format!("{record_type} is no record type"))?,
+            record_type: type_named(record_type).ok_or_else(|| format!("{record_type} is no record type"))?,
         };
         self.front.resolve(question, afresh).await
     }

@@ -1,13 +1,14 @@
 //! Datagrams: a task per question, since an answer may take a walk, and a bound on their number.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::ground::bind::Transport;
+use crate::ground::datagrams::Datagrams;
 use crate::ground::journal::Journal;
 
 use super::asked;
@@ -21,26 +22,28 @@ const LONGEST_QUESTION: usize = 4096;
 const BREATH: Duration = Duration::from_millis(10);
 
 /// Answers until `stop`.
-pub(super) async fn serve(socket: UdpSocket, front: Front, journal: Journal, stop: CancellationToken) {
+pub(super) async fn serve(socket: Datagrams, front: Front, journal: Journal, stop: CancellationToken) {
     let socket = Arc::new(socket);
     let mut buffer = vec![0; LONGEST_QUESTION];
     let mut under_way = JoinSet::new();
     loop {
-        let received = tokio::select! {
+        let ready = tokio::select! {
             () = stop.cancelled() => return,
             Some(_) = under_way.join_next() => continue,
-            received = socket.recv_from(&mut buffer), if under_way.len() < QUESTIONS_MOST => received,
+            ready = socket.readable(), if under_way.len() < QUESTIONS_MOST => ready,
         };
-        match received {
-            Ok((length, client)) => {
+        match ready.and_then(|()| socket.try_receive(&mut buffer)) {
+            Ok((length, sender)) => {
                 let (question, socket, front) = (buffer[..length].to_vec(), socket.clone(), front.clone());
                 under_way.spawn(async move {
-                    if let Some(reply) = asked::answer(&front, question, client, Transport::Udp).await {
+                    if let Some(reply) = asked::answer(&front, question, sender.address, Transport::Udp).await
+                    {
                         // An answer that cannot be sent is lost, as datagrams are: its asker asks again.
-                        let _ = socket.send_to(&reply, client).await;
+                        let _ = socket.send(&reply, sender).await;
                     }
                 });
             }
+            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
             Err(cause) => {
                 journal.note(format!("the UDP socket fails ({cause}); going on"));
                 tokio::time::sleep(BREATH).await;

@@ -24,7 +24,7 @@ use crate::ground::clock::{self, Stopwatch};
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 
-use super::cache::{Answer, Failure, Question, rcode_name};
+use super::cache::{Answer, Failure, Question, rcode_name, type_name};
 use super::{BoxedError, Config, Shared, lock};
 
 /// A question that no server answers in this time is given up: dig waits 5 s, and should hear why.
@@ -232,33 +232,66 @@ impl DnsHandle for Told {
     type Runtime = TokioRuntimeProvider;
 
     fn send(&self, request: DnsRequest) -> Self::Response {
-        let (server, journal, watch) = (self.server, self.journal.clone(), Stopwatch::start());
-        let trace = TRACE.try_with(Clone::clone).ok();
-        let query = request.queries.first().cloned();
-        let responses = self.connection.send(request);
-        Box::pin(responses.inspect(move |response| {
-            let step = || WalkStep {
-                server,
-                name: query.as_ref().map(|query| query.name.to_string()).unwrap_or_default(),
-                record_type: query.as_ref().map(|query| query.query_type.to_string()).unwrap_or_default(),
-                outcome: outcome(response),
-                micros: watch.micros(),
-            };
-            if let Some(trace) = &trace {
-                lock(trace).note(step(), response);
-            }
-            journal.tell(|| Happened::Asked(step()));
-        }))
+        let query = request.queries.first();
+        let mut waiting = Waiting {
+            server: self.server,
+            name: query.map(|query| query.name.to_string()).unwrap_or_default(),
+            record_type: query.map(|query| type_name(query.query_type)).unwrap_or_default(),
+            watch: Stopwatch::start(),
+            trace: TRACE.try_with(Clone::clone).ok(),
+            journal: self.journal.clone(),
+            heard: false,
+        };
+        Box::pin(self.connection.send(request).inspect(move |response| waiting.hear(response)))
+    }
+}
+
+/// A question that was sent. One that nothing was heard of is told when it is given up.
+struct Waiting {
+    server: SocketAddr,
+    name: String,
+    record_type: String,
+    watch: Stopwatch,
+    trace: Option<Trace>,
+    journal: Journal,
+    heard: bool,
+}
+
+impl Waiting {
+    fn hear(&mut self, response: &Result<DnsResponse, NetError>) {
+        self.heard = true;
+        self.tell(outcome(response), response.iter().flat_map(|message| &message.answers));
+    }
+
+    fn tell<'a>(&self, outcome: String, answers: impl Iterator<Item = &'a Record>) {
+        let step = WalkStep {
+            server: self.server,
+            name: self.name.clone(),
+            record_type: self.record_type.clone(),
+            outcome,
+            micros: self.watch.micros(),
+        };
+        if let Some(trace) = &self.trace {
+            lock(trace).note(step.clone(), answers);
+        }
+        self.journal.tell(|| Happened::Asked(step));
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.heard {
+            self.tell("no answer in time".into(), std::iter::empty());
+        }
     }
 }
 
 impl Notes {
-    fn note(&mut self, step: WalkStep, response: &Result<DnsResponse, NetError>) {
+    fn note<'a>(&mut self, step: WalkStep, answers: impl Iterator<Item = &'a Record>) {
         if self.steps.len() >= STEPS_MOST {
             return;
         }
         self.steps.push(step);
-        let answers = response.iter().flat_map(|message| &message.answers);
         self.aliases.extend(answers.filter(|record| record.record_type() == RecordType::CNAME).cloned());
     }
 }
