@@ -28,6 +28,8 @@ pub(crate) struct Question {
     pub(crate) name: Name,
     pub(crate) record_type: RecordType,
     pub(crate) transport: Transport,
+    /// Whether signatures are wanted (DO, RFC 3225); only with EDNS.
+    pub(crate) dnssec: bool,
 }
 
 /// An answer: its sections as sets, names in lower case.
@@ -64,7 +66,7 @@ impl Question {
         let name = name.parse().unwrap_or_else(|error| panic!("{name}: {error}"));
         let record_type = RecordType::from_word(record_type.as_bytes())
             .unwrap_or_else(|| panic!("{record_type} is no type"));
-        Self { name, record_type, transport }
+        Self { name, record_type, transport, dnssec: false }
     }
 
     fn as_wire(&self, id: u16) -> Vec<u8> {
@@ -75,7 +77,8 @@ impl Question {
         message.extend(self.record_type.0.to_be_bytes());
         message.extend([0, 1]);
         if edns {
-            message.extend([0, 0, 41, 0x04, 0xD0, 0, 0, 0, 0, 0, 0]);
+            let flags = if self.dnssec { 0x80 } else { 0 };
+            message.extend([0, 0, 41, 0x04, 0xD0, 0, 0, flags, 0, 0, 0]);
         }
         message
     }
@@ -161,8 +164,11 @@ fn lines(records: &[Record]) -> BTreeSet<String> {
 fn line(record: &Record) -> String {
     let record_type = record.record_type();
     let mut data = record.data.to_string();
-    // Names are equal in any case; text is not.
-    if record_type != HickoryType::TXT {
+    // Names are equal in any case; text and what is written in base64 are not.
+    if !matches!(
+        record_type,
+        HickoryType::TXT | HickoryType::RRSIG | HickoryType::NSEC3 | HickoryType::DNSKEY
+    ) {
         data.make_ascii_lowercase();
     }
     format!("{} {} {record_type} {data}", record.name.to_string().to_lowercase(), record.ttl)
@@ -170,7 +176,8 @@ fn line(record: &Record) -> String {
 
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} over {:?}", self.name, self.record_type, self.transport)
+        let dnssec = if self.dnssec { " with DO" } else { "" };
+        write!(f, "{} {} over {:?}{dnssec}", self.name, self.record_type, self.transport)
     }
 }
 

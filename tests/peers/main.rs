@@ -9,6 +9,7 @@
 //! - [`judge`]: what agreement is.
 //! - [`differences`]: where the peers differ, and whom we follow.
 //! - [`odd`]: messages that are no plain question.
+//! - [`signed`]: the zones signed, and asked with DO.
 //! - [`worlds`]: zones by RFC section. [`generate`]: zones and questions from a seed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
@@ -20,6 +21,7 @@ mod generate;
 mod judge;
 mod odd;
 mod server;
+mod signed;
 mod worlds;
 
 use judge::Bench;

@@ -56,23 +56,26 @@ impl Kind {
         }
     }
 
-    /// Its program, which Debian keeps where an ordinary user's PATH does not look.
+    /// Its program.
     fn program(self) -> PathBuf {
-        let (program, package) = match self {
+        let (name, package) = match self {
             Self::Bind => ("named", "bind9"),
             Self::Nsd => ("nsd", "nsd"),
             Self::Knot => ("knotd", "knot"),
             Self::Wwwlab => return env!("CARGO_BIN_EXE_wwwlab").into(),
         };
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path)
-            .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
-            .map(|folder| folder.join(program))
-            .find(|file| file.is_file())
-            .unwrap_or_else(|| {
-                panic!("{program} is missing: `make test` installs it, or apt install {package}")
-            })
+        program(name, package)
     }
+}
+
+/// A program, which Debian may keep where an ordinary user's PATH does not look.
+pub(crate) fn program(name: &str, package: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+        .unwrap_or_else(|| panic!("{name} is missing: `make test` installs it, or apt install {package}"))
 }
 
 impl Server {

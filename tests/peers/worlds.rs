@@ -277,6 +277,44 @@ pub(crate) fn by_section() -> World {
         .asking(Transport::Tcp, &[("two.aliases.test", "A"), ("x.child.cuts.test", "A")])
 }
 
+/// A zone with one of each kind of answer, for a validator.
+pub(crate) fn validated() -> World {
+    let text = format!("{SOA}{VALIDATED_ZONE}");
+    World::suggested("each kind of answer", vec![("signed.test".into(), text)])
+}
+
+const VALIDATED_ZONE: &str = "\
+www A 192.0.2.2
+alias CNAME www
+nothing CNAME nosuch
+*.wild TXT wildcard
+d DNAME below
+x.below A 192.0.2.3
+a.b.ent A 192.0.2.4
+secure NS ns
+secure DS 1 13 2 0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF
+insecure NS ns
+";
+
+/// What is asked of [`validated`], and what a validator says of the answer.
+pub(crate) const VALIDATED: [(&str, &str, &str); 15] = [
+    ("www.signed.test", "A", "; fully validated\nwww.signed.test."),
+    ("signed.test", "DNSKEY", "; fully validated\nsigned.test."),
+    ("alias.signed.test", "A", "; fully validated\nalias.signed.test."),
+    ("x.d.signed.test", "A", "; fully validated\n"),
+    ("x.wild.signed.test", "TXT", "; fully validated\nx.wild.signed.test."),
+    ("*.wild.signed.test", "TXT", "; fully validated\n*.wild.signed.test."),
+    ("secure.signed.test", "DS", "; fully validated\nsecure.signed.test."),
+    ("www.signed.test", "AAAA", "; negative response, fully validated"),
+    ("x.wild.signed.test", "A", "; negative response, fully validated"),
+    ("ent.signed.test", "A", "; negative response, fully validated"),
+    ("nosuch.signed.test", "A", "; negative response, fully validated"),
+    ("x.y.nosuch.signed.test", "A", "; negative response, fully validated"),
+    ("x.www.signed.test", "A", "; negative response, fully validated"),
+    ("nothing.signed.test", "A", "; fully validated\nnothing.signed.test."),
+    ("insecure.signed.test", "DS", "; negative response, fully validated"),
+];
+
 /// Answers and referrals at and around the limits of 512 and 1232 octets (RFC 6891 §6.2.3, RFC 9471 §3).
 pub(crate) fn sizes() -> World {
     let mut text = SOA.to_owned();

@@ -43,6 +43,8 @@ pub enum Rule {
     HostName,
     /// NS does not stand at a wildcard.
     WildcardServers,
+    /// What denies in a signed zone can be used.
+    Denial,
     /// An edit raises the serial.
     Serial,
     /// Everything has a limit.
@@ -51,7 +53,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::File,
         Self::Syntax,
         Self::Directive,
@@ -71,6 +73,7 @@ impl Rule {
         Self::Occluded,
         Self::HostName,
         Self::WildcardServers,
+        Self::Denial,
         Self::Serial,
         Self::Limit,
     ];
@@ -97,6 +100,7 @@ impl Rule {
             Self::Occluded => "occluded",
             Self::HostName => "host-name",
             Self::WildcardServers => "wildcard-servers",
+            Self::Denial => "denial",
             Self::Serial => "serial",
             Self::Limit => "limit",
         }
@@ -121,6 +125,7 @@ impl Rule {
             Self::Occluded => "RFC 2136 §7.18, RFC 6672 §2.4",
             Self::HostName => "RFC 952, RFC 1123 §2.1",
             Self::WildcardServers => "RFC 4592 §4.2",
+            Self::Denial => "RFC 5155 §7.3, §10.3, RFC 9276 §3.1",
             Self::Serial => "RFC 1982, RFC 1912 §2.2",
         }
     }

@@ -3,13 +3,15 @@
 //! - one SOA and at least one NS at the apex (RFC 1035 §5.2)
 //! - nothing outside the zone (ibid.)
 //! - a CNAME stands alone (RFC 1034 §3.6.2), as a DNAME stands alone among its kind (RFC 6672 §2.4)
-//! - one TTL for a set (RFC 2181 §5.2): the lowest is taken, with a warning
+//! - one TTL for a set (RFC 2181 §5.2): the lowest is taken, with a warning; a signature has that of the set that it
+//!   signs (RFC 4034 §3), so that the signatures of one name are a set for each type
 //! - the same record twice counts once (RFC 2181 §5), with a warning
 //!
 //! What else a zone should be is looked at in [`super::lint`], once its names are known.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use super::denial::Chain;
 use super::lint;
 use super::table::{self, Table};
 use super::{HAS_DNAME, HAS_WILDCARD, IS_CUT, NONE, NodeRow, SetRow, Zone};
@@ -39,6 +41,7 @@ pub(super) fn compile(origin: &Name, records: Records) -> Compiled {
     compiler.add_nodes();
     compiler.add_sets();
     compiler.cover();
+    compiler.chain();
     lint::lint(&compiler.zone, &mut compiler.records);
     compiler.finish()
 }
@@ -46,8 +49,12 @@ pub(super) fn compile(origin: &Name, records: Records) -> Compiled {
 struct Compiler {
     zone: Zone,
     records: Records,
-    /// The node above each node.
+    /// The node above each node; none above the apex and above hashes.
     parents: Vec<u32>,
+    /// The nodes of NSEC records.
+    nsec: Vec<u32>,
+    /// The nodes of NSEC3 records, by their owners in lower case.
+    nsec3: HashMap<Vec<u8>, u32>,
     /// Which node and type each entry belongs to; entries outside the zone are not in it.
     placed: Vec<(u32, RecordType, u32)>,
     /// The set that is being made.
@@ -64,6 +71,7 @@ impl Compiler {
             table: Table::with_room_for(entries + 1),
             sets: Vec::with_capacity(entries),
             data: Vec::with_capacity(entries),
+            chain: None,
         };
         let name = u32::try_from(zone.arena.len()).unwrap_or(NONE);
         zone.arena.extend_from_slice(origin.as_wire());
@@ -71,6 +79,8 @@ impl Compiler {
             zone,
             records,
             parents: Vec::with_capacity(entries),
+            nsec: Vec::new(),
+            nsec3: HashMap::new(),
             placed: Vec::with_capacity(entries),
             set: Vec::new(),
         };
@@ -83,9 +93,10 @@ impl Compiler {
         let entries = std::mem::take(&mut self.records.entries);
         let mut last = None;
         for (number, entry) in (0..).zip(&entries) {
+            let hashed = self.is_of_hash(entry);
             let node = match last {
-                Some((owner, node)) if owner == entry.owner => node,
-                _ => match self.node_of(entry.owner) {
+                Some((owner, of_hash, node)) if owner == entry.owner && of_hash == hashed => node,
+                _ => match if hashed { self.hash_node_of(entry.owner) } else { self.node_of(entry.owner) } {
                     Some(node) => node,
                     None => {
                         self.report_outside(entry);
@@ -93,12 +104,35 @@ impl Compiler {
                     }
                 },
             };
-            last = Some((entry.owner, node));
+            last = Some((entry.owner, hashed, node));
             self.placed.push((node, entry.record_type, number));
         }
         self.records.entries = entries;
         // Within a set the file's order stays.
         self.placed.sort_unstable();
+    }
+
+    /// Whether a record stands at a hash, not at a name: an NSEC3 or what signs it.
+    fn is_of_hash(&self, entry: &Entry) -> bool {
+        match entry.record_type {
+            RecordType::NSEC3 => true,
+            RecordType::RRSIG => signed_type(data_at(&self.zone.arena, entry.data)) == RecordType::NSEC3,
+            _ => false,
+        }
+    }
+
+    fn hash_node_of(&mut self, owner: u32) -> Option<u32> {
+        let name = name_at(&self.zone.arena, owner);
+        if !is_suffix(name, self.zone.origin.as_wire()) {
+            return None;
+        }
+        let name = name.to_ascii_lowercase();
+        if let Some(&node) = self.nsec3.get(&name) {
+            return Some(node);
+        }
+        let node = self.push_node(owner, 0, NONE);
+        self.nsec3.insert(name, node);
+        Some(node)
     }
 
     fn node_of(&mut self, owner: u32) -> Option<u32> {
@@ -131,12 +165,17 @@ impl Compiler {
     }
 
     fn add_node(&mut self, name: u32, hash: u64, parent: u32) -> u32 {
-        let index = u32::try_from(self.zone.nodes.len()).unwrap_or(NONE);
         let hash = table::short(hash);
-        self.zone.nodes.push(NodeRow { name, hash, covered_by: NONE, sets: 0, set_count: 0, flags: 0 });
-        self.parents.push(parent);
+        let index = self.push_node(name, hash, parent);
         let nodes = &self.zone.nodes;
         self.zone.table.add(index, hash, |other| nodes[other as usize].hash);
+        index
+    }
+
+    fn push_node(&mut self, name: u32, hash: u32, parent: u32) -> u32 {
+        let index = u32::try_from(self.zone.nodes.len()).unwrap_or(NONE);
+        self.zone.nodes.push(NodeRow { name, hash, covered_by: NONE, sets: 0, set_count: 0, flags: 0 });
+        self.parents.push(parent);
         index
     }
 
@@ -147,13 +186,29 @@ impl Compiler {
             let node = of_node[0].0;
             self.zone.nodes[node as usize].sets = u32::try_from(self.zone.sets.len()).unwrap_or(NONE);
             for of_type in of_node.chunk_by(|one, other| one.1 == other.1) {
-                let entries: Vec<Entry> =
+                let mut entries: Vec<Entry> =
                     of_type.iter().map(|&(_, _, number)| self.records.entries[number as usize]).collect();
-                self.add_set(node, &entries);
+                match of_type[0].1 {
+                    RecordType::RRSIG => self.add_signatures(node, &mut entries),
+                    _ => self.add_set(node, &entries),
+                }
             }
             self.check_aliases(node, of_node);
         }
         self.check_apex();
+    }
+
+    /// Makes a set of the signatures of each type.
+    fn add_signatures(&mut self, node: u32, entries: &mut [Entry]) {
+        let signed = |zone: &Zone, entry: &Entry| signed_type(data_at(&zone.arena, entry.data));
+        entries.sort_by_key(|entry| signed(&self.zone, entry));
+        let mut rest = &*entries;
+        while let Some(first) = rest.first() {
+            let of_type = signed(&self.zone, first);
+            let length = rest.partition_point(|entry| signed(&self.zone, entry) <= of_type);
+            self.add_set(node, &rest[..length]);
+            rest = &rest[length..];
+        }
     }
 
     fn add_set(&mut self, node: u32, entries: &[Entry]) {
@@ -202,6 +257,7 @@ impl Compiler {
         match record_type {
             RecordType::NS if node != 0 => row.flags |= IS_CUT,
             RecordType::DNAME => row.flags |= HAS_DNAME,
+            RecordType::NSEC => self.nsec.push(node),
             _ => {}
         }
         match record_type {
@@ -286,12 +342,37 @@ impl Compiler {
     fn cover(&mut self) {
         for index in 1..self.zone.nodes.len() {
             let parent = self.parents[index];
-            let row = self.zone.nodes[parent as usize];
+            let Some(&row) = self.zone.nodes.get(parent as usize) else {
+                continue;
+            };
             self.zone.nodes[index].covered_by = match row.covered_by {
                 NONE if row.flags & (IS_CUT | HAS_DNAME) != 0 => parent,
                 covered_by => covered_by,
             };
         }
+    }
+
+    /// Puts what proves that something is not there in its order: NSEC3 where the apex announces it (RFC 5155 §7.3).
+    fn chain(&mut self) {
+        let nsec = std::mem::take(&mut self.nsec);
+        let announced = self.zone.apex().set(RecordType::NSEC3PARAM).is_some();
+        let chain = match (self.nsec3.is_empty(), announced) {
+            (true, false) => Chain::of_names(&self.zone, nsec),
+            _ => match Chain::of_hashes(&self.zone, self.nsec3.values().copied()) {
+                Ok(chain) => Some(chain),
+                Err(why) => {
+                    let path = self.records.sources.path(0);
+                    let message = format!(
+                        "the zone's NSEC3 records prove nothing, since {why}: whoever validates takes a denial for an \
+                         attack; sign it again, e.g. with `dnssec-signzone -3 - -H 0`"
+                    );
+                    let problem = Problem::of_file(path, Severity::Warning, Rule::Denial, message);
+                    self.records.report_file(problem);
+                    Chain::of_names(&self.zone, nsec)
+                }
+            },
+        };
+        self.zone.chain = chain.map(Box::new);
     }
 
     fn finish(self) -> Compiled {
@@ -321,6 +402,11 @@ impl Compiler {
             )
         });
     }
+}
+
+/// The type that an RRSIG with this data signs (RFC 4034 §3.1.1).
+fn signed_type(data: &[u8]) -> RecordType {
+    RecordType(data.first_chunk().copied().map_or(0, u16::from_be_bytes))
 }
 
 /// A name as text.

@@ -5,10 +5,14 @@
 //! what covers it: the delegation (RFC 1034 §4.2) or DNAME (RFC 6672) above it, if any. So a question costs
 //! the same in a zone of ten names and in one of a million.
 //!
-//! Sizes: 24 octets a node, 8 in the table, 16 a set, 4 a record, and the octets themselves.
+//! NSEC3 records stand at hashes, which are no names of the zone (RFC 5155 §7.2.8): their nodes are not in the table.
+//!
+//! Sizes: 24 octets a node, 8 in the table, 16 a set, 4 a record, and the octets themselves; in a signed zone 4 more for
+//! each NSEC, 24 for each NSEC3.
 
 pub mod canonical;
 mod compile;
+pub mod denial;
 mod lint;
 mod table;
 
@@ -35,6 +39,8 @@ pub struct Zone {
     sets: Vec<SetRow>,
     /// Where each record's data begins in the arena, set by set.
     data: Vec<u32>,
+    /// What proves that something is not there; nothing in a zone that is not signed.
+    chain: Option<Box<denial::Chain>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -195,6 +201,7 @@ impl Zone {
             + self.sets.capacity() * size_of::<SetRow>()
             + self.data.capacity() * size_of::<u32>()
             + self.table.memory()
+            + self.chain.as_ref().map_or(0, |chain| chain.memory())
     }
 
     /// What the zone has for the uncompressed name `name`, which must be at or below the apex.
@@ -227,26 +234,14 @@ impl Zone {
         self.lookup(hash, name)
     }
 
+    /// How many octets of the uncompressed name `name`, at or below the apex, are the longest name that exists: its
+    /// closest encloser (RFC 4592 §3.3.1), or itself.
+    pub fn closest_encloser(&self, name: &[u8]) -> usize {
+        self.node_name(self.enclose(name).0).len()
+    }
+
     fn find_missing(&self, name: &[u8]) -> Found<'_> {
-        let mut starts = [0_u8; super::name::MOST_LABELS];
-        let mut count = 0;
-        let above = name.len() - self.origin.as_wire().len();
-        let mut at = 0;
-        while at < above {
-            starts[count] = u8::try_from(at).unwrap_or(u8::MAX);
-            count += 1;
-            at += 1 + usize::from(name[at]);
-        }
-        // From the apex down, as long as names exist.
-        let (mut encloser, mut hash) = (0, table::ORIGIN);
-        for &start in starts[..count].iter().rev() {
-            let suffix = &name[usize::from(start)..];
-            let below = table::extend(hash, suffix);
-            match self.lookup(below, suffix) {
-                Some(index) => (encloser, hash) = (index, below),
-                None => break,
-            }
-        }
+        let (encloser, hash) = self.enclose(name);
         let encloser = self.node(encloser);
         if let Some(covered) = self.covered(encloser) {
             return covered;
@@ -268,6 +263,30 @@ impl Zone {
             }
         }
         Found::Nothing
+    }
+
+    /// The node of the longest name that exists at or above `name`, and its hash.
+    fn enclose(&self, name: &[u8]) -> (u32, u64) {
+        let mut starts = [0_u8; super::name::MOST_LABELS];
+        let mut count = 0;
+        let above = name.len() - self.origin.as_wire().len();
+        let mut at = 0;
+        while at < above {
+            starts[count] = u8::try_from(at).unwrap_or(u8::MAX);
+            count += 1;
+            at += 1 + usize::from(name[at]);
+        }
+        // From the apex down, as long as names exist.
+        let (mut encloser, mut hash) = (0, table::ORIGIN);
+        for &start in starts[..count].iter().rev() {
+            let suffix = &name[usize::from(start)..];
+            let below = table::extend(hash, suffix);
+            match self.lookup(below, suffix) {
+                Some(index) => (encloser, hash) = (index, below),
+                None => break,
+            }
+        }
+        (encloser, hash)
     }
 
     fn covered(&self, node: Node<'_>) -> Option<Found<'_>> {
@@ -305,15 +324,22 @@ impl<'z> Node<'z> {
         name_at(&self.zone.arena, self.row.name)
     }
 
-    /// Its sets, by type.
+    /// Its sets, by type. Signatures are as many sets as there are types that they sign.
     pub fn sets(self) -> impl Iterator<Item = Set<'z>> {
         self.rows().iter().map(move |row| Set { zone: self.zone, row })
     }
 
-    /// Its records of one type.
+    /// Its records of one type; of signatures those of one type that they sign, see [`Self::signatures`].
     pub fn set(self, record_type: RecordType) -> Option<Set<'z>> {
         let row = self.rows().iter().find(|row| row.record_type == record_type)?;
         Some(Set { zone: self.zone, row })
+    }
+
+    /// The signatures of its records of one type (RFC 4034 §3).
+    pub fn signatures(self, record_type: RecordType) -> Option<Set<'z>> {
+        let covers =
+            |set: &Set<'z>| set.first().is_some_and(|data| data.starts_with(&record_type.0.to_be_bytes()));
+        self.sets().filter(|set| set.record_type() == RecordType::RRSIG).find(covers)
     }
 
     /// Whether the zone ends here, by a delegation.

@@ -1,8 +1,8 @@
 //! What the server answers: one pure function from zones and a question to a message.
 //!
 //! The algorithm is RFC 1034 §4.3.2, with negative answers (RFC 2308), wildcards (RFC 4592), DNAME (RFC 6672), EDNS
-//! (RFC 6891), minimal answers to ANY (RFC 8482), referrals with their glue (RFC 9471), and what a chain of
-//! aliases ends with (RFC 6604).
+//! (RFC 6891), minimal answers to ANY (RFC 8482), referrals with their glue (RFC 9471), what a chain of aliases ends
+//! with (RFC 6604), and for whoever asks with DO the signatures and proofs that the zone has (RFC 4035 §3.1).
 
 use crate::dns::message::question::{self, Question, Unanswerable};
 use crate::dns::message::writer::{ExtendedError, Finished, Full, QUESTION_NAME, Section, Writer, Written};
@@ -16,6 +16,7 @@ use crate::ground::bind::Transport;
 use super::about;
 use super::zones::{Served, ZoneSet};
 use crate::services::streams::IDLE_TENTHS;
+use proof::Proof;
 
 /// Aliases that are followed in one answer; the asker follows the rest.
 const ALIASES_MOST: usize = 16;
@@ -72,6 +73,8 @@ pub fn answer(zones: &ZoneSet, query: &[u8], transport: Transport, reply: &mut V
             aliases: [QUESTION_NAME; ALIASES_MOST],
             alias_count: 0,
             dnames: [&[]; ALIASES_MOST],
+            signed: question.edns.is_some_and(|edns| edns.dnssec),
+            proof: Proof::default(),
         }
         .answer(&question.name),
     }
@@ -122,6 +125,10 @@ struct Answering<'z, 'w, 'b> {
     alias_count: usize,
     /// The DNAMEs that renamed them; empty where a CNAME did.
     dnames: [&'z [u8]; ALIASES_MOST],
+    /// Whether the asker wants signatures and proofs (RFC 4035 §3.1).
+    signed: bool,
+    /// The proofs that are still to be written.
+    proof: Proof<'z>,
 }
 
 /// The name at which a chain of aliases goes on; nothing when the answer is complete.
@@ -129,6 +136,13 @@ type Step = Option<Name>;
 
 impl<'z> Answering<'z, '_, '_> {
     fn answer(&mut self, asked: &Name) {
+        if self.follow(asked).and_then(|()| self.prove()) == Err(Full) {
+            self.writer.set(Flags::TC);
+        }
+    }
+
+    /// Answers for `asked`, and for what it is an alias of.
+    fn follow(&mut self, asked: &Name) -> Result<(), Full> {
         let mut name = asked.clone();
         let mut owner = QUESTION_NAME;
         loop {
@@ -143,17 +157,22 @@ impl<'z> Answering<'z, '_, '_> {
             let zone = match parent_side.or_else(|| self.zones.find(&lowercase, false)) {
                 Some(Served::Zone(zone)) => zone,
                 // The asker goes on where an alias leaves what is served here.
-                _ if self.alias_count > 0 => return,
-                Some(Served::Broken) => return self.refuse(Rcode::SERVFAIL, INVALID_DATA),
-                None => return self.refuse(Rcode::REFUSED, NOT_AUTHORITATIVE),
+                _ if self.alias_count > 0 => return Ok(()),
+                Some(Served::Broken) => {
+                    self.refuse(Rcode::SERVFAIL, INVALID_DATA);
+                    return Ok(());
+                }
+                None => {
+                    self.refuse(Rcode::REFUSED, NOT_AUTHORITATIVE);
+                    return Ok(());
+                }
             };
-            match self.step(zone, &name, owner) {
-                Ok(None) => return,
-                Ok(Some(next)) => match self.alias_to(&next, owner) {
-                    Some(next_owner) => (name, owner) = (next, next_owner),
-                    None => return,
-                },
-                Err(Full) => return self.writer.set(Flags::TC),
+            let Some(next) = self.step(zone, &name, owner)? else {
+                return Ok(());
+            };
+            match self.alias_to(&next, owner) {
+                Some(next_owner) => (name, owner) = (next, next_owner),
+                None => return Ok(()),
             }
         }
     }
@@ -175,8 +194,11 @@ impl<'z> Answering<'z, '_, '_> {
             Found::Cut(node) => {
                 self.authoritative();
                 match node.set(RecordType::DS) {
-                    Some(set) => self.write_answer(owner, name, set)?,
-                    None => self.deny(zone)?,
+                    Some(set) => self.write_answer(owner, name, node, set)?,
+                    None => {
+                        self.add_proof(|proof| proof.no_data(zone, name.as_wire()));
+                        self.deny(zone)?;
+                    }
                 }
                 Ok(None)
             }
@@ -184,23 +206,30 @@ impl<'z> Answering<'z, '_, '_> {
                 self.authoritative();
                 self.rename(node, name, owner)
             }
-            Found::Node(node) | Found::Wildcard(node) => {
+            Found::Node(node) => {
                 self.authoritative();
-                self.answer_from(zone, node, name, owner)
+                self.answer_from(zone, node, false, name, owner)
+            }
+            Found::Wildcard(node) => {
+                self.authoritative();
+                self.answer_from(zone, node, true, name, owner)
             }
             Found::Nothing => {
                 self.authoritative();
                 self.writer.set_rcode(Rcode::NXDOMAIN);
+                self.add_proof(|proof| proof.no_name(zone, name.as_wire()));
                 self.deny(zone)?;
                 Ok(None)
             }
         }
     }
 
+    /// Answers for `name` from `node`: its own, or a wildcard's.
     fn answer_from(
         &mut self,
         zone: &'z Zone,
         node: Node<'z>,
+        is_wildcard: bool,
         name: &Name,
         owner: Written,
     ) -> Result<Step, Full> {
@@ -208,19 +237,34 @@ impl<'z> Answering<'z, '_, '_> {
             RecordType::ANY => node.sets().next(),
             asked => node.set(asked),
         };
-        if let Some(set) = set {
-            if !(set.record_type() == RecordType::DNAME && self.has_renamed(node)) {
-                self.write_answer(owner, name, set)?;
-            }
-            self.add_addresses(zone, name, set);
-            return Ok(None);
-        }
-        let Some(alias) = node.set(RecordType::CNAME) else {
+        let found = set.or_else(|| node.set(RecordType::CNAME));
+        self.add_proof(|proof| match (is_wildcard, found) {
+            (true, Some(_)) => proof.expansion(zone, name.as_wire()),
+            (true, None) => proof.no_wildcard_data(zone, name.as_wire(), node),
+            (false, Some(_)) => {}
+            (false, None) => proof.no_data(zone, name.as_wire()),
+        });
+        let Some(found) = found else {
             self.deny(zone)?;
             return Ok(None);
         };
-        self.write_answer(owner, name, alias)?;
-        Ok(alias.first().map(Name::from_valid))
+        if set.is_none() {
+            self.write_answer(owner, name, node, found)?;
+            return Ok(found.first().map(Name::from_valid));
+        }
+        match found.record_type() {
+            RecordType::DNAME if self.has_renamed(node) => {}
+            // Signatures of each type have the TTL of what they sign, and are a set of their own.
+            RecordType::RRSIG => {
+                for set in node.sets().filter(|set| set.record_type() == RecordType::RRSIG) {
+                    self.write_records(owner, name, RecordType::RRSIG, set.ttl(), set.data())?;
+                }
+            }
+            _ => self.write_answer(owner, name, node, found)?,
+        }
+        self.prove()?;
+        self.add_addresses(zone, name, found);
+        Ok(None)
     }
 
     /// The DNAME at `node`, and the CNAME that it makes for `name` (RFC 6672 §3.1).
@@ -231,7 +275,7 @@ impl<'z> Answering<'z, '_, '_> {
         };
         // A chain may pass one DNAME several times; its record is written once (RFC 2181 §5).
         if !self.has_renamed(node) {
-            self.writer.records_of(Section::Answer, node.name(), RecordType::DNAME, set.ttl(), set.data())?;
+            self.write_set(Section::Answer, node.name(), node, set, set.ttl())?;
         }
         if let Some(dname) = self.dnames.get_mut(self.alias_count) {
             *dname = node.name();
@@ -268,13 +312,9 @@ impl<'z> Answering<'z, '_, '_> {
         let Some(servers) = cut.set(RecordType::NS) else {
             return Ok(());
         };
-        self.writer.records_of(
-            Section::Authority,
-            cut.name(),
-            RecordType::NS,
-            servers.ttl(),
-            servers.data(),
-        )?;
+        let (ttl, data) = (servers.ttl(), servers.data());
+        self.writer.records_of(Section::Authority, cut.name(), RecordType::NS, ttl, data)?;
+        self.secure(zone, cut)?;
         // Without the glue below the cut nobody gets there: it fits, or the answer is cut. Other glue may be left.
         for needed in [true, false] {
             for target in servers.data().filter(|target| is_suffix(target, cut.name()) == needed) {
@@ -294,6 +334,18 @@ impl<'z> Answering<'z, '_, '_> {
         Ok(())
     }
 
+    /// What says whether the delegation is signed: its DS, or the proof that there is none (RFC 4035 §3.1.4).
+    fn secure(&mut self, zone: &'z Zone, cut: Node<'z>) -> Result<(), Full> {
+        match cut.set(RecordType::DS) {
+            _ if !self.signed => Ok(()),
+            Some(set) => self.write_set(Section::Authority, cut.name(), cut, set, set.ttl()),
+            None => {
+                self.add_proof(|proof| proof.no_data(zone, cut.name()));
+                self.prove()
+            }
+        }
+    }
+
     /// The SOA that says for how long there is nothing (RFC 2308 §3, §5).
     fn deny(&mut self, zone: &'z Zone) -> Result<(), Full> {
         let Some(soa) = zone.apex().set(RecordType::SOA) else {
@@ -301,8 +353,26 @@ impl<'z> Answering<'z, '_, '_> {
         };
         let minimum = soa.first().and_then(|data| data.last_chunk().copied()).map(u32::from_be_bytes);
         let ttl = soa.ttl().min(minimum.unwrap_or(0));
-        let origin = zone.apex().name();
-        self.writer.records_of(Section::Authority, origin, RecordType::SOA, ttl, soa.data())?;
+        self.write_set(Section::Authority, zone.apex().name(), zone.apex(), soa, ttl)?;
+        self.prove()
+    }
+
+    /// Has a proof written later, if the asker wants it.
+    fn add_proof(&mut self, add: impl FnOnce(&mut Proof<'z>)) {
+        if self.signed {
+            add(&mut self.proof);
+        }
+    }
+
+    /// Writes the proofs that were added.
+    fn prove(&mut self) -> Result<(), Full> {
+        for node in self.proof.take() {
+            for record_type in [RecordType::NSEC, RecordType::NSEC3] {
+                if let Some(set) = node.set(record_type) {
+                    self.write_set(Section::Authority, node.name(), node, set, set.ttl())?;
+                }
+            }
+        }
         Ok(())
     }
 
@@ -322,13 +392,58 @@ impl<'z> Answering<'z, '_, '_> {
         for record_type in [RecordType::A, RecordType::AAAA] {
             if let Some(set) = node.set(record_type) {
                 self.writer.records_of(Section::Additional, name, record_type, set.ttl(), set.data())?;
+                // Here signatures that do not fit are left out, and the answer is whole (RFC 4035 §3.1.1).
+                let _ = self.write_signatures(Section::Additional, name, node, set, set.ttl());
             }
         }
         Ok(())
     }
 
-    fn write_answer(&mut self, owner: Written, name: &Name, set: Set<'z>) -> Result<(), Full> {
-        self.write_records(owner, name, set.record_type(), set.ttl(), set.data())
+    /// The records of `node` with their signatures, in the answer, at the name that was asked for or its alias.
+    fn write_answer(
+        &mut self,
+        owner: Written,
+        name: &Name,
+        node: Node<'z>,
+        set: Set<'z>,
+    ) -> Result<(), Full> {
+        self.write_records(owner, name, set.record_type(), set.ttl(), set.data())?;
+        match node.signatures(set.record_type()).filter(|_| self.signed) {
+            Some(signatures) => {
+                self.write_records(owner, name, RecordType::RRSIG, set.ttl(), signatures.data())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The records of `node` with their signatures, at `name`.
+    fn write_set(
+        &mut self,
+        section: Section,
+        name: &[u8],
+        node: Node<'z>,
+        set: Set<'z>,
+        ttl: u32,
+    ) -> Result<(), Full> {
+        self.writer.records_of(section, name, set.record_type(), ttl, set.data())?;
+        self.write_signatures(section, name, node, set, ttl)
+    }
+
+    /// The signatures of `set`, with its TTL (RFC 4034 §3).
+    fn write_signatures(
+        &mut self,
+        section: Section,
+        name: &[u8],
+        node: Node<'z>,
+        set: Set<'z>,
+        ttl: u32,
+    ) -> Result<(), Full> {
+        match node.signatures(set.record_type()).filter(|_| self.signed) {
+            Some(signatures) => {
+                self.writer.records_of(section, name, RecordType::RRSIG, ttl, signatures.data()).map(|_| ())
+            }
+            None => Ok(()),
+        }
     }
 
     fn write_records<'d>(
@@ -382,5 +497,6 @@ fn has_cut_at(served: &Served, name: &Name) -> bool {
     }
 }
 
+mod proof;
 #[cfg(test)]
 mod tests;

@@ -530,6 +530,120 @@ fn the_question_comes_back_in_its_case() {
     assert_eq!(response.answers[0].name.to_string(), "nS.FooBar.cOM.");
 }
 
+/// A question with DO, as lines: the type and owner of each record, signatures by the type that they sign.
+fn signed_lines(zones: &ZoneSet, asked: &str, record_type: RecordType) -> Vec<String> {
+    let query = asked::plain_query(1, &name(asked), record_type, true);
+    let mut reply = Vec::new();
+    assert!(answer(zones, &query, Transport::Tcp, &mut reply).is_some());
+    let response = asked::read_response(&reply).unwrap();
+    assert!(
+        reply.windows(9).any(|octets| octets == b"\0\0\x29\x04\xD0\0\0\x80\0"),
+        "DO is copied (RFC 3225 §3)"
+    );
+    let mut lines = vec![response.rcode.to_string()];
+    for (mark, records) in [(">", &response.answers), ("^", &response.authorities)] {
+        for record in records {
+            let data = record.data.to_string();
+            let covered = match record.record_type {
+                RecordType::RRSIG => format!(" {}", data.split(' ').next().unwrap()),
+                _ => String::new(),
+            };
+            let owner = record.name.to_string().replace(".example.", "");
+            lines.push(format!("{mark} {owner} {} {}{covered}", record.ttl, record.record_type));
+        }
+    }
+    lines
+}
+
+const SIGNATURE: &str = "13 2 3600 20300101000000 20200101000000 1 example. AA==";
+
+/// A zone with NSEC; what stands in signatures is nobody's matter here.
+fn with_nsec() -> ZoneSet {
+    let mut text = SOA.to_owned();
+    for (owner, types) in
+        [("@", "SOA NS NSEC"), ("a", "A NSEC"), ("cut", "NSEC"), ("*.w", "TXT NSEC"), ("z.ent", "A NSEC")]
+    {
+        types.split(' ').for_each(|signed| text.push_str(&format!("{owner} RRSIG {signed} {SIGNATURE}\n")));
+    }
+    text.push_str(
+        "a A 192.0.2.1\ncut NS ns\n*.w TXT x\nz.ent A 192.0.2.2\n@ NSEC a SOA NS RRSIG NSEC\na NSEC cut A\n\
+         cut NSEC z.ent NS\nz.ent NSEC *.w A\n*.w NSEC @ TXT\n",
+    );
+    zones(&[("example", &text)])
+}
+
+/// The lines of a denial: the SOA, then the NSECs at `proofs`, all signed.
+fn denial(rcode: &str, proofs: &[&str]) -> Vec<String> {
+    let mut lines = vec![rcode.to_owned(), "^ example. 300 SOA".into(), "^ example. 300 RRSIG SOA".into()];
+    for owner in proofs {
+        lines.extend([format!("^ {owner} 3600 NSEC"), format!("^ {owner} 3600 RRSIG NSEC")]);
+    }
+    lines
+}
+
+#[test]
+fn rfc4035_section_3_1_1_signatures_come_with_what_they_sign_where_do_asks() {
+    let zones = with_nsec();
+    assert_eq!(
+        signed_lines(&zones, "a.example", RecordType::A),
+        ["NOERROR", "> a 3600 A", "> a 3600 RRSIG A"]
+    );
+    assert_eq!(lines(&zones, "a.example", RecordType::A), ["NOERROR qr aa rd", "> a.example. A 192.0.2.1"]);
+    assert_eq!(
+        signed_lines(&zones, "a.example", RecordType::RRSIG),
+        ["NOERROR", "> a 3600 RRSIG A", "> a 3600 RRSIG NSEC"]
+    );
+}
+
+#[test]
+fn rfc4035_section_3_1_3_1_no_data() {
+    let zones = with_nsec();
+    assert_eq!(signed_lines(&zones, "a.example", RecordType::MX), denial("NOERROR", &["a"]));
+    // An empty name has no NSEC: the one before shows that something is below it.
+    assert_eq!(signed_lines(&zones, "ent.example", RecordType::MX), denial("NOERROR", &["cut"]));
+    assert_eq!(signed_lines(&zones, "cut.example", RecordType::DS), denial("NOERROR", &["cut"]));
+}
+
+#[test]
+fn rfc4035_section_3_1_3_2_no_name() {
+    let zones = with_nsec();
+    assert_eq!(signed_lines(&zones, "b.example", RecordType::A), denial("NXDOMAIN", &["a", "example."]));
+    // One record may prove both.
+    assert_eq!(signed_lines(&zones, "b.a.example", RecordType::A), denial("NXDOMAIN", &["a"]));
+}
+
+#[test]
+fn rfc4035_section_3_1_3_3_and_4_wildcards() {
+    let zones = with_nsec();
+    assert_eq!(
+        signed_lines(&zones, "x.w.example", RecordType::TXT),
+        ["NOERROR", "> x.w 3600 TXT", "> x.w 3600 RRSIG TXT", "^ *.w 3600 NSEC", "^ *.w 3600 RRSIG NSEC"]
+    );
+    assert_eq!(signed_lines(&zones, "x.w.example", RecordType::MX), denial("NOERROR", &["*.w"]));
+}
+
+#[test]
+fn rfc4035_section_3_1_4_a_referral_says_whether_it_is_signed() {
+    let zones = with_nsec();
+    assert_eq!(
+        signed_lines(&zones, "x.cut.example", RecordType::A),
+        ["NOERROR", "^ cut 3600 NS", "^ cut 3600 NSEC", "^ cut 3600 RRSIG NSEC"]
+    );
+}
+
+#[test]
+fn rfc5155_section_7_2_8_a_hash_is_no_name() {
+    let hash = "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom";
+    let text =
+        format!("{SOA}@ NSEC3PARAM 1 0 0 -\n{hash} NSEC3 1 0 0 - 2t7b4g4vsa5smi47k61mv5bv1a22bojr A\n");
+    let zones = zones(&[("example", &text)]);
+    assert_eq!(ask(&zones, &format!("{hash}.example"), RecordType::NSEC3).rcode, Rcode::NXDOMAIN);
+    assert_eq!(
+        signed_lines(&zones, "nosuch.example", RecordType::A),
+        ["NXDOMAIN".to_owned(), "^ example. 300 SOA".into(), format!("^ {hash} 3600 NSEC3")]
+    );
+}
+
 proptest! {
     #[test]
     fn any_bytes_get_a_readable_answer_or_silence(
