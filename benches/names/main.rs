@@ -25,6 +25,7 @@ mod report;
 mod server;
 mod zone;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -36,7 +37,7 @@ use wwwlab::lab::guard::Guard;
 use crate::ground::ports::Ports;
 use crate::ground::stop::{Stop, until_stopped};
 use crate::ground::summary::Summary;
-use crate::ground::trouble::{Trouble, cannot};
+use crate::ground::trouble::{Trouble, cannot, of};
 use crate::ground::{machine, number};
 use crate::installed::Programs;
 use crate::report::{Promise, Report, Row};
@@ -136,7 +137,10 @@ struct Measured {
 
 impl Published {
     fn new(records: u32, world: &World) -> Result<Self, Trouble> {
-        let file = world.place.join(format!("{records}.zone"));
+        // A folder of its own: where zones are, wwwlab notices each change, also those of a log.
+        let folder = world.place.join("zones");
+        fs::create_dir_all(&folder).map_err(of(&folder))?;
+        let file = folder.join(format!("{records}.zone"));
         zone::write(&file, records)?;
         Ok(Self { records, file })
     }
