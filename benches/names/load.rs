@@ -1,10 +1,11 @@
 //! The asker under load: one socket, [`OUTSTANDING`] questions on their way, the next one as soon as an answer has come.
 //!
-//! It looks for answers without ever sleeping, so that no server pays for waking it; and it looks at each, so that
-//! only right answers count.
+//! It never sleeps, so that no server pays for waking it, but lets others have its core; and it looks at each
+//! answer, so that only right ones count.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::thread;
 use std::time::Duration;
 
 use wwwlab::ground::clock::Stopwatch;
@@ -65,6 +66,7 @@ impl Asker {
         let (mut sent, mut answered, mut outstanding, mut silences) = (0_u32, 0, 0, 0);
         let mut answer = [0; 4096];
         while answered < count {
+            stop.look()?;
             while outstanding < OUTSTANDING && answered + outstanding < count {
                 let number = sent as usize % questions.len();
                 let question = &mut questions[number];
@@ -75,7 +77,6 @@ impl Asker {
                 outstanding += 1;
             }
             let Some(length) = self.receive(&mut answer)? else {
-                stop.look()?;
                 silences += 1;
                 if silences > SILENCES_MOST {
                     return Err(Ended::Wrong(format!("silence, after {answered} answers")));
@@ -100,7 +101,7 @@ impl Asker {
             for _ in 0..LOOKS {
                 match self.socket.recv(answer) {
                     Ok(length) => return Ok(Some(length)),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::hint::spin_loop(),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::yield_now(),
                     Err(error) => return Err(cannot("hear an answer")(error)),
                 }
             }
