@@ -28,7 +28,7 @@ check: ## Format, lints and docs, all without warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 .PHONY: bench
-bench: ## Measure: time to the first answer, memory; beside BIND, nginx, PHP-FPM and MariaDB
+bench: ## Measure: first answers, memory, what an answer costs; beside the programs it stands for
 	@tests/need $(DEB_TEST) $(DEB_BENCH)
 	cargo bench --locked --bench '*'
 

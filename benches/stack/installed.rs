@@ -1,14 +1,10 @@
 //! The peers' programs, where the distribution puts them.
 
-use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use crate::trouble::Trouble;
-
-/// Debian keeps servers out of an ordinary user's PATH.
-const ALSO: [&str; 2] = ["/usr/sbin", "/sbin"];
+use crate::ground::installed::{self, exactly, places};
+use crate::ground::trouble::Trouble;
 
 /// Where each program is.
 #[derive(Debug, Clone)]
@@ -50,30 +46,13 @@ impl Programs {
 
     /// Each program's own version, as it says it: `BIND 9.18.49, nginx 1.22.1, …`.
     pub(crate) fn versions(&self) -> String {
-        let programs = [
+        installed::versions(&[
             ("BIND", &self.named, "-v"),
             ("nginx", &self.nginx, "-v"),
             ("PHP-FPM", &self.php_fpm, "-v"),
             ("MariaDB", &self.mariadbd, "--version"),
-        ];
-        let versions: Vec<String> = programs
-            .into_iter()
-            .map(|(name, program, option)| {
-                let version = version(program, option).unwrap_or_else(|| "of unknown version".to_owned());
-                format!("{name} {version}")
-            })
-            .collect();
-        versions.join(", ")
+        ])
     }
-}
-
-fn places() -> Vec<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).chain(ALSO.map(PathBuf::from)).collect()
-}
-
-fn exactly(program: &str) -> Option<PathBuf> {
-    places().into_iter().map(|place| place.join(program)).find(|file| file.is_file())
 }
 
 /// The last of those that begin with `program` and go on with a version: `php-fpm8.2`.
@@ -89,14 +68,4 @@ fn newest(program: &str) -> Option<PathBuf> {
         .flat_map(|entries| entries.flatten().map(|entry| entry.path()))
         .filter(is_one)
         .max_by(|one, other| one.file_name().cmp(&other.file_name()))
-}
-
-/// The first word with a digit in front, or behind a slash, of what `program` says about itself.
-fn version(program: &Path, option: &str) -> Option<String> {
-    let said = Command::new(program).arg(option).output().ok()?;
-    let said = [said.stdout, said.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    let version =
-        said.split([' ', '/', '\n']).find(|word| word.starts_with(|first: char| first.is_ascii_digit()))?;
-    Some(version.split('-').next().unwrap_or(version).to_owned())
 }

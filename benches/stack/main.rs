@@ -16,42 +16,36 @@
     reason = "this is a command: the result goes to stdout, the progress to stderr"
 )]
 
+#[path = "../ground/mod.rs"]
+mod ground;
 mod installed;
-mod machine;
 mod measured;
 mod memory;
 mod ours;
 mod page;
 mod peers;
-mod ports;
 mod probe;
-mod program;
 mod report;
 mod stack;
-mod stop;
-mod table;
-mod trouble;
 
-use std::env;
-use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::signal::unix::{SignalKind, signal};
 use wwwlab::ground::service::causes;
 use wwwlab::lab::guard::Guard;
 
+use crate::ground::ports::Ports;
+use crate::ground::stop::{Stop, until_stopped};
+use crate::ground::trouble::{Trouble, cannot};
+use crate::ground::{machine, number};
 use crate::installed::Programs;
 use crate::measured::Measured;
 use crate::ours::{Ours, PROGRAM};
 use crate::peers::Peers;
-use crate::ports::Ports;
 use crate::report::Report;
 use crate::stack::Stack;
-use crate::stop::Stop;
-use crate::trouble::{Trouble, cannot};
 
 /// Runs of each stack, unless `BENCH_RUNS` says otherwise.
 const RUNS: u32 = 20;
@@ -72,40 +66,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does `work` on a thread of its own and tells it when the user wants it to stop: what it started then ends in
-/// the ordinary way, with the values that hold it.
-fn until_stopped<T: Send + 'static>(
-    work: impl FnOnce(&Stop) -> Result<T, Trouble> + Send + 'static,
-) -> Result<T, Trouble> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
-    runtime.map_err(cannot("watch for signals"))?.block_on(async {
-        let watch = |kind| signal(kind).map_err(cannot("watch for signals"));
-        let mut interrupt = watch(SignalKind::interrupt())?;
-        let mut terminate = watch(SignalKind::terminate())?;
-        let mut hang_up = watch(SignalKind::hangup())?;
-        let stop = Stop::default();
-        let heard = stop.clone();
-        let mut working = tokio::task::spawn_blocking(move || work(&heard));
-        let done = tokio::select! {
-            done = &mut working => Some(done),
-            _ = interrupt.recv() => None,
-            _ = terminate.recv() => None,
-            _ = hang_up.recv() => None,
-        };
-        let done = match done {
-            Some(done) => done,
-            None => {
-                stop.now();
-                working.await
-            }
-        };
-        // It panicked, and has said so; what it held was dropped.
-        done.map_err(io::Error::other).map_err(cannot("finish"))?
-    })
-}
-
 fn bench(stop: &Stop) -> Result<Report, Trouble> {
-    let runs = runs()?;
+    let runs = number::from("BENCH_RUNS", 1..=RUNS_MOST, RUNS)?;
     let programs = Programs::find()?;
     let place = TempDir::with_prefix("wwwlab-bench-").map_err(cannot("make a temporary directory"))?;
     let guard = Guard::start(Path::new(PROGRAM), Vec::new()).map_err(cannot("start the guard"))?;
@@ -151,15 +113,4 @@ fn once(stack: &dyn Stack, measured: &mut Measured, stop: &Stop) -> Result<Strin
         .join(", ");
     measured.add(&first, taken);
     Ok(said)
-}
-
-fn runs() -> Result<u32, Trouble> {
-    let Some(written) = env::var_os("BENCH_RUNS") else {
-        return Ok(RUNS);
-    };
-    written
-        .to_str()
-        .and_then(|written| written.parse().ok())
-        .filter(|runs| (1..=RUNS_MOST).contains(runs))
-        .ok_or(Trouble::Runs { written, most: RUNS_MOST })
 }

@@ -9,13 +9,13 @@ use nix::sys::signal::Signal;
 use wwwlab::ground::clock::Stopwatch;
 use wwwlab::lab::guard::Guard;
 
+use crate::ground::ports::Ports;
+use crate::ground::program::Program;
+use crate::ground::stop::Stop;
+use crate::ground::trouble::{Trouble, of};
 use crate::page::ENTRIES;
-use crate::ports::Ports;
 use crate::probe::{self, Probe, What};
-use crate::program::Program;
 use crate::stack::{Running, Stack};
-use crate::stop::Stop;
-use crate::trouble::{Trouble, of};
 
 /// The executable that is measured.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_wwwlab");

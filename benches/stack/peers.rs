@@ -16,15 +16,15 @@ use nix::unistd::{Group, User, getegid, geteuid};
 use wwwlab::ground::clock::Stopwatch;
 use wwwlab::lab::guard::Guard;
 
+use crate::ground::ports::Ports;
+use crate::ground::program::Program;
+use crate::ground::stop::Stop;
+use crate::ground::trouble::{Trouble, cannot, of};
 use crate::installed::Programs;
 use crate::ours::new_lab;
 use crate::page::ENTRIES;
-use crate::ports::Ports;
 use crate::probe::{Probe, What};
-use crate::program::Program;
 use crate::stack::{Running, Stack};
-use crate::stop::Stop;
-use crate::trouble::{Trouble, cannot, of};
 
 const NAME: &str = "peers";
 

@@ -15,9 +15,9 @@ use hickory_proto::rr::{Name, RData, RecordType};
 use wwwlab::ground::chance;
 use wwwlab::ground::clock::Stopwatch;
 
+use crate::ground::stop::Stop;
+use crate::ground::trouble::{Trouble, cannot};
 use crate::page;
-use crate::stop::Stop;
-use crate::trouble::{Trouble, cannot};
 
 /// Between an answer that was not right and the next question.
 const PAUSE: Duration = Duration::from_micros(200);

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use crate::measured::{Measured, Summary};
+use crate::ground::summary::Summary;
+use crate::ground::table::Table;
+use crate::measured::Measured;
 use crate::memory::Taken;
 use crate::probe::What;
-use crate::table::Table;
 
 /// All that was measured, and on what.
 #[derive(Debug)]

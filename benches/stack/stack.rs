@@ -1,16 +1,16 @@
 //! What the bench needs to know of a stack: how to start it, and, once it runs, how to ask, weigh and end it.
 
-use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use wwwlab::ground::clock::Stopwatch;
 
+use crate::ground::processes;
+use crate::ground::program::Program;
+use crate::ground::stop::Stop;
+use crate::ground::trouble::Trouble;
 use crate::memory::{self, Taken};
 use crate::probe::{self, Ended, Probe, What};
-use crate::program::Program;
-use crate::stop::Stop;
-use crate::trouble::Trouble;
 
 /// A stack, prepared: its data are initialised and its pages have been asked for once.
 pub(crate) trait Stack {
@@ -35,9 +35,6 @@ pub(crate) struct Running {
 
 /// A database writes its pages before it ends.
 const ENDS_WITHIN: Duration = Duration::from_secs(15);
-/// After its parent has ended in good order, no process lives on for longer.
-const GONE_WITHIN: Duration = Duration::from_secs(2);
-const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 impl Running {
     /// The time to the first right answer of each of its probes.
@@ -52,25 +49,14 @@ impl Running {
 
     /// What each of its processes takes now.
     pub(crate) fn memory(&self) -> Result<Vec<Taken>, Trouble> {
-        memory::taken(&memory::family(&self.pids())?)
+        memory::taken(&processes::family(&self.pids())?)
     }
 
     /// Ends it and makes sure that none of its processes is left.
     pub(crate) fn end(mut self) -> Result<(), Trouble> {
-        let family = memory::family(&self.pids())?;
+        let family = processes::family(&self.pids())?;
         self.end_programs()?;
-        let watch = Stopwatch::start();
-        while let Some(left) = family.iter().find(|process| memory::is_alive(process.pid)) {
-            if watch.elapsed() > GONE_WITHIN {
-                return Err(Trouble::Endless {
-                    program: left.name.clone(),
-                    pid: left.pid,
-                    limit: GONE_WITHIN,
-                });
-            }
-            thread::sleep(LOOK_EVERY);
-        }
-        Ok(())
+        processes::wait_until_gone(&family)
     }
 
     fn end_programs(&mut self) -> Result<(), Trouble> {

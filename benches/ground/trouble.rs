@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use std::time::Duration;
 pub(crate) enum Trouble {
     #[error("stopped before there was a result")]
     Stopped,
-    #[error("BENCH_RUNS is a number from 1 to {most}, not {written:?}")]
-    Runs { written: OsString, most: u32 },
+    #[error("{variable} is a number from {} to {}, not {written:?}", .range.start(), .range.end())]
+    Number { variable: &'static str, range: RangeInclusive<u32>, written: OsString },
     #[error("missing: {}; `make bench` installs them, or: sudo apt install {packages}", .programs.join(", "))]
     Missing { programs: Vec<&'static str>, packages: String },
     #[error("no free port from {from} to {to} for {what}")]

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
-use crate::trouble::Trouble;
+use super::trouble::Trouble;
 
 /// Below the ports of outgoing connections (32768 up): none of those takes one between its choice and its use.
 const FROM: u16 = 23_000;

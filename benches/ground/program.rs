@@ -13,8 +13,8 @@ use nix::unistd::Pid;
 use wwwlab::ground::clock::Stopwatch;
 use wwwlab::lab::guard::Guard;
 
-use crate::stop::Stop;
-use crate::trouble::{Trouble, cannot, of};
+use super::stop::Stop;
+use super::trouble::{Trouble, cannot, of};
 
 /// An empty database takes half a second; a busy machine is given more.
 const PREPARED_WITHIN: Duration = Duration::from_secs(60);
@@ -87,7 +87,8 @@ impl Program {
         self.wait_or_stop(limit, &Stop::default()).map(drop)
     }
 
-    fn wait_or_stop(&mut self, limit: Duration, stop: &Stop) -> Result<ExitStatus, Trouble> {
+    /// Waits for its end, `limit` at most, unless it is time to stop.
+    pub(crate) fn wait_or_stop(&mut self, limit: Duration, stop: &Stop) -> Result<ExitStatus, Trouble> {
         let watch = Stopwatch::start();
         loop {
             if let Some(status) = self.child.try_wait().map_err(cannot("wait for a program"))? {
