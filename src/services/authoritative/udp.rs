@@ -39,26 +39,32 @@ pub(super) async fn serve(socket: Datagrams, shelf: Arc<Shelf>, journal: Journal
             Ok(()) => serve_batch(&socket, &shelf, &journal, &mut question, &mut reply).await,
             Err(cause) => Err(cause),
         };
-        if let Err(cause) = served {
-            journal.note(format!("the UDP socket fails ({cause}); going on"));
-            tokio::time::sleep(BREATH).await;
+        match served {
+            // There is more: others have their turn first.
+            Ok(true) => tokio::task::yield_now().await,
+            // Nothing is left: waiting for more gives others their turn.
+            Ok(false) => {}
+            Err(cause) => {
+                journal.note(format!("the UDP socket fails ({cause}); going on"));
+                tokio::time::sleep(BREATH).await;
+            }
         }
-        tokio::task::yield_now().await;
     }
 }
 
+/// Answers what is there, at most a batch of it; whether there may be more.
 async fn serve_batch(
     socket: &Datagrams,
     shelf: &Shelf,
     journal: &Journal,
     question: &mut [u8],
     reply: &mut Vec<u8>,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let zones = shelf.snapshot();
     for _ in 0..BATCH {
         let (length, client) = match socket.try_receive(question) {
             Ok(received) => received,
-            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return Ok(false),
             Err(cause) => return Err(cause),
         };
         let watch = Stopwatch::start();
@@ -70,5 +76,5 @@ async fn serve_batch(
             journal.tell(|| told(finished, reply, client.address, Transport::Udp, watch));
         }
     }
-    Ok(())
+    Ok(true)
 }
