@@ -162,6 +162,10 @@ impl Drop for Stage {
                 eprintln!("--- {service}.log\n{}", self.log(service));
             }
         }
+        // A test that failed may have left its supervisor standing still.
+        if let Ok(pid) = fs::read_to_string(self.state().join("lock")) {
+            let _ = Command::new("kill").args(["-CONT", pid.trim()]).stderr(Stdio::null()).status();
+        }
         let _ = self.command(PROGRAM).arg("down").output();
     }
 }
