@@ -128,7 +128,12 @@ impl Refusal {
 
     fn next(&self) -> &'static [&'static str] {
         match self {
-            Self::Database(_) => &["wwwlab status", "wwwlab start db", "wwwlab logs app"],
+            // Only a database that was taken away comes back by a command.
+            Self::Database(StoreError::Locked { .. }) => {
+                &["wwwlab status", "wwwlab start db", "wwwlab logs app"]
+            }
+            Self::Database(StoreError::Full { .. }) => &["df -h .wwwlab", "wwwlab logs app"],
+            Self::Database(_) => &["wwwlab status", "wwwlab logs app", "ls -l .wwwlab/loopback/db"],
             Self::NoSuchPage => {
                 &["wwwlab curl http://www.foobar.com/", "wwwlab curl http://www.foobar.com/guestbook"]
             }
@@ -146,4 +151,20 @@ fn sentence(text: &str) -> String {
     let mut characters = text.chars();
     let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", characters.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_look_at_next_fits_what_is_wrong() {
+        let full =
+            StoreError::Full { place: "x".into(), source: std::sync::Arc::new(sqlx::Error::PoolClosed) };
+        let locked =
+            StoreError::Locked { place: "x".into(), source: std::sync::Arc::new(sqlx::Error::PoolClosed) };
+        let starts = |error| Refusal::Database(error).next().contains(&"wwwlab start db");
+        assert!(starts(locked), "a database that was taken away comes back by a command");
+        assert!(!starts(full), "a full disk does not");
+    }
 }
