@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-pub use preference::prefers_json;
+pub use preference::{prefers_json, thousandths};
 
 /// What the page says.
 #[derive(Debug, Clone, Copy)]

@@ -34,8 +34,8 @@ fn exactness_of(kind: &str, subtype: &str, name: (&str, &str)) -> u8 {
     }
 }
 
-/// `0.25` as 250; what is no quality counts as none.
-fn thousandths(quality: &str) -> u16 {
+/// A quality value (RFC 9110 §12.4.2) in thousandths, `0.25` as 250; what is none counts as 0.
+pub fn thousandths(quality: &str) -> u16 {
     let (whole, fraction) = quality.split_once('.').unwrap_or((quality, ""));
     let digits = fraction.bytes().all(|byte| byte.is_ascii_digit());
     match whole {

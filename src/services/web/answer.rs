@@ -5,10 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
-use hyper::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
-    HeaderValue, LAST_MODIFIED, LOCATION, SERVER, X_CONTENT_TYPE_OPTIONS,
-};
+use hyper::header::{ACCEPT, ALLOW, CONNECTION, HeaderName, HeaderValue, LOCATION, SERVER};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 
@@ -21,9 +18,10 @@ use crate::ground::journal::Journal;
 use super::failure::{Circumstances, Failure};
 use super::forwarded::{Asker, X_REQUEST_ID};
 use super::host::{Asked, Names, host_of};
-use super::page::{self, Page};
+use super::page::Page;
 use super::proxy::Proxy;
-use super::site::{Found, Site, SiteFile};
+use super::representation::Representation;
+use super::site::{Found, Site};
 use super::target::{Place, is_for_files_only, place};
 use super::timing;
 
@@ -160,13 +158,16 @@ impl Server {
                 return Err(Failure::NotFound { path: path.to_owned() });
             }
             Place::Dynamic => Ok(Found::Nothing),
-            Place::File(place) => self.site.file(&place),
+            Place::File(place) => self.site.file(place),
             Place::Directory(place) => self.site.directory(&place),
         };
         match found.map_err(|source| unreadable(path, source))? {
             Found::File(file) if parts.method == Method::GET || parts.method == Method::HEAD => {
-                let response =
-                    file_response(file, &parts.headers).map_err(|source| unreadable(path, source))?;
+                let chosen = Representation::choose(&self.site, file, &parts.headers);
+                let Some(representation) = chosen.map_err(|source| unreadable(path, source))? else {
+                    return Err(Failure::NoFormAcceptable);
+                };
+                let response = representation.response(&parts.method, &parts.headers)?;
                 Ok(Some(Made::here(response, By::File)))
             }
             Found::File(_) => Err(Failure::NotForFiles { method: parts.method.to_string() }),
@@ -195,40 +196,6 @@ impl By {
             Self::Web => "web",
         }
     }
-}
-
-/// A file, or word that the client has it already.
-fn file_response(file: SiteFile, asked: &HeaderMap) -> io::Result<Response<Page>> {
-    let SiteFile { mut file, bytes, validators, media_type } = file;
-    let mut response = Response::new(Page::empty());
-    let headers = response.headers_mut();
-    if let Ok(etag) = HeaderValue::from_str(&validators.etag) {
-        headers.insert(ETAG, etag);
-    }
-    if let Some(modified) = validators.modified
-        && let Ok(modified) = HeaderValue::try_from(httpdate::fmt_http_date(modified))
-    {
-        headers.insert(LAST_MODIFIED, modified);
-    }
-    // May be kept, but must be asked about: a student who saves a page sees it at the next reload.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    if validators.match_those_in(asked) {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        return Ok(response);
-    }
-    headers.insert(CONTENT_TYPE, media_type);
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    let mut left = bytes;
-    *response.body_mut() = match left {
-        0 => Page::empty(),
-        _ if left <= page::PIECE as u64 => match page::next_piece(&mut file, &mut left)? {
-            whole if left == 0 => Page::whole(whole),
-            _ => return Err(io::ErrorKind::UnexpectedEof.into()),
-        },
-        _ => Page::File { file, left },
-    };
-    Ok(response)
 }
 
 /// Elsewhere, for good; with the same method and body where there is one (RFC 9110 §15.4.9).

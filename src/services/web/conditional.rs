@@ -1,61 +1,117 @@
-//! Whether the client has it already: conditional requests (RFC 9110 §13).
+//! Whether the client has it already, or means another version: conditional requests (RFC 9110 §13). Pure.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use hyper::header::{HeaderMap, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use hyper::header::{
+    HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE,
+};
 
-/// The last second that an HTTP date can write: the year has four digits.
-const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);
-
-/// What tells one version of a file from another.
-#[derive(Debug)]
+/// What tells one version of a representation from another, as it is said.
+#[derive(Debug, Clone)]
 pub(super) struct Validators {
-    /// Strong: the time of the last change in nanoseconds, and the size.
-    pub(super) etag: String,
-    /// To the second; nothing where no HTTP date can say it.
-    pub(super) modified: Option<SystemTime>,
+    /// `ETag`, with its quotes, and `W/` before them where another content may have the same.
+    pub(super) etag: HeaderValue,
+    /// `Last-Modified`; nothing where no HTTP date can say it.
+    pub(super) last_modified: Option<(HeaderValue, SystemTime)>,
+}
+
+/// What a request's conditions come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is done as if there were none.
+    Holds,
+    /// 304: the client has this version.
+    NotModified,
+    /// 412: the client means another version, as the header of this name says.
+    Fails(&'static str),
 }
 
 impl Validators {
-    pub(super) fn of(modified: SystemTime, bytes: u64) -> Self {
-        let since_epoch = modified.duration_since(UNIX_EPOCH);
-        let nanoseconds = match &since_epoch {
-            Ok(after) => after.as_nanos(),
-            Err(before) => before.duration().as_nanos(),
-        };
-        let modified = since_epoch
-            .ok()
-            .filter(|after| *after <= LAST_DATE)
-            .map(|after| UNIX_EPOCH + Duration::from_secs(after.as_secs()));
-        Self { etag: format!("\"{nanoseconds:x}-{bytes:x}\""), modified }
+    /// Of a representation with the entity tag `opaque`, which has no quotes.
+    pub(super) fn new(opaque: &str, is_weak: bool, modified: Option<SystemTime>) -> Self {
+        let etag = if is_weak { format!("W/\"{opaque}\"") } else { format!("\"{opaque}\"") };
+        let dated = |time| Some((HeaderValue::try_from(httpdate::fmt_http_date(time)).ok()?, time));
+        Self {
+            etag: HeaderValue::try_from(etag).unwrap_or_else(|_| HeaderValue::from_static("\"\"")),
+            last_modified: modified.and_then(dated),
+        }
     }
 
-    /// Whether a GET or HEAD with these headers is answered with 304 (RFC 9110 §13.2.2, steps 3 and 4).
-    pub(super) fn match_those_in(&self, headers: &HeaderMap) -> bool {
-        if headers.contains_key(IF_NONE_MATCH) {
-            // With it, If-Modified-Since is not looked at.
-            return headers
-                .get_all(IF_NONE_MATCH)
-                .iter()
-                .filter_map(|value| value.to_str().ok())
-                .any(|list| list.trim() == "*" || entity_tags(list).any(|tag| tag == self.etag));
+    /// What the conditions of a GET or HEAD come to, in the order of RFC 9110 §13.2.2, steps 1 to 4.
+    pub(super) fn verdict(&self, headers: &HeaderMap) -> Verdict {
+        if headers.contains_key(IF_MATCH) {
+            if !self.is_among(headers, &IF_MATCH, Self::is_strongly) {
+                return Verdict::Fails("If-Match");
+            }
+        } else if self.is_modified_after(headers, &IF_UNMODIFIED_SINCE) == Some(true) {
+            return Verdict::Fails("If-Unmodified-Since");
         }
-        let since = headers
-            .get(IF_MODIFIED_SINCE)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|date| httpdate::parse_http_date(date).ok());
-        matches!((self.modified, since), (Some(modified), Some(since)) if modified <= since)
+        let client_has_it = if headers.contains_key(IF_NONE_MATCH) {
+            self.is_among(headers, &IF_NONE_MATCH, Self::is_weakly)
+        } else {
+            self.is_modified_after(headers, &IF_MODIFIED_SINCE) == Some(false)
+        };
+        if client_has_it { Verdict::NotModified } else { Verdict::Holds }
+    }
+
+    /// Whether the ranges asked for are of this version: step 5. A date is of it only if it is the very one that was
+    /// said (§13.1.5).
+    pub(super) fn allow_ranges(&self, headers: &HeaderMap) -> bool {
+        let mut conditions = headers.get_all(IF_RANGE).iter();
+        let (Some(condition), None) = (conditions.next(), conditions.next()) else {
+            return !headers.contains_key(IF_RANGE);
+        };
+        match condition.to_str() {
+            Ok(tag) if tag.starts_with(['"', 'W']) && tag.ends_with('"') => self.is_strongly(tag),
+            Ok(date) => {
+                let date = httpdate::parse_http_date(date).ok();
+                date.is_some() && self.last_modified.as_ref().map(|(_, time)| *time) == date
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Whether a list of entity tags has `*`, or one that is this representation's.
+    fn is_among(&self, headers: &HeaderMap, name: &HeaderName, is: fn(&Self, &str) -> bool) -> bool {
+        headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .any(|list| list.trim() == "*" || entity_tags(list).any(|tag| is(self, tag)))
+    }
+
+    /// The strong comparison (§8.8.3.2): neither is weak.
+    fn is_strongly(&self, tag: &str) -> bool {
+        !tag.starts_with("W/") && self.etag == tag
+    }
+
+    /// The weak one.
+    fn is_weakly(&self, tag: &str) -> bool {
+        let own = self.etag.as_bytes();
+        own.strip_prefix(b"W/").unwrap_or(own) == tag.strip_prefix("W/").unwrap_or(tag).as_bytes()
+    }
+
+    /// Whether this was modified after the one date in a header; nothing where there is no such date, or none of this.
+    fn is_modified_after(&self, headers: &HeaderMap, name: &HeaderName) -> Option<bool> {
+        let mut dates = headers.get_all(name).iter();
+        let (Some(date), None) = (dates.next(), dates.next()) else {
+            return None;
+        };
+        let date = httpdate::parse_http_date(date.to_str().ok()?).ok()?;
+        self.last_modified.as_ref().map(|(_, modified)| *modified > date)
     }
 }
 
-/// The entity tags of a list, with their quotes and without `W/`: the comparison is the weak one.
+/// The entity tags of a list, with their quotes, and with `W/` where they are weak. What comes after something that is
+/// none is not read.
 fn entity_tags(list: &str) -> impl Iterator<Item = &str> {
     let mut rest = list;
     std::iter::from_fn(move || {
         rest = rest.trim_start_matches([' ', '\t', ',']);
-        rest = rest.strip_prefix("W/").unwrap_or(rest);
         // Commas may stand inside the quotes, so a list is not split at them.
-        let end = rest.strip_prefix('"')?.find('"')? + 2;
+        let prefix = if rest.starts_with("W/") { 2 } else { 0 };
+        let end = prefix + rest.get(prefix..)?.strip_prefix('"')?.find('"')? + 2;
         let (tag, after) = rest.split_at(end);
         rest = after;
         Some(tag)
@@ -63,55 +119,4 @@ fn entity_tags(list: &str) -> impl Iterator<Item = &str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use hyper::header::{HeaderName, HeaderValue};
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn headers(of: &[(HeaderName, &str)]) -> HeaderMap {
-        of.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
-    }
-
-    #[test]
-    fn a_tag_matches_weakly_anywhere_in_the_lists() {
-        let file = Validators::of(UNIX_EPOCH + SECOND, 16);
-        assert_eq!(file.etag, "\"3b9aca00-10\"");
-        for list in ["\"3b9aca00-10\"", "\"a,b\", W/\"3b9aca00-10\"", "*", " ,\"x\"\t,\"3b9aca00-10\""] {
-            assert!(file.match_those_in(&headers(&[(IF_NONE_MATCH, list)])), "{list}");
-        }
-        for list in ["", "3b9aca00-10", "\"3b9aca00\"", "\"3b9aca00-10", "\"x,\"3b9aca00-10\"\""] {
-            assert!(!file.match_those_in(&headers(&[(IF_NONE_MATCH, list)])), "{list}");
-        }
-        assert!(file.match_those_in(&headers(&[(IF_NONE_MATCH, "\"x\""), (IF_NONE_MATCH, "*")])));
-    }
-
-    #[test]
-    fn a_date_counts_to_the_second_and_only_without_a_tag() {
-        let modified = UNIX_EPOCH + Duration::from_millis(1_500);
-        let file = Validators::of(modified, 1);
-        let at = |time| httpdate::fmt_http_date(time);
-        let (same, before) = (at(UNIX_EPOCH + SECOND), at(UNIX_EPOCH));
-        assert!(file.match_those_in(&headers(&[(IF_MODIFIED_SINCE, &same)])));
-        assert!(!file.match_those_in(&headers(&[(IF_MODIFIED_SINCE, &before)])));
-        assert!(!file.match_those_in(&headers(&[(IF_MODIFIED_SINCE, "yesterday")])));
-        assert!(!file.match_those_in(&headers(&[(IF_MODIFIED_SINCE, &same), (IF_NONE_MATCH, "\"x\"")])));
-        assert!(!file.match_those_in(&HeaderMap::new()));
-    }
-
-    #[test]
-    fn a_time_that_http_cannot_say_is_not_said() {
-        assert!(Validators::of(UNIX_EPOCH - SECOND, 1).modified.is_none());
-        assert!(Validators::of(UNIX_EPOCH + LAST_DATE + SECOND, 1).modified.is_none());
-        assert!(Validators::of(UNIX_EPOCH + LAST_DATE, 1).modified.is_some());
-    }
-
-    proptest! {
-        #[test]
-        fn any_list_is_read_to_an_end(list in "[\"W/, *a\\-]{0,40}") {
-            prop_assert!(entity_tags(&list).count() <= list.len());
-        }
-    }
-}
+mod tests;

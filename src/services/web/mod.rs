@@ -5,12 +5,15 @@
 //! 1. `listener`, `room` and `connection`: sockets, limits, HTTP/1 (RFC 9112). The only rooms that accept anything.
 //! 2. `answer`: one request in, one response out: the story of this server on one page.
 //! 3. `host`, `target`: which site, and which place in it; pure.
-//! 4. `site`, `conditional`: a file of the site and whether the client has it already.
+//! 4. `site`, `beneath`, `memory`, `version`, `media`: the file at that place, and nothing outside the site.
+//!    `representation`, `coding`, `conditional`, `range`: which form of it goes out, and what of that; mostly pure.
 //! 5. `proxy`, `upstream`, `hearing`, `forwarded`, `upload`: the application server, over kept connections.
 //! 6. `failure`, `preference`: what went wrong, as a page that a student can read, or as JSON for a program.
-//! 7. `page`, `timing`: the body that goes out, and where its time went.
+//! 7. `page`, `pieces`, `timing`: the body that goes out, and where its time went.
 
 mod answer;
+mod beneath;
+mod coding;
 mod conditional;
 mod connection;
 mod failure;
@@ -18,14 +21,20 @@ mod forwarded;
 mod hearing;
 mod host;
 mod listener;
+mod media;
+mod memory;
 mod page;
+mod pieces;
 mod proxy;
+mod range;
+mod representation;
 mod room;
 mod site;
 mod target;
 mod timing;
 mod upload;
 mod upstream;
+mod version;
 
 use std::io;
 use std::net::SocketAddr;

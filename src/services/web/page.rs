@@ -1,10 +1,8 @@
 //! The body that goes out: in memory, from a file, or from the application as it arrives.
 //!
-//! Whatever its size, no more than one piece of it is in memory.
+//! Whatever its size, no more than one piece of it is read ahead.
 
-use std::fs::File;
 use std::future::Future;
-use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -12,10 +10,8 @@ use std::time::Duration;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use tokio::time::{Sleep, sleep};
 
+use super::pieces::{PieceError, Pieces};
 use super::upstream::Lease;
-
-/// The largest piece of a file that is read at once, in bytes; a file up to this size is read whole.
-pub(super) const PIECE: usize = 64 * 1024;
 
 /// How long the application may pause in the middle of its answer.
 const PAUSE_AT_MOST: Duration = Duration::from_secs(60);
@@ -25,8 +21,8 @@ const PAUSE_AT_MOST: Duration = Duration::from_secs(60);
 pub(super) enum Page {
     /// All of it, until it was taken.
     Whole(Option<Bytes>),
-    /// From a file, that many bytes more.
-    File { file: File, left: u64 },
+    /// Of a file, piece by piece.
+    Pieces(Pieces),
     /// From the application.
     App(FromApp),
 }
@@ -34,9 +30,9 @@ pub(super) enum Page {
 /// Why a body ended too early; the connection is cut then, so that the client notices.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PageError {
-    /// The file could not be read on.
-    #[error("the file could not be read to its end")]
-    File(#[source] io::Error),
+    /// The file could not be sent to its end.
+    #[error("the file could not be sent to its end")]
+    File(#[source] PieceError),
     /// The application ended its answer too early.
     #[error("the application ended its answer too early")]
     App(#[source] hyper::Error),
@@ -67,10 +63,8 @@ impl Body for Page {
     ) -> Poll<Option<Result<Frame<Bytes>, PageError>>> {
         match self.get_mut() {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::File { left: 0, .. } => Poll::Ready(None),
-            // Read here, not on a thread of its own: the pages of a lab's site are in the page cache.
-            Self::File { file, left } => {
-                Poll::Ready(Some(next_piece(file, left).map(Frame::data).map_err(PageError::File)))
+            Self::Pieces(pieces) => {
+                Poll::Ready(pieces.next().map(|piece| piece.map(Frame::data).map_err(PageError::File)))
             }
             Self::App(answer) => answer.poll(context),
         }
@@ -79,7 +73,7 @@ impl Body for Page {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
-            Self::File { left, .. } => *left == 0,
+            Self::Pieces(pieces) => pieces.left() == 0,
             Self::App(answer) => answer.body.is_end_stream(),
         }
     }
@@ -87,7 +81,7 @@ impl Body for Page {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::File { left, .. } => SizeHint::with_exact(*left),
+            Self::Pieces(pieces) => SizeHint::with_exact(pieces.left()),
             Self::App(answer) => answer.body.size_hint(),
         }
     }
@@ -137,52 +131,5 @@ impl Drop for FromApp {
         if self.body.is_end_stream() {
             self.keep_connection();
         }
-    }
-}
-
-/// Up to [`PIECE`] bytes more of a file that still owes `left`.
-pub(super) fn next_piece(file: &mut File, left: &mut u64) -> io::Result<Bytes> {
-    let size = usize::try_from(*left).map_or(PIECE, |left| left.min(PIECE));
-    let mut piece = vec![0; size];
-    let read = loop {
-        match file.read(&mut piece) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => break other?,
-        }
-    };
-    if read == 0 && size > 0 {
-        // It was shortened after its length had been promised.
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    piece.truncate(read);
-    *left = left.saturating_sub(read as u64);
-    Ok(piece.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::{Seek, Write};
-
-    use http_body_util::BodyExt;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_file_comes_in_pieces_and_a_shortened_one_is_noticed() {
-        let mut file = tempfile::tempfile().unwrap();
-        let content: Vec<u8> = (0..=250).cycle().take(PIECE + 10).collect();
-        file.write_all(&content).unwrap();
-        file.rewind().unwrap();
-        let left = content.len() as u64;
-        let mut page = Page::File { file: file.try_clone().unwrap(), left };
-        assert_eq!(page.size_hint().exact(), Some(left));
-        let first = page.frame().await.unwrap().unwrap().into_data().unwrap();
-        assert_eq!(first.len(), PIECE);
-        let rest = page.collect().await.unwrap().to_bytes();
-        assert_eq!([first, rest].concat(), content);
-
-        file.rewind().unwrap();
-        let page = Page::File { file, left: left + 1 };
-        assert!(matches!(page.collect().await, Err(PageError::File(_))));
     }
 }

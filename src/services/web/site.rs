@@ -1,17 +1,19 @@
-//! The files of the site, opened so that nothing outside its directory can be.
+//! The files of the site: what is at a place, from memory where that is still true.
 //!
-//! Targets have been cleared of `..` and dotfiles before; here symbolic links are followed and looked at once
-//! more. Files are looked for at each request: a saved page is seen at once.
+//! Files are looked at with each request: a saved page is seen at once.
 
-use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, ErrorKind};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use hyper::header::HeaderValue;
+use crate::ground::clock;
 
-use super::conditional::Validators;
+use super::beneath::Beneath;
+use super::coding::Coding;
+use super::media::Media;
+use super::memory::{Memory, SMALL, Small};
+use super::version::Version;
 
 /// What a directory shows.
 const INDEX: &str = "index.html";
@@ -19,8 +21,8 @@ const INDEX: &str = "index.html";
 /// A directory of files.
 #[derive(Debug)]
 pub(super) struct Site {
-    /// Without symbolic links.
-    root: PathBuf,
+    directory: Beneath,
+    memory: Memory,
 }
 
 /// What is at a place.
@@ -34,110 +36,127 @@ pub(super) enum Found {
     Nothing,
 }
 
-/// A file of the site, open.
+/// A file of the site.
 #[derive(Debug)]
 pub(super) struct SiteFile {
-    /// Its content.
-    pub(super) file: File,
-    /// Its length.
-    pub(super) bytes: u64,
-    /// Its version.
-    pub(super) validators: Validators,
-    /// Its `Content-Type`.
-    pub(super) media_type: HeaderValue,
+    /// Where it was asked for.
+    pub(super) place: PathBuf,
+    pub(super) content: Content,
+}
+
+/// What is in a file.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// In memory.
+    Small(Arc<Small>),
+    /// Too large for that: it is open, and is read as it is sent.
+    Large { file: File, version: Version },
+}
+
+/// Something with a name: only what has a content is a file.
+enum Entry {
+    File(Content),
+    Directory,
+    /// A pipe, a socket, a device.
+    Other,
 }
 
 impl Site {
     /// The site in `directory`.
     pub(super) fn open(directory: &Path) -> io::Result<Self> {
-        let root = directory.canonicalize()?;
-        if root.is_dir() { Ok(Self { root }) } else { Err(ErrorKind::NotADirectory.into()) }
+        Ok(Self { directory: Beneath::new(directory)?, memory: Memory::default() })
     }
 
     /// What a target without a final slash finds at `place`.
-    pub(super) fn file(&self, place: &Path) -> io::Result<Found> {
-        match self.opened(place)? {
-            Some((_, _, facts)) if facts.is_dir() => {
-                let index = self.inside(&place.join(INDEX))?;
-                Ok(index.map_or(Found::Nothing, |_| Found::NeedsSlash))
-            }
-            opened => found(opened),
-        }
+    pub(super) fn file(&self, place: PathBuf) -> io::Result<Found> {
+        Ok(match self.entry(&place)? {
+            Some(Entry::File(content)) => Found::File(SiteFile { place, content }),
+            Some(Entry::Directory) if self.has_index(&place)? => Found::NeedsSlash,
+            _ => Found::Nothing,
+        })
     }
 
     /// What a target with a final slash finds at `place`.
     pub(super) fn directory(&self, place: &Path) -> io::Result<Found> {
-        found(self.opened(&place.join(INDEX))?)
+        let place = place.join(INDEX);
+        Ok(match self.entry(&place)? {
+            Some(Entry::File(content)) => Found::File(SiteFile { place, content }),
+            _ => Found::Nothing,
+        })
     }
 
-    /// What is at `place`, open: where it really is, and what is known of it.
-    fn opened(&self, place: &Path) -> io::Result<Option<(PathBuf, File, Metadata)>> {
-        let Some(path) = self.inside(place)? else {
-            return Ok(None);
+    /// The file beside `plain` that holds the same in `coding`, if there is one and it is not older.
+    pub(super) fn sibling(&self, plain: &SiteFile, coding: Coding) -> io::Result<Option<Content>> {
+        let mut place = plain.place.clone().into_os_string();
+        place.push(coding.suffix());
+        let content = match self.entry(Path::new(&place))? {
+            Some(Entry::File(content)) => content,
+            _ => return Ok(None),
         };
-        // Without O_NONBLOCK, opening a named pipe would wait for its other end, and the whole server with it.
-        let opened = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(&path);
-        let file = match opened {
-            Ok(file) => file,
-            Err(error) if is_absence(&error) => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let is_old = content.version().is_older_than(&plain.content.version());
+        Ok((!is_old).then_some(content))
+    }
+
+    /// Whether the directory at `place` has something to show.
+    fn has_index(&self, place: &Path) -> io::Result<bool> {
+        Ok(self.directory.open(&place.join(INDEX))?.is_some())
+    }
+
+    /// What is at `place`.
+    fn entry(&self, place: &Path) -> io::Result<Option<Entry>> {
+        // Whatever links lead there: if it is the very file that is in memory, it has been found fit to be seen.
+        match self.directory.path(place).metadata() {
+            Ok(facts) => {
+                if let Some(small) = self.memory.find(place, &Version::of(&facts)) {
+                    return Ok(Some(Entry::File(Content::Small(small))));
+                }
+            }
+            Err(_) => self.memory.forget(place),
+        }
+        match self.directory.open(place)? {
+            Some(file) => self.look_at(place, file).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn look_at(&self, place: &Path, mut file: File) -> io::Result<Entry> {
+        let now = clock::unix_millis();
         let facts = file.metadata()?;
-        Ok(Some((path, file, facts)))
-    }
-
-    /// Where `place` really is, if it is and is inside the site.
-    fn inside(&self, place: &Path) -> io::Result<Option<PathBuf>> {
-        let path = match self.root.join(place).canonicalize() {
-            Ok(path) => path,
-            Err(error) if is_absence(&error) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let seen = path.strip_prefix(&self.root).is_ok_and(|below| {
-            !below.as_os_str().is_empty()
-                && below.iter().enumerate().all(|(depth, name)| {
-                    !name.as_bytes().starts_with(b".") || (depth == 0 && name.as_bytes() == b".well-known")
-                })
-        });
-        Ok(seen.then_some(path))
+        if !facts.is_file() {
+            return Ok(if facts.is_dir() { Entry::Directory } else { Entry::Other });
+        }
+        let version = Version::of(&facts);
+        if version.bytes > SMALL {
+            self.memory.forget(place);
+            return Ok(Entry::File(Content::Large { file, version }));
+        }
+        let content = read_whole(&mut file)?;
+        // It may have been written to meanwhile; what was read is sent, and not trusted for another time.
+        let after = Version::of(&file.metadata()?);
+        let is_settled = after == version && content.len() as u64 == version.bytes && !version.is_young(now);
+        let small = Small::new(content.into(), version, Media::of(place), is_settled);
+        Ok(Entry::File(Content::Small(self.memory.keep(place, small))))
     }
 }
 
-/// Only what has a content is a file: no directory, pipe or device.
-fn found(opened: Option<(PathBuf, File, Metadata)>) -> io::Result<Found> {
-    match opened {
-        Some((path, file, facts)) if facts.is_file() => Ok(Found::File(SiteFile {
-            bytes: facts.len(),
-            validators: Validators::of(facts.modified()?, facts.len()),
-            media_type: media_type(&path),
-            file,
-        })),
-        _ => Ok(Found::Nothing),
+impl Content {
+    /// Which version it is.
+    pub(super) fn version(&self) -> Version {
+        match self {
+            Self::Small(small) => small.version,
+            Self::Large { version, .. } => *version,
+        }
     }
 }
 
-/// Whether an error says that there is no such file, as opposed to one that cannot be read.
-fn is_absence(error: &io::Error) -> bool {
-    // Of the newer kinds, ELOOP, ENAMETOOLONG and ENXIO have no stable name here.
-    let numbers = [nix::libc::ELOOP, nix::libc::ENAMETOOLONG, nix::libc::ENXIO];
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
-        || error.raw_os_error().is_some_and(|number| numbers.contains(&number))
-}
-
-/// The media type that a file's name tells; text with its character set, which for this site is UTF-8.
-fn media_type(path: &Path) -> HeaderValue {
-    let guess = mime_guess::from_path(path).first_or_octet_stream();
-    let is_text = guess.type_() == mime_guess::mime::TEXT
-        || guess.subtype() == mime_guess::mime::JAVASCRIPT
-        || guess.subtype() == mime_guess::mime::XML
-        || guess.suffix() == Some(mime_guess::mime::XML);
-    let with_charset = if is_text {
-        format!("{}; charset=utf-8", guess.essence_str())
-    } else {
-        guess.essence_str().to_owned()
-    };
-    HeaderValue::try_from(with_charset)
-        .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"))
+/// All of a small file. One that grows beyond all bounds while it is read is not read on.
+fn read_whole(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    let most = SMALL + 1;
+    match file.take(most).read_to_end(&mut content)? {
+        read if read as u64 == most => Err(ErrorKind::ResourceBusy.into()),
+        _ => Ok(content),
+    }
 }
 
 #[cfg(test)]
@@ -164,7 +183,7 @@ mod tests {
 
     fn bytes(found: io::Result<Found>) -> Option<u64> {
         match found.unwrap() {
-            Found::File(file) => Some(file.bytes),
+            Found::File(file) => Some(file.content.version().bytes),
             Found::NeedsSlash | Found::Nothing => None,
         }
     }
@@ -172,16 +191,16 @@ mod tests {
     #[test]
     fn files_are_found_and_directories_show_their_index() {
         let (_directory, site) = site();
-        assert_eq!(bytes(site.file(Path::new("about.html"))), Some(5));
+        assert_eq!(bytes(site.file(PathBuf::from("about.html"))), Some(5));
         assert_eq!(bytes(site.directory(Path::new("docs"))), Some(4));
-        assert!(matches!(site.file(Path::new("docs")), Ok(Found::NeedsSlash)));
+        assert!(matches!(site.file(PathBuf::from("docs")), Ok(Found::NeedsSlash)));
         for absent in ["empty", "about", "about.html/x", "nothing"] {
-            assert!(matches!(site.file(Path::new(absent)), Ok(Found::Nothing)), "{absent}");
+            assert!(matches!(site.file(PathBuf::from(absent)), Ok(Found::Nothing)), "{absent}");
         }
         assert!(matches!(site.directory(Path::new("empty")), Ok(Found::Nothing)));
         assert!(matches!(site.directory(Path::new("about.html")), Ok(Found::Nothing)));
         let long = "x".repeat(5_000);
-        assert!(matches!(site.file(Path::new(&long)), Ok(Found::Nothing)));
+        assert!(matches!(site.file(PathBuf::from(&long)), Ok(Found::Nothing)));
     }
 
     #[test]
@@ -195,17 +214,17 @@ mod tests {
         }
         symlink(directory.path().join("secret"), root.join("absolute")).unwrap();
         for refused in ["out", "up/secret", "up/site/about.html/..", "env", "loop", "absolute"] {
-            let found = site.file(Path::new(refused));
+            let found = site.file(PathBuf::from(refused));
             assert!(matches!(found, Ok(Found::Nothing)), "{refused}");
         }
-        assert_eq!(bytes(site.file(Path::new("in"))), Some(5));
+        assert_eq!(bytes(site.file(PathBuf::from("in"))), Some(5));
     }
 
     #[test]
     fn a_named_pipe_does_not_stop_the_server() {
         let (directory, site) = site();
         nix::unistd::mkfifo(&directory.path().join("site/pipe"), Mode::S_IRWXU).unwrap();
-        assert!(matches!(site.file(Path::new("pipe")), Ok(Found::Nothing)));
+        assert!(matches!(site.file(PathBuf::from("pipe")), Ok(Found::Nothing)));
     }
 
     #[test]
@@ -218,22 +237,83 @@ mod tests {
             ("favicon.svg", "image/svg+xml; charset=utf-8"),
             ("robots.txt", "text/plain; charset=utf-8"),
         ] {
-            match site.file(Path::new(place)) {
-                Ok(Found::File(file)) => assert_eq!(file.media_type, media_type, "{place}"),
+            match site.file(PathBuf::from(place)) {
+                Ok(Found::File(SiteFile { content: Content::Small(small), .. })) => {
+                    assert_eq!(small.media.header, media_type, "{place}");
+                }
                 other => panic!("{place}: {other:?}"),
             }
         }
     }
 
+    /// Waits until a file's version proves what is in it.
+    fn settled(site: &Site, place: &str) -> Arc<Small> {
+        loop {
+            match site.file(place.into()).unwrap() {
+                Found::File(SiteFile { content: Content::Small(small), .. }) => {
+                    if site.memory.find(Path::new(place), &small.version).is_some() {
+                        return small;
+                    }
+                }
+                other => panic!("{other:?}"),
+            }
+            std::thread::yield_now();
+        }
+    }
+
     #[test]
-    fn text_says_its_character_set() {
-        let of = |name| media_type(Path::new(name)).to_str().unwrap().to_owned();
-        assert_eq!(of("a.html"), "text/html; charset=utf-8");
-        assert_eq!(of("a.css"), "text/css; charset=utf-8");
-        assert_eq!(of("a.js"), "text/javascript; charset=utf-8");
-        assert_eq!(of("a.svg"), "image/svg+xml; charset=utf-8");
-        assert_eq!(of("a.txt"), "text/plain; charset=utf-8");
-        assert_eq!(of("a.png"), "image/png");
-        assert_eq!(of("a"), "application/octet-stream");
+    fn what_is_in_memory_is_given_until_the_file_changes() {
+        let (directory, site) = site();
+        let file = directory.path().join("site/about.html");
+        let first = settled(&site, "about.html");
+        assert!(Arc::ptr_eq(&first, &settled(&site, "about.html")));
+        let content = |place: &str| match site.file(place.into()).unwrap() {
+            Found::File(SiteFile { content: Content::Small(small), .. }) => small.content.clone(),
+            other => panic!("{other:?}"),
+        };
+        // Of the same length, twice within a tick, and with its time set back.
+        for text in ["tuoba", "other", "third"] {
+            fs::write(&file, text).unwrap();
+            assert_eq!(content("about.html"), text);
+        }
+        settled(&site, "about.html");
+        let replacement = directory.path().join("new");
+        fs::write(&replacement, "moved").unwrap();
+        let modified = fs::metadata(&file).unwrap().modified().unwrap();
+        File::options().write(true).open(&replacement).unwrap().set_modified(modified).unwrap();
+        fs::rename(&replacement, &file).unwrap();
+        assert_eq!(content("about.html"), "moved");
+        fs::remove_file(&file).unwrap();
+        assert!(matches!(site.file("about.html".into()), Ok(Found::Nothing)));
+        fs::write(&file, "x".repeat(usize::try_from(SMALL).unwrap() + 1)).unwrap();
+        let found = site.file("about.html".into()).unwrap();
+        assert!(matches!(found, Found::File(SiteFile { content: Content::Large { .. }, .. })));
+    }
+
+    #[test]
+    fn a_link_that_is_turned_outside_leads_nowhere_though_its_file_is_in_memory() {
+        let (directory, site) = site();
+        let link = directory.path().join("site/link");
+        symlink("about.html", &link).unwrap();
+        settled(&site, "link");
+        fs::remove_file(&link).unwrap();
+        symlink("../secret", &link).unwrap();
+        assert!(matches!(site.file("link".into()), Ok(Found::Nothing)));
+    }
+
+    #[test]
+    fn a_sibling_counts_unless_it_is_older() {
+        let (directory, site) = site();
+        let root = directory.path().join("site");
+        let sibling = || {
+            let Found::File(plain) = site.file("about.html".into()).unwrap() else { panic!() };
+            site.sibling(&plain, Coding::Gzip).unwrap().map(|content| content.version().bytes)
+        };
+        assert_eq!(sibling(), None);
+        fs::write(root.join("about.html.gz"), "gz").unwrap();
+        assert_eq!(sibling(), Some(2));
+        let old = File::options().write(true).open(root.join("about.html.gz")).unwrap();
+        old.set_modified(std::time::UNIX_EPOCH).unwrap();
+        assert_eq!(sibling(), None);
     }
 }

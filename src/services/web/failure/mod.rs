@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::{Response, StatusCode};
 
 use crate::ground::explain::Explanation;
@@ -57,6 +57,21 @@ pub(super) enum Failure {
     NotDoneHere {
         /// The method.
         method: String,
+    },
+    /// None of a file's forms has a coding that the client accepts.
+    #[error("no coding of this file is acceptable to the client")]
+    NoFormAcceptable,
+    /// A condition that asks for another version of a file.
+    #[error("{condition} is about another version of this file")]
+    ConditionFails {
+        /// The header that has the condition.
+        condition: &'static str,
+    },
+    /// Ranges that all begin behind the end of a file.
+    #[error("no byte of the range is in this file of {bytes} bytes")]
+    RangeAbsent {
+        /// The length of what the ranges would be cut from, in bytes.
+        bytes: u64,
     },
     /// A file that exists and cannot be read.
     #[error("the file at {path} cannot be read")]
@@ -150,6 +165,14 @@ impl Failure {
             Self::NotDoneHere { .. } => {
                 headers.insert(ALLOW, HeaderValue::from_static(METHODS));
             }
+            Self::NoFormAcceptable => {
+                headers.insert(VARY, HeaderValue::from(ACCEPT_ENCODING));
+            }
+            Self::RangeAbsent { bytes } => {
+                if let Ok(range) = HeaderValue::try_from(format!("bytes */{bytes}")) {
+                    headers.insert(CONTENT_RANGE, range);
+                }
+            }
             _ => {}
         }
         response
@@ -179,6 +202,9 @@ impl Failure {
             }
             Self::HostUnknown { .. } | Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::NotForFiles { .. } | Self::NotDoneHere { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoFormAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::ConditionFails { .. } => StatusCode::PRECONDITION_FAILED,
+            Self::RangeAbsent { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::FileUnreadable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 StatusCode::FORBIDDEN
             }

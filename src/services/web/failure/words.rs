@@ -81,6 +81,28 @@ impl Failure {
                           application. TRACE would show a page what its browser hides from it.",
                 next: vec![logs()],
             },
+            Self::NoFormAcceptable => Words {
+                component: REQUEST,
+                happened: "The request's Accept-Encoding refuses every form of this file that there is."
+                    .into(),
+                teaches: "A client says which codings it can undo, and how much it likes each (RFC 9110 §12.5.3). As \
+                          it is, a file is always to be had, unless identity;q=0 or *;q=0 refuses even that.",
+                next: vec!["curl --compressed -v …".into()],
+            },
+            Self::ConditionFails { condition } => Words {
+                component: REQUEST,
+                happened: format!("The request's {condition} is about another version of this file."),
+                teaches: "With such a condition a client does something only to the version that it knows (RFC 9110 \
+                          §13). The file has been changed since, or never was what the client takes it for.",
+                next: vec!["curl -I …: ETag and Last-Modified tell which version it is now".into()],
+            },
+            Self::RangeAbsent { bytes } => Words {
+                component: REQUEST,
+                happened: format!("The file has {bytes} bytes; the request's Range begins behind them."),
+                teaches: "Bytes are counted from 0, and what is answered says in Content-Range how many there are \
+                          (RFC 9110 §14.4): so a client that goes on where it broke off learns that it has all.",
+                next: vec!["curl -i -r 0-99 …".into()],
+            },
             Self::FileUnreadable { path, source } => Words {
                 component: WEB_SERVER,
                 happened: format!("The file for {path} exists, but cannot be read: {source}."),

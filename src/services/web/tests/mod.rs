@@ -1,6 +1,7 @@
 //! The web server over real sockets, in front of a small application that does as it is told.
 
 mod application;
+mod files;
 mod stand;
 
 use std::io::Write;

@@ -1,0 +1,130 @@
+//! The two web servers: a program each, in a process group of its own.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+/// Nothing that is waited for here takes this long unless it is broken.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often a port is drawn for nginx, which cannot draw one itself.
+const DRAWS_MOST: usize = 5;
+
+/// Both, over the same directory; they end with this value.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    pub(crate) ours: SocketAddr,
+    pub(crate) nginx: SocketAddr,
+    _running: [Running; 2],
+    _place: TempDir,
+}
+
+#[derive(Debug)]
+struct Running(Child);
+
+impl Servers {
+    pub(crate) fn start(site: &Path) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let (ours, our_address) = wwwlab(site);
+        for _ in 0..DRAWS_MOST {
+            if let Some((nginx, address)) = nginx(site, place.path()) {
+                return Self { ours: our_address, nginx: address, _running: [ours, nginx], _place: place };
+            }
+        }
+        panic!(
+            "nginx does not serve: {}",
+            fs::read_to_string(place.path().join("error.log")).unwrap_or_default()
+        );
+    }
+}
+
+fn wwwlab(site: &Path) -> (Running, SocketAddr) {
+    // Nobody is asked at the application's address: all targets are for files alone.
+    let mut child = Command::new(env!("CARGO_BIN_EXE_wwwlab"))
+        .args(["serve", "web", "--listen", "127.0.0.1:0", "--name", "www.foobar.com", "--app", "127.0.0.1:9"])
+        .args(["--served-by", "server", "--site"])
+        .arg(site)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let running = Running(child);
+    let line = lines.find(|line| line.starts_with("ready at ")).unwrap_or_default();
+    let address = line.strip_prefix("ready at ").and_then(|rest| rest.split('/').next());
+    let address = address.and_then(|address| address.parse().ok());
+    let address = address.unwrap_or_else(|| panic!("wwwlab is not ready: {line}"));
+    std::thread::spawn(move || lines.for_each(drop));
+    (running, address)
+}
+
+/// Set to do what ours does without settings: the character set of texts, redirects without a host, what was
+/// compressed before, no dotfiles. Nothing where its port was taken meanwhile.
+fn nginx(site: &Path, place: &Path) -> Option<(Running, SocketAddr)> {
+    let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let (site, folder) = (site.display(), place.display());
+    let config = format!(
+        "daemon off; master_process off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
+         events {{ worker_connections 64; }}
+         http {{ include /etc/nginx/mime.types; default_type application/octet-stream; access_log off; sendfile on;
+         client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
+         uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e; charset utf-8; charset_types text/css text/plain; absolute_redirect off;
+         gzip_static on; gzip_vary on;
+         server {{ listen {address}; root {site}; location ~ /\\. {{ return 404; }} }} }}\n"
+    );
+    let file = place.join("nginx.conf");
+    fs::write(&file, config).unwrap();
+    let mut running = Running(
+        Command::new(program("nginx"))
+            .arg("-c")
+            .arg(file)
+            .arg("-e")
+            .arg(place.join("error.log"))
+            .stdin(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .unwrap(),
+    );
+    let start = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        if running.0.try_wait().unwrap().is_some() {
+            return None;
+        }
+        assert!(start.elapsed() < PATIENCE, "nginx does not listen");
+        std::thread::yield_now();
+    }
+    Some((running, address))
+}
+
+/// A program, which Debian may keep where an ordinary user's PATH does not look.
+fn program(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+        .unwrap_or_else(|| panic!("{name} is missing: `make test` installs it, or apt install {name}"))
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Ok(group) = i32::try_from(self.0.id()).map(Pid::from_raw) {
+            let _ = kill(group, Signal::SIGTERM);
+            let start = Instant::now();
+            while matches!(self.0.try_wait(), Ok(None)) && start.elapsed() < Duration::from_secs(5) {
+                std::thread::yield_now();
+            }
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+        let _ = self.0.wait();
+    }
+}
