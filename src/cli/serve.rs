@@ -34,7 +34,7 @@ enum Which {
     /// Name server of foobar.com.
     Dns(authoritative::Config),
     /// Web server
-    Web(web::Config),
+    Web(Box<web::Config>),
     /// Application server
     App(app::Config),
     /// Take an embedded database away from its application, by an exclusive lock on its file
@@ -47,7 +47,7 @@ pub(super) fn run(arguments: Arguments, world: &mut World) -> Result<u8, Failure
         Which::Root(config) | Which::Tld(config) | Which::Dns(config) => {
             serve::<Authoritative>(config, world)
         }
-        Which::Web(config) => serve::<Web>(config, world),
+        Which::Web(config) => serve::<Web>(*config, world),
         Which::App(config) => serve::<App>(config, world),
         Which::Db(config) => serve::<Withheld>(config, world),
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// 16 random bytes as 32 lower-case hexadecimal digits: the identifier of one request.
+/// A random UUID (version 4, RFC 9562 §5.4) as 32 lower-case hexadecimal digits: the identifier of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(String);
 
@@ -10,6 +10,7 @@ impl RequestId {
     /// A new one, from the operating system's generator.
     pub fn draw() -> Self {
         let number = u128::from(random_u64()) << 64 | u128::from(random_u64());
+        let number = number & !(0xF << 76 | 0b11 << 62) | 0x4 << 76 | 0b10 << 62;
         Self(format!("{number:032x}"))
     }
 
@@ -48,5 +49,7 @@ mod tests {
         assert_eq!(one.as_str().len(), 32);
         assert!(one.as_str().bytes().all(|b| b.is_ascii_hexdigit()));
         assert_ne!(one, other);
+        assert_eq!(one.as_str().as_bytes()[12], b'4');
+        assert!(b"89ab".contains(&one.as_str().as_bytes()[16]));
     }
 }

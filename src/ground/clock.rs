@@ -42,6 +42,16 @@ pub fn rfc3339(unix_millis: u64) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }
 
+/// `unix_millis` as web servers write it in their logs, in UTC: `21/Nov/2026:19:15:00 +0000`.
+pub fn common_log(unix_millis: u64) -> String {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let time = rfc3339(unix_millis);
+    let month: usize = time[5..7].parse().unwrap_or(1);
+    let month = MONTHS.get(month.wrapping_sub(1)).unwrap_or(&MONTHS[0]);
+    format!("{}/{month}/{}:{} +0000", &time[8..10], &time[..4], &time[11..19])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +61,7 @@ mod tests {
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(rfc3339(1_795_288_500_123), "2026-11-21T19:15:00.123Z");
         assert_eq!(rfc3339(u64::MAX), "9999-12-31T23:59:59.999Z");
+        assert_eq!(common_log(0), "01/Jan/1970:00:00:00 +0000");
+        assert_eq!(common_log(u64::MAX), "31/Dec/9999:23:59:59 +0000");
     }
 }

@@ -201,6 +201,17 @@ pub struct Web {
     /// How long the application may take to begin its answer: 100 ms to 5 min; default 5 s.
     #[serde(deserialize_with = "app_timeout")]
     pub app_timeout: Duration,
+    /// Further sites, of files alone; default none.
+    pub sites: Vec<FurtherSite>,
+    /// The largest request body in bytes: 0 to 1 GiB; default 1 MiB.
+    #[serde(deserialize_with = "max_body")]
+    pub max_body: u32,
+    /// Where a line for each request is written, relative to the lab directory; default nowhere.
+    pub access_log: Option<PathBuf>,
+    /// How such a line looks.
+    pub access_log_form: AccessLogForm,
+    /// The Content-Security-Policy of the site's files, none where it is empty; by default the web server's own.
+    pub content_security_policy: Option<String>,
     /// Connections open at a time: 1 to 100,000; default 1,024.
     #[serde(deserialize_with = "max_connections")]
     pub max_connections: u32,
@@ -213,7 +224,47 @@ impl Default for Web {
             aliases: vec!["foobar.com".into()],
             site: "site".into(),
             app_timeout: Duration::from_secs(5),
+            sites: Vec::new(),
+            max_body: 1 << 20,
+            access_log: None,
+            access_log_form: AccessLogForm::default(),
+            content_security_policy: None,
             max_connections: 1024,
+        }
+    }
+}
+
+/// `[[web.sites]]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FurtherSite {
+    /// Its name.
+    #[serde(deserialize_with = "host_name")]
+    pub name: String,
+    /// Names that are redirected to it; default none.
+    #[serde(default, deserialize_with = "host_names")]
+    pub aliases: Vec<String>,
+    /// The directory of its files, relative to the lab directory.
+    pub site: PathBuf,
+}
+
+/// How a line of the access log looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AccessLogForm {
+    /// As Apache and nginx write it.
+    #[default]
+    Combined,
+    /// A JSON object.
+    Json,
+}
+
+impl AccessLogForm {
+    /// As the web server is told it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Combined => "combined",
+            Self::Json => "json",
         }
     }
 }
@@ -358,6 +409,10 @@ fn max_connections<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D:
     bounded(deserializer, "max_connections", 1..=100_000)
 }
 
+fn max_body<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    bounded(deserializer, "max_body", 0..=1 << 30)
+}
+
 fn app_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     const EXPECTED: &str = "app_timeout is a duration from \"100ms\" to \"5min\"";
     let text =
@@ -465,6 +520,9 @@ mod tests {
             ("[resolver]\ncache_entries = 0", "cache_entries is a number from 1 to 1000000, not 0"),
             ("[web]\napp_timeout = \"1h\"", "from \"100ms\" to \"5min\", not \"1h\""),
             ("[web]\napp_timeout = 5", "in quotes"),
+            ("[web]\nmax_body = 2000000000", "max_body is a number from 0 to 1073741824, not 2000000000"),
+            ("[[web.sites]]\nname = \"a b\"\nsite = \"x\"", "is not a host name"),
+            ("[[web.sites]]\nname = \"a\"", "missing field `site`"),
             ("[web]\nname = \"www.foobar.com.\"", "without a final dot"),
             ("dns = 5300", "lab.toml:1:7: this is a section"),
             ("[dns]\nzones = { \"foobar.com\" = 5 }", "a zone's file is a name in quotes"),

@@ -83,6 +83,21 @@ impl Design {
                     line.option("--app", app.to_string());
                 }
                 line.option("--app-timeout", humantime::format_duration(web.app_timeout).to_string());
+                for further in &web.sites {
+                    let names: Vec<&str> =
+                        [&further.name].into_iter().chain(&further.aliases).map(String::as_str).collect();
+                    let mut site = OsString::from(format!("{}=", names.join(",")));
+                    site.push(self.path(&further.site));
+                    line.option("--further-site", site);
+                }
+                line.option("--max-body", web.max_body.to_string());
+                if let Some(log) = &web.access_log {
+                    line.option("--access-log", self.path(log));
+                    line.option("--access-log-form", web.access_log_form.as_str());
+                }
+                if let Some(policy) = &web.content_security_policy {
+                    line.option("--content-security-policy", policy);
+                }
                 line.option("--max-connections", web.max_connections.to_string());
                 line.option("--served-by", service.host().as_str());
             }

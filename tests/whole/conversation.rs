@@ -18,6 +18,13 @@ fn the_readme_is_true() {
 }
 
 #[test]
+fn the_page_of_the_web_server_is_true() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/WEB.md");
+    let count = hold(&page);
+    assert!(count >= 5, "it shows what the server does: {count} commands");
+}
+
+#[test]
 fn the_golden_conversations_are_true() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();

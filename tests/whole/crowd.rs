@@ -94,13 +94,18 @@ fn a_full_web_server_says_so_and_serves_whom_it_holds() {
     assert!(note.starts_with("36 connections at most, not 1024"), "{note}");
     assert!(note.contains("128 descriptors"), "{note}");
 
-    // Each holds its connection open; the first that is turned away says how many there are.
+    // Each has the web server at work with a request whose body does not come; the first that is turned away says how
+    // many there are.
+    let work =
+        "POST /sign HTTP/1.1\r\nHost: www.foobar.com\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n";
     let mut inside: Vec<TcpStream> = Vec::new();
     let refused = loop {
         let mut visitor = visit(web.address);
-        let said = ask(&mut visitor, "/about.html");
-        if !said.starts_with("HTTP/1.1 200 ") {
-            break said;
+        let _ = visitor.write_all(work.as_bytes());
+        let mut said = [0; 12];
+        visitor.read_exact(&mut said).unwrap();
+        if &said != b"HTTP/1.1 100" {
+            break String::from_utf8_lossy(&said).into_owned() + &answer_or_rest(&mut visitor);
         }
         inside.push(visitor);
         assert!(inside.len() <= 128, "nobody was turned away");
@@ -110,27 +115,94 @@ fn a_full_web_server_says_so_and_serves_whom_it_holds() {
     assert!(refused.contains("\r\nRetry-After: 1\r\n"), "{refused}");
     assert!(refused.contains("All 36 connections of the web server are in use."), "{refused}");
 
-    // As many as can be turned away at once, less the one that may still be, stand in the door, and still each of those inside is served, all of
-    // them at the same time: with a file, and with a page that needs a connection to the application.
+    // As many as can be turned away at once, less the one that may still be, stand in the door.
     let mut outside: Vec<TcpStream> = (0..23).map(|_| visit(web.address)).collect();
-    for path in ["/about.html", "/guestbook"] {
-        for visitor in &mut inside {
-            write!(visitor, "GET {path} HTTP/1.1\r\nHost: www.foobar.com\r\n\r\n").unwrap();
-        }
-        for visitor in &mut inside {
-            let said = answer(visitor);
-            assert!(said.starts_with("HTTP/1.1 200 "), "{path}: {said}");
-        }
-    }
     for visitor in &mut outside {
         let said = answer(visitor);
         assert!(said.starts_with("HTTP/1.1 503 "), "{said}");
     }
-    // Whoever leaves makes room.
-    inside.pop();
-    super::stage::until("there is room again", || {
-        ask(&mut visit(web.address), "/about.html").starts_with("HTTP/1.1 200 ")
+    drop(outside);
+    // Whoever leaves makes room, and so does whoever is done.
+    drop(inside);
+    let mut idle: Vec<TcpStream> = Vec::new();
+    super::stage::until("all have left", || {
+        let mut visitor = visit(web.address);
+        let served = ask(&mut visitor, "/about.html").starts_with("HTTP/1.1 200 ");
+        idle.push(visitor);
+        served
     });
+
+    // Whoever is idle keeps nobody out: each newcomer takes the place of the one that was idle longest.
+    for _ in 0..100 {
+        let mut visitor = visit(web.address);
+        let said = ask(&mut visitor, "/about.html");
+        assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
+        idle.push(visitor);
+    }
+    // All that are held are at work at the same time: with a page that needs a connection to the application.
+    let mut last = idle.split_off(idle.len() - 36);
+    for visitor in &mut last {
+        write!(visitor, "GET /guestbook HTTP/1.1\r\nHost: www.foobar.com\r\n\r\n").unwrap();
+    }
+    for visitor in &mut last {
+        let said = answer(visitor);
+        assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
+    }
+}
+
+/// What comes until the connection closes.
+fn answer_or_rest(visitor: &mut TcpStream) -> String {
+    let mut rest = Vec::new();
+    let _ = visitor.shutdown(std::net::Shutdown::Write);
+    visitor.read_to_end(&mut rest).unwrap();
+    String::from_utf8(rest).unwrap()
+}
+
+/// Ten thousand connections, half of them silent and half in the middle of a head: memory stays bounded, and whoever
+/// has something to ask is answered.
+#[test]
+fn ten_thousand_that_only_hold_on_keep_nobody_out() {
+    const CROWD: usize = 10_000;
+    const HELD: usize = 5_000;
+    let hard = wwwlab::ground::descriptors::raise();
+    assert!(
+        hard >= CROWD + 500,
+        "this test needs {CROWD} descriptors; the hard limit (ulimit -Hn) is {hard}"
+    );
+    let stage = Stage::new();
+    let line = format!(
+        "web --listen 127.0.0.1:0 --site site --name www.foobar.com --app 127.0.0.1:9 --served-by here \
+         --max-connections {HELD}"
+    );
+    let web = Service::start("-n 10500", &line, &stage);
+    let before = resident(web.pid());
+    let mut crowd = Vec::with_capacity(CROWD);
+    for number in 0..CROWD {
+        let mut visitor = visit(web.address);
+        if number % 2 == 0 {
+            visitor.write_all(b"GET /about.html HTTP/1.1\r\nHost: www.foob").unwrap();
+        }
+        crowd.push(visitor);
+        if number % 500 == 0 {
+            let said = ask(&mut visit(web.address), "/about.html");
+            assert!(said.starts_with("HTTP/1.1 200 "), "after {number}: {said}");
+        }
+    }
+    let each = (resident(web.pid()) - before) * 1024 / HELD;
+    eprintln!("{each} bytes of memory for each of {HELD} connections held");
+    assert!(each < 16 * 1024, "{each} bytes for each connection");
+    // The oldest were closed, the newest are held and may go on.
+    assert_eq!(crowd[1].read(&mut [0]).unwrap(), 0);
+    let last = &mut crowd[CROWD - 2];
+    last.write_all(b"ar.com\r\n\r\n").unwrap();
+    assert!(answer(last).starts_with("HTTP/1.1 200 "));
+}
+
+/// Resident memory of a process in KiB.
+fn resident(pid: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 #[test]

@@ -46,9 +46,10 @@ impl Explanation<'_> {
             "title": self.reason,
             "status": self.status,
             "detail": self.happened,
+            "instance": format!("urn:uuid:{}", uuid(self.request_id)),
             "component": self.component,
             "teaches": self.teaches,
-            "next": self.next,
+            "look_at": self.next,
             "request_id": self.request_id,
         })
         .to_string()
@@ -89,6 +90,21 @@ impl Explanation<'_> {
     }
 }
 
+/// What a Content-Security-Policy calls the page's only style (CSP3 §6.7.3.3); it must follow each change of that.
+pub const STYLE_HASH: &str = "sha256-E1QFgLCH9r2SfyUcoCZXgiqVYsXW0lg57yMy2Olz/+I=";
+
+/// The 32 digits of an identifier in the groups that a UUID is written in (RFC 9562 §4).
+fn uuid(id: &str) -> String {
+    let mut uuid = String::with_capacity(36);
+    for (at, digit) in id.chars().enumerate() {
+        if matches!(at, 8 | 12 | 16 | 20) {
+            uuid.push('-');
+        }
+        uuid.push(digit);
+    }
+    uuid
+}
+
 const STYLE: &str = ":root{color-scheme:light dark}body{font:1.05rem/1.6 system-ui,sans-serif;margin:0;\
 display:grid;min-height:100vh;place-items:center;background:Canvas;color:CanvasText}\
 main{max-width:38rem;padding:2rem}.status{font-size:4rem;font-weight:700;line-height:1;margin:0;opacity:.35}\
@@ -111,7 +127,15 @@ pub fn escape(page: &mut String, text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest as _, Sha256};
+
     use super::*;
+
+    #[test]
+    fn the_styles_hash_is_its_own() {
+        let hash = data_encoding::BASE64.encode(&Sha256::digest(STYLE));
+        assert_eq!(STYLE_HASH, format!("sha256-{hash}"));
+    }
 
     #[test]
     fn a_hostile_host_name_stays_text() {

@@ -2,28 +2,34 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
-use hyper::header::{ACCEPT, ALLOW, CONNECTION, HeaderName, HeaderValue, LOCATION, SERVER};
+use hyper::header::{
+    ACCEPT, ALLOW, CONNECTION, COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION, SERVER,
+};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 
 use crate::ground::chance::RequestId;
-use crate::ground::clock::Stopwatch;
+use crate::ground::clock::{self, Stopwatch};
 use crate::ground::event::Happened;
 use crate::ground::explain::prefers_json;
 use crate::ground::journal::Journal;
 
+use super::access::{AccessLog, Entry, Record};
 use super::failure::{Circumstances, Failure};
 use super::forwarded::{Asker, X_REQUEST_ID};
 use super::host::{Asked, Names, host_of};
 use super::page::Page;
+use super::protection::Protection;
 use super::proxy::Proxy;
 use super::representation::Representation;
 use super::site::{Found, Site};
 use super::target::{Place, is_for_files_only, place};
 use super::timing;
+use super::wire::Refusal;
 
 /// What can be done somewhere on this server.
 pub(super) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
@@ -36,10 +42,15 @@ pub(super) struct Server {
     /// Where this server listens.
     pub(super) address: SocketAddr,
     pub(super) names: Names,
-    pub(super) site: Site,
+    /// The files of each site, in the order of the names.
+    pub(super) sites: Vec<Site>,
     pub(super) proxy: Proxy,
     pub(super) served_by: HeaderValue,
     pub(super) journal: Journal,
+    /// What browsers are told not to do with the pages.
+    pub(super) protection: Protection,
+    /// The access log, if there is one.
+    pub(super) access: Option<AccessLog>,
 }
 
 /// A response, and who made it.
@@ -52,35 +63,89 @@ struct Made {
 
 /// Who makes a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum By {
+pub(super) enum By {
+    /// A file of the site.
     File,
+    /// The application.
     App,
+    /// The web server itself: a redirection, or what went wrong.
     Web,
 }
 
 impl Server {
-    /// Answers a request of `client`.
-    pub(super) async fn answer(&self, client: SocketAddr, request: Request<Incoming>) -> Response<Page> {
+    /// Answers a request of `client`; also what the access log is to say of it.
+    pub(super) async fn answer(
+        &self,
+        client: SocketAddr,
+        request: Request<Incoming>,
+    ) -> (Response<Page>, Option<Record>) {
         let stopwatch = Stopwatch::start();
         let id = RequestId::draw();
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        if parts.version == Version::HTTP_2 {
+            join_cookies(&mut parts.headers);
+        }
         let has_body = !body.is_end_stream();
 
         let accept = parts.headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
         let Made { mut response, by, app } = match self.make(client, &parts, body, &id).await {
             Ok(made) => made,
-            Err((failure, app)) => Made {
-                response: failure.response(Circumstances {
-                    site: &self.names.name,
-                    address: self.address,
-                    request_id: id.as_str(),
-                    as_json: prefers_json(accept),
-                }),
-                by: By::Web,
-                app,
-            },
+            Err((failure, app)) => self.failed(&failure, &id, prefers_json(accept), app),
         };
+        if has_body && by != By::App {
+            // What of the body nobody read may still be on its way: no next request can be found behind it.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let told = Told {
+            client,
+            method: parts.method.as_str(),
+            host: host_of(parts.version, &parts.uri, &parts.headers).unwrap_or_default(),
+            target: parts.uri.path_and_query().map_or("", |target| target.as_str()),
+        };
+        self.finish(&mut response, &told, by, app, &id, stopwatch);
+        let record = self.access.as_ref().map(|log| {
+            let entry = told.entry(&response, &id, parts.version).with_headers(&parts.headers);
+            log.record(entry, stopwatch)
+        });
+        (response, record)
+    }
 
+    /// Answers what stands for a request that was refused before it was one.
+    pub(super) fn refuse(&self, client: SocketAddr, refusal: Refusal) -> (Response<Page>, Option<Record>) {
+        let stopwatch = Stopwatch::start();
+        let id = RequestId::draw();
+        let failure = Failure::Refused { violation: refusal.violation };
+        let Made { mut response, .. } = self.failed(&failure, &id, refusal.as_json, Duration::ZERO);
+        let told = Told { client, method: &refusal.line, host: "", target: "" };
+        self.finish(&mut response, &told, By::Web, Duration::ZERO, &id, stopwatch);
+        let record = self.access.as_ref().map(|log| {
+            let entry =
+                Entry { request: refusal.line.clone(), ..told.entry(&response, &id, Version::HTTP_11) };
+            log.record(entry, stopwatch)
+        });
+        (response, record)
+    }
+
+    fn failed(&self, failure: &Failure, id: &RequestId, as_json: bool, app: Duration) -> Made {
+        let response = failure.response(Circumstances {
+            site: self.names.first(),
+            address: self.address,
+            request_id: id.as_str(),
+            as_json,
+        });
+        Made { response, by: By::Web, app }
+    }
+
+    /// What every answer says, and the telling of it.
+    fn finish(
+        &self,
+        response: &mut Response<Page>,
+        told: &Told<'_>,
+        by: By,
+        app: Duration,
+        id: &RequestId,
+        stopwatch: Stopwatch,
+    ) {
         let bytes = response.body().size_hint().exact();
         let headers = response.headers_mut();
         headers.insert(SERVER, HeaderValue::from_static("wwwlab"));
@@ -88,23 +153,19 @@ impl Server {
         if let Ok(id) = HeaderValue::from_str(id.as_str()) {
             headers.insert(X_REQUEST_ID, id);
         }
-        if has_body && by != By::App {
-            // What of the body nobody read may still be on its way: no next request can be found behind it.
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
+        self.protection.add(headers, by);
         timing::add_own(headers, stopwatch.elapsed().saturating_sub(app));
         self.journal.tell(|| Happened::Request {
-            client,
-            method: parts.method.as_str().to_owned(),
-            host: host_of(parts.version, &parts.uri, &parts.headers).unwrap_or_default().to_owned(),
-            target: parts.uri.path_and_query().map_or("", |target| target.as_str()).to_owned(),
+            client: told.client,
+            method: told.method.to_owned(),
+            host: told.host.to_owned(),
+            target: told.target.to_owned(),
             status: response.status().as_u16(),
             by: by.as_str().to_owned(),
             bytes,
             micros: stopwatch.micros(),
             id: id.as_str().to_owned(),
         });
-        response
     }
 
     async fn make(
@@ -132,19 +193,24 @@ impl Server {
     /// What this server can answer itself; nothing where the application has to be asked.
     fn without_application(&self, parts: &Parts) -> Result<Option<Made>, Failure> {
         let host = host_of(parts.version, &parts.uri, &parts.headers);
-        match self.names.decide(host) {
-            Asked::Site => {}
-            Asked::Alias { port } => {
-                return Ok(Some(redirect(&parts.method, &self.names.location(port, &parts.uri))));
+        let which = match self.names.decide(host) {
+            Asked::Site { which } => which,
+            Asked::Alias { which, port } => {
+                return Ok(Some(redirect(&parts.method, &self.names.location(which, port, &parts.uri))));
             }
             Asked::Unknown => {
                 return Err(Failure::HostUnknown {
                     asked: host_of(parts.version, &parts.uri, &parts.headers).unwrap_or_default().to_owned(),
+                    sites: self.names.all(),
                 });
             }
             Asked::Missing => return Err(Failure::HostMissing),
             Asked::Malformed => return Err(Failure::HostMalformed),
-        }
+            Asked::Contradictory => return Err(Failure::HostContradictory),
+        };
+        // The application is the first site's; the others are files alone.
+        let has_app = which == 0;
+        let Some(site) = self.sites.get(which) else { return Ok(None) };
         if parts.method == Method::CONNECT || parts.method == Method::TRACE {
             return Err(Failure::NotDoneHere { method: parts.method.to_string() });
         }
@@ -157,13 +223,14 @@ impl Server {
             Place::Hidden => {
                 return Err(Failure::NotFound { path: path.to_owned() });
             }
+            Place::Dynamic if !has_app && path == "/" => site.directory(Path::new("")),
             Place::Dynamic => Ok(Found::Nothing),
-            Place::File(place) => self.site.file(place),
-            Place::Directory(place) => self.site.directory(&place),
+            Place::File(place) => site.file(place),
+            Place::Directory(place) => site.directory(&place),
         };
         match found.map_err(|source| unreadable(path, source))? {
             Found::File(file) if parts.method == Method::GET || parts.method == Method::HEAD => {
-                let chosen = Representation::choose(&self.site, file, &parts.headers);
+                let chosen = Representation::choose(site, file, &parts.headers);
                 let Some(representation) = chosen.map_err(|source| unreadable(path, source))? else {
                     return Err(Failure::NoFormAcceptable);
                 };
@@ -176,9 +243,45 @@ impl Server {
                 let location = format!("{path}/{}", query.unwrap_or_default());
                 Ok(Some(redirect(&parts.method, &location)))
             }
-            Found::Nothing if is_for_files_only(path) => Err(Failure::NotFound { path: path.to_owned() }),
+            Found::Nothing if !has_app || is_for_files_only(path) => {
+                Err(Failure::NotFound { path: path.to_owned() })
+            }
             Found::Nothing => Ok(None),
         }
+    }
+}
+
+/// What is told of a request.
+struct Told<'a> {
+    client: SocketAddr,
+    method: &'a str,
+    host: &'a str,
+    target: &'a str,
+}
+
+impl Told<'_> {
+    /// For the access log, before the client's own words.
+    fn entry(&self, response: &Response<Page>, id: &RequestId, version: Version) -> Entry {
+        Entry {
+            at: clock::unix_millis(),
+            client: Some(self.client.ip()),
+            host: self.host.to_owned(),
+            request: format!("{} {} {version:?}", self.method, self.target),
+            status: response.status().as_u16(),
+            id: id.as_str().to_owned(),
+            ..Entry::default()
+        }
+    }
+}
+
+/// HTTP/2 may send one Cookie in several fields; the application knows only one (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(COOKIE, cookie);
     }
 }
 

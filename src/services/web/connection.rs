@@ -1,123 +1,194 @@
-//! One client's connection (RFC 9112), from its first byte to its end.
+//! One client's connection (RFC 9112, RFC 9113), from its first byte to its end.
+//!
+//! The rim around the socket has looked at each request before it comes here, and says when the connection was
+//! silent for too long.
 
 use std::convert::Infallible;
-use std::future::{pending, poll_fn};
-use std::io;
+use std::future::{Future, pending};
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hyper::header::CONNECTION;
-use hyper::server::conn::http1;
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, UPGRADE};
+use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::answer::Server;
+use super::answered::Answered;
+use super::room::Seat;
+use super::wire::{Course, FIELDS_AT_MOST, HEAD_AT_MOST, Patience, Rim, Speaks};
 
-/// How long a connection may take to send the head of its next request, whether it is idle or slow. Long
-/// enough to type one by hand.
-const HEAD_PATIENCE: Duration = Duration::from_secs(60);
+/// What hyper may hold of one connection in either direction, in bytes: a head goes in whole.
+const BUFFER_AT_MOST: usize = 2 * HEAD_AT_MOST;
 
-/// The largest request head, in bytes; beyond it 431, which hyper answers itself.
-const HEAD_AT_MOST: usize = 32 * 1024;
+/// Requests of one HTTP/2 connection at a time (RFC 9113 §5.1.2 asks for 100 at least).
+const STREAMS_AT_MOST: u32 = 100;
 
-/// Header fields in a request at most.
-const FIELDS_AT_MOST: usize = 100;
+/// Streams of one HTTP/2 connection that a client may have reset while their answer waits: more than these at a time is
+/// an attack ("rapid reset", CVE-2023-44487), and ends the connection.
+const RESETS_AT_MOST: usize = 20;
 
-/// How long a client whose request was refused may take to read why.
-const LINGER: Duration = Duration::from_secs(1);
+/// How often an HTTP/2 connection is asked for a sign of life, and how long that may take.
+const PING_EVERY: Duration = Duration::from_secs(20);
 
-/// Answers requests until the client goes, `stop` lets it finish the one that it is at, or `cut` ends it.
-pub(super) async fn serve(
-    stream: TcpStream,
-    client: SocketAddr,
-    server: Arc<Server>,
-    stop: CancellationToken,
-    cut: CancellationToken,
-) {
-    let course = Arc::new(Course::default());
-    let service = service_fn(|request| {
-        let (server, course) = (server.clone(), course.clone());
-        course.begun.store(true, Ordering::Relaxed);
-        // Boxed, so that the stream can be had back from hyper in the end.
-        Box::pin(async move {
-            let response = server.answer(client, request).await;
-            if response.headers().contains_key(CONNECTION) {
-                course.refused.store(true, Ordering::Relaxed);
-            }
-            Ok::<_, Infallible>(response)
-        })
-    });
-    let mut connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
-        .max_buf_size(HEAD_AT_MOST)
+/// What every connection needs.
+#[derive(Debug, Clone)]
+pub(super) struct Surroundings {
+    pub(super) server: Arc<Server>,
+    pub(super) patience: Patience,
+    /// Open requests may come to their end, and no more.
+    pub(super) stop: CancellationToken,
+    /// Everything ends.
+    pub(super) cut: CancellationToken,
+    pub(super) tasks: TaskTracker,
+}
+
+/// Answers requests until the client goes, is silent for too long or has to make room, `stop` lets it finish the one
+/// that it is at, or `cut` ends it.
+pub(super) async fn serve(stream: TcpStream, client: SocketAddr, seat: Seat, around: Surroundings) {
+    let course = Arc::new(Course::new(seat));
+    let mut rim = Rim::new(stream, course.clone(), around.patience);
+    let speaks = tokio::select! {
+        biased;
+        () = course.asked_to_leave() => return,
+        () = around.cut.cancelled() => return,
+        speaks = rim.opening() => speaks,
+        () = around.stop.cancelled() => return,
+    };
+    // How a connection ends is the client's business: every request was told when it was answered.
+    match speaks {
+        Ok(Some(Speaks::Http1)) => http1(rim, client, &course, &around).await,
+        Ok(Some(Speaks::Http2)) => http2(rim, client, &course, &around).await,
+        Ok(None) | Err(_) => {}
+    }
+}
+
+async fn http1(rim: Rim, client: SocketAddr, course: &Arc<Course>, around: &Surroundings) {
+    let service = service_fn(|request| answer(client, course.clone(), around.server.clone(), request));
+    let connection = http1::Builder::new()
+        // The rim keeps the time.
+        .header_read_timeout(None)
+        .max_buf_size(BUFFER_AT_MOST)
         .max_headers(FIELDS_AT_MOST)
         .title_case_headers(true)
-        .serve_connection(TokioIo::new(stream), service);
-
-    let ended = tokio::select! {
-        ended = poll_fn(|context| connection.poll_without_shutdown(context)) => Some(ended),
-        () = stop.cancelled() => None,
-    };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            Pin::new(&mut connection).graceful_shutdown();
-            tokio::select! {
-                // In this order: a request that has arrived is found before it is said that there is none.
-                biased;
-                ended = poll_fn(|context| connection.poll_without_shutdown(context)) => ended,
-                () = course.not_begun() => return,
-                () = cut.cancelled() => return,
-            }
-        }
-    };
-    // How it ended is otherwise the client's business: every request was told when it was answered.
-    let unread = course.refused.load(Ordering::Relaxed) || ended.is_err_and(|error| error.is_parse());
-    let mut stream = connection.into_parts().io.into_inner();
+        .serve_connection(TokioIo::new(rim), service);
+    let mut connection = pin!(connection);
     tokio::select! {
-        _ = close(&mut stream, unread) => {}
-        () = cut.cancelled() => {}
+        biased;
+        () = course.asked_to_leave() => return,
+        () = around.cut.cancelled() => return,
+        _ = connection.as_mut() => return,
+        () = around.stop.cancelled() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        // In this order: a request that has arrived is found before it is said that there is none.
+        biased;
+        _ = connection => {}
+        () = not_begun(course) => {}
+        () = around.cut.cancelled() => {}
     }
 }
 
-/// What has become of a connection so far.
-#[derive(Debug, Default)]
-struct Course {
-    /// A request has come. hyper does not count a connection without one as idle.
-    begun: AtomicBool,
-    /// A request was answered before its body was read, which may still come.
-    refused: AtomicBool,
+async fn http2(rim: Rim, client: SocketAddr, course: &Arc<Course>, around: &Surroundings) {
+    let service = {
+        let (course, server) = (course.clone(), around.server.clone());
+        service_fn(move |request| answer(client, course.clone(), server.clone(), request))
+    };
+    let mut builder = http2::Builder::new(Tracked { tasks: around.tasks.clone(), cut: around.cut.clone() });
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_EVERY)
+        .max_concurrent_streams(STREAMS_AT_MOST)
+        .max_header_list_size(u32::try_from(HEAD_AT_MOST).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(RESETS_AT_MOST)
+        .max_local_error_reset_streams(RESETS_AT_MOST)
+        .max_send_buf_size(BUFFER_AT_MOST);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(rim), service));
+    tokio::select! {
+        biased;
+        () = course.asked_to_leave() => return,
+        () = around.cut.cancelled() => return,
+        _ = connection.as_mut() => return,
+        () = silent(course, around.patience.idle) => {}
+        () = around.stop.cancelled() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        biased;
+        _ = connection => {}
+        // Whoever is told to go and stays is left behind.
+        () = silent(course, Duration::from_secs(1)) => {}
+        () = around.cut.cancelled() => {}
+    }
 }
 
-impl Course {
-    /// Returns at once where no request has come, else never.
-    async fn not_begun(&self) {
-        if self.begun.load(Ordering::Relaxed) {
-            pending::<()>().await;
+/// Answers one request, or what stands for one that was refused.
+async fn answer(
+    client: SocketAddr,
+    course: Arc<Course>,
+    server: Arc<Server>,
+    request: Request<Incoming>,
+) -> Result<Response<Answered>, Infallible> {
+    let refusal = course.begin();
+    let ending = Answered::new(course.clone());
+    let asks_for_another = request.version() != Version::HTTP_2 && request.headers().contains_key(UPGRADE);
+    let (response, record) = match refusal {
+        Some(refusal) => server.refuse(client, refusal),
+        None => server.answer(client, request).await,
+    };
+    if asks_for_another {
+        course.decide(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+    }
+    if response.headers().contains_key(CONNECTION) {
+        course.leave_unread();
+    }
+    Ok(response.map(|page| ending.with(page, record)))
+}
+
+/// Returns at once where no request has come, else never.
+async fn not_begun(course: &Course) {
+    if !course.is_unused() {
+        pending::<()>().await;
+    }
+}
+
+/// Returns when nothing was asked for so long, and nothing is being answered.
+async fn silent(course: &Course, patience: Duration) {
+    loop {
+        let before = course.requests();
+        sleep(patience).await;
+        if course.is_idle() && course.requests() == before {
+            return;
         }
     }
 }
 
-/// Closes a connection on which something may still come that is not wanted: closing over unread bytes would
-/// reset it, and take the last answer away from the client.
-pub(super) async fn linger(stream: &mut TcpStream) -> io::Result<()> {
-    stream.shutdown().await?;
-    let mut unread = [0; 1024];
-    let drained = async {
-        while stream.read(&mut unread).await? > 0 {}
-        Ok(())
-    };
-    timeout(LINGER, drained).await.unwrap_or(Ok(()))
+/// Runs the streams of an HTTP/2 connection as tasks that the server knows and can end.
+#[derive(Debug, Clone)]
+struct Tracked {
+    tasks: TaskTracker,
+    cut: CancellationToken,
 }
 
-async fn close(stream: &mut TcpStream, unread: bool) -> io::Result<()> {
-    if unread { linger(stream).await } else { stream.shutdown().await }
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tracked {
+    fn execute(&self, stream: F) {
+        let cut = self.cut.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                _ = stream => {}
+                () = cut.cancelled() => {}
+            }
+        });
+    }
 }

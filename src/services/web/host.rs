@@ -9,35 +9,62 @@ use hyper::http::Uri;
 
 use super::StartError;
 
-/// The names that this server knows.
+/// The names that this server knows, of one site or several. The first site is the one with the application.
 #[derive(Debug)]
-pub(super) struct Names {
-    /// The site's own name, lower case, without a final dot.
-    pub(super) name: String,
+pub(super) struct Names(Vec<Named>);
+
+/// The names of one site, lower case, without a final dot.
+#[derive(Debug)]
+struct Named {
+    name: String,
     aliases: Vec<String>,
 }
 
 /// What a request's host means here.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// The site of this server.
-    Site,
-    /// Another name of it; the port is the one that was asked for.
-    Alias { port: Option<u16> },
+    /// A site of this server, by its place among them.
+    Site { which: usize },
+    /// Another name of a site; the port is the one that was asked for.
+    Alias { which: usize, port: Option<u16> },
     /// A name, or an address, that no site here has.
     Unknown,
     /// None, though HTTP/1.1 demands one.
     Missing,
     /// Several, or one that is no host.
     Malformed,
+    /// One in the target and another in the header.
+    Contradictory,
 }
 
 impl Names {
+    /// Of one site.
     pub(super) fn new(name: &str, aliases: &[String]) -> Result<Self, StartError> {
-        Ok(Self {
-            name: checked(name, "--name")?,
-            aliases: aliases.iter().map(|alias| checked(alias, "--alias")).collect::<Result<_, _>>()?,
-        })
+        let aliases = aliases.iter().map(|alias| checked(alias, "--alias")).collect::<Result<_, _>>()?;
+        Ok(Self(vec![Named { name: checked(name, "--name")?, aliases }]))
+    }
+
+    /// And of a further one.
+    pub(super) fn add(&mut self, name: &str, aliases: &[String]) -> Result<(), StartError> {
+        const OPTION: &str = "--further-site";
+        let aliases = aliases.iter().map(|alias| checked(alias, OPTION)).collect::<Result<_, _>>()?;
+        self.0.push(Named { name: checked(name, OPTION)?, aliases });
+        Ok(())
+    }
+
+    /// The name of the first site.
+    pub(super) fn first(&self) -> &str {
+        self.0.first().map_or("", |named| &named.name)
+    }
+
+    /// The names of all sites, as one says them: `a`, `a and b`, `a, b and c`.
+    pub(super) fn all(&self) -> String {
+        let names: Vec<&str> = self.0.iter().map(|named| named.name.as_str()).collect();
+        match names.split_last() {
+            Some((last, [])) => (*last).to_owned(),
+            Some((last, before)) => format!("{} and {last}", before.join(", ")),
+            None => String::new(),
+        }
     }
 
     /// Decides what `host`, as found by [`host_of`], means here.
@@ -50,22 +77,25 @@ impl Names {
             return Asked::Malformed;
         };
         let name = name.strip_suffix('.').unwrap_or(name);
-        if name.eq_ignore_ascii_case(&self.name) {
-            Asked::Site
-        } else if self.aliases.iter().any(|alias| name.eq_ignore_ascii_case(alias)) {
-            Asked::Alias { port }
-        } else {
-            Asked::Unknown
+        for (which, named) in self.0.iter().enumerate() {
+            if name.eq_ignore_ascii_case(&named.name) {
+                return Asked::Site { which };
+            }
+            if named.aliases.iter().any(|alias| name.eq_ignore_ascii_case(alias)) {
+                return Asked::Alias { which, port };
+            }
         }
+        Asked::Unknown
     }
 
     /// The same target at the site's own name.
-    pub(super) fn location(&self, port: Option<u16>, uri: &Uri) -> String {
+    pub(super) fn location(&self, which: usize, port: Option<u16>, uri: &Uri) -> String {
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
         let target = if target.starts_with('/') { target } else { "/" };
+        let name = self.0.get(which).map_or("", |named| &named.name);
         match port {
-            Some(port) => format!("http://{}:{port}{target}", self.name),
-            None => format!("http://{}{target}", self.name),
+            Some(port) => format!("http://{name}:{port}{target}"),
+            None => format!("http://{name}{target}"),
         }
     }
 }
@@ -79,7 +109,15 @@ pub(super) fn host_of<'a>(version: Version, uri: &'a Uri, headers: &'a HeaderMap
         return Err(Asked::Malformed);
     }
     match (uri.authority(), header) {
-        // RFC 9112 §3.2.2: a Host beside an absolute target is ignored.
+        // RFC 9112 §3.2.2 lets a server ignore a Host beside an absolute target, and RFC 9113 §8.3.1 one beside
+        // :authority; where they differ, somebody on the path may have believed the other.
+        (Some(authority), Some(host))
+            if !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) =>
+        {
+            Err(Asked::Contradictory)
+        }
+        // RFC 9112 §3.2: HTTP/1.1 demands a Host even beside an absolute target.
+        (Some(_), None) if version == Version::HTTP_11 => Err(Asked::Missing),
         (Some(authority), _) => Ok(authority.as_str()),
         (None, Some(host)) => host.to_str().map_err(|_| Asked::Malformed),
         (None, None) if version >= Version::HTTP_11 => Err(Asked::Missing),
@@ -136,7 +174,7 @@ mod tests {
         let same =
             ["www.foobar.com", "WWW.FooBar.Com", "www.foobar.com.", "www.foobar.com:8080", "www.foobar.com:"];
         for host in same {
-            assert_eq!(decide(Version::HTTP_11, "/", &[host]), Asked::Site, "{host}");
+            assert_eq!(decide(Version::HTTP_11, "/", &[host]), Asked::Site { which: 0 }, "{host}");
         }
         let other = ["127.0.0.1", "127.0.0.1:80", "[::1]:80", "www.foobar.com.evil.example", "x", ""];
         for host in other {
@@ -146,13 +184,16 @@ mod tests {
 
     #[test]
     fn another_name_keeps_its_port_and_target() {
-        assert_eq!(decide(Version::HTTP_11, "/", &["foobar.com:8080"]), Asked::Alias { port: Some(8080) });
+        assert_eq!(
+            decide(Version::HTTP_11, "/", &["foobar.com:8080"]),
+            Asked::Alias { which: 0, port: Some(8080) }
+        );
         let names = Names::new("www.foobar.com", &[]).unwrap();
         let uri = "/guestbook?page=2".parse().unwrap();
-        assert_eq!(names.location(Some(8080), &uri), "http://www.foobar.com:8080/guestbook?page=2");
-        assert_eq!(names.location(None, &"*".parse().unwrap()), "http://www.foobar.com/");
+        assert_eq!(names.location(0, Some(8080), &uri), "http://www.foobar.com:8080/guestbook?page=2");
+        assert_eq!(names.location(0, None, &"*".parse().unwrap()), "http://www.foobar.com/");
         assert_eq!(
-            names.location(None, &"//evil.example/".parse().unwrap()),
+            names.location(0, None, &"//evil.example/".parse().unwrap()),
             "http://www.foobar.com//evil.example/"
         );
     }
@@ -170,9 +211,30 @@ mod tests {
     }
 
     #[test]
-    fn an_absolute_target_goes_before_the_header() {
-        assert_eq!(decide(Version::HTTP_11, "http://www.foobar.com/", &["x"]), Asked::Site);
-        assert_eq!(decide(Version::HTTP_11, "http://x/", &["www.foobar.com"]), Asked::Unknown);
+    fn an_absolute_target_and_the_header_say_the_same() {
+        let absolute = "http://www.foobar.com/";
+        assert_eq!(decide(Version::HTTP_11, absolute, &["WWW.foobar.com"]), Asked::Site { which: 0 });
+        assert_eq!(decide(Version::HTTP_2, absolute, &[]), Asked::Site { which: 0 });
+        assert_eq!(decide(Version::HTTP_10, absolute, &[]), Asked::Site { which: 0 });
+        assert_eq!(decide(Version::HTTP_11, absolute, &[]), Asked::Missing);
+        for other in ["x", "www.foobar.com:80", ""] {
+            assert_eq!(decide(Version::HTTP_11, absolute, &[other]), Asked::Contradictory, "{other}");
+        }
+    }
+
+    #[test]
+    fn several_sites_have_names_of_their_own() {
+        let mut names = Names::new("www.foobar.com", &[]).unwrap();
+        assert_eq!(names.all(), "www.foobar.com");
+        names.add("Blog.foobar.com", &["weblog.foobar.com".into()]).unwrap();
+        assert_eq!(names.decide(Ok("blog.foobar.com:80")), Asked::Site { which: 1 });
+        assert_eq!(names.decide(Ok("weblog.foobar.com")), Asked::Alias { which: 1, port: None });
+        assert_eq!(names.location(1, None, &"/x".parse().unwrap()), "http://blog.foobar.com/x");
+        assert_eq!(
+            (names.first(), names.all().as_str()),
+            ("www.foobar.com", "www.foobar.com and blog.foobar.com")
+        );
+        assert!(names.add("a b", &[]).is_err());
     }
 
     #[test]

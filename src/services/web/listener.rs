@@ -4,18 +4,15 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use crate::ground::chance::RequestId;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::ground::chance::RequestId;
-
-use super::answer::Server;
-use super::connection;
+use super::connection::{self, Surroundings};
 use super::failure::{Circumstances, Failure};
+use super::room::Seats;
 
 /// How long one that is turned away may take to read why.
 const TURNING_AWAY: Duration = Duration::from_secs(2);
@@ -27,25 +24,23 @@ const REST: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) socket: TcpListener,
-    pub(super) server: Arc<Server>,
-    /// One permit per connection.
-    pub(super) room: Arc<Semaphore>,
+    /// One seat per connection.
+    pub(super) seats: Arc<Seats>,
     /// One permit per connection that is being turned away; one more is closed without a word.
     pub(super) turning_away: Arc<Semaphore>,
-    pub(super) tasks: TaskTracker,
-    pub(super) stop: CancellationToken,
-    pub(super) cut: CancellationToken,
+    pub(super) around: Surroundings,
 }
 
 impl Listener {
     /// Accepts until it is stopped.
     pub(super) async fn serve(self) {
-        let capacity = self.room.available_permits();
+        let capacity = self.seats.free();
+        let stop = &self.around.stop;
         let mut exhausted = false;
         loop {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
-                () = self.stop.cancelled() => return,
+                () = stop.cancelled() => return,
             };
             let (stream, client) = match accepted {
                 Ok(connection) => connection,
@@ -53,27 +48,26 @@ impl Listener {
                 Err(error) => {
                     if !exhausted {
                         exhausted = true;
-                        self.server.journal.note(format!("cannot accept connections for now: {error}"));
+                        self.around
+                            .server
+                            .journal
+                            .note(format!("cannot accept connections for now: {error}"));
                     }
                     tokio::select! {
                         () = sleep(REST) => continue,
-                        () = self.stop.cancelled() => return,
+                        () = stop.cancelled() => return,
                     }
                 }
             };
             exhausted = false;
-            if let Ok(permit) = self.room.clone().try_acquire_owned() {
+            if let Some(seat) = self.seats.take().await {
                 // Without it a small answer may wait for the acknowledgement of the one before.
                 let _ = stream.set_nodelay(true);
-                let (server, stop, cut) = (self.server.clone(), self.stop.clone(), self.cut.clone());
-                self.tasks.spawn(async move {
-                    connection::serve(stream, client, server, stop, cut).await;
-                    drop(permit);
-                });
+                self.around.tasks.spawn(connection::serve(stream, client, seat, self.around.clone()));
             } else if let Ok(permit) = self.turning_away.clone().try_acquire_owned() {
                 let answer = self.full(capacity);
-                let stop = self.stop.clone();
-                self.tasks.spawn(async move {
+                let stop = stop.clone();
+                self.around.tasks.spawn(async move {
                     tokio::select! {
                         _ = timeout(TURNING_AWAY, turn_away(stream, answer)) => {}
                         () = stop.cancelled() => {}
@@ -89,8 +83,8 @@ impl Listener {
         let failure = Failure::Full { connections };
         let id = RequestId::draw();
         let (media_type, page) = failure.explained(Circumstances {
-            site: &self.server.names.name,
-            address: self.server.address,
+            site: self.around.server.names.first(),
+            address: self.around.server.address,
             request_id: id.as_str(),
             as_json: false,
         });
@@ -105,7 +99,11 @@ impl Listener {
 
 async fn turn_away(mut stream: TcpStream, answer: String) -> io::Result<()> {
     stream.write_all(answer.as_bytes()).await?;
-    connection::linger(&mut stream).await
+    // Closing over a request that nobody read would reset the connection, and take the answer away.
+    stream.shutdown().await?;
+    let mut unread = [0; 1024];
+    while stream.read(&mut unread).await? > 0 {}
+    Ok(())
 }
 
 /// Whether accepting failed for one connection only, and the next may be accepted at once.

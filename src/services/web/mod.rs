@@ -2,16 +2,20 @@
 //!
 //! A request goes through these rooms in order:
 //!
-//! 1. `listener`, `room` and `connection`: sockets, limits, HTTP/1 (RFC 9112). The only rooms that accept anything.
-//! 2. `answer`: one request in, one response out: the story of this server on one page.
-//! 3. `host`, `target`: which site, and which place in it; pure.
-//! 4. `site`, `beneath`, `memory`, `version`, `media`: the file at that place, and nothing outside the site.
+//! 1. `listener`, `room` and `connection`: sockets, limits, HTTP/1 and HTTP/2. The only rooms that accept anything.
+//! 2. `wire`: the rim around each socket, where a request is refused that is none (RFC 9112), or too large, or too slow.
+//! 3. `answer`, `answered`: one request in, one response out and followed to its end: this server's story on one page.
+//! 4. `host`, `target`: which site, and which place in it; pure.
+//! 5. `site`, `beneath`, `memory`, `version`, `media`: the file at that place, and nothing outside the site.
 //!    `representation`, `coding`, `conditional`, `range`: which form of it goes out, and what of that; mostly pure.
-//! 5. `proxy`, `upstream`, `hearing`, `forwarded`, `upload`: the application server, over kept connections.
-//! 6. `failure`, `preference`: what went wrong, as a page that a student can read, or as JSON for a program.
-//! 7. `page`, `pieces`, `timing`: the body that goes out, and where its time went.
+//! 6. `proxy`, `upstream`, `hearing`, `forwarded`, `upload`: the application server, over kept connections.
+//! 7. `failure`: what went wrong, as a page that a student can read, or as JSON for a program.
+//! 8. `page`, `pieces`, `timing`, `protection`, `access`: the body that goes out, where its time went, what a browser may do with
+//!    it, and the line in the access log.
 
+mod access;
 mod answer;
+mod answered;
 mod beneath;
 mod coding;
 mod conditional;
@@ -25,6 +29,7 @@ mod media;
 mod memory;
 mod page;
 mod pieces;
+mod protection;
 mod proxy;
 mod range;
 mod representation;
@@ -35,6 +40,7 @@ mod timing;
 mod upload;
 mod upstream;
 mod version;
+mod wire;
 
 use std::io;
 use std::net::SocketAddr;
@@ -52,13 +58,19 @@ use crate::ground::descriptors;
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, DRAIN, Service};
 
+use access::{AccessLog, Writer};
 use answer::Server;
+use connection::Surroundings;
 use host::Names;
 use listener::Listener;
+use protection::Protection;
 use proxy::Proxy;
-use room::Room;
+use room::{Room, Seats};
 use site::Site;
 use upstream::Upstream;
+use wire::Patience;
+
+pub use access::Form;
 
 /// What the web server must be told to start.
 #[derive(Debug, Clone, clap::Args)]
@@ -84,10 +96,46 @@ pub struct Config {
     /// What X-Served-By says.
     #[arg(long, value_name = "NAME")]
     pub served_by: String,
-    /// Connections open at once, if the process may open twice as many descriptors; one more is answered 503 and
-    /// closed.
+    /// A further site, of files alone: its name, further names that are redirected to it, its directory; repeatable.
+    #[arg(long, value_name = "HOST[,HOST…]=DIR", value_parser = FurtherSite::parse)]
+    pub further_site: Vec<FurtherSite>,
+    /// The largest request body, in bytes; a larger one is answered 413.
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
+    pub max_body: u64,
+    /// Write a line for each request to this file.
+    #[arg(long, value_name = "FILE")]
+    pub access_log: Option<PathBuf>,
+    /// How such a line looks.
+    #[arg(long, value_name = "FORM", value_enum, default_value_t)]
+    pub access_log_form: Form,
+    /// The Content-Security-Policy of the site's files; an empty one is not sent.
+    #[arg(long, value_name = "POLICY", default_value = protection::POLICY)]
+    pub content_security_policy: String,
+    /// How long a client may take.
+    #[arg(skip)]
+    patience: Patience,
+    /// Connections open at once, if the process may open twice as many descriptors. One more takes the place of the
+    /// one that has been idle longest; where none is idle, it is answered 503 and closed.
     #[arg(long, value_name = "COUNT", default_value_t = 1024)]
     pub max_connections: u32,
+}
+
+/// A site of files alone, beside the first one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FurtherSite {
+    name: String,
+    aliases: Vec<String>,
+    directory: PathBuf,
+}
+
+impl FurtherSite {
+    /// Reads `name,alias,…=directory`.
+    fn parse(text: &str) -> Result<Self, String> {
+        let (names, directory) = text.split_once('=').ok_or("write it as NAME=DIR")?;
+        let mut names = names.split(',').map(str::to_owned);
+        let name = names.next().unwrap_or_default();
+        Ok(Self { name, aliases: names.collect(), directory: directory.into() })
+    }
 }
 
 /// Why the web server could not start.
@@ -112,6 +160,20 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
+    /// The access log cannot be written.
+    #[error("the access log {} cannot be opened; create its directory or name another file with --access-log", file.display())]
+    AccessLog {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A policy that no header can carry.
+    #[error("{policy:?} cannot be sent as a Content-Security-Policy; give one line of ASCII")]
+    Policy {
+        /// The policy.
+        policy: String,
+    },
     /// A name that no header can carry.
     #[error("{name:?} is not a host name; give letters, digits, hyphens and dots to {option}")]
     Name {
@@ -131,8 +193,9 @@ pub struct Web {
     /// Every task ends at once. Also the fallback when this is dropped without `close`.
     cut: DropGuard,
     tasks: TaskTracker,
-    room: Arc<Semaphore>,
+    seats: Arc<Seats>,
     max_connections: usize,
+    writer: Option<Writer>,
 }
 
 impl Service for Web {
@@ -140,11 +203,18 @@ impl Service for Web {
     type Error = StartError;
 
     async fn start(config: Config, journal: Journal) -> Result<Self, StartError> {
-        let names = Names::new(&config.name, &config.alias)?;
+        let mut names = Names::new(&config.name, &config.alias)?;
         let served_by = HeaderValue::try_from(&config.served_by)
             .map_err(|_| StartError::Name { name: config.served_by.clone(), option: "--served-by" })?;
-        let site = Site::open(&config.site)
-            .map_err(|source| StartError::Site { site: config.site.clone(), source })?;
+        let open = |site: &PathBuf| {
+            Site::open(site).map_err(|source| StartError::Site { site: site.clone(), source })
+        };
+        let mut sites = vec![open(&config.site)?];
+        for further in &config.further_site {
+            names.add(&further.name, &further.aliases)?;
+            sites.push(open(&further.directory)?);
+        }
+        let protection = Protection::new(&config.content_security_policy)?;
         let socket = bind::tcp(config.listen)?;
         let address =
             socket.local_addr().map_err(|source| StartError::Address { listen: config.listen, source })?;
@@ -160,26 +230,37 @@ impl Service for Web {
                 descriptors::most()
             ));
         }
-        let room = Arc::new(Semaphore::new(max_connections));
+        let (access, writer) = match &config.access_log {
+            None => (None, None),
+            Some(file) => AccessLog::open(file, config.access_log_form, journal.clone())
+                .map(|(log, writer)| (Some(log), Some(writer)))
+                .map_err(|source| StartError::AccessLog { file: file.clone(), source })?,
+        };
+        let seats = Seats::new(max_connections);
         let upstream = Upstream::new(config.app, tasks.clone(), cut.clone());
         let listener = Listener {
             socket,
-            server: Arc::new(Server {
-                address,
-                names,
-                site,
-                proxy: Proxy::new(upstream, config.app_timeout),
-                served_by,
-                journal,
-            }),
-            room: room.clone(),
+            seats: seats.clone(),
             turning_away: Arc::new(Semaphore::new(turned_away)),
-            tasks: tasks.clone(),
-            stop: stop.clone(),
-            cut: cut.clone(),
+            around: Surroundings {
+                server: Arc::new(Server {
+                    address,
+                    names,
+                    sites,
+                    proxy: Proxy::new(upstream, config.app_timeout, config.max_body),
+                    served_by,
+                    journal,
+                    protection,
+                    access,
+                }),
+                patience: config.patience,
+                stop: stop.clone(),
+                cut: cut.clone(),
+                tasks: tasks.clone(),
+            },
         };
         tasks.spawn(listener.serve());
-        Ok(Self { address, stop, cut: cut.drop_guard(), tasks, room, max_connections })
+        Ok(Self { address, stop, cut: cut.drop_guard(), tasks, seats, max_connections, writer })
     }
 
     fn listening(&self) -> Vec<Listening> {
@@ -194,10 +275,13 @@ impl Service for Web {
         let drained = tokio::time::timeout(DRAIN, self.tasks.wait()).await;
         let cut = match drained {
             Ok(()) => 0,
-            Err(_) => self.max_connections.saturating_sub(self.room.available_permits()),
+            Err(_) => self.max_connections.saturating_sub(self.seats.free()),
         };
         drop(self.cut);
         self.tasks.wait().await;
+        if let Some(writer) = self.writer {
+            writer.finish().await;
+        }
         Closed { cut }
     }
 }

@@ -16,7 +16,7 @@ use crate::ground::clock::Stopwatch;
 use super::failure::Failure;
 use super::forwarded::{self, Asker};
 use super::page::{FromApp, Page};
-use super::upload::{BODY_AT_MOST, CLIENT_PATIENCE, Party, Upload, UploadError, Watch};
+use super::upload::{CLIENT_PATIENCE, Party, Upload, UploadError, Watch};
 use super::upstream::{ConnectError, Lease, Upstream};
 
 /// The way to the application server.
@@ -24,12 +24,14 @@ use super::upstream::{ConnectError, Lease, Upstream};
 pub(super) struct Proxy {
     upstream: Arc<Upstream>,
     patience: Duration,
+    /// The largest request body, in bytes.
+    body_most: u64,
 }
 
 impl Proxy {
-    /// To `upstream`, which may take `patience` to its first byte.
-    pub(super) fn new(upstream: Arc<Upstream>, patience: Duration) -> Self {
-        Self { upstream, patience }
+    /// To `upstream`, which may take `patience` to its first byte, and gets bodies of `body_most` bytes at most.
+    pub(super) fn new(upstream: Arc<Upstream>, patience: Duration, body_most: u64) -> Self {
+        Self { upstream, patience, body_most }
     }
 
     /// Passes the request on, and its answer back: also how long the application took to its first byte.
@@ -39,15 +41,15 @@ impl Proxy {
         body: Incoming,
         asker: Asker<'_>,
     ) -> (Result<Response<Page>, Failure>, Duration) {
-        if body.size_hint().lower() > BODY_AT_MOST {
-            return (Err(Failure::BodyTooLarge), Duration::ZERO);
+        if body.size_hint().lower() > self.body_most {
+            return (Err(Failure::BodyTooLarge { limit: self.body_most }), Duration::ZERO);
         }
         let question = Question {
             parts,
             headers: forwarded::to_application(&parts.headers, asker),
             has_body: !body.is_end_stream(),
         };
-        let (upload, watch) = Upload::new(body);
+        let (upload, watch) = Upload::new(body, self.body_most);
         let stopwatch = Stopwatch::start();
         let answer = tokio::select! {
             answer = self.exchange(&question, upload, &watch) => answer,
@@ -121,7 +123,7 @@ impl Proxy {
     fn broken(&self, error: &hyper::Error) -> Failure {
         let address = self.upstream.address;
         match error.source().and_then(|source| source.downcast_ref::<UploadError>()) {
-            Some(UploadError::TooLarge) => Failure::BodyTooLarge,
+            Some(UploadError::TooLarge) => Failure::BodyTooLarge { limit: self.body_most },
             Some(UploadError::Broken(_)) => Failure::BodyBroken,
             None if error.is_parse() => Failure::AppGarbled { address },
             None => Failure::AppClosed { address },

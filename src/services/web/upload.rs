@@ -14,11 +14,11 @@ use tokio::time::sleep;
 
 use crate::ground::clock::Stopwatch;
 
-/// The largest request body, in bytes.
-pub(super) const BODY_AT_MOST: u64 = 1 << 20;
-
 /// How long a client may pause in the middle of its request's body.
 pub(super) const CLIENT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The slowest that a client may send, in bytes a second: what it sends buys so much more time, and no other.
+const SLOWEST: u64 = 1024;
 
 /// The body.
 #[derive(Debug)]
@@ -31,8 +31,8 @@ pub(super) struct Upload {
 /// Why the body did not get through.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UploadError {
-    /// It is larger than [`BODY_AT_MOST`].
-    #[error("the request's body is larger than {BODY_AT_MOST} bytes")]
+    /// It is larger than it may be.
+    #[error("the request's body is larger than it may be")]
     TooLarge,
     /// The client broke it off, or framed it wrongly.
     #[error("the request's body could not be read from the client")]
@@ -42,9 +42,18 @@ pub(super) enum UploadError {
 /// Who is being waited for, and since when.
 #[derive(Debug)]
 pub(super) struct Watch {
-    waiting: Mutex<(Party, Stopwatch)>,
+    waiting: Mutex<Waiting>,
     /// Whether the whole body was taken from the client.
     through: AtomicBool,
+}
+
+/// The state of the waiting.
+#[derive(Debug)]
+struct Waiting {
+    party: Party,
+    since: Stopwatch,
+    /// The time that the client has left in all, as of `since`.
+    credit: Duration,
 }
 
 /// Who can be late.
@@ -57,11 +66,11 @@ pub(super) enum Party {
 }
 
 impl Upload {
-    /// `body`, and the watch over it.
-    pub(super) fn new(body: Incoming) -> (Self, Arc<Watch>) {
+    /// `body`, of `most` bytes at most, and the watch over it.
+    pub(super) fn new(body: Incoming, most: u64) -> (Self, Arc<Watch>) {
         let body = (!body.is_end_stream()).then_some(body);
         let watch = Arc::new(Watch::new(body.is_none()));
-        (Self { body, left: BODY_AT_MOST, watch: watch.clone() }, watch)
+        (Self { body, left: most, watch: watch.clone() }, watch)
     }
 
     /// One without a body, to ask again.
@@ -73,7 +82,11 @@ impl Upload {
 impl Watch {
     fn new(through: bool) -> Self {
         Self {
-            waiting: Mutex::new((Party::Application, Stopwatch::start())),
+            waiting: Mutex::new(Waiting {
+                party: Party::Application,
+                since: Stopwatch::start(),
+                credit: CLIENT_PATIENCE,
+            }),
             through: AtomicBool::new(through),
         }
     }
@@ -87,10 +100,13 @@ impl Watch {
     /// [`CLIENT_PATIENCE`].
     pub(super) async fn late(&self, patience: Duration) -> Party {
         loop {
-            let (party, since) = *self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            let patience = match party {
-                Party::Client => CLIENT_PATIENCE,
-                Party::Application => patience,
+            let (party, since, patience) = {
+                let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                let patience = match waiting.party {
+                    Party::Client => waiting.credit,
+                    Party::Application => patience,
+                };
+                (waiting.party, waiting.since, patience)
             };
             match patience.checked_sub(since.elapsed()) {
                 None | Some(Duration::ZERO) => return party,
@@ -102,9 +118,19 @@ impl Watch {
     fn wait_for(&self, party: Party) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         // Who goes on being waited for gets no new time.
-        if party == Party::Application || waiting.0 != party {
-            *waiting = (party, Stopwatch::start());
+        if party == Party::Application || waiting.party != party {
+            if waiting.party == Party::Client {
+                waiting.credit = waiting.credit.saturating_sub(waiting.since.elapsed());
+            }
+            (waiting.party, waiting.since) = (party, Stopwatch::start());
         }
+    }
+
+    /// The client has sent so many bytes: they buy it time, up to what it had at first.
+    fn sent(&self, bytes: u64) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let earned = Duration::from_micros(bytes.saturating_mul(1_000_000) / SLOWEST);
+        waiting.credit = waiting.credit.saturating_add(earned).min(CLIENT_PATIENCE);
     }
 }
 
@@ -136,6 +162,7 @@ impl Body for Upload {
             match left.checked_sub(bytes) {
                 Some(rest) => {
                     *left = rest;
+                    watch.sent(bytes);
                     Some(Ok(frame))
                 }
                 None => Some(Err(UploadError::TooLarge)),
@@ -161,9 +188,22 @@ mod tests {
         let watch = Watch::new(true);
         assert_eq!(watch.late(Duration::ZERO).await, Party::Application);
         watch.wait_for(Party::Client);
-        let since = watch.waiting.lock().unwrap().1.elapsed();
+        let since = watch.waiting.lock().unwrap().since.elapsed();
         watch.wait_for(Party::Client);
-        assert!(watch.waiting.lock().unwrap().1.elapsed() >= since);
-        assert_eq!(watch.waiting.lock().unwrap().0, Party::Client);
+        assert!(watch.waiting.lock().unwrap().since.elapsed() >= since);
+        assert_eq!(watch.waiting.lock().unwrap().party, Party::Client);
+    }
+
+    #[tokio::test]
+    async fn a_trickle_does_not_buy_time_for_ever() {
+        let watch = Watch::new(false);
+        watch.waiting.lock().unwrap().credit = Duration::ZERO;
+        watch.wait_for(Party::Client);
+        assert_eq!(watch.late(Duration::from_secs(3600)).await, Party::Client);
+        watch.wait_for(Party::Application);
+        watch.sent(1);
+        assert!(watch.waiting.lock().unwrap().credit < Duration::from_millis(1));
+        watch.sent(u64::MAX);
+        assert_eq!(watch.waiting.lock().unwrap().credit, CLIENT_PATIENCE);
     }
 }

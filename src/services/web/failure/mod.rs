@@ -10,14 +10,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hyper::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, VARY};
+use hyper::header::{
+    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY,
+};
 use hyper::{Response, StatusCode};
 
 use crate::ground::explain::Explanation;
 
 use super::answer::METHODS;
 use super::page::Page;
-use super::upload::BODY_AT_MOST;
+use super::wire::Violation;
 
 /// Why a request did not get what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -28,11 +30,22 @@ pub(super) enum Failure {
     /// Several Hosts, or one that is none.
     #[error("the request's host is not one host name")]
     HostMalformed,
+    /// One host in the target, another in the header.
+    #[error("the request's target and its Host name different hosts")]
+    HostContradictory,
     /// A host that has no site here.
     #[error("no site {asked} here")]
     HostUnknown {
         /// As it was asked for; empty where it was not.
         asked: String,
+        /// The sites that are here, as one says them.
+        sites: String,
+    },
+    /// What is no request, or none that is taken.
+    #[error("the request was refused: {violation}")]
+    Refused {
+        /// Why.
+        violation: Violation,
     },
     /// A target that names no place.
     #[error("the request target is malformed: {why}")]
@@ -82,8 +95,11 @@ pub(super) enum Failure {
         source: io::Error,
     },
     /// A request body beyond the limit.
-    #[error("the request's body is larger than {BODY_AT_MOST} bytes")]
-    BodyTooLarge,
+    #[error("the request's body is larger than {limit} bytes")]
+    BodyTooLarge {
+        /// How large it may be, in bytes.
+        limit: u64,
+    },
     /// A request body that was broken off or framed wrongly.
     #[error("the request's body could not be read")]
     BodyBroken,
@@ -173,6 +189,9 @@ impl Failure {
                     headers.insert(CONTENT_RANGE, range);
                 }
             }
+            Self::Full { .. } => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
             _ => {}
         }
         response
@@ -197,9 +216,12 @@ impl Failure {
     /// Its status (RFC 9110 §15).
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::HostMissing | Self::HostMalformed | Self::TargetMalformed { .. } | Self::BodyBroken => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::HostMissing
+            | Self::HostMalformed
+            | Self::HostContradictory
+            | Self::TargetMalformed { .. }
+            | Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::Refused { violation } => violation.status(),
             Self::HostUnknown { .. } | Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::NotForFiles { .. } | Self::NotDoneHere { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoFormAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -209,7 +231,7 @@ impl Failure {
                 StatusCode::FORBIDDEN
             }
             Self::FileUnreadable { .. } => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodySlow { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::AppRefused { .. }
             | Self::AppUnreachable { .. }
@@ -236,7 +258,7 @@ mod tests {
 
     #[test]
     fn an_unknown_host_learns_which_one_lives_here() {
-        let failure = Failure::HostUnknown { asked: "127.0.0.1<b>".into() };
+        let failure = Failure::HostUnknown { asked: "127.0.0.1<b>".into(), sites: "www.foobar.com".into() };
         let (media_type, page) = failure.explained(circumstances(false));
         assert_eq!(media_type, "text/html; charset=utf-8");
         assert!(page.contains("127.0.0.1&lt;b&gt;") && page.contains("www.foobar.com"));

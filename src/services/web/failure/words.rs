@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{BODY_AT_MOST, Circumstances, Failure};
+use super::super::wire::{FIELDS_AT_MOST, HEAD_AT_MOST, TARGET_AT_MOST, Violation};
+use super::{Circumstances, Failure};
 
 const REQUEST: &str = "the request itself";
 const WEB_SERVER: &str = "web server";
@@ -43,11 +44,25 @@ impl Failure {
                           other, so it is refused (RFC 9112 §3.2).",
                 next: vec![by_name()],
             },
-            Self::HostUnknown { asked } => Words {
+            Self::HostContradictory => Words {
+                component: REQUEST,
+                happened: "The request's target names one host, and its Host header another.".into(),
+                teaches: "A proxy on the path may believe the one and the server the other, and so give a page to \
+                          whom it is not for; so it is refused (RFC 9112 §3.2.2).",
+                next: vec![by_name()],
+            },
+            Self::Refused { violation } => refused(*violation),
+            Self::HostUnknown { asked, sites } => Words {
                 component: WEB_SERVER,
                 happened: match asked.as_str() {
-                    "" => format!("The request names no host; the site that lives here is {}.", at.site),
-                    asked => format!("No site {asked} lives here; the one that does is {}.", at.site),
+                    "" if sites == at.site => {
+                        format!("The request names no host; the site that lives here is {sites}.")
+                    }
+                    "" => format!("The request names no host; the sites that live here are {sites}."),
+                    asked if sites == at.site => {
+                        format!("No site {asked} lives here; the one that does is {sites}.")
+                    }
+                    asked => format!("No site {asked} lives here; those that do are {sites}."),
                 },
                 teaches: "One address can carry many names: the web server chooses the site by the Host header, \
                           which a browser fills with what stands in its address bar. Asked by address alone, or by \
@@ -110,9 +125,11 @@ impl Failure {
                           read is not always one that it can.",
                 next: vec!["ls -l site".into(), "ps -o user,args -C wwwlab".into()],
             },
-            Self::BodyTooLarge => Words {
+            Self::BodyTooLarge { limit } => Words {
                 component: REQUEST,
-                happened: format!("The request's body is larger than {BODY_AT_MOST} bytes."),
+                happened: format!(
+                    "The request's body is larger than {limit} bytes (`max_body` in lab.toml)."
+                ),
                 teaches: "A server without a limit can be filled by anybody. The web server stops it before the \
                           application has to.",
                 next: vec![logs()],
@@ -187,6 +204,50 @@ impl Failure {
             },
         }
     }
+}
+
+/// What is said about a request that was refused before it was one.
+fn refused(violation: Violation) -> Words {
+    let (happened, teaches) = match violation {
+        Violation::Malformed(why) => (
+            format!("This is no well-formed request: {why}."),
+            "Two servers on the path that read such a message differently can be played against each other (request \
+             smuggling, RFC 9112 §11.2). So it is not repaired but refused, and the connection closed: nobody knows \
+             where the next request would begin.",
+        ),
+        Violation::TargetTooLong => (
+            format!("The request's target is longer than {TARGET_AT_MOST} bytes."),
+            "What is that long is data, and belongs into a body: the target is in every log on the way.",
+        ),
+        Violation::HeadTooLarge => (
+            format!("The request's head is larger than {HEAD_AT_MOST} bytes."),
+            "A server keeps the whole head in memory before it knows what is asked; without a limit anybody could fill \
+             it. Often a cookie has grown too large.",
+        ),
+        Violation::TooManyFields => (
+            format!("The request's head has more than {FIELDS_AT_MOST} fields."),
+            "Each field costs the server work before it knows what is asked.",
+        ),
+        Violation::CodingUnknown => (
+            "The request's body has a transfer coding besides chunked.".into(),
+            "A server that does not know a coding cannot pass the body on, and must say so (RFC 9112 §6.1).",
+        ),
+        Violation::VersionUnknown => (
+            "The request names a version of HTTP that is not spoken in this form.".into(),
+            "HTTP/2 and HTTP/3 are no lines of text: HTTP/2 begins with a preface of its own (curl \
+             --http2-prior-knowledge), HTTP/3 runs over QUIC.",
+        ),
+        Violation::HeadSlow => (
+            "The request's head did not come to its end in time.".into(),
+            "An open connection costs the server something. An attacker opens many and sends each a byte now and then \
+             (slow loris), so a server waits only so long. A head ends with an empty line: was it sent?",
+        ),
+    };
+    let next = match violation {
+        Violation::VersionUnknown => "curl --http2-prior-knowledge -v …",
+        _ => "curl -v … shows the head that is sent",
+    };
+    Words { component: REQUEST, happened, teaches, next: vec![next.into(), "wwwlab logs web".into()] }
 }
 
 /// A limit of time as it is set, with its unit apart: `5 s`, `1500 ms`.

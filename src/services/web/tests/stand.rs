@@ -30,6 +30,12 @@ pub(super) fn config(site: &Path, app: SocketAddr) -> Config {
         app,
         app_timeout: Duration::from_secs(5),
         served_by: "server".into(),
+        further_site: Vec::new(),
+        max_body: 1 << 20,
+        access_log: None,
+        access_log_form: super::super::access::Form::Combined,
+        content_security_policy: super::super::protection::POLICY.into(),
+        patience: super::super::wire::Patience::default(),
         max_connections: 16,
     }
 }
@@ -87,6 +93,14 @@ impl Stand {
         // A server that has answered may close before it has read everything: that is not the test's failure.
         let (_, _) = tokio::join!(writing.write_all(request.as_bytes()), reading.read_to_end(&mut answer));
         Answer::parse(&answer)
+    }
+
+    /// All that comes back to `request`, as it comes.
+    pub(super) async fn raw(&self, request: &str) -> String {
+        let (mut reading, mut writing) = TcpStream::connect(self.address()).await.unwrap().into_split();
+        let mut answer = Vec::new();
+        let (_, _) = tokio::join!(writing.write_all(request.as_bytes()), reading.read_to_end(&mut answer));
+        String::from_utf8(answer).unwrap()
     }
 
     /// The first `count` events, each as its line.

@@ -1,0 +1,296 @@
+//! The access log: a line for each request, as every web server writes one, for the tools that read such logs.
+//!
+//! It stands apart from the journal, which the lab reads. A thread of its own writes, since a disk can stand still and
+//! the loop must not; what it cannot take in time is counted, and told in the journal. The file is opened
+//! again when it is no longer at its name: so `mv` and logrotate need no signal.
+
+use std::fmt::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::net::IpAddr;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use hyper::header::{HeaderMap, HeaderName, REFERER, USER_AGENT};
+use serde_json::json;
+
+use crate::ground::clock::{self, Stopwatch};
+use crate::ground::journal::Journal;
+
+/// Records that may wait to be written.
+const WAITING_MOST: usize = 4096;
+
+/// Bytes that are written at once, about.
+const BATCH: usize = 64 * 1024;
+
+/// The longest part of a header that is written, in bytes.
+const FIELD_AT_MOST: usize = 1024;
+
+/// How a line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Form {
+    /// As Apache and nginx write it: client, time, request, status, bytes, referrer, user agent.
+    #[default]
+    Combined,
+    /// One JSON object a line, with host, duration and request identifier as well.
+    Json,
+}
+
+/// The way to the log.
+#[derive(Debug, Clone)]
+pub(super) struct AccessLog {
+    waiting: SyncSender<Entry>,
+    lost: Arc<AtomicU64>,
+}
+
+/// The thread that writes; it ends when nobody can write any more.
+#[derive(Debug)]
+pub(super) struct Writer(JoinHandle<()>);
+
+/// One request that is under way.
+#[derive(Debug)]
+pub(super) struct Record {
+    log: AccessLog,
+    entry: Entry,
+    since: Stopwatch,
+}
+
+/// What is written of a request.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Entry {
+    /// Milliseconds since the Unix epoch.
+    pub(super) at: u64,
+    /// Who asked.
+    pub(super) client: Option<IpAddr>,
+    /// The host asked for.
+    pub(super) host: String,
+    /// Method, target and version as they came.
+    pub(super) request: String,
+    /// The status of the answer.
+    pub(super) status: u16,
+    /// Body bytes that were sent.
+    pub(super) bytes: u64,
+    /// From the head's arrival to the last byte's departure, in microseconds.
+    pub(super) micros: u64,
+    /// Where the client says it came from.
+    pub(super) referrer: String,
+    /// What the client says it is.
+    pub(super) agent: String,
+    /// The request's identifier.
+    pub(super) id: String,
+}
+
+impl AccessLog {
+    /// Opens the log at `path`, and starts to write.
+    pub(super) fn open(path: &Path, form: Form, journal: Journal) -> io::Result<(Self, Writer)> {
+        let place = Place::open(path)?;
+        let (waiting, written) = sync_channel(WAITING_MOST);
+        let lost = Arc::new(AtomicU64::new(0));
+        let log = Self { waiting, lost: lost.clone() };
+        let thread = thread::Builder::new()
+            .name("access-log".into())
+            .spawn(move || write(&written, place, form, &lost, &journal))?;
+        Ok((log, Writer(thread)))
+    }
+
+    /// A record that is written when it is finished.
+    pub(super) fn record(&self, entry: Entry, since: Stopwatch) -> Record {
+        Record { log: self.clone(), entry, since }
+    }
+}
+
+impl Writer {
+    /// Waits until all that waits is written; everybody who could write is gone.
+    pub(super) async fn finish(self) {
+        // A thread that panicked has said so on standard error.
+        let _ = tokio::task::spawn_blocking(move || self.0.join()).await;
+    }
+}
+
+impl Record {
+    /// Finishes it: so many bytes of the body went out.
+    pub(super) fn write(self, bytes: u64) {
+        let entry = Entry { bytes, micros: self.since.micros(), ..self.entry };
+        if self.log.waiting.try_send(entry).is_err() {
+            self.log.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Entry {
+    /// With what the headers say of the client.
+    pub(super) fn with_headers(mut self, headers: &HeaderMap) -> Self {
+        let of = |name: HeaderName| {
+            let value = headers.get(name).map_or(&b""[..], |value| value.as_bytes());
+            String::from_utf8_lossy(&value[..value.len().min(FIELD_AT_MOST)]).into_owned()
+        };
+        (self.referrer, self.agent) = (of(REFERER), of(USER_AGENT));
+        self
+    }
+
+    /// Its line, in `form`.
+    pub(super) fn line(&self, form: Form) -> String {
+        let client = self.client.map_or_else(|| "-".to_owned(), |client| client.to_canonical().to_string());
+        match form {
+            Form::Combined => format!(
+                "{client} - - [{}] \"{}\" {} {} \"{}\" \"{}\"\n",
+                clock::common_log(self.at),
+                escaped(&self.request),
+                self.status,
+                self.bytes,
+                escaped(&self.referrer),
+                escaped(&self.agent),
+            ),
+            Form::Json => {
+                let line = json!({
+                    "time": clock::rfc3339(self.at),
+                    "client": client,
+                    "host": self.host,
+                    "request": self.request,
+                    "status": self.status,
+                    "bytes": self.bytes,
+                    "micros": self.micros,
+                    "referrer": self.referrer,
+                    "user_agent": self.agent,
+                    "request_id": self.id,
+                });
+                format!("{line}\n")
+            }
+        }
+    }
+}
+
+/// `text` so that nothing in it ends its field or its line, or speaks to a terminal; `-` for nothing.
+fn escaped(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => line.extend(['\\', character]),
+            ' '..='~' => line.push(character),
+            other => {
+                let mut bytes = [0; 4];
+                for byte in other.encode_utf8(&mut bytes).bytes() {
+                    let _ = write!(line, "\\x{byte:02x}");
+                }
+            }
+        }
+    }
+    if line.is_empty() { "-".to_owned() } else { line }
+}
+
+/// The file, and where it should be.
+#[derive(Debug)]
+struct Place {
+    path: PathBuf,
+    file: File,
+}
+
+impl Place {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// Opens it again where another file, or none, is at its name.
+    fn stay(&mut self) -> io::Result<()> {
+        let identity = |facts: fs::Metadata| (facts.dev(), facts.ino());
+        let there = fs::metadata(&self.path).ok().map(identity);
+        if there != Some(identity(self.file.metadata()?)) {
+            *self = Self::open(&self.path)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, lines: &str) -> io::Result<()> {
+        self.stay()?;
+        self.file.write_all(lines.as_bytes())
+    }
+}
+
+/// Writes what comes, as much as there is in one go.
+fn write(written: &Receiver<Entry>, mut place: Place, form: Form, lost: &AtomicU64, journal: &Journal) {
+    let mut lines = String::new();
+    while let Ok(first) = written.recv() {
+        lines.push_str(&first.line(form));
+        while lines.len() < BATCH
+            && let Ok(next) = written.try_recv()
+        {
+            lines.push_str(&next.line(form));
+        }
+        if place.write(&lines).is_err() {
+            lost.fetch_add(lines.lines().count() as u64, Ordering::Relaxed);
+        }
+        lines.clear();
+        let lost = lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            journal.note(format!(
+                "{lost} requests are missing in {}: it could not be written in time",
+                place.path.display()
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry() -> Entry {
+        Entry {
+            at: 1_795_288_500_123,
+            client: Some("::ffff:192.0.2.10".parse().unwrap()),
+            host: "www.foobar.com".into(),
+            request: "GET /a HTTP/1.1".into(),
+            status: 200,
+            bytes: 12,
+            agent: "curl/8\" - \n\x1b[31mé\\".into(),
+            ..Entry::default()
+        }
+    }
+
+    #[test]
+    fn a_line_stays_a_line() {
+        assert_eq!(
+            entry().line(Form::Combined),
+            "192.0.2.10 - - [21/Nov/2026:19:15:00 +0000] \"GET /a HTTP/1.1\" 200 12 \"-\" \
+             \"curl/8\\\" - \\x0a\\x1b[31m\\xc3\\xa9\\\\\"\n"
+        );
+        let json = entry().line(Form::Json);
+        assert_eq!(json.matches('\n').count(), 1);
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!((&value["status"], &value["request"]), (&json!(200), &json!("GET /a HTTP/1.1")));
+    }
+
+    #[tokio::test]
+    async fn the_file_is_opened_again_where_it_was_moved_or_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("access.log");
+        let mut place = Place::open(&path).unwrap();
+        place.write("one\n").unwrap();
+        fs::rename(&path, directory.path().join("old")).unwrap();
+        place.write("two\n").unwrap();
+        fs::remove_file(&path).unwrap();
+        place.write("three\n").unwrap();
+        assert_eq!(fs::read_to_string(directory.path().join("old")).unwrap(), "one\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "three\n");
+    }
+
+    #[tokio::test]
+    async fn all_that_waits_is_written_before_the_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("access.log");
+        let (journal, _told) = crate::ground::journal::journal();
+        let (log, writer) = AccessLog::open(&path, Form::Combined, journal).unwrap();
+        for _ in 0..100 {
+            log.record(entry(), Stopwatch::start()).write(7);
+        }
+        drop(log);
+        writer.finish().await;
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().filter(|line| line.contains("\" 200 7 ")).count(), 100);
+    }
+}
