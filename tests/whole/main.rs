@@ -19,6 +19,7 @@ mod ports;
 
 mod reload;
 mod resolver;
+mod resolvers;
 mod services;
 mod stage;
 mod zones;
