@@ -107,6 +107,9 @@ fn the_file_of_another_zone_does_not_have_a_half_written_one_read() {
     assert_eq!(told("refused"), 0, "{}", stage.log("dns"));
 }
 
+/// Saves a text in a file.
+type Way<'a> = &'a dyn Fn(&Path, &str);
+
 #[test]
 fn every_way_to_save_a_file_is_seen() {
     let stage = Stage::new();
@@ -139,7 +142,7 @@ fn every_way_to_save_a_file_is_seen() {
         let script = format!("s/127.0.0.*/{address}/");
         assert!(stage.command("sed").arg("-i").arg(script).arg(file).status().unwrap().success());
     };
-    let ways: [&dyn Fn(&Path, &str); 6] = [&in_place, &renamed, &put_aside, &removed, &by_sed, &linked];
+    let ways: [Way<'_>; 6] = [&in_place, &renamed, &put_aside, &removed, &by_sed, &linked];
     for (number, save) in ways.iter().enumerate() {
         let number = number + 1;
         save(&folder.join("part.inc"), &format!("part A 127.0.0.{number}\n"));

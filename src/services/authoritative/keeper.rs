@@ -25,6 +25,9 @@ const QUIETS_MOST: usize = 5;
 /// How often files are looked at where nothing tells of their changes.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// What a file system calls one moment: it notes times no finer than this. (Linux: a tick of the kernel, up to 10 ms.)
+pub(super) const MOMENT: Duration = Duration::from_millis(10);
+
 /// A file that changed this shortly before it was looked at may change again without a trace in its times.
 const TRACELESS_MILLIS: i64 = 1_000;
 
@@ -34,7 +37,7 @@ pub(super) struct Stamp {
     inode: u64,
     length: u64,
     changed: (i64, i64),
-    settled: bool,
+    age_millis: i64,
 }
 
 impl Stamp {
@@ -45,7 +48,12 @@ impl Stamp {
         let age = i64::try_from(clock::unix_millis())
             .unwrap_or(i64::MAX)
             .saturating_sub(changed.0.saturating_mul(1_000).saturating_add(changed.1 / 1_000_000));
-        Some(Self { inode: about.ino(), length: about.len(), changed, settled: age > TRACELESS_MILLIS })
+        Some(Self { inode: about.ino(), length: about.len(), changed, age_millis: age })
+    }
+
+    /// Whether it changed in the moment in which it was looked at.
+    pub(super) fn is_of_this_moment(self) -> bool {
+        u128::try_from(self.age_millis).unwrap_or_default() <= MOMENT.as_millis()
     }
 
     /// Whether it is the same file, as it was.
@@ -56,7 +64,7 @@ impl Stamp {
     /// Whether the file at `path` may be another than when it stood as `before`.
     pub(super) fn may_have_changed(before: Option<Self>, path: &Path) -> bool {
         match (before, Self::of(path)) {
-            (Some(before), Some(now)) => !before.settled || !before.is_like(now),
+            (Some(before), Some(now)) => before.age_millis <= TRACELESS_MILLIS || !before.is_like(now),
             (before, now) => before.is_some() || now.is_some(),
         }
     }

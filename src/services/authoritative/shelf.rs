@@ -5,11 +5,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::ZoneFile;
-use super::keeper::Stamp;
+use super::keeper::{MOMENT, Stamp};
 use super::watch::{Taken, Touched};
 use super::zones::{Served, ZoneSet};
 use crate::dns::name::Name;
@@ -26,6 +27,9 @@ const SHORTEST_RECORD: usize = 12;
 
 /// How often a zone is read again at once because its files changed meanwhile.
 const READINGS_MOST: usize = 5;
+
+/// How long after a file was found wrong it is looked at again, before it is refused.
+const SECOND_LOOK: Duration = Duration::from_millis(50);
 
 /// The zones of a server.
 #[derive(Debug)]
@@ -194,21 +198,43 @@ impl Shelf {
             Some(Served::Zone(zone)) => Some(zone.clone()),
             _ => None,
         };
+        let mut wrong = None;
+        let known = || changed.files.iter().map(PathBuf::as_path);
         for reading in 1..=READINGS_MOST {
-            if touched.is_writing(changed.files.iter().map(PathBuf::as_path)) {
+            if touched.is_writing(known()) {
                 return;
             }
-            let before: Seen = changed.files.iter().map(|file| (file.clone(), Stamp::of(file))).collect();
-            let (load, seen) =
-                match load_aside(changed.origin.clone(), changed.file.clone(), old.clone()).await {
-                    Ok(loaded) => loaded,
-                    Err(causes) => return self.journal.note(causes.join(": ")),
-                };
+            let told = touched.times_told(known());
+            let before: Seen = known().map(|file| (file.to_owned(), Stamp::of(file))).collect();
+            let loading = load_aside(changed.origin.clone(), changed.file.clone(), old.clone());
+            let (load, seen) = match loading.await {
+                Ok(loaded) => loaded,
+                Err(causes) => return self.journal.note(causes.join(": ")),
+            };
+            if seen.iter().any(|(_, stamp)| stamp.is_some_and(Stamp::is_of_this_moment)) {
+                // Another write in the same moment shows in no time; it is told soon.
+                tokio::time::sleep(MOMENT).await;
+            }
             if touched.is_writing(seen.iter().map(|(path, _)| path.as_path())) {
                 return;
             }
-            if same_files(&before, &seen) || reading == READINGS_MOST {
+            let told_more = told != touched.times_told(known());
+            let undisturbed = !told_more && same_files(&before, &seen);
+            if undisturbed && load.zone.is_none() && wrong != Some(load.fingerprint) {
+                // A file that was just emptied to be written anew looks the same: only what stays wrong is refused.
+                wrong = Some(load.fingerprint);
+                tokio::time::sleep(SECOND_LOOK).await;
+                continue;
+            }
+            if undisturbed {
                 return self.accept(&changed, load, seen);
+            }
+            if reading == READINGS_MOST {
+                // Saved without end: what is wrong may be wrong of the reading alone, and the next one is due already.
+                if load.zone.is_some() || !told_more {
+                    self.accept(&changed, load, seen);
+                }
+                return;
             }
         }
     }

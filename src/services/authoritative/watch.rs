@@ -38,6 +38,8 @@ struct Heard {
     saved: BTreeSet<PathBuf>,
     gone: BTreeSet<PathBuf>,
     being_written: BTreeSet<PathBuf>,
+    /// How often something was told of each.
+    times: BTreeMap<PathBuf, u64>,
     everything: bool,
 }
 
@@ -145,12 +147,20 @@ impl Touched {
         files.any(|file| heard.being_written.contains(file))
     }
 
+    /// How often something was told of `files` so far.
+    pub(super) fn times_told<'a>(&self, files: impl Iterator<Item = &'a Path>) -> u64 {
+        let heard = self.heard();
+        files.filter_map(|file| heard.times.get(file)).sum()
+    }
+
     /// From now on the files with these names count.
     fn count(&self, names: BTreeMap<PathBuf, BTreeSet<PathBuf>>) {
         let mut heard = self.heard();
-        let Heard { being_written, names: before, .. } = &mut *heard;
-        *before = names;
-        being_written.retain(|file| before.values().any(|files| files.contains(file)));
+        let Heard { being_written, times, names: counted, .. } = &mut *heard;
+        *counted = names;
+        let counts = |file: &PathBuf| counted.values().any(|files| files.contains(file));
+        being_written.retain(counts);
+        times.retain(|file, _| counts(file));
     }
 
     fn hear(&self, event: notify::Result<Event>) {
@@ -202,6 +212,9 @@ impl Heard {
                 continue;
             };
             for file in files {
+                if meaning != Meaning::Nothing {
+                    *self.times.entry(file.clone()).or_default() += 1;
+                }
                 match meaning {
                     Meaning::Nothing => continue,
                     Meaning::Writing => {
