@@ -160,7 +160,7 @@ fn every_way_to_save_a_file_is_seen() {
 #[test]
 fn edits_under_load_lose_no_question() {
     const EDITS: u32 = 200;
-    const ANSWERS_BETWEEN: u64 = 25;
+    const ANSWERS_BETWEEN: u64 = 10;
     let stage = Stage::new();
     let soa = |serial: u32| format!("@ SOA ns1 hostmaster ( {serial} 1h 15m 1w 5m )\n");
     let part = stage.root().join("zones/loopback/soa.inc");
