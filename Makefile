@@ -1,7 +1,10 @@
 # Everything that is done with wwwlab's source; `make` alone lists it.
 
 PROGRAM := target/release/wwwlab
-DEB_TEST := dig:bind9-dnsutils curl:curl setpriv:util-linux named:bind9 named-checkzone:bind9-utils dnssec-signzone:bind9-utils nsd:nsd knotd:knot nginx:nginx
+DEB_TEST := dig:bind9-dnsutils curl:curl setpriv:util-linux ip:iproute2 \
+	named:bind9 named-checkzone:bind9-utils dnssec-signzone:bind9-utils nsd:nsd knotd:knot unbound:unbound \
+	nginx:nginx
+DEB_UNPACK := lib/systemd/systemd-resolved systemd-resolved libsystemd-shared libkmod2 libip4tc2 libseccomp2
 # PHP-FPM's program has its version in its name, which each release of Debian and Ubuntu has its own of.
 PHP_FPM := $(or $(notdir $(lastword $(sort $(wildcard /usr/sbin/php-fpm[0-9]*)))),php-fpm)
 DEB_BENCH := named:bind9 nginx:nginx $(PHP_FPM):php-fpm,php-mysql mariadbd:mariadb-server
@@ -17,8 +20,9 @@ up: ## Build wwwlab and bring www.foobar.com up; ^C ends it
 	@exec $(PROGRAM) up
 
 .PHONY: test
-test: ## Prove it: every test, with the real dig and curl, beside BIND, NSD, Knot and nginx
+test: ## Prove it: every test, with the real dig, curl, BIND, NSD, Knot, unbound, systemd-resolved and nginx
 	@tests/need $(DEB_TEST)
+	@tests/unpack $(DEB_UNPACK)
 	cargo test --locked
 
 .PHONY: check

@@ -67,6 +67,10 @@ const MEMORY: Promise = Promise::Most(450.0);
 /// How many times as long as NSD reading may take, and as BIND's program checking.
 const READING: Promise = Promise::PartOfNsd(2.0);
 const CHECKING: Promise = Promise::PartOfNamed(2.0);
+/// Milliseconds after which a saved edit is served.
+const EDITED: Promise = Promise::Most(300.0);
+/// How often a zone is edited.
+const EDITS: u32 = 50;
 
 fn main() -> ExitCode {
     match until_stopped(bench) {
@@ -94,6 +98,7 @@ fn bench(stop: &Stop) -> Result<Report, Trouble> {
     let of_small = small.measure(1, &mut ports, &world)?;
     let of_middle = middle.measure(1, &mut ports, &world)?;
     let of_large = large.measure(READINGS, &mut ports, &world)?;
+    let edits = [small.edit(&mut ports, &world)?, middle.edit(&mut ports, &world)?];
     let memory = of_small.memory_per_record(&of_large);
     let checks = large.check(&world)?;
     let flat: Vec<Row> = Kind::ALL
@@ -105,9 +110,9 @@ fn bench(stop: &Stop) -> Result<Report, Trouble> {
         .collect();
     let costs = [of_small.costs, of_middle.costs, of_large.costs].into_iter().flatten();
     let report = Report {
-        rows: costs.chain(flat).chain([memory, of_large.reading]).chain(checks).collect(),
+        rows: costs.chain(flat).chain([memory, of_large.reading]).chain(edits).chain(checks).collect(),
         how: format!(
-            "Medians of {TURNS} turns of {QUESTIONS} questions over UDP, and of {READINGS} readings; one thread each. \
+            "Medians of {TURNS} turns of {QUESTIONS} questions over UDP, of {READINGS} readings, and of {EDITS} edits; one thread each. \
              Times of the processor are user and\nsystem together, of all processes: in a lab also the supervisor's, \
              which keeps the journal. The ratio is to the better\nof NSD and Knot, unless the target names another."
         ),
@@ -195,6 +200,22 @@ impl Published {
             server.end()?;
         }
         Ok(measured)
+    }
+
+    /// How soon an edit of it is served. It is left as it was edited: nothing else is measured of it afterwards but its
+    /// check, which a few records do not change.
+    fn edit(&self, ports: &mut Ports, world: &World) -> Result<Row, Trouble> {
+        let records = self.records;
+        let mut row = Row::new(format!("save to answer, {records} records, ms"), 0, EDITED);
+        let server = Server::start(Product::Wwwlab, &self.file, records, ports, world)?;
+        for after in server.edits(&self.file, EDITS, world.stop)? {
+            row.add(Product::Wwwlab, millis(after));
+        }
+        if let Some(Summary { min, median, max }) = row.summary(Product::Wwwlab) {
+            eprintln!("{EDITS} edits of {records} records, ms: {median:.0} ({min:.0} to {max:.0})");
+        }
+        server.end()?;
+        Ok(row)
     }
 
     /// What checking it takes, without publishing it.

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -140,6 +140,18 @@ impl Server {
         Ok(cpu::taken(&self.family)?.saturating_sub(before) / count)
     }
 
+    /// Adds a record to the zone's file `count` times; how long after each save it was served.
+    pub(crate) fn edits(&self, zone: &Path, count: u32, stop: &Stop) -> Result<Vec<Duration>, Trouble> {
+        let saved = |number: u32| -> Result<Duration, Trouble> {
+            let mut file = fs::OpenOptions::new().append(true).open(zone).map_err(of(zone))?;
+            writeln!(file, "edit{number} A 192.0.2.1").map_err(of(zone))?;
+            drop(file);
+            let watch = Stopwatch::start();
+            self.first_right_answer_to(&zone::question_for(&format!("edit{number}"))?, watch, stop)
+        };
+        (0..count).map(saved).collect()
+    }
+
     /// The octets of memory that all its processes take.
     pub(crate) fn memory(&self) -> Result<u64, Trouble> {
         self.family.iter().map(processes::memory).sum()
@@ -153,6 +165,16 @@ impl Server {
     }
 
     fn first_right_answer(&self, records: u32, watch: Stopwatch, stop: &Stop) -> Result<Duration, Trouble> {
+        let questions = zone::questions(Kind::Hit, records, 1)?;
+        self.first_right_answer_to(questions.first().map(Vec::as_slice).unwrap_or_default(), watch, stop)
+    }
+
+    fn first_right_answer_to(
+        &self,
+        question: &[u8],
+        watch: Stopwatch,
+        stop: &Stop,
+    ) -> Result<Duration, Trouble> {
         let open = || -> io::Result<UdpSocket> {
             let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
             socket.connect(self.address)?;
@@ -160,8 +182,6 @@ impl Server {
             Ok(socket)
         };
         let socket = open().map_err(cannot("make a socket"))?;
-        let questions = zone::questions(Kind::Hit, records, 1)?;
-        let question = questions.first().map(Vec::as_slice).unwrap_or_default();
         let mut answer = [0; 4096];
         loop {
             let length = socket.send(question).and_then(|_| socket.recv(&mut answer));

@@ -81,10 +81,19 @@ pub(crate) fn questions(kind: Kind, records: u32, count: u32) -> Result<Vec<Vec<
                 Kind::Wildcard => format!("x{host}.w-{label}.{ORIGIN}"),
                 Kind::Referral => format!("x{host}.d-{label}.{ORIGIN}"),
             };
-            let name: Name = name.parse().map_err(io::Error::other).map_err(cannot("make a question"))?;
-            Ok(plain_query(0, &name, RecordType::A, true))
+            ask_for(&name)
         })
         .collect()
+}
+
+/// The question for the address of `label`.
+pub(crate) fn question_for(label: &str) -> Result<Vec<u8>, Trouble> {
+    ask_for(&format!("{label}.{ORIGIN}"))
+}
+
+fn ask_for(name: &str) -> Result<Vec<u8>, Trouble> {
+    let name: Name = name.parse().map_err(io::Error::other).map_err(cannot("make a question"))?;
+    Ok(plain_query(0, &name, RecordType::A, true))
 }
 
 /// Whether `answer` is what a question of this kind is answered with, by its head (RFC 1035 §4.1.1): response code,

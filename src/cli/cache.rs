@@ -1,7 +1,8 @@
-//! `wwwlab cache` and `wwwlab cache flush`: what the resolver remembers.
+//! `wwwlab cache` and `wwwlab cache flush`: what a resolver remembers.
 
 use crate::lab::control::{self, ControlError, Request, Response};
 use crate::lab::directory::Directory;
+use crate::lab::hosts::ServiceName;
 
 use super::screen::Table;
 use super::up::printable;
@@ -11,9 +12,19 @@ use super::{Failure, World, block_on};
 pub(super) struct Arguments {
     #[command(subcommand)]
     what: Option<What>,
+    #[command(flatten)]
+    of: Which,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Names a resolver, in a lab that has several.
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
+    /// Of several resolvers, this one
+    #[arg(long, global = true, value_name = "NAME", default_value = "resolver", value_parser = resolver_named)]
+    pub(super) resolver: ServiceName,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -26,17 +37,22 @@ enum What {
 }
 
 pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
+    let resolver = arguments.of.resolver;
     let request = match &arguments.what {
-        Some(What::Flush { name }) => Request::CacheFlush(name.clone()),
-        None => Request::CacheList,
+        Some(What::Flush { name }) => Request::CacheFlush(resolver, name.clone()),
+        None => Request::CacheList(resolver),
     };
     match block_on(control::ask(directory, &request))?? {
         Response::Done(sentence) => writeln!(world.out, "{sentence}")?,
         Response::Cache(entries, _) if arguments.json => world.json(&entries)?,
         Response::Cache(entries, _) if entries.is_empty() => {
+            let (who, at) = match resolver {
+                ServiceName::Resolver => ("the resolver".to_owned(), String::new()),
+                other => (other.to_string(), format!("@{other} ")),
+            };
             writeln!(
                 world.out,
-                "the resolver remembers nothing; ask it something: {} dig www.foobar.com",
+                "{who} remembers nothing; ask it something: {} dig {at}www.foobar.com",
                 world.program
             )?;
         }
@@ -74,6 +90,12 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         _ => return Err(ControlError::Strange(directory.name()).into()),
     }
     Ok(0)
+}
+
+fn resolver_named(name: &str) -> Result<ServiceName, String> {
+    ServiceName::RESOLVERS.into_iter().find(|resolver| resolver.as_str() == name).ok_or_else(|| {
+        format!("a resolver is one of {}", ServiceName::RESOLVERS.map(ServiceName::as_str).join(", "))
+    })
 }
 
 /// A record without its owner, TTL and class, which stand in other columns: `A 127.0.0.1`.

@@ -7,6 +7,7 @@ use crate::lab::directory::Directory;
 use crate::lab::hosts::ServiceName;
 use crate::lab::status::LabStatus;
 
+use super::cache::Which;
 use super::screen::{BAD, BOLD, DIM, GOOD, Table};
 use super::up::printable;
 use super::{Failure, World, block_on};
@@ -21,6 +22,8 @@ pub(super) struct Arguments {
     /// Start from the root with nothing remembered; what is remembered stays
     #[arg(long)]
     fresh: bool,
+    #[command(flatten)]
+    of: Which,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -28,6 +31,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
     let request = Request::Resolve {
+        resolver: arguments.of.resolver,
         name: arguments.name.clone(),
         record_type: arguments.record_type.clone(),
         afresh: arguments.fresh,

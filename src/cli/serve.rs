@@ -26,6 +26,7 @@ pub(super) struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Which {
     /// Recursive resolver
+    #[command(aliases = ["resolver2", "resolver3", "resolver4"])]
     Resolver(resolver::Config),
     /// Name server of the root zone
     Root(authoritative::Config),

@@ -13,6 +13,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
+use super::hosts::{Host, ServiceName};
+
 /// All settings of one lab.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -171,6 +173,9 @@ default_zones! {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Resolver {
+    /// How many there are, each with a cache of its own: 1 to 4; default 1.
+    #[serde(deserialize_with = "resolver_count")]
+    pub count: u32,
     /// Answers remembered at most: 1 to 1,000,000; default 10,000.
     #[serde(deserialize_with = "cache_entries")]
     pub cache_entries: u32,
@@ -182,7 +187,7 @@ pub struct Resolver {
 
 impl Default for Resolver {
     fn default() -> Self {
-        Self { cache_entries: 10_000, serve_stale: false, prefetch: false }
+        Self { count: 1, cache_entries: 10_000, serve_stale: false, prefetch: false }
     }
 }
 
@@ -329,6 +334,18 @@ pub enum ConfigError {
 const LARGEST_FILE: u64 = 1 << 20;
 
 impl Config {
+    /// The services that a lab of these settings has, in the order in which a first request meets them.
+    pub fn services(&self) -> impl Iterator<Item = ServiceName> {
+        let resolvers = usize::try_from(self.resolver.count).unwrap_or(1);
+        let absent = ServiceName::RESOLVERS.get(resolvers..).unwrap_or_default();
+        ServiceName::ALL.into_iter().filter(move |name| !absent.contains(name))
+    }
+
+    /// The hosts at which its name servers and resolvers listen.
+    pub fn hosts_of_dns(&self) -> Vec<Host> {
+        self.services().filter(|name| name.speaks_dns()).map(ServiceName::host).collect()
+    }
+
     /// Reads `file`.
     pub fn read(file: &Path) -> Result<Self, ConfigError> {
         let read = || -> io::Result<String> {
@@ -399,6 +416,10 @@ fn bounded<'de, D: Deserializer<'de>>(
             bounds.end()
         ))
     })
+}
+
+fn resolver_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    bounded(deserializer, "count", 1..=4)
 }
 
 fn cache_entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

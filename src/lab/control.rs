@@ -30,12 +30,14 @@ pub enum Request {
     Status,
     /// Do this to a service.
     Service(Verb, ServiceName),
-    /// The resolver's cache.
-    CacheList,
-    /// Empty the resolver's cache, or forget one name.
-    CacheFlush(Option<String>),
+    /// The cache of a resolver.
+    CacheList(ServiceName),
+    /// Empty the cache of a resolver, or forget one name.
+    CacheFlush(ServiceName, Option<String>),
     /// Find the answer to a question and tell the way.
     Resolve {
+        /// Which resolver is to find it.
+        resolver: ServiceName,
         /// The name.
         name: String,
         /// The type's mnemonic.

@@ -28,10 +28,10 @@ impl Design {
     /// Where `service` listens; nothing for an embedded database.
     pub fn address(&self, service: ServiceName) -> Option<SocketAddr> {
         let port = match service {
-            ServiceName::Resolver | ServiceName::Root | ServiceName::Tld | ServiceName::Dns => self.ports.dns,
             ServiceName::Web => self.ports.http,
             ServiceName::App => self.ports.app,
             ServiceName::Db => return None,
+            _ => self.ports.dns,
         };
         Some(SocketAddr::new(service.host().address(self.network), port))
     }
@@ -61,7 +61,10 @@ impl Design {
                     line.option("--zone", zone);
                 }
             }
-            ServiceName::Resolver => {
+            ServiceName::Resolver
+            | ServiceName::Resolver2
+            | ServiceName::Resolver3
+            | ServiceName::Resolver4 => {
                 line.option("--root", Host::Root.address(self.network).to_string());
                 for host in [Host::Tld, Host::Server] {
                     line.option("--server", host.address(self.network).to_string());

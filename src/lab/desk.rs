@@ -64,10 +64,10 @@ impl Desk {
         match request {
             Request::Status => Response::Status(Box::new(self.status())),
             Request::Service(verb, name) => self.act(verb, name).await,
-            Request::CacheList => self.one(ServiceName::Resolver, Ask::CacheList).await,
-            Request::CacheFlush(name) => self.one(ServiceName::Resolver, Ask::CacheFlush(name)).await,
-            Request::Resolve { name, record_type, afresh } => {
-                self.one(ServiceName::Resolver, Ask::Resolve { name, record_type, afresh }).await
+            Request::CacheList(resolver) => self.one(resolver, Ask::CacheList).await,
+            Request::CacheFlush(resolver, name) => self.one(resolver, Ask::CacheFlush(name)).await,
+            Request::Resolve { resolver, name, record_type, afresh } => {
+                self.one(resolver, Ask::Resolve { name, record_type, afresh }).await
             }
             Request::ZoneList => self.zones().await,
             Request::ZoneShow { origin } => match self.server_of(&origin) {
@@ -132,14 +132,14 @@ impl Desk {
     }
 
     async fn act(&self, verb: Verb, name: ServiceName) -> Response {
+        let Some(post) = self.post(name) else {
+            return Response::Refused(vec![absent(name)]);
+        };
         let (answer, done) = oneshot::channel();
-        if let Some(post) = self.post(name) {
-            let _ = post.commands.send(Command::Do(verb, answer)).await;
-        }
+        let _ = post.commands.send(Command::Do(verb, answer)).await;
         match done.await {
             Ok(Ok(sentence)) => {
-                let warnings =
-                    self.post(name).map(|post| post.condition.borrow().warnings.clone()).unwrap_or_default();
+                let warnings = post.condition.borrow().warnings.clone();
                 Response::Done([vec![sentence], warnings].concat().join("\n"))
             }
             Ok(Err(why)) => Response::Refused(vec![why]),
@@ -224,11 +224,12 @@ impl Desk {
     }
 
     async fn ask(&self, name: ServiceName, ask: Ask) -> Result<Reply, Vec<String>> {
+        let Some(post) = self.post(name) else {
+            return Err(vec![absent(name)]);
+        };
         let (asker, reply) = oneshot::channel();
         let long = matches!(ask, Ask::ZoneUse { .. });
-        if let Some(post) = self.post(name) {
-            let _ = post.commands.send(Command::Ask(ask, asker)).await;
-        }
+        let _ = post.commands.send(Command::Ask(ask, asker)).await;
         let within = if long { LONG_REPLY_WITHIN } else { REPLY_WITHIN };
         match tokio::time::timeout(within, reply).await {
             Ok(Ok(reply)) => Ok(reply),
@@ -242,4 +243,15 @@ impl Desk {
     fn post(&self, name: ServiceName) -> Option<&Post> {
         self.services.iter().find(|post| post.name == name)
     }
+}
+
+/// Why a service of wwwlab cannot be asked in this lab.
+fn absent(name: ServiceName) -> String {
+    let remedy = match ServiceName::RESOLVERS.iter().position(|resolver| *resolver == name) {
+        Some(index) => {
+            format!(": set `count = {}` under [resolver] in lab.toml, and bring it up again", index + 1)
+        }
+        None => String::new(),
+    };
+    format!("this lab has no {name}{remedy}")
 }

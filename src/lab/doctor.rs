@@ -46,8 +46,9 @@ pub fn examine(directory: &Directory, running: bool) -> Vec<Finding> {
     if running {
         findings.push(good("ports", "in use by this lab, which is up"));
     } else {
-        let wanted = directory.config().map(|config| config.ports).unwrap_or_default();
-        let servers = [Host::Server, Host::Resolver, Host::Root, Host::Tld];
+        let config = directory.config().unwrap_or_default();
+        let servers = config.hosts_of_dns();
+        let wanted = config.ports;
         findings.push(port("DNS", wanted.dns, [53, 5300], &[Transport::Udp, Transport::Tcp], &servers));
         findings.push(port("HTTP", wanted.http, [80, 8080], &[Transport::Tcp], &[Host::Server]));
         findings.push(port(

@@ -16,6 +16,12 @@ use super::config::Network;
 pub enum ServiceName {
     /// Recursive resolver.
     Resolver,
+    /// A second one, where `[resolver] count` says so.
+    Resolver2,
+    /// A third one.
+    Resolver3,
+    /// A fourth one.
+    Resolver4,
     /// Name server of the root zone.
     Root,
     /// Name server of `com.`.
@@ -32,13 +38,34 @@ pub enum ServiceName {
 
 impl ServiceName {
     /// All of them, in order.
-    pub const ALL: [Self; 7] =
-        [Self::Resolver, Self::Root, Self::Tld, Self::Dns, Self::Web, Self::App, Self::Db];
+    pub const ALL: [Self; 10] = [
+        Self::Resolver,
+        Self::Resolver2,
+        Self::Resolver3,
+        Self::Resolver4,
+        Self::Root,
+        Self::Tld,
+        Self::Dns,
+        Self::Web,
+        Self::App,
+        Self::Db,
+    ];
+
+    /// The resolvers, in order; a lab has the first of them, as many as `[resolver] count` says.
+    pub const RESOLVERS: [Self; 4] = [Self::Resolver, Self::Resolver2, Self::Resolver3, Self::Resolver4];
+
+    /// Whether it listens at the port of DNS.
+    pub fn speaks_dns(self) -> bool {
+        !matches!(self, Self::Web | Self::App | Self::Db)
+    }
 
     /// Its name in commands, logs and `ps`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Resolver => "resolver",
+            Self::Resolver2 => "resolver2",
+            Self::Resolver3 => "resolver3",
+            Self::Resolver4 => "resolver4",
             Self::Root => "root",
             Self::Tld => "tld",
             Self::Dns => "dns",
@@ -51,7 +78,7 @@ impl ServiceName {
     /// What it is, in a few words.
     pub fn role(self) -> &'static str {
         match self {
-            Self::Resolver => "recursive resolver",
+            Self::Resolver | Self::Resolver2 | Self::Resolver3 | Self::Resolver4 => "recursive resolver",
             Self::Root => "name server of .",
             Self::Tld => "name server of com.",
             Self::Dns => "name server of foobar.com.",
@@ -65,6 +92,9 @@ impl ServiceName {
     pub fn host(self) -> Host {
         match self {
             Self::Resolver => Host::Resolver,
+            Self::Resolver2 => Host::Resolver2,
+            Self::Resolver3 => Host::Resolver3,
+            Self::Resolver4 => Host::Resolver4,
             Self::Root => Host::Root,
             Self::Tld => Host::Tld,
             Self::Dns | Self::Web | Self::App | Self::Db => Host::Server,
@@ -92,6 +122,12 @@ impl FromStr for ServiceName {
 pub enum Host {
     /// Where the resolver runs.
     Resolver,
+    /// Where the second one runs.
+    Resolver2,
+    /// Where the third one runs.
+    Resolver3,
+    /// Where the fourth one runs.
+    Resolver4,
     /// Where the root name server runs.
     Root,
     /// Where the name server of `com.` runs.
@@ -105,6 +141,9 @@ impl Host {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Resolver => "resolver",
+            Self::Resolver2 => "resolver2",
+            Self::Resolver3 => "resolver3",
+            Self::Resolver4 => "resolver4",
             Self::Root => "root",
             Self::Tld => "tld",
             Self::Server => "server",
@@ -116,6 +155,10 @@ impl Host {
         let last = match (network, self) {
             (Network::Loopback, Self::Server) => 1,
             (Network::Loopback, Self::Resolver) => 2,
+            // The number of a resolver stands before the 2.
+            (Network::Loopback, Self::Resolver2) => 22,
+            (Network::Loopback, Self::Resolver3) => 32,
+            (Network::Loopback, Self::Resolver4) => 42,
             (Network::Loopback, Self::Root) => 3,
             (Network::Loopback, Self::Tld) => 4,
         };

@@ -30,6 +30,8 @@ pub(crate) struct Question {
     pub(crate) transport: Transport,
     /// Whether signatures are wanted (DO, RFC 3225); only with EDNS.
     pub(crate) dnssec: bool,
+    /// Whether a resolver is to ask others (RD).
+    pub(crate) recursion: bool,
 }
 
 /// An answer: its sections as sets, names in lower case.
@@ -66,13 +68,13 @@ impl Question {
         let name = name.parse().unwrap_or_else(|error| panic!("{name}: {error}"));
         let record_type = RecordType::from_word(record_type.as_bytes())
             .unwrap_or_else(|| panic!("{record_type} is no type"));
-        Self { name, record_type, transport, dnssec: false }
+        Self { name, record_type, transport, dnssec: false, recursion: false }
     }
 
     fn as_wire(&self, id: u16) -> Vec<u8> {
         let edns = self.transport != Transport::PlainUdp;
         let mut message = id.to_be_bytes().to_vec();
-        message.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns)]);
+        message.extend([u8::from(self.recursion), 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns)]);
         message.extend(self.name.as_wire());
         message.extend(self.record_type.0.to_be_bytes());
         message.extend([0, 1]);

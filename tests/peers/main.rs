@@ -9,13 +9,17 @@
 //! - [`judge`]: what agreement is.
 //! - [`differences`]: where the peers differ, and whom we follow.
 //! - [`odd`]: messages that are no plain question.
+//! - [`behind`]: our name servers behind unbound, our resolver behind unbound and systemd-resolved. [`alone`]: where
+//!   those run.
 //! - [`signed`]: the zones signed, and asked with DO.
 //! - [`worlds`]: zones by RFC section. [`generate`]: zones and questions from a seed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stderr, reason = "what generated questions were asked is worth a line")]
 
+mod alone;
 mod ask;
+mod behind;
 mod differences;
 mod generate;
 mod judge;

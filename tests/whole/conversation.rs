@@ -1,4 +1,4 @@
-//! Conversations with the lab, written down and run: the README's, and those in `tests/golden/`.
+//! Conversations with the lab, written down and run: those of the README and docs/LAB.md, and in `tests/golden/`.
 //!
 //! A block fenced as `console` is a conversation: `$ ` starts a command, the lines after it are what it prints (its
 //! standard error first). A line `…` stands for any lines. Lengths of white space do not count, nor do the values of
@@ -25,6 +25,12 @@ fn the_page_of_the_web_server_is_true() {
 }
 
 #[test]
+fn the_page_of_the_lab_is_true() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/LAB.md");
+    assert!(hold(&page) > 0, "docs/LAB.md shows how resolvers disagree");
+}
+
+#[test]
 fn the_golden_conversations_are_true() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -41,7 +47,7 @@ fn hold(file: &Path) -> usize {
     let text = fs::read_to_string(file).unwrap();
     let conversations = conversations(&text);
     let stage = Stage::up();
-    let (dns, http) = (stage.port("dns"), stage.port("http"));
+    let (mut dns, mut http) = (stage.port("dns"), stage.port("http"));
     let bin = Path::new(PROGRAM).parent().unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     for (command, expected) in &conversations {
@@ -53,6 +59,10 @@ fn hold(file: &Path) -> usize {
         let fails = expected.iter().any(|line| line.starts_with("wwwlab: ") || line.starts_with("error: "));
         assert_eq!(!output.status.success(), fails, "{}\n$ {command}\n{output:?}", file.display());
         let said = [output.stderr, output.stdout].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+        if command.starts_with("wwwlab up") {
+            // A lab that comes up again takes other free ports.
+            (dns, http) = (stage.port("dns"), stage.port("http"));
+        }
         let said = said
             .replace(&format!(" -p {dns}"), "")
             .replace(&format!(":{http}"), ":80")

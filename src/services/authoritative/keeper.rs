@@ -1,33 +1,32 @@
 //! Sees that a zone file was saved, and has it loaded again.
 //!
-//! Folders are watched, not files: editors that write a new file and rename it would take a watched file away.
-//! The operating system's word (inotify) only says when to look; what counts is how the files stand. Where it
-//! gives none, the files are looked at four times a second.
+//! The operating system's word (inotify, see `watch`) only says when to look, and at which file; what counts is how the
+//! files stand. Where it gives none, the files are looked at four times a second.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::shelf::Shelf;
+use super::watch::{Touched, Watch};
 use crate::ground::clock;
 use crate::ground::journal::Journal;
 
-/// How long files must be quiet before they are read: a save is several writes.
+/// How long files must be quiet before they are read: a save may be several writes, or several files.
 const QUIET: Duration = Duration::from_millis(20);
 
-/// How often quiet is waited for at most; a file that is written without end is read between its writes.
-const QUIETS_MOST: usize = 15;
+/// How often quiet is waited for at most; files that are saved without end are read between.
+const QUIETS_MOST: usize = 5;
 
 /// How often files are looked at where nothing tells of their changes.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// What a file system calls one moment: it notes times no finer than this. (Linux: a tick of the kernel, up to 10 ms.)
+pub(super) const MOMENT: Duration = Duration::from_millis(10);
 
 /// A file that changed this shortly before it was looked at may change again without a trace in its times.
 const TRACELESS_MILLIS: i64 = 1_000;
@@ -38,7 +37,7 @@ pub(super) struct Stamp {
     inode: u64,
     length: u64,
     changed: (i64, i64),
-    settled: bool,
+    age_millis: i64,
 }
 
 impl Stamp {
@@ -49,16 +48,23 @@ impl Stamp {
         let age = i64::try_from(clock::unix_millis())
             .unwrap_or(i64::MAX)
             .saturating_sub(changed.0.saturating_mul(1_000).saturating_add(changed.1 / 1_000_000));
-        Some(Self { inode: about.ino(), length: about.len(), changed, settled: age > TRACELESS_MILLIS })
+        Some(Self { inode: about.ino(), length: about.len(), changed, age_millis: age })
+    }
+
+    /// Whether it changed in the moment in which it was looked at.
+    pub(super) fn is_of_this_moment(self) -> bool {
+        u128::try_from(self.age_millis).unwrap_or_default() <= MOMENT.as_millis()
+    }
+
+    /// Whether it is the same file, as it was.
+    pub(super) fn is_like(self, other: Self) -> bool {
+        (self.inode, self.length, self.changed) == (other.inode, other.length, other.changed)
     }
 
     /// Whether the file at `path` may be another than when it stood as `before`.
     pub(super) fn may_have_changed(before: Option<Self>, path: &Path) -> bool {
         match (before, Self::of(path)) {
-            (Some(before), Some(now)) => {
-                !before.settled
-                    || (before.inode, before.length, before.changed) != (now.inode, now.length, now.changed)
-            }
+            (Some(before), Some(now)) => before.age_millis <= TRACELESS_MILLIS || !before.is_like(now),
             (before, now) => before.is_some() || now.is_some(),
         }
     }
@@ -66,8 +72,8 @@ impl Stamp {
 
 /// Keeps the zones of `shelf` as their files are, until `stop`.
 pub(super) async fn keep(shelf: Arc<Shelf>, journal: Journal, stop: CancellationToken) {
-    let moved = Arc::new(Notify::new());
-    let mut watch = Watch::new(&moved);
+    let touched = Arc::new(Touched::default());
+    let mut watch = Watch::new(touched.clone());
     let mut noted = false;
     loop {
         let watching = watch.cover(&shelf.files());
@@ -77,92 +83,22 @@ pub(super) async fn keep(shelf: Arc<Shelf>, journal: Journal, stop: Cancellation
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = moved.notified() => wait_for_quiet(&moved).await,
+            () = touched.told() => wait_for_quiet(&touched).await,
             () = shelf.files_changed.notified() => {}
-            () = sleep(LOOK), if !watching => {}
+            () = sleep(LOOK), if !watching => touched.everything(),
         }
         // Also after other files took their place: they may have changed before they were watched.
         watch.cover(&shelf.files());
-        for changed in shelf.changed() {
-            shelf.reload(changed).await;
+        for changed in shelf.changed(&touched.take()) {
+            shelf.reload(changed, &touched).await;
         }
     }
 }
 
-async fn wait_for_quiet(moved: &Notify) {
+async fn wait_for_quiet(touched: &Touched) {
     for _ in 0..QUIETS_MOST {
-        if timeout(QUIET, moved.notified()).await.is_err() {
+        if timeout(QUIET, touched.told()).await.is_err() {
             return;
         }
-    }
-}
-
-/// The folders that are watched.
-struct Watch {
-    watcher: Option<RecommendedWatcher>,
-    /// Their inodes when they were: a folder may be replaced by another.
-    folders: BTreeMap<PathBuf, u64>,
-}
-
-impl Watch {
-    fn new(moved: &Arc<Notify>) -> Self {
-        let moved = moved.clone();
-        let tell = move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|event| is_change(event.kind)) {
-                moved.notify_one();
-            }
-        };
-        Self { watcher: notify::recommended_watcher(tell).ok(), folders: BTreeMap::new() }
-    }
-
-    /// Watches the folders of `files`, and only these; false if one of them cannot be watched.
-    fn cover(&mut self, files: &[PathBuf]) -> bool {
-        let Some(watcher) = &mut self.watcher else {
-            return false;
-        };
-        let mut wanted = BTreeMap::new();
-        for file in files {
-            // What a link points to may be saved in its own place.
-            for path in [Some(file.clone()), file.canonicalize().ok()].into_iter().flatten() {
-                let folder = match path.parent() {
-                    Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
-                    Some(folder) => folder,
-                    None => continue,
-                };
-                wanted.insert(folder.to_owned(), folder.metadata().map_or(0, |about| about.ino()));
-            }
-        }
-        self.folders.retain(|folder, inode| {
-            let stays = wanted.get(folder) == Some(inode);
-            if !stays {
-                // It may be gone already.
-                let _ = watcher.unwatch(folder);
-            }
-            stays
-        });
-        let mut all = true;
-        for (folder, inode) in wanted {
-            if self.folders.contains_key(&folder) {
-                continue;
-            }
-            match watcher.watch(&folder, RecursiveMode::NonRecursive) {
-                Ok(()) => {
-                    self.folders.insert(folder, inode);
-                }
-                Err(_) => all = false,
-            }
-        }
-        all
-    }
-}
-
-/// What may mean that a file was saved. Reading is no change: our own would never end. Where the system tells when a
-/// writer has closed the file (Linux), that is awaited, so that a file that is still being written is not read by half.
-fn is_change(kind: EventKind) -> bool {
-    let closing_is_told = cfg!(target_os = "linux");
-    match kind {
-        EventKind::Access(access) => access == AccessKind::Close(AccessMode::Write),
-        EventKind::Create(CreateKind::File) | EventKind::Modify(ModifyKind::Data(_)) => !closing_is_told,
-        _ => true,
     }
 }

@@ -6,7 +6,7 @@
 //! - [`answer`]: what it answers, one pure function; `about`: what it answers about itself.
 //! - [`zones`]: the snapshot that it answers from.
 //! - `shelf`: where the snapshot is swapped, whole, and what is known of each zone's file.
-//! - `keeper`: sees that a file was saved.
+//! - `keeper`: sees that a file was saved. `watch`: what the operating system tells of it.
 //! - `udp`, and `streams` that the resolver uses as well: the sockets.
 
 mod about;
@@ -14,6 +14,7 @@ pub mod answer;
 mod keeper;
 mod shelf;
 mod udp;
+mod watch;
 pub mod zones;
 
 use std::io;

@@ -5,11 +5,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::ZoneFile;
-use super::keeper::Stamp;
+use super::keeper::{MOMENT, Stamp};
+use super::watch::{Taken, Touched};
 use super::zones::{Served, ZoneSet};
 use crate::dns::name::Name;
 use crate::dns::zone::{self, Load, Zone, canonical};
@@ -22,6 +24,12 @@ const LONGEST_SHOWN: usize = LONGEST_LINE - 1024;
 
 /// Bytes of the shortest record as text, its line end included: `. 0 IN NS .`.
 const SHORTEST_RECORD: usize = 12;
+
+/// How often a zone is read again at once because its files changed meanwhile.
+const READINGS_MOST: usize = 5;
+
+/// How long after a file was found wrong it is looked at again, before it is refused.
+const SECOND_LOOK: Duration = Duration::from_millis(50);
 
 /// The zones of a server.
 #[derive(Debug)]
@@ -38,18 +46,25 @@ pub(super) struct Shelf {
 struct Kept {
     origin: Name,
     file: PathBuf,
-    /// Every file that took part in the last load, as it was just before.
-    seen: Vec<(PathBuf, Option<Stamp>)>,
+    /// Every file that took part in the last load, as it was just after.
+    seen: Seen,
+    /// Whether some of them were not watched yet while they were read.
+    unwatched: bool,
     /// Of the last load that was told; nothing if the next is to be told in any case.
     fingerprint: Option<u64>,
     problems: Vec<String>,
 }
+
+/// Files, as they stood.
+type Seen = Vec<(PathBuf, Option<Stamp>)>;
 
 /// A zone whose files may have changed.
 #[derive(Debug, Clone)]
 pub(super) struct Changed {
     origin: Name,
     file: PathBuf,
+    /// Its files as they are known.
+    files: Vec<PathBuf>,
 }
 
 impl Shelf {
@@ -69,10 +84,11 @@ impl Shelf {
                 origin: origin.clone(),
                 file: file.clone(),
                 seen: Vec::new(),
+                unwatched: true,
                 fingerprint: None,
                 problems: Vec::new(),
             });
-            shelf.accept(&Changed { origin, file }, load, seen);
+            shelf.accept(&Changed { origin, file, files: Vec::new() }, load, seen);
         }
         shelf
     }
@@ -145,7 +161,7 @@ impl Shelf {
                 kept.fingerprint = None;
             }
         }
-        self.accept(&Changed { origin, file }, load, seen);
+        self.accept(&Changed { origin, file, files: Vec::new() }, load, seen);
         Ok(())
     }
 
@@ -156,29 +172,75 @@ impl Shelf {
         files.map(|(path, _)| path.clone()).collect()
     }
 
-    /// The zones of which a file is not as it was.
-    pub(super) fn changed(&self) -> Vec<Changed> {
-        let kept = self.kept();
-        let changed = kept
-            .iter()
+    /// The zones to which a file in `taken` belongs, or of which one was not watched, and that is not as it was.
+    pub(super) fn changed(&self, taken: &Taken) -> Vec<Changed> {
+        let mut kept = self.kept();
+        let touched = kept.iter_mut().filter_map(|kept| {
+            let told = taken.has_any(kept.seen.iter().map(|(path, _)| path.as_path()));
+            (std::mem::take(&mut kept.unwatched) || told).then_some(&*kept)
+        });
+        let changed = touched
             .filter(|kept| kept.seen.iter().any(|(path, stamp)| Stamp::may_have_changed(*stamp, path)));
-        changed.map(|kept| Changed { origin: kept.origin.clone(), file: kept.file.clone() }).collect()
+        let files = |seen: &Seen| seen.iter().map(|(path, _)| path.clone()).collect();
+        changed
+            .map(|kept| Changed {
+                origin: kept.origin.clone(),
+                file: kept.file.clone(),
+                files: files(&kept.seen),
+            })
+            .collect()
     }
 
-    /// Loads a zone's file again, and serves what it says if it is right.
-    pub(super) async fn reload(&self, changed: Changed) {
+    /// Loads a zone's file again, and serves what it says if it is right. A file that somebody is writing is not read by
+    /// half: when it is closed, that is told, and the zone is loaded then.
+    pub(super) async fn reload(&self, changed: Changed, touched: &Touched) {
         let old = match self.snapshot().get(&changed.origin) {
             Some(Served::Zone(zone)) => Some(zone.clone()),
             _ => None,
         };
-        match load_aside(changed.origin.clone(), changed.file.clone(), old).await {
-            Ok((load, seen)) => self.accept(&changed, load, seen),
-            Err(causes) => self.journal.note(causes.join(": ")),
+        let mut wrong = None;
+        let known = || changed.files.iter().map(PathBuf::as_path);
+        for reading in 1..=READINGS_MOST {
+            if touched.is_writing(known()) {
+                return;
+            }
+            let told = touched.times_told(known());
+            let before: Seen = known().map(|file| (file.to_owned(), Stamp::of(file))).collect();
+            let loading = load_aside(changed.origin.clone(), changed.file.clone(), old.clone());
+            let (load, seen) = match loading.await {
+                Ok(loaded) => loaded,
+                Err(causes) => return self.journal.note(causes.join(": ")),
+            };
+            if seen.iter().any(|(_, stamp)| stamp.is_some_and(Stamp::is_of_this_moment)) {
+                // Another write in the same moment shows in no time; it is told soon.
+                tokio::time::sleep(MOMENT).await;
+            }
+            if touched.is_writing(seen.iter().map(|(path, _)| path.as_path())) {
+                return;
+            }
+            let told_more = told != touched.times_told(known());
+            let undisturbed = !told_more && same_files(&before, &seen);
+            if undisturbed && load.zone.is_none() && wrong != Some(load.fingerprint) {
+                // A file that was just emptied to be written anew looks the same: only what stays wrong is refused.
+                wrong = Some(load.fingerprint);
+                tokio::time::sleep(SECOND_LOOK).await;
+                continue;
+            }
+            if undisturbed {
+                return self.accept(&changed, load, seen);
+            }
+            if reading == READINGS_MOST {
+                // Saved without end: what is wrong may be wrong of the reading alone, and the next one is due already.
+                if load.zone.is_some() || !told_more {
+                    self.accept(&changed, load, seen);
+                }
+                return;
+            }
         }
     }
 
-    fn accept(&self, changed: &Changed, load: Load, seen: Vec<(PathBuf, Option<Stamp>)>) {
-        let Changed { origin, file } = changed;
+    fn accept(&self, changed: &Changed, load: Load, seen: Seen) {
+        let Changed { origin, file, .. } = changed;
         let old_one_kept = matches!(self.snapshot().get(origin), Some(Served::Zone(_)));
         let problems: Vec<String> = load.problems.iter().map(ToString::to_string).collect();
         {
@@ -188,6 +250,7 @@ impl Shelf {
                 return;
             };
             if !kept.seen.iter().map(|(path, _)| path).eq(seen.iter().map(|(path, _)| path)) {
+                kept.unwatched = true;
                 self.files_changed.notify_one();
             }
             kept.seen = seen;
@@ -239,17 +302,29 @@ async fn load_aside(
     origin: Name,
     file: PathBuf,
     old: Option<Arc<Zone>>,
-) -> Result<(Load, Vec<(PathBuf, Option<Stamp>)>), Vec<String>> {
+) -> Result<(Load, Seen), Vec<String>> {
     tokio::task::spawn_blocking(move || load(&origin, &file, old.as_deref()))
         .await
         .map_err(|cause| vec!["a zone could not be loaded".into(), cause.to_string()])
 }
 
-fn load(origin: &Name, file: &Path, old: Option<&Zone>) -> (Load, Vec<(PathBuf, Option<Stamp>)>) {
+fn load(origin: &Name, file: &Path, old: Option<&Zone>) -> (Load, Seen) {
     let mut load = zone::load(origin, file);
     if let Some(old) = old {
         load.compare_with(old);
     }
     let seen = load.files.iter().map(|path| (path.clone(), Stamp::of(path))).collect();
     (load, seen)
+}
+
+/// Whether each of the files that stood as `before` stands so still; of others nothing is known.
+fn same_files(before: &Seen, after: &Seen) -> bool {
+    let same = |one: &Option<Stamp>, other: &Option<Stamp>| match (one, other) {
+        (Some(one), Some(other)) => one.is_like(*other),
+        (one, other) => one.is_none() && other.is_none(),
+    };
+    after.iter().all(|(path, stamp)| {
+        let known = before.iter().find(|(known, _)| known == path);
+        known.is_none_or(|(_, known)| same(known, stamp))
+    })
 }

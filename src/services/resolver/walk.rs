@@ -77,7 +77,13 @@ impl Walk {
     /// Asks the way to the answer, and tells it. What cannot be found out is SERVFAIL (RFC 1035 §4.1.1).
     pub(super) async fn answer(&self, question: &Question) -> (Answer, Vec<WalkStep>) {
         let recursor = lock(&self.recursor).clone();
-        walk(&recursor, question).await
+        let (answer, steps) = walk(&recursor, question).await;
+        // What hickory remembers of a denial lacks the aliases that led there: they are asked for again.
+        let lacking = steps.is_empty() && answer.failure.is_none() && answer.answers.is_empty();
+        match lacking.then(|| fresh(&self.roots, &self.connections)) {
+            Some(Ok(fresh)) => walk(&fresh, question).await,
+            _ => (answer, steps),
+        }
     }
 
     /// The same by a recursor that has learned nothing yet, and is forgotten afterwards.
@@ -109,7 +115,7 @@ async fn walk(recursor: &Recursor<LabConnections>, question: &Question) -> (Answ
     let query = Query::query(question.name.clone().into(), question.record_type);
     let resolving = TRACE.scope(trace.clone(), recursor.resolve(query, clock::now(), false));
     let mut answer = match tokio::time::timeout(PATIENCE, resolving).await {
-        Ok(Ok(message)) => positive(message),
+        Ok(Ok(message)) => positive(message, question.record_type),
         Ok(Err(error)) => negative(error),
         Err(_elapsed) => {
             let text = format!("no name server answered within {} ms", PATIENCE.as_millis());
@@ -124,14 +130,24 @@ async fn walk(recursor: &Recursor<LabConnections>, question: &Question) -> (Answ
     (answer, steps)
 }
 
-/// The aliases that lead from `name` to a name that is not there (RFC 2308 §2.1, RFC 6604).
+/// The aliases that lead from `name` to a name that is not there (RFC 2308 §2.1, RFC 6604), each with the DNAME that it was
+/// made from (RFC 6672 §3.1).
 fn chain(name: &Name, aliases: &[Record]) -> Vec<Record> {
     let mut chain: Vec<Record> = Vec::new();
     let mut name = name;
-    while let Some(alias) = aliases.iter().find(|alias| alias.name == *name)
+    let of_name = |name: &Name| {
+        aliases.iter().find(|alias| alias.name == *name && alias.record_type() == RecordType::CNAME)
+    };
+    while let Some(alias) = of_name(name)
         && !chain.contains(alias)
         && let RData::CNAME(target) = &alias.data
     {
+        let renames = |record: &&Record| {
+            record.record_type() == RecordType::DNAME && record.name != *name && record.name.zone_of(name)
+        };
+        if let Some(rename) = aliases.iter().find(renames).filter(|rename| !chain.contains(rename)) {
+            chain.push(rename.clone());
+        }
         chain.push(alias.clone());
         name = &target.0;
     }
@@ -150,9 +166,12 @@ fn fresh(roots: &[IpAddr], connections: &LabConnections) -> Result<Recursor<LabC
     Ok(Recursor::with_options(roots, options, connections.clone())?)
 }
 
-fn positive(message: Message) -> Answer {
+fn positive(message: Message, wanted: RecordType) -> Answer {
     let soa = message.authorities.into_iter().filter(|record| record.record_type() == RecordType::SOA);
-    let authorities = if message.answers.is_empty() { soa.collect() } else { Vec::new() };
+    // hickory takes the SOA that denies for an answer to a question for one.
+    let only_aliases = |answers: &[Record]| answers.iter().all(|record| record.record_type() != wanted);
+    let denied = message.answers.is_empty() || wanted == RecordType::SOA && only_aliases(&message.answers);
+    let authorities = if denied { soa.collect() } else { Vec::new() };
     Answer { answers: message.answers, authorities, ..Answer::of(message.metadata.response_code) }
 }
 
@@ -292,7 +311,8 @@ impl Notes {
             return;
         }
         self.steps.push(step);
-        self.aliases.extend(answers.filter(|record| record.record_type() == RecordType::CNAME).cloned());
+        let alias = |record: &&Record| matches!(record.record_type(), RecordType::CNAME | RecordType::DNAME);
+        self.aliases.extend(answers.filter(alias).cloned());
     }
 }
 
