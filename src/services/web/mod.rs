@@ -37,6 +37,7 @@ mod room;
 mod site;
 mod target;
 mod timing;
+mod trace;
 mod upload;
 mod upstream;
 mod version;
