@@ -16,6 +16,7 @@ mod serve;
 mod service;
 mod status;
 mod up;
+mod upstreams;
 mod zone;
 
 use std::error::Error;
@@ -77,6 +78,8 @@ enum Command {
     Resume(Service),
     /// What the resolver remembers, counting down
     Cache(cache::Arguments),
+    /// The application servers behind the web server, and how each fares
+    Upstreams(upstreams::Arguments),
     /// Find an answer as the resolver does, and show whom it asks
     Resolve(resolve::Arguments),
     /// Zones: which are in service, what is wrong with a file, what it would answer
@@ -217,6 +220,7 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Pause(service) => verb(Verb::Pause, service, world),
         Command::Resume(service) => verb(Verb::Resume, service, world),
         Command::Cache(cache) => cache::run(&cache, &place.find()?, world),
+        Command::Upstreams(upstreams) => upstreams::run(&upstreams, &place.find()?, world),
         Command::Resolve(resolve) => resolve::run(&resolve, &place.find()?, world),
         Command::Zone(zone) => zone::run(&zone, &place, world),
         Command::Dig(dig) => dig::run(&dig, &place.find()?, world),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
-use crate::ground::channel::{CacheEntry, WalkTold, ZoneState};
+use crate::ground::channel::{CacheEntry, UpstreamState, WalkTold, ZoneState};
 use crate::ground::clock::Stopwatch;
 use crate::ground::lines::{LineReader, write_line};
 
@@ -45,6 +45,8 @@ pub enum Request {
         /// Whether to start from the root with nothing remembered.
         afresh: bool,
     },
+    /// The application servers behind the web server.
+    Upstreams,
     /// The zones in service, of every name server.
     ZoneList,
     /// A zone as it is served.
@@ -105,6 +107,8 @@ pub enum Response {
     Done(String),
     /// The resolver's cache: the entries that end soonest, and how many there are in all.
     Cache(Vec<CacheEntry>, usize),
+    /// The application servers behind the web server.
+    Upstreams(Vec<UpstreamState>),
     /// The zones in service, with the name server that answers for them.
     Zones(Vec<(ServiceName, ZoneState)>),
     /// The way to an answer.

@@ -39,14 +39,8 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 ];
 
 /// Those that only this server may say to the application.
-const OURS: [HeaderName; 6] = [
-    FORWARDED,
-    X_FORWARDED_FOR,
-    X_FORWARDED_HOST,
-    X_FORWARDED_PROTO,
-    X_REAL_IP,
-    X_REQUEST_ID,
-];
+const OURS: [HeaderName; 6] =
+    [FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REAL_IP, X_REQUEST_ID];
 
 /// What may be asked for by `Upgrade` and is not passed on: other versions of HTTP, in which requests could be sent past
 /// this server, and TLS, which is its own to speak.
@@ -146,7 +140,11 @@ pub(super) enum Expectation {
 pub(super) fn expectation(headers: &HeaderMap) -> Expectation {
     headers.get_all(EXPECT).iter().fold(Expectation::Nothing, |known, value| {
         let is_continue = value.as_bytes().trim_ascii().eq_ignore_ascii_case(CONTINUE.as_bytes());
-        if is_continue && known != Expectation::Unknown { Expectation::Continue } else { Expectation::Unknown }
+        if is_continue && known != Expectation::Unknown {
+            Expectation::Continue
+        } else {
+            Expectation::Unknown
+        }
     })
 }
 
@@ -230,7 +228,8 @@ mod tests {
             ("accept", "text/html"),
             ("cookie", "a=b"),
         ]);
-        for gone in ["connection", "keep-alive", "te", "upgrade", "proxy-authorization", "trailer", "x-mine"] {
+        for gone in ["connection", "keep-alive", "te", "upgrade", "proxy-authorization", "trailer", "x-mine"]
+        {
             assert!(!sent.contains_key(gone), "{gone}");
         }
         assert_eq!(sent["accept"], "text/html");
@@ -287,7 +286,9 @@ mod tests {
         };
         assert_eq!(of(&[]), Expectation::Nothing);
         assert_eq!(of(&["100-Continue"]), Expectation::Continue);
-        for unknown in [&["tea"][..], &["tea", "100-continue"], &["100-continue", "tea"], &["100-continue, tea"]] {
+        for unknown in
+            [&["tea"][..], &["tea", "100-continue"], &["100-continue", "tea"], &["100-continue, tea"]]
+        {
             assert_eq!(of(unknown), Expectation::Unknown, "{unknown:?}");
         }
         assert_eq!(forward(&[("expect", "100-continue")]).0["expect"], "100-continue");
@@ -300,7 +301,10 @@ mod tests {
         assert_eq!(asked(&websocket).unwrap(), "websocket");
         assert_eq!(another_protocol(&headers(&websocket), Version::HTTP_10), None);
         let (sent, _) = forward(&websocket);
-        assert_eq!((&sent["connection"], &sent["upgrade"]), (&"upgrade".parse().unwrap(), &"websocket".parse().unwrap()));
+        assert_eq!(
+            (&sent["connection"], &sent["upgrade"]),
+            (&"upgrade".parse().unwrap(), &"websocket".parse().unwrap())
+        );
         for not in ["h2c", "H2C, websocket", "websocket, HTTP/2.0", "TLS/1.0", "", "websocket,"] {
             assert_eq!(asked(&[("connection", "upgrade"), ("upgrade", not)]), None, "{not}");
         }

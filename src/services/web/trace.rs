@@ -71,7 +71,10 @@ mod tests {
     fn a_valid_trace_is_kept_with_its_state() {
         for valid in [VALID, "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more"] {
             let (headers, _) = passed(&[valid]);
-            assert_eq!((&headers[TRACEPARENT], &headers[TRACESTATE]), (&valid.parse().unwrap(), &"a=b".parse().unwrap()));
+            assert_eq!(
+                (&headers[TRACEPARENT], &headers[TRACESTATE]),
+                (&valid.parse().unwrap(), &"a=b".parse().unwrap())
+            );
         }
     }
 
@@ -92,7 +95,10 @@ mod tests {
         for told in malformed.iter().map(std::slice::from_ref).chain([&[][..], &[VALID, VALID]]) {
             let (headers, id) = passed(told);
             let value = headers[TRACEPARENT].to_str().unwrap();
-            assert!(value.starts_with(&format!("00-{id}-")) && is_valid(value.as_bytes()), "{told:?}: {value}");
+            assert!(
+                value.starts_with(&format!("00-{id}-")) && is_valid(value.as_bytes()),
+                "{told:?}: {value}"
+            );
             assert_eq!(headers.get_all(TRACEPARENT).iter().count(), 1);
             assert!(!headers.contains_key(TRACESTATE), "{told:?}");
         }
