@@ -657,7 +657,7 @@ mod tests {
             ("[web]\napp_connect_timeout = \"1ms\"", "from \"10ms\" to \"1min\", not \"1ms\""),
             ("[web]\napp_idle_timeout = \"2h\"", "from \"100ms\" to \"1h\""),
             ("[web]\napp_check = \"0s\"", "from \"100ms\" to \"5min\""),
-            ("[web]\nbalance = \"random\"", "expected one of `round-robin`, `least-connections`, `hash`"),
+            ("[web]\nbalance = \"random\"", "known here: round-robin, least-connections, hash"),
             ("[web]\nupstreams = [\"localhost:1\"]", "not \"localhost:1\""),
             ("[web]\nupstreams = [\"127.0.0.1:1,weight=101\"]", "from 1 to 100"),
             ("[web]\nupstreams = [\"127.0.0.1:1\", \"127.0.0.1:1,weight=2\"]", "stands there twice"),

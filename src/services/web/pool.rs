@@ -13,7 +13,7 @@ use crate::ground::clock::Stopwatch;
 use crate::ground::journal::Journal;
 
 use super::balance::{Balance, Change, Member, Policy, Tried};
-use super::upstream::Upstream;
+use super::upstream::{KEPT_AT_MOST, Upstream};
 
 /// All of them.
 #[derive(Debug)]
@@ -41,7 +41,8 @@ impl Pool {
         tasks: &TaskTracker,
         cut: &CancellationToken,
     ) -> Arc<Self> {
-        let upstream = |member: &Member| Upstream::new(member.address, tasks.clone(), cut.clone());
+        let kept = KEPT_AT_MOST / members.len().max(1);
+        let upstream = |member: &Member| Upstream::new(member.address, kept, tasks.clone(), cut.clone());
         Arc::new(Self {
             upstreams: members.iter().map(upstream).collect(),
             balance: Mutex::new(Balance::new(members, policy)),

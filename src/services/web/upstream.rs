@@ -17,8 +17,8 @@ use super::hearing::{Hearing, Signs};
 use super::pool::Turn;
 use super::upload::Upload;
 
-/// Idle connections that are kept.
-const KEPT_AT_MOST: usize = 32;
+/// Idle connections that are kept, to all application servers together.
+pub(super) const KEPT_AT_MOST: usize = 32;
 
 /// The largest head of an answer, in bytes.
 const HEAD_AT_MOST: usize = 32 * 1024;
@@ -29,6 +29,7 @@ pub(super) struct Upstream {
     pub(super) address: SocketAddr,
     /// A plain mutex: it is held for a push or a pop, never across an await.
     kept: Mutex<Vec<Line>>,
+    kept_at_most: usize,
     tasks: TaskTracker,
     cut: CancellationToken,
 }
@@ -57,8 +58,14 @@ pub(super) struct ConnectError {
 }
 
 impl Upstream {
-    pub(super) fn new(address: SocketAddr, tasks: TaskTracker, cut: CancellationToken) -> Arc<Self> {
-        Arc::new(Self { address, kept: Mutex::new(Vec::new()), tasks, cut })
+    /// At `address`, with `kept_at_most` idle connections; each is one of `tasks`, which `cut` ends.
+    pub(super) fn new(
+        address: SocketAddr,
+        kept_at_most: usize,
+        tasks: TaskTracker,
+        cut: CancellationToken,
+    ) -> Arc<Self> {
+        Arc::new(Self { address, kept: Mutex::new(Vec::new()), kept_at_most, tasks, cut })
     }
 
     /// The connection that was used last, of those that are still open.
@@ -107,7 +114,7 @@ impl Lease {
             return;
         }
         let mut kept = self.turn.upstream().kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < KEPT_AT_MOST {
+        if kept.len() < self.turn.upstream().kept_at_most {
             kept.push(self.line);
         }
     }
