@@ -60,6 +60,9 @@ impl Design {
                     zone.push(self.path(file));
                     line.option("--zone", zone);
                 }
+                if service == ServiceName::Dns {
+                    self.transfers(&mut line);
+                }
             }
             ServiceName::Resolver => {
                 line.option("--root", Host::Root.address(self.network).to_string());
@@ -94,6 +97,14 @@ impl Design {
             ServiceName::Db => line.option("--withhold", self.directory.database()),
         }
         line.0
+    }
+
+    /// To whom the name server of foobar.com gives its zones, whom it tells of them, and with which keys.
+    fn transfers(&self, line: &mut CommandLine) {
+        let dns = &self.config.dns;
+        dns.transfer_to.iter().for_each(|who| line.option("--transfer-to", who));
+        dns.notify.iter().for_each(|server| line.option("--notify", server));
+        dns.keys.iter().for_each(|file| line.option("--keys", self.path(file)));
     }
 
     /// `path` from the lab directory.

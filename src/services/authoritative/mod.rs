@@ -7,17 +7,24 @@
 //! - [`zones`]: the snapshot that it answers from.
 //! - `shelf`: where the snapshot is swapped, whole, and what is known of each zone's file.
 //! - `keeper`: sees that a file was saved.
+//! - `door`: who asks, and for what: signed messages, whole zones, word from a primary. Behind it `access` says who may
+//!   have a zone, `keys` reads secrets, `transfer` sends zones, `notify` tells others that one changed.
 //! - `udp`, and `streams` that the resolver uses as well: the sockets.
 
 mod about;
+pub mod access;
 pub mod answer;
+mod door;
 mod keeper;
+pub mod keys;
+mod notify;
 mod shelf;
+mod transfer;
 mod udp;
 pub mod zones;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -28,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::dns::message::asked;
+use crate::dns::message::tsig::Key;
 use crate::dns::message::writer::Finished;
 use crate::dns::name::{Name, NameError};
 use crate::ground::bind::{self, BindError, Listening, Transport};
@@ -37,7 +45,10 @@ use crate::ground::datagrams::Datagrams;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, Service};
-use crate::services::streams::{self, Respond};
+use crate::services::streams::{self, Respond, Response};
+use access::{Allowed, Peer};
+use door::Door;
+use keys::KeyError;
 use shelf::Shelf;
 
 /// How often a free port is drawn until it is free for UDP and TCP both.
@@ -55,6 +66,29 @@ pub struct Config {
     /// What the server calls itself when asked which one it is (NSID, `id.server`); without it, its address
     #[arg(long, value_name = "NAME")]
     pub identity: Option<String>,
+    /// Who may have whole zones (AXFR): an address, a prefix, `key NAME`, or a prefix and `key NAME`; may be repeated
+    #[arg(long = "transfer-to", value_name = "WHO")]
+    pub transfer_to: Vec<Allowed>,
+    /// A name server that is told when a zone changes (NOTIFY), with `key NAME` if they share one; may be repeated
+    #[arg(long = "notify", value_name = "ADDRESS:PORT")]
+    pub notify: Vec<Peer>,
+    /// A file with keys for signed messages, as tsig-keygen writes it; may be repeated
+    #[arg(long = "keys", value_name = "FILE")]
+    pub keys: Vec<PathBuf>,
+}
+
+impl Default for Config {
+    /// At a free port of this machine, without zones.
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            zones: Vec::new(),
+            identity: None,
+            transfer_to: Vec::new(),
+            notify: Vec::new(),
+            keys: Vec::new(),
+        }
+    }
 }
 
 /// A zone and the file that it is read from, as the command line writes it: `foobar.com=zones/foobar.com.zone`.
@@ -105,6 +139,9 @@ pub enum StartError {
     /// One zone was given two files.
     #[error("zone {0} is given twice: keep one --zone for it")]
     Twice(String),
+    /// A key file cannot be used, or a key is not there.
+    #[error("the DNS server cannot have its keys")]
+    Keys(#[source] KeyError),
 }
 
 /// The running server.
@@ -127,20 +164,27 @@ impl Service for Authoritative {
                 return Err(StartError::Twice(zone.origin.to_string()));
             }
         }
+        let keys = keys::read(&config.keys).map_err(StartError::Keys)?;
+        for name in config.transfer_to.iter().filter_map(|allowed| allowed.key.as_ref()) {
+            keys::named(&keys, name).map_err(StartError::Keys)?;
+        }
+        let listeners = listeners(&config.notify, &keys).map_err(StartError::Keys)?;
         let (listener, socket, address) = bind_both(config.listen)?;
         let identity = config.identity.unwrap_or_else(|| address.to_string());
         let shelf = Arc::new(Shelf::stock(&identity, config.zones, journal.clone()));
+        let door = Arc::new(Door::new(shelf.clone(), keys, config.transfer_to, Vec::new(), journal.clone()));
         let socket = Datagrams::new(socket).map_err(StartError::Address)?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        tasks.spawn(udp::serve(socket, shelf.clone(), journal.clone(), stop.clone()));
+        tasks.spawn(udp::serve(socket, door.clone(), journal.clone(), stop.clone()));
         tasks.spawn(keeper::keep(shelf.clone(), journal.clone(), stop.clone()));
+        for listener in listeners {
+            let (shelf, journal, stop) = (shelf.clone(), journal.clone(), stop.clone());
+            tasks.spawn(notify::tell(listener, address.ip(), shelf, journal, stop));
+        }
         tasks.close();
-        let conversations = tokio::spawn(streams::serve(
-            listener,
-            Conversing { shelf: shelf.clone(), journal },
-            stop.clone(),
-        ));
+        let conversations =
+            tokio::spawn(streams::serve(listener, Conversing { door, journal }, stop.clone()));
         Ok(Self { address, shelf, stop, tasks, conversations })
     }
 
@@ -175,19 +219,32 @@ impl Service for Authoritative {
 /// Answers over TCP.
 #[derive(Clone)]
 struct Conversing {
-    shelf: Arc<Shelf>,
+    door: Arc<Door>,
     journal: Journal,
 }
 
 impl Respond for Conversing {
-    async fn respond(&self, question: &[u8], client: SocketAddr, reply: &mut Vec<u8>) -> bool {
+    async fn respond(&self, question: &[u8], client: SocketAddr, reply: &mut Vec<u8>) -> Response {
         let watch = Stopwatch::start();
-        let Some(finished) = answer::answer(&self.shelf.snapshot(), question, Transport::Tcp, reply) else {
-            return false;
+        let zones = self.door.shelf.snapshot();
+        let Some((finished, rest)) = self.door.respond(&zones, question, client, Transport::Tcp, reply)
+        else {
+            return Response::Silence;
         };
         self.journal.tell(|| told(finished, reply, client, Transport::Tcp, watch));
-        true
+        match rest {
+            None => Response::Whole,
+            Some(transfer) => Response::Begun(transfer),
+        }
     }
+}
+
+fn listeners(peers: &[Peer], keys: &[Arc<Key>]) -> Result<Vec<notify::Listener>, KeyError> {
+    let listener = |peer: &Peer| {
+        let key = peer.key.as_ref().map(|name| keys::named(keys, name)).transpose()?;
+        Ok(notify::Listener { address: peer.address, key })
+    };
+    peers.iter().map(listener).collect()
 }
 
 /// TCP first: a port that is free for it is nearly always free for UDP.

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::ZoneFile;
 use super::keeper::Stamp;
@@ -31,6 +31,8 @@ pub(super) struct Shelf {
     journal: Journal,
     /// Told when other files than before are to be watched.
     pub(super) files_changed: Notify,
+    /// Counts the snapshots, for those who wait for another.
+    generation: watch::Sender<u64>,
 }
 
 /// One zone's file.
@@ -61,6 +63,7 @@ impl Shelf {
             kept: Mutex::default(),
             journal,
             files_changed: Notify::new(),
+            generation: watch::Sender::new(0),
         };
         for ZoneFile { origin, file } in zones {
             let (load, seen) = load(&origin, &file, None);
@@ -80,6 +83,11 @@ impl Shelf {
     /// The zones as they are now.
     pub(super) fn snapshot(&self) -> Arc<ZoneSet> {
         self.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells whenever the zones are others than before.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.generation.subscribe()
     }
 
     /// What is known of each zone.
@@ -126,6 +134,11 @@ impl Shelf {
         // JSON doubles these.
         let escaped = text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n')).count();
         if text.len() + escaped > LONGEST_SHOWN { Err(too_large()) } else { Ok(text) }
+    }
+
+    /// The file that the zone `origin` is read from.
+    pub(super) fn file_of(&self, origin: &Name) -> Option<PathBuf> {
+        self.kept().iter().find(|kept| kept.origin == *origin).map(|kept| kept.file.clone())
     }
 
     /// Serves a zone from another file, if that one is right; otherwise says what is wrong and changes nothing.
@@ -227,6 +240,7 @@ impl Shelf {
         let mut zones = ZoneSet::clone(&snapshot);
         change(&mut zones);
         *snapshot = Arc::new(zones);
+        self.generation.send_modify(|generation| *generation += 1);
     }
 
     fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {

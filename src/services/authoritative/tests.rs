@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::*;
-use crate::dns::message::asked::{self, Response};
+use crate::dns::message::asked;
 use crate::dns::types::{Rcode, RecordType};
 use crate::ground::journal::{Told, journal};
 
@@ -33,7 +33,7 @@ impl Lab {
         let config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             zones: vec![format!("foobar.com={}", file.display()).parse().unwrap()],
-            identity: None,
+            ..Config::default()
         };
         let server = Authoritative::start(config, journal).await.unwrap();
         Self { folder, server, told, waiting: Vec::new() }
@@ -76,7 +76,7 @@ impl Lab {
         .await
     }
 
-    async fn ask(&self, name: &str) -> Response {
+    async fn ask(&self, name: &str) -> asked::Response {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let query = asked::query(77, &name.parse().unwrap(), RecordType::A);
         socket.send_to(&query, self.server.address).await.unwrap();
@@ -222,7 +222,7 @@ async fn a_taken_port_and_a_zone_given_twice_are_refused() {
     let lab = Lab::with(Some(ZONE)).await;
     let start = |listen, zones: &[&str]| {
         let zones = zones.iter().map(|zone| zone.parse().unwrap()).collect();
-        Authoritative::start(Config { listen, zones, identity: None }, journal().0)
+        Authoritative::start(Config { listen, zones, ..Config::default() }, journal().0)
     };
     let error = start(lab.server.address, &[]).await.unwrap_err();
     assert!(matches!(error, StartError::Bind(..)));
