@@ -25,10 +25,20 @@ pub struct Design {
 }
 
 impl Design {
+    /// The services that this lab has.
+    pub fn services(&self) -> impl Iterator<Item = ServiceName> {
+        let has = |name: &ServiceName| *name != ServiceName::Dns2 || self.config.dns.secondary;
+        ServiceName::ALL.into_iter().filter(has)
+    }
+
     /// Where `service` listens; nothing for an embedded database.
     pub fn address(&self, service: ServiceName) -> Option<SocketAddr> {
         let port = match service {
-            ServiceName::Resolver | ServiceName::Root | ServiceName::Tld | ServiceName::Dns => self.ports.dns,
+            ServiceName::Resolver
+            | ServiceName::Root
+            | ServiceName::Tld
+            | ServiceName::Dns
+            | ServiceName::Dns2 => self.ports.dns,
             ServiceName::Web => self.ports.http,
             ServiceName::App => self.ports.app,
             ServiceName::Db => return None,
@@ -42,6 +52,7 @@ impl Design {
             ServiceName::Root => Some(&self.config.root.zones),
             ServiceName::Tld => Some(&self.config.tld.zones),
             ServiceName::Dns => Some(&self.config.dns.zones),
+            ServiceName::Dns2 => self.config.dns.secondary.then_some(&self.config.dns.zones),
             _ => None,
         }
     }
@@ -64,9 +75,11 @@ impl Design {
                     self.transfers(&mut line);
                 }
             }
+            ServiceName::Dns2 => self.second(&mut line),
             ServiceName::Resolver => {
                 line.option("--root", Host::Root.address(self.network).to_string());
-                for host in [Host::Tld, Host::Server] {
+                let second = self.config.dns.secondary.then_some(Host::Server2);
+                for host in [Host::Tld, Host::Server].into_iter().chain(second) {
                     line.option("--server", host.address(self.network).to_string());
                 }
                 line.option("--server-port", self.ports.dns.to_string());
@@ -104,7 +117,30 @@ impl Design {
         let dns = &self.config.dns;
         dns.transfer_to.iter().for_each(|who| line.option("--transfer-to", who));
         dns.notify.iter().for_each(|server| line.option("--notify", server));
+        if let Some(address) = self.address(ServiceName::Dns2).filter(|_| dns.secondary) {
+            line.option("--notify", format!("{address}{}", self.shared_key()));
+        }
         dns.keys.iter().for_each(|file| line.option("--keys", self.path(file)));
+    }
+
+    /// What the second name server copies from the first.
+    fn second(&self, line: &mut CommandLine) {
+        let dns = &self.config.dns;
+        if let Some(primary) = self.address(ServiceName::Dns) {
+            for origin in dns.zones.keys() {
+                line.option("--follow", format!("{origin}={primary}{}", self.shared_key()));
+            }
+        }
+        line.option("--copies", self.directory.state.join("zones"));
+        dns.transfer_to.iter().for_each(|who| line.option("--transfer-to", who));
+        dns.keys.iter().for_each(|file| line.option("--keys", self.path(file)));
+    }
+
+    /// What the two name servers sign their talk with: the first key that may have zones.
+    fn shared_key(&self) -> String {
+        let mut allowed = self.config.dns.transfer_to.iter().map(|who| who.split_whitespace());
+        let key = allowed.find_map(|mut words| words.find(|&word| word == "key").and_then(|_| words.next()));
+        key.map(|key| format!(" key {key}")).unwrap_or_default()
     }
 
     /// `path` from the lab directory.

@@ -132,10 +132,13 @@ impl Desk {
     }
 
     async fn act(&self, verb: Verb, name: ServiceName) -> Response {
+        let Some(post) = self.post(name) else {
+            return Response::Refused(vec![format!(
+                "this lab has no {name}: set `secondary = true` under [dns] in lab.toml, then `wwwlab down` and `up`"
+            )]);
+        };
         let (answer, done) = oneshot::channel();
-        if let Some(post) = self.post(name) {
-            let _ = post.commands.send(Command::Do(verb, answer)).await;
-        }
+        let _ = post.commands.send(Command::Do(verb, answer)).await;
         match done.await {
             Ok(Ok(sentence)) => {
                 let warnings =
@@ -172,9 +175,13 @@ impl Desk {
             .into_iter()
             .map(move |zone| (name, zone))
         };
-        let (root, tld, dns) =
-            tokio::join!(of(ServiceName::Root), of(ServiceName::Tld), of(ServiceName::Dns));
-        Response::Zones(root.chain(tld).chain(dns).collect())
+        let (root, tld, dns, dns2) = tokio::join!(
+            of(ServiceName::Root),
+            of(ServiceName::Tld),
+            of(ServiceName::Dns),
+            of(ServiceName::Dns2)
+        );
+        Response::Zones(root.chain(tld).chain(dns).chain(dns2).collect())
     }
 
     fn unpublished(&self, name: ServiceName, why: &str) -> Vec<ZoneState> {

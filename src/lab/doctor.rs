@@ -46,8 +46,10 @@ pub fn examine(directory: &Directory, running: bool) -> Vec<Finding> {
     if running {
         findings.push(good("ports", "in use by this lab, which is up"));
     } else {
-        let wanted = directory.config().map(|config| config.ports).unwrap_or_default();
-        let servers = [Host::Server, Host::Resolver, Host::Root, Host::Tld];
+        let config = directory.config().unwrap_or_default();
+        let wanted = config.ports;
+        let mut servers = vec![Host::Server, Host::Resolver, Host::Root, Host::Tld];
+        servers.extend(config.dns.secondary.then_some(Host::Server2));
         findings.push(port("DNS", wanted.dns, [53, 5300], &[Transport::Udp, Transport::Tcp], &servers));
         findings.push(port("HTTP", wanted.http, [80, 8080], &[Transport::Tcp], &[Host::Server]));
         findings.push(port(

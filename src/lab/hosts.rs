@@ -22,6 +22,8 @@ pub enum ServiceName {
     Tld,
     /// Name server of `foobar.com.` and its reverse zone.
     Dns,
+    /// Second name server of `foobar.com.`, where the lab has one.
+    Dns2,
     /// Web server.
     Web,
     /// Application server.
@@ -32,8 +34,8 @@ pub enum ServiceName {
 
 impl ServiceName {
     /// All of them, in order.
-    pub const ALL: [Self; 7] =
-        [Self::Resolver, Self::Root, Self::Tld, Self::Dns, Self::Web, Self::App, Self::Db];
+    pub const ALL: [Self; 8] =
+        [Self::Resolver, Self::Root, Self::Tld, Self::Dns, Self::Dns2, Self::Web, Self::App, Self::Db];
 
     /// Its name in commands, logs and `ps`.
     pub fn as_str(self) -> &'static str {
@@ -42,6 +44,7 @@ impl ServiceName {
             Self::Root => "root",
             Self::Tld => "tld",
             Self::Dns => "dns",
+            Self::Dns2 => "dns2",
             Self::Web => "web",
             Self::App => "app",
             Self::Db => "db",
@@ -55,6 +58,7 @@ impl ServiceName {
             Self::Root => "name server of .",
             Self::Tld => "name server of com.",
             Self::Dns => "name server of foobar.com.",
+            Self::Dns2 => "second name server of foobar.com.",
             Self::Web => "web server",
             Self::App => "application server",
             Self::Db => "database",
@@ -67,6 +71,7 @@ impl ServiceName {
             Self::Resolver => Host::Resolver,
             Self::Root => Host::Root,
             Self::Tld => Host::Tld,
+            Self::Dns2 => Host::Server2,
             Self::Dns | Self::Web | Self::App | Self::Db => Host::Server,
         }
     }
@@ -98,6 +103,8 @@ pub enum Host {
     Tld,
     /// The one server of the simple web stack.
     Server,
+    /// Where the second name server of `foobar.com.` runs.
+    Server2,
 }
 
 impl Host {
@@ -108,6 +115,7 @@ impl Host {
             Self::Root => "root",
             Self::Tld => "tld",
             Self::Server => "server",
+            Self::Server2 => "server2",
         }
     }
 
@@ -118,6 +126,7 @@ impl Host {
             (Network::Loopback, Self::Resolver) => 2,
             (Network::Loopback, Self::Root) => 3,
             (Network::Loopback, Self::Tld) => 4,
+            (Network::Loopback, Self::Server2) => 5,
         };
         IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::ground::bind::{self, BindError, Transport};
 use crate::ground::chance;
 
-use super::config::{self, Network, Port};
+use super::config::{Config, Network, Port};
 use super::holder::{self, Holder};
 use super::hosts::Host;
 
@@ -92,7 +92,10 @@ struct Need {
 }
 
 /// Decides all ports.
-pub fn decide(wanted: &config::Ports, network: Network) -> Result<Ports, PortError> {
+pub fn decide(config: &Config, network: Network) -> Result<Ports, PortError> {
+    let wanted = &config.ports;
+    let mut servers = vec![Host::Server, Host::Resolver, Host::Root, Host::Tld];
+    servers.extend(config.dns.secondary.then_some(Host::Server2));
     let at = |hosts: &[Host]| hosts.iter().map(|host| host.address(network)).collect();
     let dns = Need {
         what: "DNS",
@@ -100,7 +103,7 @@ pub fn decide(wanted: &config::Ports, network: Network) -> Result<Ports, PortErr
         real: 53,
         stand_in: 5300,
         transports: &[Transport::Udp, Transport::Tcp],
-        addresses: at(&[Host::Server, Host::Resolver, Host::Root, Host::Tld]),
+        addresses: at(&servers),
     };
     let http = Need {
         what: "HTTP",
@@ -216,13 +219,18 @@ fn taken_by(holder: Option<&Holder>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::config;
+
+    fn with(ports: &config::Ports) -> Config {
+        Config { ports: ports.clone(), ..Config::default() }
+    }
 
     #[test]
     fn a_taken_port_names_its_holder() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let wanted = config::Ports { dns: Port::Free, http: Port::Fixed(port), app: Port::Free };
-        let error = decide(&wanted, Network::Loopback).unwrap_err().to_string();
+        let error = decide(&with(&wanted), Network::Loopback).unwrap_err().to_string();
         assert!(error.contains(&format!("port {port} for HTTP is taken")), "{error}");
         if cfg!(target_os = "linux") {
             assert!(error.contains(&format!("(pid {})", std::process::id())), "{error}");
@@ -233,16 +241,16 @@ mod tests {
     #[test]
     fn each_service_has_a_port_of_its_own() {
         let free = config::Ports { dns: Port::Free, http: Port::Free, app: Port::Free };
-        let port = decide(&free, Network::Loopback).unwrap().dns;
+        let port = decide(&with(&free), Network::Loopback).unwrap().dns;
         let wanted = config::Ports { dns: Port::Fixed(port), http: Port::Free, app: Port::Fixed(port) };
-        let error = decide(&wanted, Network::Loopback).unwrap_err().to_string();
+        let error = decide(&with(&wanted), Network::Loopback).unwrap_err().to_string();
         assert!(error.starts_with(&format!("port {port} is set for `app` and for `dns`")), "{error}");
     }
 
     #[test]
     fn free_ports_are_free() {
         let wanted = config::Ports { dns: Port::Free, http: Port::Free, app: Port::Free };
-        let ports = decide(&wanted, Network::Loopback).unwrap();
+        let ports = decide(&with(&wanted), Network::Loopback).unwrap();
         assert!(FREE_PORTS.contains(&ports.dns));
         assert!(ports.reasons.is_empty());
     }

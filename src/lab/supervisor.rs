@@ -26,7 +26,6 @@ use super::design::Design;
 use super::desk::{Desk, Post};
 use super::directory::{Directory, DirectoryError};
 use super::guard::Guard;
-use super::hosts::ServiceName;
 use super::keeper::{Keeper, Means, Sink};
 use super::log::Log;
 use super::ports::{self, PortError};
@@ -92,7 +91,7 @@ impl Lab {
         let config = directory.config()?;
         let network = network.unwrap_or(config.lab.network);
         let (mut lock, left_behind) = take_lock(&directory).await?;
-        let ports = ports::decide(&config.ports, network)?;
+        let ports = ports::decide(&config, network)?;
         let executable = std::env::current_exe().map_err(UpError::Process)?;
         let socket = directory.control_socket();
         let guard = Guard::start(&executable, vec![socket.clone(), directory.lock_file()])
@@ -110,7 +109,7 @@ impl Lab {
         let means = Means { design: design.clone(), executable, guard: guard.clone(), end: end.clone() };
         let mut keepers = JoinSet::new();
         let mut services = Vec::new();
-        for name in ServiceName::ALL {
+        for name in design.services() {
             let path = design.directory.log(name.as_str());
             let log = Log::open(&path).map_err(|source| UpError::State { path, source })?;
             let sink = Sink::new(name.as_str(), log, watcher.clone());

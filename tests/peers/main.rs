@@ -10,6 +10,7 @@
 //! - [`differences`]: where the peers differ, and whom we follow.
 //! - [`odd`]: messages that are no plain question.
 //! - [`signed`]: the zones signed, and asked with DO.
+//! - [`transfers`]: whole zones from one to another.
 //! - [`worlds`]: zones by RFC section. [`generate`]: zones and questions from a seed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
@@ -22,6 +23,7 @@ mod judge;
 mod odd;
 mod server;
 mod signed;
+mod transfers;
 mod worlds;
 
 use judge::Bench;

@@ -25,9 +25,11 @@ const ALIASES_MOST: usize = 16;
 const NOT_AUTHORITATIVE: ExtendedError<'_> =
     ExtendedError { code: 20, text: "no zone of this server has that name" };
 
-/// A zone is configured, but was never right (RFC 8914 §4.25).
-pub(super) const INVALID_DATA: ExtendedError<'_> =
-    ExtendedError { code: 24, text: "the zone's file has errors: see the server's log" };
+/// A zone is configured, but was never right, or is a copy that has expired (RFC 8914 §4.25).
+pub(super) const INVALID_DATA: ExtendedError<'_> = ExtendedError {
+    code: 24,
+    text: "the zone's file has errors, or its primary is silent: see the server's log",
+};
 
 /// The question is not for everybody (RFC 8914 §4.19).
 const PROHIBITED: ExtendedError<'_> =

@@ -141,6 +141,37 @@ impl Shelf {
         self.kept().iter().find(|kept| kept.origin == *origin).map(|kept| kept.file.clone())
     }
 
+    /// Makes a place for a zone that is copied from elsewhere, and kept in `file`; until then it is answered with SERVFAIL.
+    pub(super) fn make_place(&self, origin: &Name, file: PathBuf) {
+        self.swap(|zones| zones.put(origin, Served::Broken));
+        let (seen, fingerprint, problems) = (Vec::new(), None, Vec::new());
+        self.kept().push(Kept { origin: origin.clone(), file, seen, fingerprint, problems });
+    }
+
+    /// Serves a copy that is kept in `file`.
+    pub(super) fn publish(&self, origin: &Name, zone: Zone, file: &Path) {
+        let (serial, records) = (zone.serial(), zone.record_count());
+        self.swap(|zones| zones.put(origin, Served::Zone(Arc::new(zone))));
+        self.explain(origin, None);
+        let (origin, file) = (origin.to_string(), file.display().to_string());
+        self.journal.tell(|| Happened::ZoneLoaded { origin, file, serial, records });
+    }
+
+    /// Says what is wrong with a copy that is served all the same; nothing any more without `why`.
+    pub(super) fn explain(&self, origin: &Name, why: Option<String>) {
+        if let Some(kept) = self.kept().iter_mut().find(|kept| kept.origin == *origin) {
+            kept.problems = why.into_iter().collect();
+        }
+    }
+
+    /// Serves a copy no more, since it is too old.
+    pub(super) fn expire(&self, origin: &Name, why: String) {
+        self.swap(|zones| zones.put(origin, Served::Broken));
+        self.explain(origin, Some(why.clone()));
+        let (origin, problems) = (origin.to_string(), vec![why]);
+        self.journal.tell(|| Happened::ZoneRefused { origin, problems, old_one_kept: false });
+    }
+
     /// Serves a zone from another file, if that one is right; otherwise says what is wrong and changes nothing.
     pub(super) async fn replace(&self, origin: &str, file: PathBuf) -> Result<(), Vec<String>> {
         let origin = self.served_here(origin)?;

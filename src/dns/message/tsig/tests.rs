@@ -30,7 +30,8 @@ fn each_algorithm_signs_and_checks() {
         let key = key("Transfer.foobar.com", algorithm, b"a secret of some length");
         let (message, signer) = signed_by(&key);
         assert!(message.len() - question_of().len() <= signer.longest_signature());
-        let mut server = check_question(&[key.clone()], &message, start_of(&message), NOW + 300).unwrap();
+        let mut server =
+            check_question(std::slice::from_ref(&key), &message, start_of(&message), NOW + 300).unwrap();
         let mut checker = Checker::of_answer(signer);
         for last in [false, false, true] {
             let mut answer = question_of();
@@ -96,7 +97,7 @@ fn rfc8945_section_5_2_2_1_codes_that_are_cut() {
         let mut cut = message[..start].to_vec();
         cut[11] = 0;
         Signature { code: &whole.code[..length], ..whole }.append(&mut cut);
-        check_question(&[known.clone()], &cut, start, NOW)
+        check_question(std::slice::from_ref(&known), &cut, start, NOW)
     };
     assert!(matches!(cut_to(31), Err(Refused::Faulty(Fault::BadTrunc, _))));
     assert!(matches!(cut_to(16), Err(Refused::Faulty(Fault::BadTrunc, _))));
@@ -126,7 +127,7 @@ fn rfc8945_section_5_2_3_bad_time_tells_the_servers_time() {
 fn rfc8945_section_5_3_1_a_chain_may_leave_signatures_out_but_not_at_its_ends() {
     let known = key("k", Algorithm::Sha384, b"secret");
     let (message, signer) = signed_by(&known);
-    let mut server = check_question(&[known.clone()], &message, start_of(&message), NOW).unwrap();
+    let mut server = check_question(std::slice::from_ref(&known), &message, start_of(&message), NOW).unwrap();
     let plain = question_of();
     let mut first = plain.clone();
     server.sign(&mut first, NOW);
@@ -152,7 +153,7 @@ proptest! {
     #[test]
     fn any_octets_are_a_signature_or_none(octets in prop::collection::vec(any::<u8>(), 0..200), start in 0..200_usize) {
         let known = key("k", Algorithm::Sha256, b"secret");
-        prop_assert!(check_question(&[known.clone()], &octets, start, NOW).is_err());
+        prop_assert!(check_question(std::slice::from_ref(&known), &octets, start, NOW).is_err());
         let mut checker = Checker::of_answer(Signer::of_question(known));
         prop_assert!(checker.check(&octets, Some(start), true, NOW).is_err());
         let mut reply = question_of();
