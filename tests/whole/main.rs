@@ -21,4 +21,5 @@ mod reload;
 mod resolver;
 mod services;
 mod stage;
+mod transfer;
 mod zones;
