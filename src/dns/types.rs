@@ -163,6 +163,8 @@ impl Rcode {
     pub const REFUSED: Self = Self(5);
     /// A DNAME makes the name too long (RFC 6672 §2.2).
     pub const YXDOMAIN: Self = Self(6);
+    /// The server is not authoritative for the zone, or does not take the signature (RFC 2136 §2.2, RFC 8945 §5.3.2).
+    pub const NOTAUTH: Self = Self(9);
     /// An EDNS version that the server does not speak (RFC 6891 §6.1.3).
     pub const BADVERS: Self = Self(16);
 }

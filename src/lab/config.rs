@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,7 +29,7 @@ pub struct Config {
     /// The name server of `com.`.
     pub tld: Zones<TldZones>,
     /// The name server of foobar.com.
-    pub dns: Zones<DnsZones>,
+    pub dns: Dns,
     /// The resolver.
     pub resolver: Resolver,
     /// The web server.
@@ -167,6 +168,41 @@ default_zones! {
         ("foobar.com", "zones/loopback/foobar.com.zone"),
         ("127.in-addr.arpa", "zones/loopback/127.in-addr.arpa.zone"),
     ];
+}
+
+/// `[dns]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dns {
+    /// The zones it answers for.
+    #[serde(deserialize_with = "zones")]
+    pub zones: ZoneFiles,
+    /// Who may have whole zones (AXFR); by default whoever is on this machine. At most [`PEERS_MOST`].
+    #[serde(deserialize_with = "transfer_to")]
+    pub transfer_to: Vec<String>,
+    /// Who is told that a zone changed (NOTIFY); by default nobody. At most [`PEERS_MOST`].
+    #[serde(deserialize_with = "notify")]
+    pub notify: Vec<String>,
+    /// Key files for signed messages, relative to the lab directory; by default none. At most [`PEERS_MOST`].
+    #[serde(deserialize_with = "keys")]
+    pub keys: Vec<PathBuf>,
+    /// Whether there is a second name server, `dns2`, that follows this one; by default no.
+    pub secondary: bool,
+}
+
+/// Entries of a list of `[dns]`.
+pub const PEERS_MOST: usize = 16;
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self {
+            zones: Zones::<DnsZones>::default().zones,
+            transfer_to: vec!["127.0.0.0/8".into()],
+            notify: Vec::new(),
+            keys: Vec::new(),
+            secondary: false,
+        }
+    }
 }
 
 /// `[resolver]`
@@ -338,7 +374,8 @@ impl Config {
     pub fn services(&self) -> impl Iterator<Item = ServiceName> {
         let resolvers = usize::try_from(self.resolver.count).unwrap_or(1);
         let absent = ServiceName::RESOLVERS.get(resolvers..).unwrap_or_default();
-        ServiceName::ALL.into_iter().filter(move |name| !absent.contains(name))
+        let no_second = (!self.dns.secondary).then_some(ServiceName::Dns2);
+        ServiceName::ALL.into_iter().filter(move |name| !absent.contains(name) && no_second != Some(*name))
     }
 
     /// The hosts at which its name servers and resolvers listen.
@@ -381,7 +418,7 @@ fn with_nearest_key(message: &str) -> String {
             .into();
     }
     if message.contains("expected path string") {
-        return "a zone's file is a name in quotes: { \"foobar.com\" = \"zones/foobar.com.zone\" }".into();
+        return "a zone's or a key's file is a file's name in quotes: { \"foobar.com\" = \"zones/foobar.com.zone\" }".into();
     }
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let (what, Some((wrong, known))) = (message.split(" `").next().unwrap_or_default(), quoted.split_first())
@@ -443,6 +480,64 @@ fn app_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D
         .ok()
         .filter(|duration| bounds.contains(duration))
         .ok_or_else(|| D::Error::custom(format!("{EXPECTED}, not {text:?}")))
+}
+
+fn at_most<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+    what: &str,
+) -> Result<Vec<T>, D::Error> {
+    let list = Vec::deserialize(deserializer)?;
+    match list.len() {
+        0..=PEERS_MOST => Ok(list),
+        more => Err(D::Error::custom(format!("{what} has at most {PEERS_MOST} entries, not {more}"))),
+    }
+}
+
+fn keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    at_most(deserializer, "keys")
+}
+
+fn transfer_to<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let list: Vec<String> = at_most(deserializer, "transfer_to")?;
+    for entry in &list {
+        let place = without_key(entry);
+        let (address, bits) = place.split_once('/').unwrap_or((place, "0"));
+        let right = match address.parse::<IpAddr>() {
+            Ok(address) => {
+                bits.parse::<u8>().is_ok_and(|bits| bits <= if address.is_ipv4() { 32 } else { 128 })
+            }
+            Err(_) => place.is_empty() && !entry.trim().is_empty(),
+        };
+        if !right {
+            return Err(D::Error::custom(format!(
+                "an entry of transfer_to is an address, a prefix (127.0.0.0/8), `key NAME`, or a prefix and `key NAME`, \
+                 not {entry:?}"
+            )));
+        }
+    }
+    Ok(list)
+}
+
+fn notify<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let list: Vec<String> = at_most(deserializer, "notify")?;
+    for entry in &list {
+        if !without_key(entry).parse::<SocketAddr>().is_ok_and(|address| address.port() > 0) {
+            return Err(D::Error::custom(format!(
+                "an entry of notify is an address and a port, and `key NAME` if there is one: \"127.0.0.1:5353\", not \
+                 {entry:?}"
+            )));
+        }
+    }
+    Ok(list)
+}
+
+/// What stands before `key NAME`; whether there is such a key, the name server says.
+fn without_key(entry: &str) -> &str {
+    match entry.split_whitespace().collect::<Vec<_>>()[..] {
+        [place] | [place, "key", _] => place,
+        ["key", _] => "",
+        _ => entry,
+    }
 }
 
 fn zones<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ZoneFiles, D::Error> {
@@ -546,15 +641,24 @@ mod tests {
             ("[[web.sites]]\nname = \"a\"", "missing field `site`"),
             ("[web]\nname = \"www.foobar.com.\"", "without a final dot"),
             ("dns = 5300", "lab.toml:1:7: this is a section"),
-            ("[dns]\nzones = { \"foobar.com\" = 5 }", "a zone's file is a name in quotes"),
+            ("[dns]\nzones = { \"foobar.com\" = 5 }", "a file's name in quotes"),
             ("[dns]\nzones = {}", "at least one zone"),
             ("[dns]\nzones = { \"foo..bar\" = \"x\" }", "\"foo..bar\" is not the name of a zone"),
             ("[dns]\nzones = { \"a=b\" = \"x\" }", "is not the name of a zone"),
+            ("[dns]\ntransfer_to = [\"localhost\"]", "an address, a prefix (127.0.0.0/8)"),
+            ("[dns]\ntransfer_to = [\"127.0.0.0/33\"]", "not \"127.0.0.0/33\""),
+            ("[dns]\ntransfer_to = [\"\"]", "an entry of transfer_to is"),
+            ("[dns]\nnotify = [\"127.0.0.1\"]", "an address and a port"),
+            ("[dns]\nkeys = [1, 2]", "a file's name in quotes"),
+            ("[dns]\nsecondary = \"yes\"", "expected a boolean"),
             ("web = [", "lab.toml:1:"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
         }
+        let written =
+            "[dns]\ntransfer_to = [\"key k\", \"::1\", \"10.0.0.0/8 key k\"]\nnotify = [\"[::1]:53 key k\"]";
+        assert_eq!(parse(written).unwrap().dns.transfer_to.len(), 3);
         assert_eq!(parse("[ports]\ndns = 0\nhttp = 8080").unwrap().ports.dns, Port::Free);
     }
 }

@@ -172,9 +172,13 @@ impl Desk {
             .into_iter()
             .map(move |zone| (name, zone))
         };
-        let (root, tld, dns) =
-            tokio::join!(of(ServiceName::Root), of(ServiceName::Tld), of(ServiceName::Dns));
-        Response::Zones(root.chain(tld).chain(dns).collect())
+        let (root, tld, dns, dns2) = tokio::join!(
+            of(ServiceName::Root),
+            of(ServiceName::Tld),
+            of(ServiceName::Dns),
+            of(ServiceName::Dns2)
+        );
+        Response::Zones(root.chain(tld).chain(dns).chain(dns2).collect())
     }
 
     fn unpublished(&self, name: ServiceName, why: &str) -> Vec<ZoneState> {
@@ -250,6 +254,9 @@ fn absent(name: ServiceName) -> String {
     let remedy = match ServiceName::RESOLVERS.iter().position(|resolver| *resolver == name) {
         Some(index) => {
             format!(": set `count = {}` under [resolver] in lab.toml, and bring it up again", index + 1)
+        }
+        None if name == ServiceName::Dns2 => {
+            ": set `secondary = true` under [dns] in lab.toml, and bring it up again".into()
         }
         None => String::new(),
     };

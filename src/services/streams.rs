@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -34,13 +34,40 @@ const READ_AHEAD: usize = 1024;
 
 /// Who answers.
 pub(super) trait Respond: Clone + Send + Sync + 'static {
-    /// Answers `question` into `reply`; false where silence is the answer, which ends the connection.
+    /// Answers `question` into `reply`, or with its first message.
     fn respond(
         &self,
         question: &[u8],
         client: SocketAddr,
         reply: &mut Vec<u8>,
-    ) -> impl Future<Output = bool> + Send;
+    ) -> impl Future<Output = Response> + Send;
+}
+
+/// What came of a question.
+pub(super) enum Response {
+    /// Silence, which ends the connection.
+    Silence,
+    /// One message.
+    Whole,
+    /// The first of several messages; each is made when the one before is sent, so that memory stays bounded.
+    Begun(Box<dyn Rest>),
+}
+
+/// What follows the first message of an answer.
+pub(super) trait Rest: Send {
+    /// Writes the next message into `reply`, if there is one.
+    fn next(&mut self, reply: &mut Vec<u8>) -> Next;
+}
+
+/// What follows in an answer of several messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// This message.
+    Message,
+    /// Nothing: the answer is complete.
+    End,
+    /// It cannot be completed: the connection ends, so that nobody takes the part for the whole.
+    Broken,
 }
 
 /// One open connection, as the listener knows it.
@@ -133,13 +160,23 @@ impl<R: Respond> Conversation<R> {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed);
             self.connection.last_asked.store(turn, Ordering::Relaxed);
             self.connection.answering.store(true, Ordering::Relaxed);
-            if !self.responder.respond(&question, self.client, &mut reply).await {
-                return Ok(());
+            let mut rest = match self.responder.respond(&question, self.client, &mut reply).await {
+                Response::Silence => return Ok(()),
+                Response::Whole => None,
+                Response::Begun(rest) => Some(rest),
+            };
+            loop {
+                framed.clear();
+                framed.extend_from_slice(&u16::try_from(reply.len()).unwrap_or(u16::MAX).to_be_bytes());
+                framed.extend_from_slice(&reply);
+                timeout(IDLE, write.write_all(&framed)).await??;
+                match rest.as_mut().map(|rest| rest.next(&mut reply)) {
+                    // Whoever asks in between has a turn.
+                    Some(Next::Message) => yield_now().await,
+                    Some(Next::Broken) => return Ok(()),
+                    Some(Next::End) | None => break,
+                }
             }
-            framed.clear();
-            framed.extend_from_slice(&u16::try_from(reply.len()).unwrap_or(u16::MAX).to_be_bytes());
-            framed.extend_from_slice(&reply);
-            timeout(IDLE, write.write_all(&framed)).await??;
             self.connection.answering.store(false, Ordering::Relaxed);
         }
     }

@@ -13,7 +13,7 @@ use super::{generate, server};
 
 /// How absence is proved.
 #[derive(Debug, Clone, Copy)]
-enum Denial {
+pub(super) enum Denial {
     Nsec,
     Nsec3,
     Nsec3OptOut,
@@ -140,7 +140,7 @@ fn signed(mut world: World, denial: Denial) -> World {
 }
 
 /// Signs a zone with a key of its own, and returns the text.
-fn sign(folder: &Path, origin: &str, text: &str, denial: Denial) -> Result<String, String> {
+pub(super) fn sign(folder: &Path, origin: &str, text: &str, denial: Denial) -> Result<String, String> {
     let run = |program: &str, arguments: &[&str]| {
         let path = server::program(program, "bind9-utils");
         let output = Command::new(path).args(arguments).current_dir(folder).output().unwrap();

@@ -23,4 +23,5 @@ mod resolver;
 mod resolvers;
 mod services;
 mod stage;
+mod transfer;
 mod zones;

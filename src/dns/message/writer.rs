@@ -49,11 +49,11 @@ pub struct Finished {
 
 /// Why a question was not answered, more closely than a response code says (RFC 8914 §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ExtendedError {
+pub struct ExtendedError<'t> {
     /// The number in IANA's registry.
     pub code: u16,
     /// The same for people; its octets go over the wire.
-    pub text: &'static str,
+    pub text: &'t str,
 }
 
 /// Where a name was written in the answer.
@@ -73,7 +73,7 @@ pub struct Writer<'b> {
     counts: [u16; 4],
     class: Class,
     edns: Option<Edns>,
-    error: Option<ExtendedError>,
+    error: Option<ExtendedError<'b>>,
     nsid: Option<&'b [u8]>,
     keepalive: Option<u16>,
     /// Where names stand, and how long each is in full.
@@ -134,7 +134,7 @@ impl<'b> Writer<'b> {
     }
 
     /// Says why the question is not answered, if the asker speaks EDNS and there is room (RFC 8914 §2).
-    pub fn explain(&mut self, error: ExtendedError) {
+    pub fn explain(&mut self, error: ExtendedError<'b>) {
         let length = 6 + error.text.len();
         if self.edns.is_some() && self.error.is_none() && self.buffer.len() + length <= self.limit {
             self.limit -= length;
@@ -145,6 +145,11 @@ impl<'b> Writer<'b> {
     /// Sets a flag: [`Flags::AA`], [`Flags::TC`].
     pub fn set(&mut self, flag: u16) {
         self.flags |= flag;
+    }
+
+    /// Octets that are written.
+    pub fn length(&self) -> usize {
+        self.buffer.len()
     }
 
     /// Whether a flag is set.

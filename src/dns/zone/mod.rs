@@ -187,6 +187,11 @@ impl Zone {
         self.node(0)
     }
 
+    /// Every name of the zone, the apex first, empty ones and hashes too.
+    pub fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
+        self.nodes.iter().map(|row| Node { zone: self, row })
+    }
+
     /// The SOA's serial.
     pub fn serial(&self) -> u32 {
         let numbers = self.apex().set(RecordType::SOA).and_then(|soa| soa.first());

@@ -4,7 +4,7 @@
 //! (RFC 6891), minimal answers to ANY (RFC 8482), referrals with their glue (RFC 9471), what a chain of aliases ends
 //! with (RFC 6604), and for whoever asks with DO the signatures and proofs that the zone has (RFC 4035 §3.1).
 
-use crate::dns::message::question::{self, Question, Unanswerable};
+use crate::dns::message::question::{self, Question, Unanswerable, Wanted};
 use crate::dns::message::writer::{ExtendedError, Finished, Full, QUESTION_NAME, Section, Writer, Written};
 use crate::dns::message::{Flags, LONGEST_MESSAGE, LONGEST_PLAIN_UDP, LONGEST_UDP};
 use crate::dns::name::{Name, is_suffix, wire_length};
@@ -22,43 +22,60 @@ use proof::Proof;
 const ALIASES_MOST: usize = 16;
 
 /// No zone here has the name (RFC 8914 §4.21).
-const NOT_AUTHORITATIVE: ExtendedError =
+const NOT_AUTHORITATIVE: ExtendedError<'_> =
     ExtendedError { code: 20, text: "no zone of this server has that name" };
 
-/// A zone is configured, but was never right (RFC 8914 §4.25).
-const INVALID_DATA: ExtendedError =
-    ExtendedError { code: 24, text: "the zone's file has errors: see the server's log" };
+/// A zone is configured, but was never right, or is a copy that has expired (RFC 8914 §4.25).
+pub(super) const INVALID_DATA: ExtendedError<'_> = ExtendedError {
+    code: 24,
+    text: "the zone's file has errors, or its primary is silent: see the server's log",
+};
 
 /// The question is not for everybody (RFC 8914 §4.19).
-const PROHIBITED: ExtendedError = ExtendedError { code: 18, text: "zones are not transferred" };
+const PROHIBITED: ExtendedError<'_> =
+    ExtendedError { code: 18, text: "a whole zone is not an answer: a server sends it over TCP" };
 
 /// The question is of a kind that is not answered at all (RFC 8914 §4.22).
-const NOT_SUPPORTED: ExtendedError = ExtendedError { code: 21, text: "this type or class is not answered" };
+const NOT_SUPPORTED: ExtendedError<'_> =
+    ExtendedError { code: 21, text: "this type or class is not answered" };
 
 /// Answers `query` into `reply`, and says what the answer became; nothing where silence is the answer, and `reply`
 /// is then empty.
 pub fn answer(zones: &ZoneSet, query: &[u8], transport: Transport, reply: &mut Vec<u8>) -> Option<Finished> {
-    let question = match question::read(query) {
-        Ok(question) => question,
-        Err(Unanswerable::Silence) => {
+    match question::read(query) {
+        Ok(question) => Some(answer_question(zones, &question, transport, 0, reply)),
+        Err(unanswerable) => answer_unanswerable(unanswerable, reply),
+    }
+}
+
+/// Answers what is no question.
+pub(super) fn answer_unanswerable(unanswerable: Unanswerable, reply: &mut Vec<u8>) -> Option<Finished> {
+    match unanswerable {
+        Unanswerable::Silence => {
             reply.clear();
-            return None;
+            None
         }
-        Err(Unanswerable::Malformed { id, flags }) => {
-            return Some(answer_head(id, flags, Rcode::FORMERR, reply));
-        }
-        Err(Unanswerable::OtherOpcode { id, flags }) => {
-            return Some(answer_head(id, flags, Rcode::NOTIMP, reply));
-        }
-    };
-    let limit = longest_answer(&question, transport);
+        Unanswerable::Malformed { id, flags } => Some(answer_head(id, flags, Rcode::FORMERR, reply)),
+        Unanswerable::OtherOpcode { id, flags } => Some(answer_head(id, flags, Rcode::NOTIMP, reply)),
+    }
+}
+
+/// Answers `question`, and leaves room for `reserved` octets behind the answer.
+pub(super) fn answer_question(
+    zones: &ZoneSet,
+    question: &Question,
+    transport: Transport,
+    reserved: usize,
+    reply: &mut Vec<u8>,
+) -> Finished {
+    let limit = longest_answer(question, transport).saturating_sub(reserved);
     let mut writer = Writer::begin(reply, question.id, question.flags, question.edns, limit);
     writer.question(&question.name, question.record_type, question.class);
     writer.nsid(zones.identity().as_bytes());
     if transport == Transport::Tcp {
         writer.keepalive(IDLE_TENTHS);
     }
-    match refusal(&question) {
+    match refusal(question) {
         Some((rcode, why)) => {
             writer.set_rcode(rcode);
             why.into_iter().for_each(|why| writer.explain(why));
@@ -78,7 +95,7 @@ pub fn answer(zones: &ZoneSet, query: &[u8], transport: Transport, reply: &mut V
         }
         .answer(&question.name),
     }
-    Some(writer.finish())
+    writer.finish()
 }
 
 /// An answer that is only a header.
@@ -89,7 +106,7 @@ fn answer_head(id: u16, flags: Flags, rcode: Rcode, reply: &mut Vec<u8>) -> Fini
 }
 
 /// RFC 6891 §6.2.3, §6.2.4.
-fn longest_answer(question: &Question, transport: Transport) -> usize {
+pub(super) fn longest_answer(question: &Question, transport: Transport) -> usize {
     match (transport, question.edns) {
         (Transport::Tcp, _) => LONGEST_MESSAGE,
         (Transport::Udp, None) => LONGEST_PLAIN_UDP,
@@ -98,7 +115,10 @@ fn longest_answer(question: &Question, transport: Transport) -> usize {
 }
 
 /// Why a question is not looked up at all.
-fn refusal(question: &Question) -> Option<(Rcode, Option<ExtendedError>)> {
+fn refusal(question: &Question) -> Option<(Rcode, Option<ExtendedError<'static>>)> {
+    if question.wanted() != Wanted::Query {
+        return Some((Rcode::NOTIMP, None));
+    }
     if question.edns.is_some_and(|edns| edns.version != 0) {
         return Some((Rcode::BADVERS, None));
     }
@@ -177,7 +197,7 @@ impl<'z> Answering<'z, '_, '_> {
         }
     }
 
-    fn refuse(&mut self, rcode: Rcode, why: ExtendedError) {
+    fn refuse(&mut self, rcode: Rcode, why: ExtendedError<'static>) {
         self.writer.set_rcode(rcode);
         self.writer.explain(why);
     }

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::*;
-use crate::dns::message::asked::{self, Response};
+use crate::dns::message::{Flags, asked};
 use crate::dns::types::{Rcode, RecordType};
 use crate::ground::journal::{Told, journal};
 
@@ -24,6 +24,10 @@ struct Lab {
 
 impl Lab {
     async fn with(text: Option<&str>) -> Self {
+        Self::giving(text, Vec::new()).await
+    }
+
+    async fn giving(text: Option<&str>, transfer_to: Vec<Allowed>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("foobar.com.zone");
         if let Some(text) = text {
@@ -33,7 +37,8 @@ impl Lab {
         let config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             zones: vec![format!("foobar.com={}", file.display()).parse().unwrap()],
-            identity: None,
+            transfer_to,
+            ..Config::default()
         };
         let server = Authoritative::start(config, journal).await.unwrap();
         Self { folder, server, told, waiting: Vec::new() }
@@ -76,7 +81,7 @@ impl Lab {
         .await
     }
 
-    async fn ask(&self, name: &str) -> Response {
+    async fn ask(&self, name: &str) -> asked::Response {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let query = asked::query(77, &name.parse().unwrap(), RecordType::A);
         socket.send_to(&query, self.server.address).await.unwrap();
@@ -201,6 +206,67 @@ async fn streams_carry_many_questions_and_end_in_time() {
     assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
 }
 
+/// The answer to an AXFR question, message by message, as far as the SOA that ends it.
+async fn transferred(address: SocketAddr) -> Vec<(Vec<u8>, asked::Response)> {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let query = asked::query(7, &"foobar.com".parse().unwrap(), RecordType::AXFR);
+    let framed = [&u16::try_from(query.len()).unwrap().to_be_bytes()[..], &query].concat();
+    stream.write_all(&framed).await.unwrap();
+    let mut messages = Vec::new();
+    let mut soas = 0;
+    while soas < 2 {
+        let mut message = vec![0; usize::from(stream.read_u16().await.unwrap())];
+        stream.read_exact(&mut message).await.unwrap();
+        let response = asked::read_response(&message).unwrap();
+        soas += response.answers.iter().filter(|record| record.record_type == RecordType::SOA).count();
+        assert!(response.rcode != Rcode::NOERROR || !response.answers.is_empty());
+        let over = response.rcode != Rcode::NOERROR;
+        messages.push((message, response));
+        if over {
+            break;
+        }
+    }
+    messages
+}
+
+#[tokio::test]
+async fn rfc5936_section_2_2_a_large_zone_travels_in_many_messages() {
+    let mut text = ZONE.to_owned();
+    for number in 0..3_000 {
+        text += &format!("host{number} A 192.0.2.{}\n", number % 256);
+    }
+    // A record that is longer than what ends a message otherwise.
+    text += &format!("long TXT {}\n", format!("\"{}\" ", "x".repeat(255)).repeat(200));
+    let mut lab = Lab::giving(Some(&text), vec!["127.0.0.0/8".parse().unwrap()]).await;
+    lab.loaded().await;
+    let messages = transferred(lab.server.address).await;
+    assert!(messages.len() > 3);
+    let records: Vec<_> = messages.iter().flat_map(|(_, response)| &response.answers).collect();
+    assert_eq!(records.len(), 3_000 + 6);
+    assert_eq!(records[0], *records.last().unwrap());
+    for (index, (_, response)) in messages.iter().enumerate() {
+        assert_eq!((response.id, response.flags.has(Flags::AA)), (7, true));
+        assert_eq!((response.question.is_some(), response.edns), (index == 0, index == 0));
+    }
+    let sent = lab.hear(|what| match what {
+        Happened::ZoneSent { records, messages, .. } => Some((*records, *messages)),
+        _ => None,
+    });
+    assert_eq!(sent.await, (3_000 + 5, messages.len()));
+    lab.server.close().await;
+}
+
+#[tokio::test]
+async fn rfc5936_section_5_a_zone_is_only_for_some() {
+    let mut lab = Lab::giving(Some(ZONE), vec!["192.0.2.0/24".parse().unwrap()]).await;
+    lab.loaded().await;
+    let messages = transferred(lab.server.address).await;
+    assert_eq!((messages.len(), messages[0].1.rcode), (1, Rcode::REFUSED));
+    let said = String::from_utf8_lossy(&messages[0].0);
+    assert!(said.contains("transfer_to"), "{said}");
+    lab.server.close().await;
+}
+
 #[tokio::test]
 async fn one_connection_too_many_ends_the_most_silent() {
     let lab = Lab::with(Some(ZONE)).await;
@@ -222,7 +288,7 @@ async fn a_taken_port_and_a_zone_given_twice_are_refused() {
     let lab = Lab::with(Some(ZONE)).await;
     let start = |listen, zones: &[&str]| {
         let zones = zones.iter().map(|zone| zone.parse().unwrap()).collect();
-        Authoritative::start(Config { listen, zones, identity: None }, journal().0)
+        Authoritative::start(Config { listen, zones, ..Config::default() }, journal().0)
     };
     let error = start(lab.server.address, &[]).await.unwrap_err();
     assert!(matches!(error, StartError::Bind(..)));

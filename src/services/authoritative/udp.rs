@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::answer::answer;
-use super::shelf::Shelf;
+use super::door::Door;
 use super::told;
 use crate::ground::bind::Transport;
 use crate::ground::clock::Stopwatch;
@@ -27,7 +26,7 @@ const LONGEST_QUESTION: usize = 4096;
 const BREATH: Duration = Duration::from_millis(10);
 
 /// Answers until `stop`.
-pub(super) async fn serve(socket: Datagrams, shelf: Arc<Shelf>, journal: Journal, stop: CancellationToken) {
+pub(super) async fn serve(socket: Datagrams, door: Arc<Door>, journal: Journal, stop: CancellationToken) {
     let mut question = vec![0; LONGEST_QUESTION];
     let mut reply = Vec::with_capacity(2048);
     loop {
@@ -36,7 +35,7 @@ pub(super) async fn serve(socket: Datagrams, shelf: Arc<Shelf>, journal: Journal
             ready = socket.readable() => ready,
         };
         let served = match ready {
-            Ok(()) => serve_batch(&socket, &shelf, &journal, &mut question, &mut reply).await,
+            Ok(()) => serve_batch(&socket, &door, &journal, &mut question, &mut reply).await,
             Err(cause) => Err(cause),
         };
         match served {
@@ -55,12 +54,12 @@ pub(super) async fn serve(socket: Datagrams, shelf: Arc<Shelf>, journal: Journal
 /// Answers what is there, at most a batch of it; whether there may be more.
 async fn serve_batch(
     socket: &Datagrams,
-    shelf: &Shelf,
+    door: &Door,
     journal: &Journal,
     question: &mut [u8],
     reply: &mut Vec<u8>,
 ) -> io::Result<bool> {
-    let zones = shelf.snapshot();
+    let zones = door.shelf.snapshot();
     for _ in 0..BATCH {
         let (length, client) = match socket.try_receive(question) {
             Ok(received) => received,
@@ -68,7 +67,8 @@ async fn serve_batch(
             Err(cause) => return Err(cause),
         };
         let watch = Stopwatch::start();
-        let Some(finished) = answer(&zones, &question[..length], Transport::Udp, reply) else {
+        let asked = &question[..length];
+        let Some((finished, _)) = door.respond(&zones, asked, client.address, Transport::Udp, reply) else {
             continue;
         };
         // An answer that cannot be sent is lost, as datagrams are: its asker asks again.
