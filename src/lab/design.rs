@@ -46,6 +46,16 @@ impl Design {
         }
     }
 
+    /// How many equal answers a second `service` sends to one network, if it is a name server; 0 for all.
+    fn rate_limit(&self, service: ServiceName) -> u32 {
+        match service {
+            ServiceName::Root => self.config.root.rate_limit,
+            ServiceName::Tld => self.config.tld.rate_limit,
+            ServiceName::Dns => self.config.dns.rate_limit,
+            _ => 0,
+        }
+    }
+
     /// The command line after the executable that runs `service`. For an embedded database this is the process
     /// that withholds it from the application.
     pub fn arguments(&self, service: ServiceName) -> Vec<OsString> {
@@ -59,6 +69,9 @@ impl Design {
                     let mut zone = OsString::from(format!("{origin}="));
                     zone.push(self.path(file));
                     line.option("--zone", zone);
+                }
+                if self.rate_limit(service) > 0 {
+                    line.option("--rate-limit", self.rate_limit(service).to_string());
                 }
             }
             ServiceName::Resolver => {

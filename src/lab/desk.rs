@@ -66,6 +66,8 @@ impl Desk {
             Request::Service(verb, name) => self.act(verb, name).await,
             Request::CacheList => self.one(ServiceName::Resolver, Ask::CacheList).await,
             Request::CacheFlush(name) => self.one(ServiceName::Resolver, Ask::CacheFlush(name)).await,
+            Request::Queries(Some(name)) => self.one(name, Ask::Queries).await,
+            Request::Queries(None) => self.queries().await,
             Request::Resolve { name, record_type, afresh } => {
                 self.one(ServiceName::Resolver, Ask::Resolve { name, record_type, afresh }).await
             }
@@ -154,11 +156,24 @@ impl Desk {
             Ok(Reply::Flushed(count)) => {
                 Response::Done(format!("{count} {} forgotten", if count == 1 { "answer" } else { "answers" }))
             }
+            Ok(Reply::Queries(counts)) => Response::Queries(vec![(name, Some(*counts))]),
             Ok(Reply::Zones(zones)) => Response::Zones(zones.into_iter().map(|zone| (name, zone)).collect()),
             Ok(Reply::Walk(walk)) => Response::Walk(Box::new(walk)),
             Ok(Reply::Zone(text)) => Response::Zone(text),
             Ok(Reply::Refused(causes)) | Err(causes) => Response::Refused(causes),
         }
+    }
+
+    async fn queries(&self) -> Response {
+        let of = |name| async move {
+            match self.ask(name, Ask::Queries).await {
+                Ok(Reply::Queries(counts)) => (name, Some(*counts)),
+                _ => (name, None),
+            }
+        };
+        let (root, tld, dns) =
+            tokio::join!(of(ServiceName::Root), of(ServiceName::Tld), of(ServiceName::Dns));
+        Response::Queries(vec![root, tld, dns])
     }
 
     async fn zones(&self) -> Response {

@@ -16,6 +16,7 @@ mod names;
 mod ordinary_user;
 mod pages;
 mod ports;
+mod queries;
 
 mod reload;
 mod resolver;

@@ -7,12 +7,15 @@
 //! - [`zones`]: the snapshot that it answers from.
 //! - `shelf`: where the snapshot is swapped, whole, and what is known of each zone's file.
 //! - `keeper`: sees that a file was saved.
+//! - `tally`: what it counts; `limit`: which answers are too many for one network.
 //! - `udp`, and `streams` that the resolver uses as well: the sockets.
 
 mod about;
 pub mod answer;
 mod keeper;
+mod limit;
 mod shelf;
+mod tally;
 mod udp;
 pub mod zones;
 
@@ -31,14 +34,17 @@ use crate::dns::message::asked;
 use crate::dns::message::writer::Finished;
 use crate::dns::name::{Name, NameError};
 use crate::ground::bind::{self, BindError, Listening, Transport};
+use crate::ground::chance;
 use crate::ground::channel::{Ask, Reply};
-use crate::ground::clock::Stopwatch;
+use crate::ground::clock::{self, Stopwatch};
 use crate::ground::datagrams::Datagrams;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, Service};
 use crate::services::streams::{self, Respond};
+use limit::RateLimit;
 use shelf::Shelf;
+use tally::{Outcome, Tally};
 
 /// How often a free port is drawn until it is free for UDP and TCP both.
 const DRAWS_MOST: usize = 16;
@@ -55,6 +61,9 @@ pub struct Config {
     /// What the server calls itself when asked which one it is (NSID, `id.server`); without it, its address
     #[arg(long, value_name = "NAME")]
     pub identity: Option<String>,
+    /// Equal answers to one network that are sent over UDP, a second; 0 limits nothing
+    #[arg(long, value_name = "ANSWERS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=i64::from(limit::MOST)))]
+    pub rate_limit: u32,
 }
 
 /// A zone and the file that it is read from, as the command line writes it: `foobar.com=zones/foobar.com.zone`.
@@ -112,6 +121,7 @@ pub enum StartError {
 pub struct Authoritative {
     address: SocketAddr,
     shelf: Arc<Shelf>,
+    tally: Arc<Tally>,
     stop: CancellationToken,
     tasks: TaskTracker,
     conversations: JoinHandle<Closed>,
@@ -133,15 +143,18 @@ impl Service for Authoritative {
         let socket = Datagrams::new(socket).map_err(StartError::Address)?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        tasks.spawn(udp::serve(socket, shelf.clone(), journal.clone(), stop.clone()));
+        let tally = Arc::new(Tally::default());
+        let limit = RateLimit::new(config.rate_limit, chance::random_u64(), clock::now());
+        let turn = udp::Turn::new(shelf.clone(), tally.clone(), limit, journal.clone());
+        tasks.spawn(udp::serve(socket, turn, stop.clone()));
         tasks.spawn(keeper::keep(shelf.clone(), journal.clone(), stop.clone()));
         tasks.close();
         let conversations = tokio::spawn(streams::serve(
             listener,
-            Conversing { shelf: shelf.clone(), journal },
+            Conversing { shelf: shelf.clone(), tally: tally.clone(), journal },
             stop.clone(),
         ));
-        Ok(Self { address, shelf, stop, tasks, conversations })
+        Ok(Self { address, shelf, tally, stop, tasks, conversations })
     }
 
     fn listening(&self) -> Vec<Listening> {
@@ -152,6 +165,7 @@ impl Service for Authoritative {
 
     async fn ask(&self, ask: Ask) -> Reply {
         match ask {
+            Ask::Queries => Reply::Queries(Box::new(self.tally.read())),
             Ask::ZoneList => Reply::Zones(self.shelf.list()),
             Ask::ZoneShow { origin } => match self.shelf.show(&origin) {
                 Ok(text) => Reply::Zone(text),
@@ -176,13 +190,16 @@ impl Service for Authoritative {
 #[derive(Clone)]
 struct Conversing {
     shelf: Arc<Shelf>,
+    tally: Arc<Tally>,
     journal: Journal,
 }
 
 impl Respond for Conversing {
     async fn respond(&self, question: &[u8], client: SocketAddr, reply: &mut Vec<u8>) -> bool {
         let watch = Stopwatch::start();
-        let Some(finished) = answer::answer(&self.shelf.snapshot(), question, Transport::Tcp, reply) else {
+        let finished = answer::answer(&self.shelf.snapshot(), question, Transport::Tcp, reply);
+        self.tally.count(Transport::Tcp, finished, Outcome::Answered);
+        let Some(finished) = finished else {
             return false;
         };
         self.journal.tell(|| told(finished, reply, client, Transport::Tcp, watch));

@@ -4,13 +4,16 @@
 //! and sent together, then others have their turn.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::answer::answer;
+use super::answer::{answer, cut};
+use super::limit::{Kind, Network, RateLimit, Verdict};
 use super::shelf::Shelf;
+use super::tally::{Outcome, Tally};
 use super::told;
 use crate::dns::message::writer::Finished;
 use crate::ground::bind::Transport;
@@ -22,8 +25,7 @@ use crate::ground::journal::Journal;
 const BREATH: Duration = Duration::from_millis(10);
 
 /// Answers until `stop`.
-pub(super) async fn serve(socket: Datagrams, shelf: Arc<Shelf>, journal: Journal, stop: CancellationToken) {
-    let mut turn = Turn { shelf, journal, batch: Batch::new(), finished: [None; BATCH] };
+pub(super) async fn serve(socket: Datagrams, mut turn: Turn, stop: CancellationToken) {
     loop {
         let ready = tokio::select! {
             () = stop.cancelled() => return,
@@ -47,15 +49,26 @@ pub(super) async fn serve(socket: Datagrams, shelf: Arc<Shelf>, journal: Journal
 }
 
 /// What it takes to answer a batch of questions.
-struct Turn {
+pub(super) struct Turn {
     shelf: Arc<Shelf>,
+    tally: Arc<Tally>,
+    limit: Option<RateLimit>,
     journal: Journal,
     batch: Batch,
     /// What each answer of the batch became.
-    finished: [Option<Finished>; BATCH],
+    finished: Vec<Option<Finished>>,
 }
 
 impl Turn {
+    pub(super) fn new(
+        shelf: Arc<Shelf>,
+        tally: Arc<Tally>,
+        limit: Option<RateLimit>,
+        journal: Journal,
+    ) -> Self {
+        Self { shelf, tally, limit, journal, batch: Batch::new(), finished: vec![None; BATCH] }
+    }
+
     /// Answers what is there, at most a batch of it; how many questions that were.
     async fn serve(&mut self, socket: &Datagrams) -> io::Result<usize> {
         let count = socket.try_receive_batch(&mut self.batch)?;
@@ -65,16 +78,66 @@ impl Turn {
         // The questions of a batch came together and their answers leave together: one stopwatch is true for all.
         let watch = Stopwatch::start();
         let zones = self.shelf.snapshot();
-        let finished = &mut self.finished;
-        self.batch.answer(|index, question, _client, reply| {
-            finished[index] = answer(&zones, question, Transport::Udp, reply);
+        let Self { tally, limit, journal, batch, finished, .. } = self;
+        batch.answer(|index, question, client, reply| {
+            let whole = answer(&zones, question, Transport::Udp, reply);
+            let (sent, outcome) = match (&mut *limit, whole) {
+                (Some(limit), Some(whole)) => {
+                    let verdict = judge(limit, client, reply, whole, watch, journal);
+                    within_limit(verdict, question, reply, whole)
+                }
+                _ => (whole, Outcome::Answered),
+            };
+            tally.count(Transport::Udp, sent, outcome);
+            finished[index] = sent;
         });
-        socket.send_batch(&mut self.batch).await;
-        for (index, client, reply) in self.batch.sent() {
-            if let Some(finished) = self.finished[index] {
-                self.journal.tell(|| told(finished, reply, client, Transport::Udp, watch));
+        socket.send_batch(batch).await;
+        for (index, client, reply) in batch.sent() {
+            if let Some(finished) = finished[index] {
+                journal.tell(|| told(finished, reply, client, Transport::Udp, watch));
             }
         }
         Ok(count)
     }
+}
+
+/// Whether `reply`, which became `whole`, is one too many. The first that is gets its line in the journal.
+fn judge(
+    limit: &mut RateLimit,
+    client: SocketAddr,
+    reply: &[u8],
+    whole: Finished,
+    watch: Stopwatch,
+    journal: &Journal,
+) -> Verdict {
+    let kind = Kind::of(reply, whole);
+    // Nobody's address is proven as long as cookies are not checked.
+    let verdict = limit.judge(client.ip(), &kind, false, watch.started());
+    if verdict == (Verdict::Drop { first: true }) {
+        let network = Network::of(client.ip());
+        journal.note(format!(
+            "more than {} answers a second to {network}: limited ({kind})",
+            limit.per_second()
+        ));
+    }
+    verdict
+}
+
+/// Does to `reply` what `verdict` says; what it is counted as.
+fn within_limit(
+    verdict: Verdict,
+    question: &[u8],
+    reply: &mut Vec<u8>,
+    whole: Finished,
+) -> (Option<Finished>, Outcome) {
+    if verdict == Verdict::Send {
+        return (Some(whole), Outcome::Answered);
+    }
+    if verdict == Verdict::Cut
+        && let Some(cut) = cut(question, reply)
+    {
+        return (Some(cut), Outcome::Cut);
+    }
+    reply.clear();
+    (Some(whole), Outcome::Dropped)
 }
