@@ -46,6 +46,26 @@ fn questions_are_counted_by_transport_type_and_outcome() {
 }
 
 #[test]
+fn each_question_is_logged_as_a_line_of_json() {
+    let stage = Stage::up();
+    stage.dig("127.0.0.1", "www.foobar.com +tcp");
+    stage.dig("127.0.0.1", "CH TXT id.server");
+    let questions = || -> Vec<Value> {
+        let said = stage.wwwlab(["logs", "dns", "--json"]).ok();
+        let events = said.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        events.filter(|event| event["event"] == "question").collect()
+    };
+    until("both are logged", || questions().len() == 2);
+    let [www, chaos] = questions().try_into().unwrap();
+    assert_eq!((&www["service"], &www["transport"]), (&json!("dns"), &json!("tcp")));
+    assert!(www["client"].as_str().unwrap().starts_with("127.0.0.1:"), "{www}");
+    let what = [&www["name"], &www["class"], &www["type"], &www["rcode"], &www["flags"]];
+    assert_eq!(what, ["www.foobar.com.", "IN", "A", "NOERROR", "qr aa rd"]);
+    assert!(www["at"].is_u64() && www["bytes"].as_u64() > Some(30) && www["micros"].is_u64(), "{www}");
+    assert_eq!([&chaos["class"], &chaos["type"], &chaos["transport"]], ["CH", "TXT", "udp"]);
+}
+
+#[test]
 fn too_many_equal_answers_are_limited_and_dig_comes_by_tcp() {
     let stage = Stage::new();
     stage.edit("lab.toml", |text| text.replace("# rate_limit = 0 ", "rate_limit = 1 "));

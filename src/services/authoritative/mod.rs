@@ -241,6 +241,7 @@ fn told(
         transport,
         name,
         record_type,
+        class: finished.asked.map_or_else(|| "?".to_owned(), |(_, class)| class.to_string()),
         rcode: finished.rcode.to_string(),
         flags: finished.flags.to_string(),
         answers: finished.answers,
