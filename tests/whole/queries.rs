@@ -79,6 +79,6 @@ fn too_many_equal_answers_are_limited_and_dig_comes_by_tcp() {
     let counts = counts(&stage, "dns");
     assert!(counts["udp"]["limited"].as_u64() > counts["udp"]["dropped"].as_u64(), "{counts}");
     until("the log says so", || {
-        stage.log("dns").contains("more than 1 answers a second to 127.0.0.0/24: limited (www.foobar.com. A)")
+        stage.log("dns").contains("limits equal answers to 127.0.0.0/24 to 1 a second: www.foobar.com. A")
     });
 }

@@ -91,10 +91,10 @@ impl Slots {
             header.msg_hdr.msg_controllen = TOLD as _;
         }
         self.count = 0;
-        let (fd, most) = (socket.as_raw_fd(), BATCH as c_uint);
         // SAFETY: there are BATCH headers, and each names room for one datagram, its sender and what is told of it,
         // with their lengths.
-        let received = unsafe { recvmmsg(fd, self.questions.as_mut_ptr(), most, 0, ptr::null_mut()) };
+        let received =
+            unsafe { recvmmsg(socket.as_raw_fd(), self.questions.as_mut_ptr(), MOST, 0, ptr::null_mut()) };
         self.count = usize::try_from(Errno::result(received)?).unwrap_or(0).min(BATCH);
         for header in &mut self.questions[..self.count] {
             forget_interface(header);
@@ -156,6 +156,9 @@ impl Slots {
         Ok(usize::try_from(Errno::result(sent)?).unwrap_or(0))
     }
 }
+
+#[expect(clippy::cast_possible_truncation, reason = "it is 64")]
+const MOST: c_uint = BATCH as c_uint;
 
 /// Octets of room for an address.
 #[expect(clippy::cast_possible_truncation, reason = "it is 128")]

@@ -160,8 +160,8 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Records(name, record_type) => write!(f, "{name} {record_type}"),
-            Self::Expanded(name) => write!(f, "names that a wildcard makes below {name}"),
-            Self::Nothing(name) => write!(f, "that there is nothing, from {name}"),
+            Self::Expanded(name) => write!(f, "what a wildcard makes below {name}"),
+            Self::Nothing(name) => write!(f, "denials of {name} or referrals to it"),
             Self::Error => f.write_str("errors"),
         }
     }

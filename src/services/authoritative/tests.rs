@@ -144,11 +144,14 @@ async fn answers_beyond_the_limit_are_cut_or_dropped_and_counted() {
     assert_eq!(found.answers.len(), 1, "another kind of answer has its own account");
     let note = lab
         .hear(|what| match what {
-            Happened::Note { text } if text.contains("limited") => Some(text.clone()),
+            Happened::Note { text } if text.contains("limits") => Some(text.clone()),
             _ => None,
         })
         .await;
-    assert!(note.contains("127.0.0.0/24") && note.contains("from foobar.com."), "{note}");
+    assert!(
+        note.contains("127.0.0.0/24") && note.ends_with("denials of foobar.com. or referrals to it"),
+        "{note}"
+    );
     let Reply::Queries(counts) = lab.server.ask(Ask::Queries).await else { panic!("no counts") };
     let udp = counts.udp;
     assert_eq!((udp.answered, udp.limited, udp.dropped, udp.types[0].count), (3, 2, 1, 4));

@@ -115,10 +115,8 @@ fn judge(
     let verdict = limit.judge(client.ip(), &kind, false, watch.started());
     if verdict == (Verdict::Drop { first: true }) {
         let network = Network::of(client.ip());
-        journal.note(format!(
-            "more than {} answers a second to {network}: limited ({kind})",
-            limit.per_second()
-        ));
+        let most = limit.per_second();
+        journal.note(format!("limits equal answers to {network} to {most} a second: {kind}"));
     }
     verdict
 }
