@@ -130,13 +130,13 @@ impl Datagrams {
             let sent =
                 self.socket.try_io(Interest::WRITABLE, || batch.slots.send(fd, &mut batch.replies, order));
             match sent {
-                Ok(count) => {
+                Ok(count @ 1..) => {
                     order[..count].iter().for_each(|&index| batch.sent |= 1 << index);
                     batch.tried += count;
                 }
                 Err(cause) if cause.kind() == ErrorKind::WouldBlock => return false,
                 // The first of them cannot be sent: its sender has no port, no route, a filter before it.
-                Err(_) => batch.tried += 1,
+                Ok(0) | Err(_) => batch.tried += 1,
             }
         }
         true

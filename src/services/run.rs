@@ -29,9 +29,9 @@ const CALM: usize = 8;
 const ORDERS_MOST: usize = 32;
 const REST: Duration = Duration::from_millis(50);
 
-/// The rest when there was more than could be told anyway: a flood is told as a sample of it, some thousand events a
-/// second, and costs the path no more than that.
-const LONG_REST: Duration = Duration::from_millis(250);
+/// The rest when there was more than could be told anyway: a flood is told as a sample of it, some five hundred
+/// events a second, and costs the path no more than that.
+const LONG_REST: Duration = Duration::from_millis(500);
 
 /// Ready, failed and replies are waited for this long: they are few, and somebody waits for them.
 const SAID_WITHIN: Duration = Duration::from_secs(1);

@@ -42,7 +42,7 @@ pub(super) struct Slots {
     /// Those of the answers, made anew for each call.
     answers: Vec<mmsghdr>,
     answer_parts: Vec<iovec>,
-    /// Datagrams received.
+    /// Datagrams received: so many headers must have their lengths renewed.
     count: usize,
 }
 
@@ -90,7 +90,8 @@ impl Slots {
             header.msg_hdr.msg_namelen = NAME;
             header.msg_hdr.msg_controllen = TOLD as _;
         }
-        self.count = 0;
+        // Until it is known how many headers were used, all are.
+        self.count = BATCH;
         // SAFETY: there are BATCH headers, and each names room for one datagram, its sender and what is told of it,
         // with their lengths.
         let received =
