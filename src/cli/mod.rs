@@ -10,6 +10,7 @@ mod down;
 mod logs;
 mod new;
 mod page;
+mod queries;
 mod resolve;
 mod screen;
 mod serve;
@@ -77,6 +78,8 @@ enum Command {
     Resume(Service),
     /// What the resolver remembers, counting down
     Cache(cache::Arguments),
+    /// How much the name servers were asked, by transport, type and outcome
+    Queries(queries::Arguments),
     /// Find an answer as the resolver does, and show whom it asks
     Resolve(resolve::Arguments),
     /// Zones: which are in service, what is wrong with a file, what it would answer
@@ -217,6 +220,7 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Pause(service) => verb(Verb::Pause, service, world),
         Command::Resume(service) => verb(Verb::Resume, service, world),
         Command::Cache(cache) => cache::run(&cache, &place.find()?, world),
+        Command::Queries(queries) => queries::run(&queries, &place.find()?, world),
         Command::Resolve(resolve) => resolve::run(&resolve, &place.find()?, world),
         Command::Zone(zone) => zone::run(&zone, &place, world),
         Command::Dig(dig) => dig::run(&dig, &place.find()?, world),

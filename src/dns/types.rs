@@ -144,6 +144,17 @@ impl Class {
     }
 }
 
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::IN => f.write_str("IN"),
+            Self::CH => f.write_str("CH"),
+            Self::HS => f.write_str("HS"),
+            Self(number) => write!(f, "CLASS{number}"),
+        }
+    }
+}
+
 /// What came of a question (RFC 1035 §4.1.1, RFC 6895 §2.3), extended by EDNS to 12 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rcode(pub u16);
@@ -217,6 +228,7 @@ mod tests {
         }
         assert_eq!(Class::from_word(b"in"), Some(Class::IN));
         assert_eq!(Class::from_word(b"CLASS1"), Some(Class::IN));
+        assert_eq!([Class::CH, Class(32)].map(|class| class.to_string()), ["CH", "CLASS32"]);
         assert_eq!(Rcode::NXDOMAIN.to_string(), "NXDOMAIN");
     }
 }

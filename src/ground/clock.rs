@@ -23,6 +23,11 @@ impl Stopwatch {
         Self(Instant::now())
     }
 
+    /// When it was started.
+    pub fn started(&self) -> Instant {
+        self.0
+    }
+
     /// Time since the start.
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed()

@@ -35,6 +35,8 @@ pub enum Happened {
         /// The type asked for: `A`, `TYPE65280`, …
         #[serde(rename = "type")]
         record_type: String,
+        /// The class asked for: `IN`, or for questions about the server `CH`.
+        class: String,
         /// `NOERROR`, `NXDOMAIN`, …
         rcode: String,
         /// The flags set in the answer, as dig writes them: `qr aa rd ra tc`.
@@ -156,6 +158,7 @@ impl fmt::Display for Happened {
                 bytes,
                 micros,
                 cached,
+                ..
             } => {
                 write!(
                     f,

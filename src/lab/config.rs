@@ -133,6 +133,9 @@ pub struct Zones<D: DefaultZones> {
     /// The zones it answers for.
     #[serde(deserialize_with = "zones")]
     pub zones: ZoneFiles,
+    /// Equal answers to one network that are sent over UDP, a second: 1 to 100,000; default 0, all of them.
+    #[serde(deserialize_with = "rate_limit")]
+    pub rate_limit: u32,
     #[serde(skip)]
     default: std::marker::PhantomData<D>,
 }
@@ -146,7 +149,7 @@ pub trait DefaultZones {
 impl<D: DefaultZones> Default for Zones<D> {
     fn default() -> Self {
         let zones = D::ZONES.iter().map(|(zone, file)| ((*zone).to_owned(), PathBuf::from(file))).collect();
-        Self { zones, default: std::marker::PhantomData }
+        Self { zones, rate_limit: 0, default: std::marker::PhantomData }
     }
 }
 
@@ -188,6 +191,9 @@ pub struct Dns {
     pub keys: Vec<PathBuf>,
     /// Whether there is a second name server, `dns2`, that follows this one; by default no.
     pub secondary: bool,
+    /// Equal answers a second to one network over UDP: 0 to 100,000; 0, the default, limits nothing.
+    #[serde(deserialize_with = "rate_limit")]
+    pub rate_limit: u32,
 }
 
 /// Entries of a list of `[dns]`.
@@ -201,6 +207,7 @@ impl Default for Dns {
             notify: Vec::new(),
             keys: Vec::new(),
             secondary: false,
+            rate_limit: 0,
         }
     }
 }
@@ -463,6 +470,10 @@ fn cache_entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::E
     bounded(deserializer, "cache_entries", 1..=1_000_000)
 }
 
+fn rate_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    bounded(deserializer, "rate_limit", 0..=100_000)
+}
+
 fn max_connections<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     bounded(deserializer, "max_connections", 1..=100_000)
 }
@@ -634,6 +645,7 @@ mod tests {
             ("[ports]\ndns = 70000", "not 70000"),
             ("[ports]\ndns = \"any\"", "\"auto\", 0 (any free one) or a number from 1 to 65535, not \"any\""),
             ("[resolver]\ncache_entries = 0", "cache_entries is a number from 1 to 1000000, not 0"),
+            ("[dns]\nrate_limit = 100001", "rate_limit is a number from 0 to 100000, not 100001"),
             ("[web]\napp_timeout = \"1h\"", "from \"100ms\" to \"5min\", not \"1h\""),
             ("[web]\napp_timeout = 5", "in quotes"),
             ("[web]\nmax_body = 2000000000", "max_body is a number from 0 to 1073741824, not 2000000000"),

@@ -47,6 +47,23 @@ impl Design {
         }
     }
 
+    /// How many equal answers a second `service` sends to one network, if it is a name server; 0 for all.
+    fn rate_limit(&self, service: ServiceName) -> u32 {
+        match service {
+            ServiceName::Root => self.config.root.rate_limit,
+            ServiceName::Tld => self.config.tld.rate_limit,
+            ServiceName::Dns | ServiceName::Dns2 => self.config.dns.rate_limit,
+            _ => 0,
+        }
+    }
+
+    /// What a name server holds against those who ask too much.
+    fn limits(&self, service: ServiceName, line: &mut CommandLine) {
+        if self.rate_limit(service) > 0 {
+            line.option("--rate-limit", self.rate_limit(service).to_string());
+        }
+    }
+
     /// The command line after the executable that runs `service`. For an embedded database this is the process
     /// that withholds it from the application.
     pub fn arguments(&self, service: ServiceName) -> Vec<OsString> {
@@ -64,8 +81,12 @@ impl Design {
                 if service == ServiceName::Dns {
                     self.transfers(&mut line);
                 }
+                self.limits(service, &mut line);
             }
-            ServiceName::Dns2 => self.second(&mut line),
+            ServiceName::Dns2 => {
+                self.second(&mut line);
+                self.limits(service, &mut line);
+            }
             ServiceName::Resolver
             | ServiceName::Resolver2
             | ServiceName::Resolver3

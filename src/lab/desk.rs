@@ -64,6 +64,8 @@ impl Desk {
         match request {
             Request::Status => Response::Status(Box::new(self.status())),
             Request::Service(verb, name) => self.act(verb, name).await,
+            Request::Queries(Some(name)) => self.one(name, Ask::Queries).await,
+            Request::Queries(None) => self.queries().await,
             Request::CacheList(resolver) => self.one(resolver, Ask::CacheList).await,
             Request::CacheFlush(resolver, name) => self.one(resolver, Ask::CacheFlush(name)).await,
             Request::Resolve { resolver, name, record_type, afresh } => {
@@ -154,11 +156,24 @@ impl Desk {
             Ok(Reply::Flushed(count)) => {
                 Response::Done(format!("{count} {} forgotten", if count == 1 { "answer" } else { "answers" }))
             }
+            Ok(Reply::Queries(counts)) => Response::Queries(vec![(name, Some(*counts))]),
             Ok(Reply::Zones(zones)) => Response::Zones(zones.into_iter().map(|zone| (name, zone)).collect()),
             Ok(Reply::Walk(walk)) => Response::Walk(Box::new(walk)),
             Ok(Reply::Zone(text)) => Response::Zone(text),
             Ok(Reply::Refused(causes)) | Err(causes) => Response::Refused(causes),
         }
+    }
+
+    async fn queries(&self) -> Response {
+        let of = |name| async move {
+            match self.ask(name, Ask::Queries).await {
+                Ok(Reply::Queries(counts)) => (name, Some(*counts)),
+                _ => (name, None),
+            }
+        };
+        let (root, tld, dns) =
+            tokio::join!(of(ServiceName::Root), of(ServiceName::Tld), of(ServiceName::Dns));
+        Response::Queries(vec![root, tld, dns])
     }
 
     async fn zones(&self) -> Response {

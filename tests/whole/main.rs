@@ -17,6 +17,7 @@ mod names;
 mod ordinary_user;
 mod pages;
 mod ports;
+mod queries;
 
 mod reload;
 mod resolver;

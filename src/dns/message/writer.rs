@@ -45,6 +45,10 @@ pub struct Finished {
     pub flags: Flags,
     /// Records in the answer section.
     pub answers: u16,
+    /// The type and class that were asked for; nothing if the question could not be read.
+    pub asked: Option<(RecordType, Class)>,
+    /// If a wildcard made the name that was asked for: the octets at the name's end that it shares with the wildcard.
+    pub expanded: Option<u8>,
 }
 
 /// Why a question was not answered, more closely than a response code says (RFC 8914 §4).
@@ -72,6 +76,8 @@ pub struct Writer<'b> {
     rcode: Rcode,
     counts: [u16; 4],
     class: Class,
+    asked: Option<(RecordType, Class)>,
+    expanded: Option<u8>,
     edns: Option<Edns>,
     error: Option<ExtendedError<'b>>,
     nsid: Option<&'b [u8]>,
@@ -98,6 +104,8 @@ impl<'b> Writer<'b> {
             rcode: Rcode::NOERROR,
             counts: [0; 4],
             class: Class::IN,
+            asked: None,
+            expanded: None,
             edns,
             error: None,
             nsid: None,
@@ -115,6 +123,12 @@ impl<'b> Writer<'b> {
         self.buffer.extend_from_slice(&class.0.to_be_bytes());
         self.counts[0] = 1;
         self.class = class;
+        self.asked = Some((record_type, class));
+    }
+
+    /// Notes that a wildcard made the name that was asked for, and how many octets at its end they share.
+    pub fn expanded(&mut self, shared: u8) {
+        self.expanded = Some(shared);
     }
 
     /// Tells which server answers, if the asker wants to know (RFC 5001 §2.2).
@@ -219,7 +233,8 @@ impl<'b> Writer<'b> {
             let at = 4 + 2 * index;
             self.buffer[at..at + 2].copy_from_slice(&count.to_be_bytes());
         }
-        Finished { rcode: self.rcode, flags: Flags(flags), answers: self.counts[1] }
+        let Self { rcode, asked, expanded, .. } = self;
+        Finished { rcode, flags: Flags(flags), answers: self.counts[1], asked, expanded }
     }
 
     /// Completes the OPT, which was written without options.

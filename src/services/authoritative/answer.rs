@@ -98,6 +98,16 @@ pub(super) fn answer_question(
     writer.finish()
 }
 
+/// The answer to `query` without its records, so that the asker comes again by TCP; nothing if the question cannot
+/// be read.
+pub(super) fn cut(query: &[u8], reply: &mut Vec<u8>) -> Option<Finished> {
+    let question = question::read(query).ok()?;
+    let mut writer = Writer::begin(reply, question.id, question.flags, question.edns, LONGEST_PLAIN_UDP);
+    writer.question(&question.name, question.record_type, question.class);
+    writer.set(Flags::TC);
+    Some(writer.finish())
+}
+
 /// An answer that is only a header.
 fn answer_head(id: u16, flags: Flags, rcode: Rcode, reply: &mut Vec<u8>) -> Finished {
     let mut writer = Writer::begin(reply, id, flags, None, LONGEST_PLAIN_UDP);
@@ -232,6 +242,10 @@ impl<'z> Answering<'z, '_, '_> {
             }
             Found::Wildcard(node) => {
                 self.authoritative();
+                if self.alias_count == 0 {
+                    // Its name without the asterisk.
+                    self.writer.expanded(u8::try_from(node.name().len() - 2).unwrap_or(u8::MAX));
+                }
                 self.answer_from(zone, node, true, name, owner)
             }
             Found::Nothing => {

@@ -10,6 +10,7 @@
 //! - `door`: who asks, and for what: signed messages, whole zones, word from a primary. Behind it `access` says who may
 //!   have a zone, `keys` reads secrets, `transfer` sends zones, `notify` tells others that one changed.
 //! - `secondary`: follows a primary and its SOA's times; `fetch` has a zone from it.
+//! - `tally`: what it counts; `limit`: which answers are too many for one network.
 //! - `udp`, and `streams` that the resolver uses as well: the sockets.
 
 mod about;
@@ -19,9 +20,11 @@ mod door;
 mod fetch;
 mod keeper;
 pub mod keys;
+mod limit;
 mod notify;
 mod secondary;
 mod shelf;
+mod tally;
 mod transfer;
 mod udp;
 mod watch;
@@ -44,8 +47,9 @@ use crate::dns::message::tsig::Key;
 use crate::dns::message::writer::Finished;
 use crate::dns::name::{Name, NameError};
 use crate::ground::bind::{self, BindError, Listening, Transport};
+use crate::ground::chance;
 use crate::ground::channel::{Ask, Reply};
-use crate::ground::clock::Stopwatch;
+use crate::ground::clock::{self, Stopwatch};
 use crate::ground::datagrams::Datagrams;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
@@ -55,8 +59,10 @@ use access::{Allowed, Peer};
 use door::{Door, Followed};
 use fetch::Source;
 use keys::KeyError;
+use limit::RateLimit;
 use secondary::Secondary;
 use shelf::Shelf;
+use tally::{Outcome, Tally};
 
 /// How often a free port is drawn until it is free for UDP and TCP both.
 const DRAWS_MOST: usize = 16;
@@ -88,6 +94,9 @@ pub struct Config {
     /// A file with keys for signed messages, as tsig-keygen writes it; may be repeated
     #[arg(long = "keys", value_name = "FILE")]
     pub keys: Vec<PathBuf>,
+    /// Equal answers to one network that are sent over UDP, a second; 0 limits nothing
+    #[arg(long, value_name = "ANSWERS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=i64::from(limit::MOST)))]
+    pub rate_limit: u32,
 }
 
 impl Default for Config {
@@ -102,6 +111,7 @@ impl Default for Config {
             follow: Vec::new(),
             copies: None,
             keys: Vec::new(),
+            rate_limit: 0,
         }
     }
 }
@@ -187,6 +197,7 @@ pub enum StartError {
 pub struct Authoritative {
     address: SocketAddr,
     shelf: Arc<Shelf>,
+    tally: Arc<Tally>,
     stop: CancellationToken,
     tasks: TaskTracker,
     conversations: JoinHandle<Closed>,
@@ -232,7 +243,10 @@ impl Service for Authoritative {
         let socket = Datagrams::new(socket).map_err(StartError::Address)?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        tasks.spawn(udp::serve(socket, door.clone(), journal.clone(), stop.clone()));
+        let tally = Arc::new(Tally::default());
+        let limit = RateLimit::new(config.rate_limit, chance::random_u64(), clock::now());
+        let turn = udp::Turn::new(door.clone(), tally.clone(), limit, journal.clone());
+        tasks.spawn(udp::serve(socket, turn, stop.clone()));
         tasks.spawn(keeper::keep(shelf.clone(), journal.clone(), stop.clone()));
         for listener in listeners {
             let (shelf, journal, stop) = (shelf.clone(), journal.clone(), stop.clone());
@@ -243,9 +257,9 @@ impl Service for Authoritative {
             tasks.spawn(secondary.follow(copy, stop.clone()));
         }
         tasks.close();
-        let conversations =
-            tokio::spawn(streams::serve(listener, Conversing { door, journal }, stop.clone()));
-        Ok(Self { address, shelf, stop, tasks, conversations })
+        let conversing = Conversing { door, tally: tally.clone(), journal };
+        let conversations = tokio::spawn(streams::serve(listener, conversing, stop.clone()));
+        Ok(Self { address, shelf, tally, stop, tasks, conversations })
     }
 
     fn listening(&self) -> Vec<Listening> {
@@ -256,6 +270,7 @@ impl Service for Authoritative {
 
     async fn ask(&self, ask: Ask) -> Reply {
         match ask {
+            Ask::Queries => Reply::Queries(Box::new(self.tally.read())),
             Ask::ZoneList => Reply::Zones(self.shelf.list()),
             Ask::ZoneShow { origin } => match self.shelf.show(&origin) {
                 Ok(text) => Reply::Zone(text),
@@ -280,6 +295,7 @@ impl Service for Authoritative {
 #[derive(Clone)]
 struct Conversing {
     door: Arc<Door>,
+    tally: Arc<Tally>,
     journal: Journal,
 }
 
@@ -287,8 +303,10 @@ impl Respond for Conversing {
     async fn respond(&self, question: &[u8], client: SocketAddr, reply: &mut Vec<u8>) -> Response {
         let watch = Stopwatch::start();
         let zones = self.door.shelf.snapshot();
-        let Some((finished, rest)) = self.door.respond(&zones, question, client, Transport::Tcp, reply)
-        else {
+        let answered = self.door.respond(&zones, question, client, Transport::Tcp, reply);
+        let finished = answered.as_ref().map(|(finished, _)| *finished);
+        self.tally.count(Transport::Tcp, finished, Outcome::Answered);
+        let Some((finished, rest)) = answered else {
             return Response::Silence;
         };
         self.journal.tell(|| told(finished, reply, client, Transport::Tcp, watch));
@@ -385,6 +403,7 @@ fn told(
         transport,
         name,
         record_type,
+        class: finished.asked.map_or_else(|| "?".to_owned(), |(_, class)| class.to_string()),
         rcode: finished.rcode.to_string(),
         flags: finished.flags.to_string(),
         answers: finished.answers,

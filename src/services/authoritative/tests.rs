@@ -9,7 +9,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::*;
-use crate::dns::message::{Flags, asked};
+use crate::dns::message::Flags;
+use crate::dns::message::asked;
 use crate::dns::types::{Rcode, RecordType};
 use crate::ground::journal::{Told, journal};
 
@@ -24,10 +25,18 @@ struct Lab {
 
 impl Lab {
     async fn with(text: Option<&str>) -> Self {
-        Self::giving(text, Vec::new()).await
+        Self::started(text, Config::default()).await
     }
 
     async fn giving(text: Option<&str>, transfer_to: Vec<Allowed>) -> Self {
+        Self::started(text, Config { transfer_to, ..Config::default() }).await
+    }
+
+    async fn limited(text: Option<&str>, rate_limit: u32) -> Self {
+        Self::started(text, Config { rate_limit, ..Config::default() }).await
+    }
+
+    async fn started(text: Option<&str>, config: Config) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("foobar.com.zone");
         if let Some(text) = text {
@@ -37,8 +46,7 @@ impl Lab {
         let config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             zones: vec![format!("foobar.com={}", file.display()).parse().unwrap()],
-            transfer_to,
-            ..Config::default()
+            ..config
         };
         let server = Authoritative::start(config, journal).await.unwrap();
         Self { folder, server, told, waiting: Vec::new() }
@@ -117,6 +125,58 @@ async fn a_question_is_answered_and_told() {
     assert_eq!((transport, answers), (Transport::Udp, 1));
     assert_eq!([name, record_type, rcode, flags], ["www.foobar.com.", "A", "NOERROR", "qr aa rd"]);
     assert_eq!(lab.server.close().await, Closed::default());
+}
+
+#[tokio::test]
+async fn answers_beyond_the_limit_are_cut_or_dropped_and_counted() {
+    let mut lab = Lab::limited(Some(ZONE), 1).await;
+    lab.loaded().await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(lab.server.address).await.unwrap();
+    // One of another kind comes last: when it is answered, all before it are judged.
+    for name in ["a.nosuch.foobar.com", "b.foobar.com", "c.foobar.com", "www.foobar.com"] {
+        socket.send(&asked::query(7, &name.parse().unwrap(), RecordType::A)).await.unwrap();
+    }
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        let mut reply = [0; 2000];
+        let length = timeout(Duration::from_secs(5), socket.recv(&mut reply)).await.unwrap().unwrap();
+        answers.push(asked::read_response(&reply[..length]).unwrap());
+    }
+    let [denied, cut, found] = answers.try_into().unwrap();
+    assert_eq!((denied.rcode, denied.authorities.len()), (Rcode::NXDOMAIN, 1));
+    assert_eq!((cut.rcode, cut.flags.has(Flags::TC), cut.edns), (Rcode::NOERROR, true, true));
+    assert_eq!((cut.authorities.len(), cut.answers.len()), (0, 0), "no larger than the question");
+    assert_eq!(cut.question.unwrap().0, "c.foobar.com".parse().unwrap(), "the one before it was dropped");
+    assert_eq!(found.answers.len(), 1, "another kind of answer has its own account");
+    let note = lab
+        .hear(|what| match what {
+            Happened::Note { text } if text.contains("limits") => Some(text.clone()),
+            _ => None,
+        })
+        .await;
+    assert!(
+        note.contains("127.0.0.0/24") && note.ends_with("denials of foobar.com. or referrals to it"),
+        "{note}"
+    );
+    let Reply::Queries(counts) = lab.server.ask(Ask::Queries).await else { panic!("no counts") };
+    let udp = counts.udp;
+    assert_eq!((udp.answered, udp.limited, udp.dropped, udp.types[0].count), (3, 2, 1, 4));
+    // Over TCP nobody's address is forged.
+    let mut stream = TcpStream::connect(lab.server.address).await.unwrap();
+    for name in ["d.foobar.com", "e.foobar.com", "f.foobar.com"] {
+        let query = asked::query(7, &name.parse().unwrap(), RecordType::A);
+        stream.write_u16(u16::try_from(query.len()).unwrap()).await.unwrap();
+        stream.write_all(&query).await.unwrap();
+        let length = stream.read_u16().await.unwrap();
+        let mut reply = vec![0; length.into()];
+        stream.read_exact(&mut reply).await.unwrap();
+        let response = asked::read_response(&reply).unwrap();
+        assert_eq!((response.rcode, response.flags.has(Flags::TC)), (Rcode::NXDOMAIN, false));
+    }
+    let Reply::Queries(counts) = lab.server.ask(Ask::Queries).await else { panic!("no counts") };
+    assert_eq!((counts.tcp.answered, counts.tcp.limited), (3, 0));
+    lab.server.close().await;
 }
 
 #[tokio::test]
