@@ -16,6 +16,7 @@ mod shelf;
 mod udp;
 pub mod zones;
 
+use std::future::Ready;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -37,7 +38,7 @@ use crate::ground::datagrams::Datagrams;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, Service};
-use crate::services::streams::{self, Respond};
+use crate::services::streams::{self, Replies, Respond};
 use shelf::Shelf;
 
 /// How often a free port is drawn until it is free for UDP and TCP both.
@@ -180,13 +181,19 @@ struct Conversing {
 }
 
 impl Respond for Conversing {
-    async fn respond(&self, question: &[u8], client: SocketAddr, reply: &mut Vec<u8>) -> bool {
+    fn respond(
+        &self,
+        question: &[u8],
+        client: SocketAddr,
+        replies: Replies,
+    ) -> Option<impl Future<Output = ()> + Send + use<>> {
         let watch = Stopwatch::start();
-        let Some(finished) = answer::answer(&self.shelf.snapshot(), question, Transport::Tcp, reply) else {
-            return false;
-        };
-        self.journal.tell(|| told(finished, reply, client, Transport::Tcp, watch));
-        true
+        replies.send_now(|reply| {
+            if let Some(finished) = answer::answer(&self.shelf.snapshot(), question, Transport::Tcp, reply) {
+                self.journal.tell(|| told(finished, reply, client, Transport::Tcp, watch));
+            }
+        });
+        None::<Ready<()>>
     }
 }
 
