@@ -130,8 +130,34 @@ pub struct Zones<D: DefaultZones> {
     /// The zones it answers for.
     #[serde(deserialize_with = "zones")]
     pub zones: ZoneFiles,
+    /// What is done about DNS cookies; default `answer`.
+    pub cookies: Cookies,
     #[serde(skip)]
     default: std::marker::PhantomData<D>,
+}
+
+/// What a name server does about DNS cookies (RFC 7873).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cookies {
+    /// They are passed over.
+    Off,
+    /// Whoever shows a cookie is given one.
+    #[default]
+    Answer,
+    /// Over UDP only whoever shows a good cookie is answered.
+    Require,
+}
+
+impl Cookies {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Answer => "answer",
+            Self::Require => "require",
+        }
+    }
 }
 
 /// Knows the zones that a name server has when `lab.toml` says nothing.
@@ -143,7 +169,7 @@ pub trait DefaultZones {
 impl<D: DefaultZones> Default for Zones<D> {
     fn default() -> Self {
         let zones = D::ZONES.iter().map(|(zone, file)| ((*zone).to_owned(), PathBuf::from(file))).collect();
-        Self { zones, default: std::marker::PhantomData }
+        Self { zones, cookies: Cookies::default(), default: std::marker::PhantomData }
     }
 }
 

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::config::{Config, Network, ZoneFiles};
+use super::config::{Config, Cookies, Network, ZoneFiles};
 use super::directory::Directory;
 use super::hosts::{Host, ServiceName};
 use super::ports::Ports;
@@ -46,6 +46,16 @@ impl Design {
         }
     }
 
+    /// What `service` does about cookies, if it is a name server.
+    fn cookies(&self, service: ServiceName) -> Option<Cookies> {
+        match service {
+            ServiceName::Root => Some(self.config.root.cookies),
+            ServiceName::Tld => Some(self.config.tld.cookies),
+            ServiceName::Dns => Some(self.config.dns.cookies),
+            _ => None,
+        }
+    }
+
     /// The command line after the executable that runs `service`. For an embedded database this is the process
     /// that withholds it from the application.
     pub fn arguments(&self, service: ServiceName) -> Vec<OsString> {
@@ -59,6 +69,10 @@ impl Design {
                     let mut zone = OsString::from(format!("{origin}="));
                     zone.push(self.path(file));
                     line.option("--zone", zone);
+                }
+                if let Some(cookies) = self.cookies(service).filter(|&cookies| cookies != Cookies::default())
+                {
+                    line.option("--cookies", cookies.as_str());
                 }
             }
             ServiceName::Resolver => {

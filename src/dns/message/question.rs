@@ -2,6 +2,7 @@
 //!
 //! Exactly one question (RFC 9619), at most one OPT (RFC 6891 §6.1.1), nothing behind the last record.
 
+use super::cookie::{COOKIE, Cookie};
 use super::{Flags, HEADER, read_u16, read_u32};
 use crate::dns::name::Name;
 use crate::dns::types::{Class, RecordType};
@@ -36,6 +37,8 @@ pub struct Edns {
     pub nsid: bool,
     /// Whether the asker wants to know how long a connection may be silent (RFC 7828 §3.2.1).
     pub keepalive: bool,
+    /// The asker's cookie (RFC 7873).
+    pub cookie: Option<Cookie>,
 }
 
 /// The option that tells which server answers (RFC 5001).
@@ -55,6 +58,15 @@ pub enum Unanswerable {
         id: u16,
         /// Its flags.
         flags: Flags,
+    },
+    /// It asks for nothing but a cookie (RFC 7873 §5.4).
+    OnlyCookie {
+        /// The message's identifier.
+        id: u16,
+        /// Its flags.
+        flags: Flags,
+        /// What its OPT says, a cookie among it.
+        edns: Edns,
     },
     /// It is not a query (RFC 1035 opcode 0): NOTIMP.
     OtherOpcode {
@@ -79,19 +91,29 @@ pub fn read(message: &[u8]) -> Result<Question, Unanswerable> {
     if flags.0 & Flags::OPCODE != 0 {
         return Err(Unanswerable::OtherOpcode { id, flags });
     }
-    read_query(message, id, flags).ok_or(Unanswerable::Malformed { id, flags })
+    let malformed = Unanswerable::Malformed { id, flags };
+    match read_u16(message, 4) {
+        Some(0) => {
+            let edns = read_records(message, HEADER).flatten().filter(|edns| edns.cookie.is_some());
+            Err(edns.map_or(malformed, |edns| Unanswerable::OnlyCookie { id, flags, edns }))
+        }
+        Some(1) => read_query(message, id, flags).ok_or(malformed),
+        _ => Err(malformed),
+    }
 }
 
 fn read_query(message: &[u8], id: u16, flags: Flags) -> Option<Question> {
-    let count = |at| read_u16(message, at);
-    let (questions, answers, authorities, additionals) = (count(4)?, count(6)?, count(8)?, count(10)?);
-    if questions != 1 {
-        return None;
-    }
     let (name, at) = Name::read(message, HEADER).ok()?;
     let record_type = RecordType(read_u16(message, at)?);
     let class = Class(read_u16(message, at + 2)?);
-    let mut at = at + 4;
+    let edns = read_records(message, at + 4)?;
+    Some(Question { id, flags, name, record_type, class, edns })
+}
+
+/// Reads the records behind the question, which are all that is left: what EDNS says, if one of them is its OPT.
+fn read_records(message: &[u8], mut at: usize) -> Option<Option<Edns>> {
+    let count = |at| read_u16(message, at);
+    let (answers, authorities, additionals) = (count(6)?, count(8)?, count(10)?);
     for _ in 0..u32::from(answers) + u32::from(authorities) {
         let record = read_head(message, at)?;
         if record.record_type == RecordType::OPT {
@@ -113,13 +135,14 @@ fn read_query(message: &[u8], id: u16, flags: Flags) -> Option<Question> {
                 dnssec: flags & 0x80 != 0,
                 nsid: false,
                 keepalive: false,
+                cookie: None,
             };
             read_options(message.get(record.data..record.end)?, &mut said)?;
             edns = Some(said);
         }
         at = record.end;
     }
-    (at == message.len()).then_some(Question { id, flags, name, record_type, class, edns })
+    (at == message.len()).then_some(edns)
 }
 
 struct Head {
@@ -153,7 +176,10 @@ fn read_head(message: &[u8], at: usize) -> Option<Head> {
 fn read_options(mut options: &[u8], said: &mut Edns) -> Option<()> {
     while !options.is_empty() {
         let (code, length) = (read_u16(options, 0)?, read_u16(options, 2)?);
+        let data = options.get(4..4 + usize::from(length))?;
         match code {
+            // Of several, the first counts (RFC 7873 §5); one of the wrong length is an error (§5.2.2).
+            COOKIE if said.cookie.is_none() => said.cookie = Some(Cookie::read(data)?),
             NSID => said.nsid = true,
             KEEPALIVE => said.keepalive = true,
             _ => {}
@@ -187,6 +213,25 @@ mod tests {
         assert_eq!(question.edns, None);
         let question = read(&message([1, 0, 0, 1], &[QUESTION, OPT].concat())).unwrap();
         assert_eq!(question.edns, Some(Edns { udp_size: 4096, dnssec: true, ..Edns::default() }));
+    }
+
+    #[test]
+    fn rfc7873_section_5_4_a_cookie_without_a_question() {
+        let with = |option: &[u8]| {
+            let length = u8::try_from(option.len()).unwrap();
+            message([0, 0, 0, 1], &[b"\0\0\x29\x10\0\0\0\0\0\0", &[length][..], option].concat())
+        };
+        let cookie = b"\0\x0A\0\x08COOKIE-1";
+        let Err(Unanswerable::OnlyCookie { id: 0xABCD, edns, .. }) = read(&with(cookie)) else { panic!() };
+        assert_eq!(edns.cookie.unwrap().asker, *b"COOKIE-1");
+        // Of two the first counts.
+        let two = [&cookie[..], b"\0\x0A\0\x08COOKIE-2"].concat();
+        assert!(
+            matches!(read(&with(&two)), Err(Unanswerable::OnlyCookie { edns: same, .. }) if same == edns)
+        );
+        for other in [&b""[..], b"\0\x0A\0\x07COOKIE-", b"\0\x03\0\0"] {
+            assert!(matches!(read(&with(other)), Err(Unanswerable::Malformed { id: 0xABCD, .. })));
+        }
     }
 
     #[test]

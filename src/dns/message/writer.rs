@@ -3,6 +3,7 @@
 //! Names are compressed (RFC 1035 §4.1.4) wherever every decoder can read that (RFC 3597 §4). A set of records
 //! is written whole or not at all (RFC 2181 §5, §9): what does not fit leaves no trace.
 
+use super::cookie::{COOKIE, Cookie, SERVER_LENGTH, ServerCookie};
 use super::question::{Edns, KEEPALIVE, NSID};
 use super::{Flags, HEADER, LONGEST_MESSAGE, LONGEST_UDP};
 use crate::dns::name::{Name, wire_length};
@@ -45,6 +46,8 @@ pub struct Finished {
     pub flags: Flags,
     /// Records in the answer section.
     pub answers: u16,
+    /// Whether the asker showed a cookie of this server, so that its address is not forged (RFC 7873 §5.2.4).
+    pub knows_asker: bool,
 }
 
 /// Why a question was not answered, more closely than a response code says (RFC 8914 §4).
@@ -76,6 +79,8 @@ pub struct Writer<'b> {
     error: Option<ExtendedError>,
     nsid: Option<&'b [u8]>,
     keepalive: Option<u16>,
+    cookie: Option<([u8; 8], ServerCookie)>,
+    knows_asker: bool,
     /// Where names stand, and how long each is in full.
     known: [(u16, u8); KNOWN_MOST],
     known_count: usize,
@@ -102,6 +107,8 @@ impl<'b> Writer<'b> {
             error: None,
             nsid: None,
             keepalive: None,
+            cookie: None,
+            knows_asker: false,
             known: [(0, 0); KNOWN_MOST],
             known_count: 0,
             last_target: None,
@@ -130,6 +137,15 @@ impl<'b> Writer<'b> {
     pub fn keepalive(&mut self, tenths: u16) {
         if let (Some(limit), Some(Edns { keepalive: true, .. })) = (self.limit.checked_sub(6), self.edns) {
             (self.limit, self.keepalive) = (limit, Some(tenths));
+        }
+    }
+
+    /// Gives an asker that showed a cookie one of this server; `is_good` if it had a good one already.
+    pub fn cookie(&mut self, given: ServerCookie, is_good: bool) {
+        let room = self.limit.checked_sub(4 + 8 + SERVER_LENGTH);
+        if let (Some(limit), Some(Edns { cookie: Some(Cookie { asker, .. }), .. })) = (room, self.edns) {
+            (self.limit, self.cookie) = (limit, Some((asker, given)));
+            self.knows_asker = is_good;
         }
     }
 
@@ -214,7 +230,12 @@ impl<'b> Writer<'b> {
             let at = 4 + 2 * index;
             self.buffer[at..at + 2].copy_from_slice(&count.to_be_bytes());
         }
-        Finished { rcode: self.rcode, flags: Flags(flags), answers: self.counts[1] }
+        Finished {
+            rcode: self.rcode,
+            flags: Flags(flags),
+            answers: self.counts[1],
+            knows_asker: self.knows_asker,
+        }
     }
 
     /// Completes the OPT, which was written without options.
@@ -225,6 +246,9 @@ impl<'b> Writer<'b> {
         }
         if let Some(tenths) = self.keepalive {
             self.option(KEEPALIVE, &[&tenths.to_be_bytes()]);
+        }
+        if let Some((asker, server)) = self.cookie {
+            self.option(COOKIE, &[&asker, &server]);
         }
         if let Some(error) = self.error {
             self.option(EXTENDED_ERROR, &[&error.code.to_be_bytes(), error.text.as_bytes()]);

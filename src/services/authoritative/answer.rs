@@ -4,7 +4,7 @@
 //! (RFC 6891), minimal answers to ANY (RFC 8482), referrals with their glue (RFC 9471), what a chain of aliases ends
 //! with (RFC 6604), and for whoever asks with DO the signatures and proofs that the zone has (RFC 4035 §3.1).
 
-use crate::dns::message::question::{self, Question, Unanswerable};
+use crate::dns::message::question::{self, Edns, Question, Unanswerable};
 use crate::dns::message::writer::{ExtendedError, Finished, Full, QUESTION_NAME, Section, Writer, Written};
 use crate::dns::message::{Flags, LONGEST_MESSAGE, LONGEST_PLAIN_UDP, LONGEST_UDP};
 use crate::dns::name::{Name, is_suffix, wire_length};
@@ -14,6 +14,7 @@ use crate::dns::zone::{Found, Node, Set, Zone};
 use crate::ground::bind::Transport;
 
 use super::about;
+use super::cookies::{Counter, Policy, Verdict};
 use super::zones::{Served, ZoneSet};
 use crate::services::streams::IDLE_TENTHS;
 use proof::Proof;
@@ -35,9 +36,30 @@ const PROHIBITED: ExtendedError = ExtendedError { code: 18, text: "zones are not
 /// The question is of a kind that is not answered at all (RFC 8914 §4.22).
 const NOT_SUPPORTED: ExtendedError = ExtendedError { code: 21, text: "this type or class is not answered" };
 
+/// How a question came.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
+    /// By datagram or stream.
+    pub transport: Transport,
+    /// What its cookie is judged by; without it, cookies are passed over.
+    pub cookies: Option<Counter>,
+}
+
+impl From<Transport> for Arrival {
+    fn from(transport: Transport) -> Self {
+        Self { transport, cookies: None }
+    }
+}
+
 /// Answers `query` into `reply`, and says what the answer became; nothing where silence is the answer, and `reply`
 /// is then empty.
-pub fn answer(zones: &ZoneSet, query: &[u8], transport: Transport, reply: &mut Vec<u8>) -> Option<Finished> {
+pub fn answer(
+    zones: &ZoneSet,
+    query: &[u8],
+    arrival: impl Into<Arrival>,
+    reply: &mut Vec<u8>,
+) -> Option<Finished> {
+    let arrival = arrival.into();
     let question = match question::read(query) {
         Ok(question) => question,
         Err(Unanswerable::Silence) => {
@@ -47,18 +69,23 @@ pub fn answer(zones: &ZoneSet, query: &[u8], transport: Transport, reply: &mut V
         Err(Unanswerable::Malformed { id, flags }) => {
             return Some(answer_head(id, flags, Rcode::FORMERR, reply));
         }
+        Err(Unanswerable::OnlyCookie { id, flags, edns }) => {
+            return Some(answer_cookie(id, flags, edns, arrival, reply));
+        }
         Err(Unanswerable::OtherOpcode { id, flags }) => {
             return Some(answer_head(id, flags, Rcode::NOTIMP, reply));
         }
     };
-    let limit = longest_answer(&question, transport);
+    let limit = longest_answer(&question, arrival.transport);
     let mut writer = Writer::begin(reply, question.id, question.flags, question.edns, limit);
     writer.question(&question.name, question.record_type, question.class);
     writer.nsid(zones.identity().as_bytes());
-    if transport == Transport::Tcp {
+    if arrival.transport == Transport::Tcp {
         writer.keepalive(IDLE_TENTHS);
     }
-    match refusal(&question) {
+    let speaks_ours = question.edns.is_none_or(|edns| edns.version == 0);
+    let unproven = if speaks_ours { unproven(&mut writer, question.edns, arrival) } else { None };
+    match unproven.or_else(|| refusal(&question)) {
         Some((rcode, why)) => {
             writer.set_rcode(rcode);
             why.into_iter().for_each(|why| writer.explain(why));
@@ -81,6 +108,44 @@ pub fn answer(zones: &ZoneSet, query: &[u8], transport: Transport, reply: &mut V
     Some(writer.finish())
 }
 
+/// Gives a cookie to whoever showed one. What keeps the question from being answered, if anything does: with NOERROR
+/// the answer is cut, so that it is asked again over TCP.
+fn unproven(writer: &mut Writer<'_>, edns: Option<Edns>, arrival: Arrival) -> Option<Refusal> {
+    let cookie = edns.and_then(|edns| edns.cookie);
+    let judged = arrival.cookies?.judge(cookie.as_ref(), arrival.transport);
+    if let Some(given) = judged.given {
+        writer.cookie(given, judged.is_good);
+    }
+    match judged.verdict {
+        Verdict::Answered => None,
+        Verdict::BadCookie => Some((Rcode::BADCOOKIE, None)),
+        Verdict::OverTcp => {
+            writer.set(Flags::TC);
+            Some((Rcode::NOERROR, None))
+        }
+    }
+}
+
+/// An answer to nothing but a cookie (RFC 7873 §5.4): NOERROR if it is new or good, BADCOOKIE if it is neither.
+fn answer_cookie(id: u16, flags: Flags, edns: Edns, arrival: Arrival, reply: &mut Vec<u8>) -> Finished {
+    let Some(counter) = arrival.cookies.filter(|counter| counter.policy != Policy::Off) else {
+        return answer_head(id, flags, Rcode::FORMERR, reply);
+    };
+    let mut writer = Writer::begin(reply, id, flags, Some(edns), LONGEST_PLAIN_UDP);
+    if edns.version != 0 {
+        writer.set_rcode(Rcode::BADVERS);
+        return writer.finish();
+    }
+    let judged = counter.judge(edns.cookie.as_ref(), arrival.transport);
+    if let Some(given) = judged.given {
+        writer.cookie(given, judged.is_good);
+    }
+    if !judged.is_good && edns.cookie.is_some_and(|cookie| !cookie.server().is_empty()) {
+        writer.set_rcode(Rcode::BADCOOKIE);
+    }
+    writer.finish()
+}
+
 /// An answer that is only a header.
 fn answer_head(id: u16, flags: Flags, rcode: Rcode, reply: &mut Vec<u8>) -> Finished {
     let mut writer = Writer::begin(reply, id, flags, None, LONGEST_PLAIN_UDP);
@@ -97,8 +162,11 @@ fn longest_answer(question: &Question, transport: Transport) -> usize {
     }
 }
 
+/// What comes of a question that is not looked up, and why.
+type Refusal = (Rcode, Option<ExtendedError>);
+
 /// Why a question is not looked up at all.
-fn refusal(question: &Question) -> Option<(Rcode, Option<ExtendedError>)> {
+fn refusal(question: &Question) -> Option<Refusal> {
     if question.edns.is_some_and(|edns| edns.version != 0) {
         return Some((Rcode::BADVERS, None));
     }

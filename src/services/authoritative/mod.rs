@@ -4,6 +4,7 @@
 //! the two do on the Internet: this one knows its zones and nothing else, and never asks anybody.
 //!
 //! - [`answer`]: what it answers, one pure function; `about`: what it answers about itself.
+//! - [`cookies`]: proof that an asker's address is its own.
 //! - [`zones`]: the snapshot that it answers from.
 //! - `shelf`: where the snapshot is swapped, whole, and what is known of each zone's file.
 //! - `keeper`: sees that a file was saved.
@@ -11,6 +12,7 @@
 
 mod about;
 pub mod answer;
+pub mod cookies;
 mod keeper;
 mod shelf;
 mod udp;
@@ -32,13 +34,16 @@ use crate::dns::message::asked;
 use crate::dns::message::writer::Finished;
 use crate::dns::name::{Name, NameError};
 use crate::ground::bind::{self, BindError, Listening, Transport};
+use crate::ground::chance;
 use crate::ground::channel::{Ask, Reply};
-use crate::ground::clock::Stopwatch;
+use crate::ground::clock::{self, Stopwatch};
 use crate::ground::datagrams::Datagrams;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, Service};
 use crate::services::streams::{self, Replies, Respond};
+use answer::Arrival;
+use cookies::{Baker, Counter};
 use shelf::Shelf;
 
 /// How often a free port is drawn until it is free for UDP and TCP both.
@@ -56,6 +61,10 @@ pub struct Config {
     /// What the server calls itself when asked which one it is (NSID, `id.server`); without it, its address
     #[arg(long, value_name = "NAME")]
     pub identity: Option<String>,
+    /// What is done about DNS cookies: `answer` gives one to whoever shows one, `require` answers over UDP only who
+    /// shows a good one, `off` passes them over
+    #[arg(long, value_enum, value_name = "POLICY", default_value_t)]
+    pub cookies: cookies::Policy,
 }
 
 /// A zone and the file that it is read from, as the command line writes it: `foobar.com=zones/foobar.com.zone`.
@@ -134,12 +143,13 @@ impl Service for Authoritative {
         let socket = Datagrams::new(socket).map_err(StartError::Address)?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        tasks.spawn(udp::serve(socket, shelf.clone(), journal.clone(), stop.clone()));
+        let jar = Jar::new(config.cookies);
+        tasks.spawn(udp::serve(socket, shelf.clone(), jar, journal.clone(), stop.clone()));
         tasks.spawn(keeper::keep(shelf.clone(), journal.clone(), stop.clone()));
         tasks.close();
         let conversations = tokio::spawn(streams::serve(
             listener,
-            Conversing { shelf: shelf.clone(), journal },
+            Conversing { shelf: shelf.clone(), jar, journal },
             stop.clone(),
         ));
         Ok(Self { address, shelf, stop, tasks, conversations })
@@ -177,7 +187,30 @@ impl Service for Authoritative {
 #[derive(Clone)]
 struct Conversing {
     shelf: Arc<Shelf>,
+    jar: Jar,
     journal: Journal,
+}
+
+/// What makes a question's circumstances: the cookie's secret is drawn once, the time is read for each.
+#[derive(Debug, Clone, Copy)]
+struct Jar {
+    policy: cookies::Policy,
+    baker: Baker,
+}
+
+impl Jar {
+    fn new(policy: cookies::Policy) -> Self {
+        let mut secret = [0; 16];
+        secret[..8].copy_from_slice(&chance::random_u64().to_be_bytes());
+        secret[8..].copy_from_slice(&chance::random_u64().to_be_bytes());
+        Self { policy, baker: Baker::new(&secret) }
+    }
+
+    /// Of a question from `client` at `now`, in seconds since 1970 modulo 2³².
+    fn arrival(&self, transport: Transport, client: SocketAddr, now: u32) -> Arrival {
+        let counter = Counter { policy: self.policy, baker: self.baker, client: client.ip(), now };
+        Arrival { transport, cookies: Some(counter) }
+    }
 }
 
 impl Respond for Conversing {
@@ -189,7 +222,8 @@ impl Respond for Conversing {
     ) -> Option<impl Future<Output = ()> + Send + use<>> {
         let watch = Stopwatch::start();
         replies.send_now(|reply| {
-            if let Some(finished) = answer::answer(&self.shelf.snapshot(), question, Transport::Tcp, reply) {
+            let arrival = self.jar.arrival(Transport::Tcp, client, clock::unix_seconds());
+            if let Some(finished) = answer::answer(&self.shelf.snapshot(), question, arrival, reply) {
                 self.journal.tell(|| told(finished, reply, client, Transport::Tcp, watch));
             }
         });

@@ -34,6 +34,7 @@ impl Lab {
             listen: "127.0.0.1:0".parse().unwrap(),
             zones: vec![format!("foobar.com={}", file.display()).parse().unwrap()],
             identity: None,
+            cookies: cookies::Policy::default(),
         };
         let server = Authoritative::start(config, journal).await.unwrap();
         Self { folder, server, told, waiting: Vec::new() }
@@ -206,7 +207,10 @@ async fn a_taken_port_and_a_zone_given_twice_are_refused() {
     let lab = Lab::with(Some(ZONE)).await;
     let start = |listen, zones: &[&str]| {
         let zones = zones.iter().map(|zone| zone.parse().unwrap()).collect();
-        Authoritative::start(Config { listen, zones, identity: None }, journal().0)
+        Authoritative::start(
+            Config { listen, zones, identity: None, cookies: cookies::Policy::default() },
+            journal().0,
+        )
     };
     let error = start(lab.server.address, &[]).await.unwrap_err();
     assert!(matches!(error, StartError::Bind(..)));

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::Jar;
 use super::answer::answer;
 use super::shelf::Shelf;
 use super::told;
 use crate::ground::bind::Transport;
-use crate::ground::clock::Stopwatch;
+use crate::ground::clock::{self, Stopwatch};
 use crate::ground::datagrams::Datagrams;
 use crate::ground::journal::Journal;
 
@@ -27,7 +28,13 @@ const LONGEST_QUESTION: usize = 4096;
 const BREATH: Duration = Duration::from_millis(10);
 
 /// Answers until `stop`.
-pub(super) async fn serve(socket: Datagrams, shelf: Arc<Shelf>, journal: Journal, stop: CancellationToken) {
+pub(super) async fn serve(
+    socket: Datagrams,
+    shelf: Arc<Shelf>,
+    jar: Jar,
+    journal: Journal,
+    stop: CancellationToken,
+) {
     let mut question = vec![0; LONGEST_QUESTION];
     let mut reply = Vec::with_capacity(2048);
     loop {
@@ -36,7 +43,7 @@ pub(super) async fn serve(socket: Datagrams, shelf: Arc<Shelf>, journal: Journal
             ready = socket.readable() => ready,
         };
         let served = match ready {
-            Ok(()) => serve_batch(&socket, &shelf, &journal, &mut question, &mut reply).await,
+            Ok(()) => serve_batch(&socket, &shelf, jar, &journal, &mut question, &mut reply).await,
             Err(cause) => Err(cause),
         };
         match served {
@@ -56,11 +63,12 @@ pub(super) async fn serve(socket: Datagrams, shelf: Arc<Shelf>, journal: Journal
 async fn serve_batch(
     socket: &Datagrams,
     shelf: &Shelf,
+    jar: Jar,
     journal: &Journal,
     question: &mut [u8],
     reply: &mut Vec<u8>,
 ) -> io::Result<bool> {
-    let zones = shelf.snapshot();
+    let (zones, now) = (shelf.snapshot(), clock::unix_seconds());
     for _ in 0..BATCH {
         let (length, client) = match socket.try_receive(question) {
             Ok(received) => received,
@@ -68,7 +76,8 @@ async fn serve_batch(
             Err(cause) => return Err(cause),
         };
         let watch = Stopwatch::start();
-        let Some(finished) = answer(&zones, &question[..length], Transport::Udp, reply) else {
+        let arrival = jar.arrival(Transport::Udp, client.address, now);
+        let Some(finished) = answer(&zones, &question[..length], arrival, reply) else {
             continue;
         };
         // An answer that cannot be sent is lost, as datagrams are: its asker asks again.
