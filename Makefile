@@ -1,7 +1,7 @@
 # Everything that is done with wwwlab's source; `make` alone lists it.
 
 PROGRAM := target/release/wwwlab
-DEB_TEST := dig:bind9-dnsutils curl:curl setpriv:util-linux named:bind9 named-checkzone:bind9-utils dnssec-signzone:bind9-utils nsd:nsd knotd:knot
+DEB_TEST := c++:g++ dig:bind9-dnsutils curl:curl setpriv:util-linux named:bind9 named-checkzone:bind9-utils dnssec-signzone:bind9-utils nsd:nsd knotd:knot
 # PHP-FPM's program has its version in its name, which each release of Debian and Ubuntu has its own of.
 PHP_FPM := $(or $(notdir $(lastword $(sort $(wildcard /usr/sbin/php-fpm[0-9]*)))),php-fpm)
 DEB_BENCH := named:bind9 nginx:nginx $(PHP_FPM):php-fpm,php-mysql mariadbd:mariadb-server
@@ -17,9 +17,10 @@ up: ## Build wwwlab and bring www.foobar.com up; ^C ends it
 	@exec $(PROGRAM) up
 
 .PHONY: test
-test: ## Prove it: every test, with the real dig and curl, beside BIND, NSD and Knot
+test: ## Prove it: every test, with the real dig and curl, beside BIND, NSD and Knot; and a glance by the fuzzers
 	@tests/need $(DEB_TEST)
 	cargo test --locked
+	fuzz/run 5
 
 .PHONY: check
 check: ## Format, lints and docs, all without warnings
@@ -33,7 +34,9 @@ bench: ## Measure: first answers, memory, what an answer costs; beside the progr
 	cargo bench --locked --bench '*'
 
 .PHONY: fuzz
-fuzz: ## Run the property tests long: a million cases each (PROPTEST_CASES to change)
+fuzz: ## Search for what breaks: libFuzzer, FUZZ_SECONDS (60) a target, then a million cases a property (PROPTEST_CASES)
+	@tests/need c++:g++
+	fuzz/run $${FUZZ_SECONDS:-60}
 	PROPTEST_CASES=$${PROPTEST_CASES:-1000000} cargo test --locked --release --lib
 
 .PHONY: clean
