@@ -416,11 +416,9 @@ impl<'z> Answering<'z, '_, '_> {
 
     /// The SOA that says for how long there is nothing (RFC 2308 §3, §5).
     fn deny(&mut self, zone: &'z Zone) -> Result<(), Full> {
-        let Some(soa) = zone.apex().set(RecordType::SOA) else {
+        let (Some(soa), Some(ttl)) = (zone.apex().set(RecordType::SOA), zone.negative_ttl()) else {
             return Ok(());
         };
-        let minimum = soa.first().and_then(|data| data.last_chunk().copied()).map(u32::from_be_bytes);
-        let ttl = soa.ttl().min(minimum.unwrap_or(0));
         self.write_set(Section::Authority, zone.apex().name(), zone.apex(), soa, ttl)?;
         self.prove()
     }
