@@ -178,6 +178,8 @@ impl Rcode {
     pub const NOTAUTH: Self = Self(9);
     /// An EDNS version that the server does not speak (RFC 6891 §6.1.3).
     pub const BADVERS: Self = Self(16);
+    /// The cookie is not the server's (RFC 7873 §5.2.3).
+    pub const BADCOOKIE: Self = Self(23);
 }
 
 impl fmt::Display for Rcode {

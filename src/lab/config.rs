@@ -136,8 +136,34 @@ pub struct Zones<D: DefaultZones> {
     /// Equal answers to one network that are sent over UDP, a second: 1 to 100,000; default 0, all of them.
     #[serde(deserialize_with = "rate_limit")]
     pub rate_limit: u32,
+    /// What is done about DNS cookies; default `answer`.
+    pub cookies: Cookies,
     #[serde(skip)]
     default: std::marker::PhantomData<D>,
+}
+
+/// What a name server does about DNS cookies (RFC 7873).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cookies {
+    /// They are passed over.
+    Off,
+    /// Whoever shows a cookie is given one.
+    #[default]
+    Answer,
+    /// Over UDP only whoever shows a good cookie is answered.
+    Require,
+}
+
+impl Cookies {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Answer => "answer",
+            Self::Require => "require",
+        }
+    }
 }
 
 /// Knows the zones that a name server has when `lab.toml` says nothing.
@@ -149,7 +175,7 @@ pub trait DefaultZones {
 impl<D: DefaultZones> Default for Zones<D> {
     fn default() -> Self {
         let zones = D::ZONES.iter().map(|(zone, file)| ((*zone).to_owned(), PathBuf::from(file))).collect();
-        Self { zones, rate_limit: 0, default: std::marker::PhantomData }
+        Self { zones, rate_limit: 0, cookies: Cookies::default(), default: std::marker::PhantomData }
     }
 }
 
@@ -194,6 +220,8 @@ pub struct Dns {
     /// Equal answers a second to one network over UDP: 0 to 100,000; 0, the default, limits nothing.
     #[serde(deserialize_with = "rate_limit")]
     pub rate_limit: u32,
+    /// What is done about DNS cookies; default `answer`.
+    pub cookies: Cookies,
 }
 
 /// Entries of a list of `[dns]`.
@@ -208,6 +236,7 @@ impl Default for Dns {
             keys: Vec::new(),
             secondary: false,
             rate_limit: 0,
+            cookies: Cookies::default(),
         }
     }
 }

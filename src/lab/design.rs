@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::config::{Config, Network, ZoneFiles};
+use super::config::{Config, Cookies, Network, ZoneFiles};
 use super::directory::Directory;
 use super::hosts::{Host, ServiceName};
 use super::ports::Ports;
@@ -61,6 +61,19 @@ impl Design {
     fn limits(&self, service: ServiceName, line: &mut CommandLine) {
         if self.rate_limit(service) > 0 {
             line.option("--rate-limit", self.rate_limit(service).to_string());
+        }
+        if let Some(cookies) = self.cookies(service).filter(|&cookies| cookies != Cookies::default()) {
+            line.option("--cookies", cookies.as_str());
+        }
+    }
+
+    /// What `service` does about cookies, if it is a name server.
+    fn cookies(&self, service: ServiceName) -> Option<Cookies> {
+        match service {
+            ServiceName::Root => Some(self.config.root.cookies),
+            ServiceName::Tld => Some(self.config.tld.cookies),
+            ServiceName::Dns | ServiceName::Dns2 => Some(self.config.dns.cookies),
+            _ => None,
         }
     }
 

@@ -4,6 +4,7 @@
 //! nothing behind the last record. NOTIFY and UPDATE have the same shape: what they are about stands where a query has
 //! its question (RFC 1996 §3.7, RFC 2136 §2.3).
 
+use super::cookie::{COOKIE, Cookie};
 use super::{Flags, HEADER, read_u16, read_u32};
 use crate::dns::name::Name;
 use crate::dns::types::{Class, RecordType};
@@ -70,6 +71,8 @@ pub struct Edns {
     pub nsid: bool,
     /// Whether the asker wants to know how long a connection may be silent (RFC 7828 §3.2.1).
     pub keepalive: bool,
+    /// The asker's cookie (RFC 7873).
+    pub cookie: Option<Cookie>,
 }
 
 /// The option that tells which server answers (RFC 5001).
@@ -89,6 +92,15 @@ pub enum Unanswerable {
         id: u16,
         /// Its flags.
         flags: Flags,
+    },
+    /// It asks for nothing but a cookie (RFC 7873 §5.4).
+    OnlyCookie {
+        /// The message's identifier.
+        id: u16,
+        /// Its flags.
+        flags: Flags,
+        /// What its OPT says, a cookie among it.
+        edns: Edns,
     },
     /// It is neither a query nor NOTIFY nor UPDATE: NOTIMP.
     OtherOpcode {
@@ -113,19 +125,37 @@ pub fn read(message: &[u8]) -> Result<Question, Unanswerable> {
     if Wanted::of(flags).is_none() {
         return Err(Unanswerable::OtherOpcode { id, flags });
     }
-    read_query(message, id, flags).ok_or(Unanswerable::Malformed { id, flags })
+    let malformed = Unanswerable::Malformed { id, flags };
+    match read_u16(message, 4) {
+        Some(0) => {
+            let edns = read_records(message, HEADER).and_then(|records| records.edns);
+            let edns = edns.filter(|edns| edns.cookie.is_some() && Wanted::of(flags) == Some(Wanted::Query));
+            Err(edns.map_or(malformed, |edns| Unanswerable::OnlyCookie { id, flags, edns }))
+        }
+        Some(1) => read_query(message, id, flags).ok_or(malformed),
+        _ => Err(malformed),
+    }
 }
 
 fn read_query(message: &[u8], id: u16, flags: Flags) -> Option<Question> {
-    let count = |at| read_u16(message, at);
-    let (questions, answers, authorities, additionals) = (count(4)?, count(6)?, count(8)?, count(10)?);
-    if questions != 1 {
-        return None;
-    }
     let (name, at) = Name::read(message, HEADER).ok()?;
     let record_type = RecordType(read_u16(message, at)?);
     let class = Class(read_u16(message, at + 2)?);
-    let mut at = at + 4;
+    let Records { edns, signature } = read_records(message, at + 4)?;
+    Some(Question { id, flags, name, record_type, class, edns, signature })
+}
+
+/// What the records behind a question say.
+struct Records {
+    edns: Option<Edns>,
+    /// Where the signature begins.
+    signature: Option<usize>,
+}
+
+/// Reads the records behind the question, which are all that is left.
+fn read_records(message: &[u8], mut at: usize) -> Option<Records> {
+    let count = |at| read_u16(message, at);
+    let (answers, authorities, additionals) = (count(6)?, count(8)?, count(10)?);
     for _ in 0..u32::from(answers) + u32::from(authorities) {
         let record = read_head(message, at)?;
         if matches!(record.record_type, RecordType::OPT | RecordType::TSIG) {
@@ -147,6 +177,7 @@ fn read_query(message: &[u8], id: u16, flags: Flags) -> Option<Question> {
                 dnssec: flags & 0x80 != 0,
                 nsid: false,
                 keepalive: false,
+                cookie: None,
             };
             read_options(message.get(record.data..record.end)?, &mut said)?;
             edns = Some(said);
@@ -159,7 +190,7 @@ fn read_query(message: &[u8], id: u16, flags: Flags) -> Option<Question> {
         }
         at = record.end;
     }
-    (at == message.len()).then_some(Question { id, flags, name, record_type, class, edns, signature })
+    (at == message.len()).then_some(Records { edns, signature })
 }
 
 /// The serial of the SOA in the authority section: what the asker of an IXFR has (RFC 1995 §3).
@@ -211,7 +242,10 @@ fn read_head(message: &[u8], at: usize) -> Option<Head> {
 fn read_options(mut options: &[u8], said: &mut Edns) -> Option<()> {
     while !options.is_empty() {
         let (code, length) = (read_u16(options, 0)?, read_u16(options, 2)?);
+        let data = options.get(4..4 + usize::from(length))?;
         match code {
+            // Of several, the first counts (RFC 7873 §5); one of the wrong length is an error (§5.2.2).
+            COOKIE if said.cookie.is_none() => said.cookie = Some(Cookie::read(data)?),
             NSID => said.nsid = true,
             KEEPALIVE => said.keepalive = true,
             _ => {}
@@ -245,6 +279,25 @@ mod tests {
         assert_eq!(question.edns, None);
         let question = read(&message([1, 0, 0, 1], &[QUESTION, OPT].concat())).unwrap();
         assert_eq!(question.edns, Some(Edns { udp_size: 4096, dnssec: true, ..Edns::default() }));
+    }
+
+    #[test]
+    fn rfc7873_section_5_4_a_cookie_without_a_question() {
+        let with = |option: &[u8]| {
+            let length = u8::try_from(option.len()).unwrap();
+            message([0, 0, 0, 1], &[b"\0\0\x29\x10\0\0\0\0\0\0", &[length][..], option].concat())
+        };
+        let cookie = b"\0\x0A\0\x08COOKIE-1";
+        let Err(Unanswerable::OnlyCookie { id: 0xABCD, edns, .. }) = read(&with(cookie)) else { panic!() };
+        assert_eq!(edns.cookie.unwrap().asker, *b"COOKIE-1");
+        // Of two the first counts.
+        let two = [&cookie[..], b"\0\x0A\0\x08COOKIE-2"].concat();
+        assert!(
+            matches!(read(&with(&two)), Err(Unanswerable::OnlyCookie { edns: same, .. }) if same == edns)
+        );
+        for other in [&b""[..], b"\0\x0A\0\x07COOKIE-", b"\0\x03\0\0"] {
+            assert!(matches!(read(&with(other)), Err(Unanswerable::Malformed { id: 0xABCD, .. })));
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Names are compressed (RFC 1035 §4.1.4) wherever every decoder can read that (RFC 3597 §4). A set of records
 //! is written whole or not at all (RFC 2181 §5, §9): what does not fit leaves no trace.
 
+use super::cookie::{COOKIE, Cookie, SERVER_LENGTH, ServerCookie};
 use super::question::{Edns, KEEPALIVE, NSID};
 use super::{Flags, HEADER, LONGEST_MESSAGE, LONGEST_UDP};
 use crate::dns::name::{Name, wire_length};
@@ -49,6 +50,8 @@ pub struct Finished {
     pub asked: Option<(RecordType, Class)>,
     /// If a wildcard made the name that was asked for: the octets at the name's end that it shares with the wildcard.
     pub expanded: Option<u8>,
+    /// Whether the asker showed a cookie of this server, so that its address is not forged (RFC 7873 §5.2.4).
+    pub knows_asker: bool,
 }
 
 /// Why a question was not answered, more closely than a response code says (RFC 8914 §4).
@@ -82,6 +85,8 @@ pub struct Writer<'b> {
     error: Option<ExtendedError<'b>>,
     nsid: Option<&'b [u8]>,
     keepalive: Option<u16>,
+    cookie: Option<([u8; 8], ServerCookie)>,
+    knows_asker: bool,
     /// Where names stand, and how long each is in full.
     known: [(u16, u8); KNOWN_MOST],
     known_count: usize,
@@ -110,6 +115,8 @@ impl<'b> Writer<'b> {
             error: None,
             nsid: None,
             keepalive: None,
+            cookie: None,
+            knows_asker: false,
             known: [(0, 0); KNOWN_MOST],
             known_count: 0,
             last_target: None,
@@ -144,6 +151,15 @@ impl<'b> Writer<'b> {
     pub fn keepalive(&mut self, tenths: u16) {
         if let (Some(limit), Some(Edns { keepalive: true, .. })) = (self.limit.checked_sub(6), self.edns) {
             (self.limit, self.keepalive) = (limit, Some(tenths));
+        }
+    }
+
+    /// Gives an asker that showed a cookie one of this server; `is_good` if it had a good one already.
+    pub fn cookie(&mut self, given: ServerCookie, is_good: bool) {
+        let room = self.limit.checked_sub(4 + 8 + SERVER_LENGTH);
+        if let (Some(limit), Some(Edns { cookie: Some(Cookie { asker, .. }), .. })) = (room, self.edns) {
+            (self.limit, self.cookie) = (limit, Some((asker, given)));
+            self.knows_asker = is_good;
         }
     }
 
@@ -233,8 +249,8 @@ impl<'b> Writer<'b> {
             let at = 4 + 2 * index;
             self.buffer[at..at + 2].copy_from_slice(&count.to_be_bytes());
         }
-        let Self { rcode, asked, expanded, .. } = self;
-        Finished { rcode, flags: Flags(flags), answers: self.counts[1], asked, expanded }
+        let Self { rcode, asked, expanded, knows_asker, .. } = self;
+        Finished { rcode, flags: Flags(flags), answers: self.counts[1], asked, expanded, knows_asker }
     }
 
     /// Completes the OPT, which was written without options.
@@ -245,6 +261,9 @@ impl<'b> Writer<'b> {
         }
         if let Some(tenths) = self.keepalive {
             self.option(KEEPALIVE, &[&tenths.to_be_bytes()]);
+        }
+        if let Some((asker, server)) = self.cookie {
+            self.option(COOKIE, &[&asker, &server]);
         }
         if let Some(error) = self.error {
             self.option(EXTENDED_ERROR, &[&error.code.to_be_bytes(), error.text.as_bytes()]);

@@ -199,6 +199,14 @@ impl Zone {
         serial.and_then(|octets| octets.try_into().ok()).map_or(0, u32::from_be_bytes)
     }
 
+    /// Seconds for which a negative answer may be remembered: the lower of the SOA's TTL and its last number (RFC 2308
+    /// §5); nothing without an SOA.
+    pub fn negative_ttl(&self) -> Option<u32> {
+        let soa = self.apex().set(RecordType::SOA)?;
+        let minimum = soa.first().and_then(|data| data.last_chunk().copied()).map(u32::from_be_bytes);
+        Some(soa.ttl().min(minimum.unwrap_or(0)))
+    }
+
     /// Octets of memory that the zone takes.
     pub fn memory(&self) -> usize {
         self.arena.capacity()

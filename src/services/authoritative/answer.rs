@@ -4,7 +4,7 @@
 //! (RFC 6891), minimal answers to ANY (RFC 8482), referrals with their glue (RFC 9471), what a chain of aliases ends
 //! with (RFC 6604), and for whoever asks with DO the signatures and proofs that the zone has (RFC 4035 §3.1).
 
-use crate::dns::message::question::{self, Question, Unanswerable, Wanted};
+use crate::dns::message::question::{self, Edns, Question, Unanswerable, Wanted};
 use crate::dns::message::writer::{ExtendedError, Finished, Full, QUESTION_NAME, Section, Writer, Written};
 use crate::dns::message::{Flags, LONGEST_MESSAGE, LONGEST_PLAIN_UDP, LONGEST_UDP};
 use crate::dns::name::{Name, is_suffix, wire_length};
@@ -14,6 +14,7 @@ use crate::dns::zone::{Found, Node, Set, Zone};
 use crate::ground::bind::Transport;
 
 use super::about;
+use super::cookies::{Counter, Policy, Verdict};
 use super::zones::{Served, ZoneSet};
 use crate::services::streams::IDLE_TENTHS;
 use proof::Proof;
@@ -39,23 +40,48 @@ const PROHIBITED: ExtendedError<'_> =
 const NOT_SUPPORTED: ExtendedError<'_> =
     ExtendedError { code: 21, text: "this type or class is not answered" };
 
+/// How a question came.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
+    /// By datagram or stream.
+    pub transport: Transport,
+    /// What its cookie is judged by; without it, cookies are passed over.
+    pub cookies: Option<Counter>,
+}
+
+impl From<Transport> for Arrival {
+    fn from(transport: Transport) -> Self {
+        Self { transport, cookies: None }
+    }
+}
+
 /// Answers `query` into `reply`, and says what the answer became; nothing where silence is the answer, and `reply`
 /// is then empty.
-pub fn answer(zones: &ZoneSet, query: &[u8], transport: Transport, reply: &mut Vec<u8>) -> Option<Finished> {
+pub fn answer(
+    zones: &ZoneSet,
+    query: &[u8],
+    arrival: impl Into<Arrival>,
+    reply: &mut Vec<u8>,
+) -> Option<Finished> {
     match question::read(query) {
-        Ok(question) => Some(answer_question(zones, &question, transport, 0, reply)),
-        Err(unanswerable) => answer_unanswerable(unanswerable, reply),
+        Ok(question) => Some(answer_question(zones, &question, arrival.into(), 0, reply)),
+        Err(unanswerable) => answer_unanswerable(unanswerable, arrival.into(), reply),
     }
 }
 
 /// Answers what is no question.
-pub(super) fn answer_unanswerable(unanswerable: Unanswerable, reply: &mut Vec<u8>) -> Option<Finished> {
+pub(super) fn answer_unanswerable(
+    unanswerable: Unanswerable,
+    arrival: Arrival,
+    reply: &mut Vec<u8>,
+) -> Option<Finished> {
     match unanswerable {
         Unanswerable::Silence => {
             reply.clear();
             None
         }
         Unanswerable::Malformed { id, flags } => Some(answer_head(id, flags, Rcode::FORMERR, reply)),
+        Unanswerable::OnlyCookie { id, flags, edns } => Some(answer_cookie(id, flags, edns, arrival, reply)),
         Unanswerable::OtherOpcode { id, flags } => Some(answer_head(id, flags, Rcode::NOTIMP, reply)),
     }
 }
@@ -64,18 +90,20 @@ pub(super) fn answer_unanswerable(unanswerable: Unanswerable, reply: &mut Vec<u8
 pub(super) fn answer_question(
     zones: &ZoneSet,
     question: &Question,
-    transport: Transport,
+    arrival: Arrival,
     reserved: usize,
     reply: &mut Vec<u8>,
 ) -> Finished {
-    let limit = longest_answer(question, transport).saturating_sub(reserved);
+    let limit = longest_answer(question, arrival.transport).saturating_sub(reserved);
     let mut writer = Writer::begin(reply, question.id, question.flags, question.edns, limit);
     writer.question(&question.name, question.record_type, question.class);
     writer.nsid(zones.identity().as_bytes());
-    if transport == Transport::Tcp {
+    if arrival.transport == Transport::Tcp {
         writer.keepalive(IDLE_TENTHS);
     }
-    match refusal(question) {
+    let speaks_ours = question.edns.is_none_or(|edns| edns.version == 0);
+    let unproven = if speaks_ours { unproven(&mut writer, question.edns, arrival) } else { None };
+    match unproven.or_else(|| refusal(question)) {
         Some((rcode, why)) => {
             writer.set_rcode(rcode);
             why.into_iter().for_each(|why| writer.explain(why));
@@ -108,6 +136,44 @@ pub(super) fn cut(query: &[u8], reply: &mut Vec<u8>) -> Option<Finished> {
     Some(writer.finish())
 }
 
+/// Gives a cookie to whoever showed one. What keeps the question from being answered, if anything does: with NOERROR
+/// the answer is cut, so that it is asked again over TCP.
+fn unproven(writer: &mut Writer<'_>, edns: Option<Edns>, arrival: Arrival) -> Option<Refusal> {
+    let cookie = edns.and_then(|edns| edns.cookie);
+    let judged = arrival.cookies?.judge(cookie.as_ref(), arrival.transport);
+    if let Some(given) = judged.given {
+        writer.cookie(given, judged.is_good);
+    }
+    match judged.verdict {
+        Verdict::Answered => None,
+        Verdict::BadCookie => Some((Rcode::BADCOOKIE, None)),
+        Verdict::OverTcp => {
+            writer.set(Flags::TC);
+            Some((Rcode::NOERROR, None))
+        }
+    }
+}
+
+/// An answer to nothing but a cookie (RFC 7873 §5.4): NOERROR if it is new or good, BADCOOKIE if it is neither.
+fn answer_cookie(id: u16, flags: Flags, edns: Edns, arrival: Arrival, reply: &mut Vec<u8>) -> Finished {
+    let Some(counter) = arrival.cookies.filter(|counter| counter.policy != Policy::Off) else {
+        return answer_head(id, flags, Rcode::FORMERR, reply);
+    };
+    let mut writer = Writer::begin(reply, id, flags, Some(edns), LONGEST_PLAIN_UDP);
+    if edns.version != 0 {
+        writer.set_rcode(Rcode::BADVERS);
+        return writer.finish();
+    }
+    let judged = counter.judge(edns.cookie.as_ref(), arrival.transport);
+    if let Some(given) = judged.given {
+        writer.cookie(given, judged.is_good);
+    }
+    if !judged.is_good && edns.cookie.is_some_and(|cookie| !cookie.server().is_empty()) {
+        writer.set_rcode(Rcode::BADCOOKIE);
+    }
+    writer.finish()
+}
+
 /// An answer that is only a header.
 fn answer_head(id: u16, flags: Flags, rcode: Rcode, reply: &mut Vec<u8>) -> Finished {
     let mut writer = Writer::begin(reply, id, flags, None, LONGEST_PLAIN_UDP);
@@ -124,8 +190,11 @@ pub(super) fn longest_answer(question: &Question, transport: Transport) -> usize
     }
 }
 
+/// What comes of a question that is not looked up, and why.
+type Refusal = (Rcode, Option<ExtendedError<'static>>);
+
 /// Why a question is not looked up at all.
-fn refusal(question: &Question) -> Option<(Rcode, Option<ExtendedError<'static>>)> {
+fn refusal(question: &Question) -> Option<Refusal> {
     if question.wanted() != Wanted::Query {
         return Some((Rcode::NOTIMP, None));
     }
@@ -382,11 +451,9 @@ impl<'z> Answering<'z, '_, '_> {
 
     /// The SOA that says for how long there is nothing (RFC 2308 §3, §5).
     fn deny(&mut self, zone: &'z Zone) -> Result<(), Full> {
-        let Some(soa) = zone.apex().set(RecordType::SOA) else {
+        let (Some(soa), Some(ttl)) = (zone.apex().set(RecordType::SOA), zone.negative_ttl()) else {
             return Ok(());
         };
-        let minimum = soa.first().and_then(|data| data.last_chunk().copied()).map(u32::from_be_bytes);
-        let ttl = soa.ttl().min(minimum.unwrap_or(0));
         self.write_set(Section::Authority, zone.apex().name(), zone.apex(), soa, ttl)?;
         self.prove()
     }

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::access::{Allowed, Peer};
 use super::answer::{self, INVALID_DATA};
+use super::cookies::Jar;
 use super::shelf::Shelf;
 use super::transfer::{Changes, Transfer, changes_for};
 use super::zones::{Served, ZoneSet};
@@ -52,6 +53,7 @@ const BUSY: ExtendedError<'_> = ExtendedError { code: 14, text: "too many zones 
 #[derive(Debug)]
 pub(super) struct Door {
     pub(super) shelf: Arc<Shelf>,
+    jar: Jar,
     keys: Vec<Arc<Key>>,
     transfer_to: Vec<Allowed>,
     transferring: Arc<Semaphore>,
@@ -79,32 +81,37 @@ struct Came<'m> {
 impl Door {
     pub(super) fn new(
         shelf: Arc<Shelf>,
+        jar: Jar,
         keys: Vec<Arc<Key>>,
         transfer_to: Vec<Allowed>,
         followed: Vec<Followed>,
         journal: Journal,
     ) -> Self {
         let transferring = Arc::new(Semaphore::new(TRANSFERS_MOST));
-        Self { shelf, keys, transfer_to, transferring, followed, journal }
+        Self { shelf, jar, keys, transfer_to, transferring, followed, journal }
     }
 
     /// Answers `message` from `zones` into `reply`, and says what it became, with what follows a first message; nothing
-    /// where silence is the answer.
+    /// where silence is the answer. `now` is in seconds since 1970, modulo 2³².
     pub(super) fn respond(
         &self,
         zones: &ZoneSet,
         message: &[u8],
         client: SocketAddr,
         transport: Transport,
+        now: u32,
         reply: &mut Vec<u8>,
     ) -> Option<(Finished, Option<Box<Transfer>>)> {
+        let arrival = self.jar.arrival(transport, client, now);
         let question = match question::read(message) {
             Ok(question) => question,
-            Err(unanswerable) => return Some((answer::answer_unanswerable(unanswerable, reply)?, None)),
+            Err(unanswerable) => {
+                return Some((answer::answer_unanswerable(unanswerable, arrival, reply)?, None));
+            }
         };
         let is_transfer = matches!(question.record_type, RecordType::AXFR | RecordType::IXFR);
         if question.wanted() == Wanted::Query && question.signature.is_none() && !is_transfer {
-            return Some((answer::answer_question(zones, &question, transport, 0, reply), None));
+            return Some((answer::answer_question(zones, &question, arrival, 0, reply), None));
         }
         let now = clock::unix_millis() / 1_000;
         let checked =
@@ -126,7 +133,7 @@ impl Door {
             }
             Wanted::Query => {
                 let reserved = signer.as_ref().map_or(0, Signer::longest_signature);
-                answer::answer_question(zones, &question, transport, reserved, reply)
+                answer::answer_question(zones, &question, arrival, reserved, reply)
             }
             Wanted::Notify => self.hear_notify(&came, signer.as_ref(), reply),
             Wanted::Update => self.refuse_update(zones, &came, reply),

@@ -4,6 +4,7 @@
 //! the two do on the Internet: this one knows its zones and nothing else, and never asks anybody.
 //!
 //! - [`answer`]: what it answers, one pure function; `about`: what it answers about itself.
+//! - [`cookies`]: proof that an asker's address is its own.
 //! - [`zones`]: the snapshot that it answers from.
 //! - `shelf`: where the snapshot is swapped, whole, and what is known of each zone's file.
 //! - `keeper`: sees that a file was saved. `watch`: what the operating system tells of it.
@@ -16,6 +17,7 @@
 mod about;
 pub mod access;
 pub mod answer;
+pub mod cookies;
 mod door;
 mod fetch;
 mod keeper;
@@ -54,8 +56,9 @@ use crate::ground::datagrams::Datagrams;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, Service};
-use crate::services::streams::{self, Respond, Response};
+use crate::services::streams::{self, Replies, Respond};
 use access::{Allowed, Peer};
+use cookies::Jar;
 use door::{Door, Followed};
 use fetch::Source;
 use keys::KeyError;
@@ -97,6 +100,10 @@ pub struct Config {
     /// Equal answers to one network that are sent over UDP, a second; 0 limits nothing
     #[arg(long, value_name = "ANSWERS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=i64::from(limit::MOST)))]
     pub rate_limit: u32,
+    /// What is done about DNS cookies: `answer` gives one to whoever shows one, `require` answers over UDP only who
+    /// shows a good one, `off` passes them over
+    #[arg(long, value_enum, value_name = "POLICY", default_value_t)]
+    pub cookies: cookies::Policy,
 }
 
 impl Default for Config {
@@ -112,6 +119,7 @@ impl Default for Config {
             copies: None,
             keys: Vec::new(),
             rate_limit: 0,
+            cookies: cookies::Policy::default(),
         }
     }
 }
@@ -239,7 +247,12 @@ impl Service for Authoritative {
                 changed: secondary.changed.clone(),
             })
             .collect();
-        let door = Arc::new(Door::new(shelf.clone(), keys, config.transfer_to, followed, journal.clone()));
+        let mut secret = [0; 16];
+        secret[..8].copy_from_slice(&chance::random_u64().to_be_bytes());
+        secret[8..].copy_from_slice(&chance::random_u64().to_be_bytes());
+        let jar = Jar::new(config.cookies, &secret);
+        let door = Door::new(shelf.clone(), jar, keys, config.transfer_to, followed, journal.clone());
+        let door = Arc::new(door);
         let socket = Datagrams::new(socket).map_err(StartError::Address)?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -300,20 +313,25 @@ struct Conversing {
 }
 
 impl Respond for Conversing {
-    async fn respond(&self, question: &[u8], client: SocketAddr, reply: &mut Vec<u8>) -> Response {
+    fn respond(
+        &self,
+        question: &[u8],
+        client: SocketAddr,
+        mut replies: Replies,
+    ) -> Option<impl Future<Output = ()> + Send + use<>> {
         let watch = Stopwatch::start();
-        let zones = self.door.shelf.snapshot();
-        let answered = self.door.respond(&zones, question, client, Transport::Tcp, reply);
-        let finished = answered.as_ref().map(|(finished, _)| *finished);
-        self.tally.count(Transport::Tcp, finished, Outcome::Answered);
-        let Some((finished, rest)) = answered else {
-            return Response::Silence;
-        };
-        self.journal.tell(|| told(finished, reply, client, Transport::Tcp, watch));
-        match rest {
-            None => Response::Whole,
-            Some(transfer) => Response::Begun(transfer),
-        }
+        let mut rest = None;
+        replies.send_now(|reply| {
+            let (zones, now) = (self.door.shelf.snapshot(), clock::unix_seconds());
+            let answered = self.door.respond(&zones, question, client, Transport::Tcp, now, reply);
+            let finished = answered.as_ref().map(|(finished, _)| *finished);
+            self.tally.count(Transport::Tcp, finished, Outcome::Answered);
+            if let Some((finished, transfer)) = answered {
+                self.journal.tell(|| told(finished, reply, client, Transport::Tcp, watch));
+                rest = transfer;
+            }
+        });
+        rest.map(|transfer| transfer.send(replies))
     }
 }
 

@@ -136,7 +136,14 @@ mod tests {
     use crate::dns::message::Flags;
 
     fn finished(rcode: Rcode, asked: Option<(RecordType, Class)>) -> Option<Finished> {
-        Some(Finished { rcode, flags: Flags::default(), answers: 0, asked, expanded: None })
+        Some(Finished {
+            rcode,
+            flags: Flags::default(),
+            answers: 0,
+            asked,
+            expanded: None,
+            knows_asker: false,
+        })
     }
 
     #[test]

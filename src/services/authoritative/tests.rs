@@ -328,22 +328,6 @@ async fn rfc5936_section_5_a_zone_is_only_for_some() {
 }
 
 #[tokio::test]
-async fn one_connection_too_many_ends_the_most_silent() {
-    let lab = Lab::with(Some(ZONE)).await;
-    let mut streams = Vec::new();
-    for _ in 0..257 {
-        streams.push(TcpStream::connect(lab.server.address).await.unwrap());
-    }
-    let first = timeout(Duration::from_secs(5), streams[0].read(&mut [0])).await.unwrap();
-    assert_eq!(first.unwrap(), 0);
-    let query = asked::query(5, &"www.foobar.com".parse().unwrap(), RecordType::A);
-    let framed = [&u16::try_from(query.len()).unwrap().to_be_bytes()[..], &query].concat();
-    streams[1].write_all(&framed).await.unwrap();
-    assert!(streams[1].read_u16().await.unwrap() > 12);
-    lab.server.close().await;
-}
-
-#[tokio::test]
 async fn a_taken_port_and_a_zone_given_twice_are_refused() {
     let lab = Lab::with(Some(ZONE)).await;
     let start = |listen, zones: &[&str]| {

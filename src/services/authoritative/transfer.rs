@@ -20,7 +20,7 @@ use crate::dns::zone::{Zone, serial_is_raised};
 use crate::ground::clock;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
-use crate::services::streams::{Next, Rest};
+use crate::services::streams::Replies;
 
 /// Octets of a message beyond which no record is begun.
 const FULL_ENOUGH: usize = 16 << 10;
@@ -81,6 +81,31 @@ impl Transfer {
             journal,
             _permit: permit,
         }
+    }
+
+    /// Sends what follows the first message.
+    pub(super) async fn send(mut self: Box<Self>, mut replies: Replies) {
+        let mut message = Vec::new();
+        while self.write(&mut message).is_some() {
+            replies.send(&message).await;
+        }
+        let (origin, client) = (self.zone.origin().to_string(), self.client);
+        if self.part != Part::Over {
+            self.journal.note(format!(
+                "a record of {origin} fits no message: its transfer to {client} is broken off"
+            ));
+            return replies.break_off();
+        }
+        self.journal.tell(|| Happened::ZoneSent {
+            origin,
+            client,
+            serial: self.zone.serial(),
+            // The first SOA counts, the last one is the same.
+            records: self.records + 1,
+            messages: self.messages,
+            bytes: self.octets,
+            key: self.signer.as_ref().map(|signer| signer.key().name.to_string()),
+        });
     }
 
     /// Writes the next message into `reply`; nothing when the zone is complete, or cannot be sent.
@@ -167,32 +192,6 @@ impl Transfer {
             }
         }
         Ok(true)
-    }
-}
-
-impl Rest for Transfer {
-    fn next(&mut self, reply: &mut Vec<u8>) -> Next {
-        if self.write(reply).is_some() {
-            return Next::Message;
-        }
-        let (origin, client) = (self.zone.origin().to_string(), self.client);
-        if self.part != Part::Over {
-            self.journal.note(format!(
-                "a record of {origin} fits no message: its transfer to {client} is broken off"
-            ));
-            return Next::Broken;
-        }
-        self.journal.tell(|| Happened::ZoneSent {
-            origin,
-            client,
-            serial: self.zone.serial(),
-            // The first SOA counts, the last one is the same.
-            records: self.records + 1,
-            messages: self.messages,
-            bytes: self.octets,
-            key: self.signer.as_ref().map(|signer| signer.key().name.to_string()),
-        });
-        Next::End
     }
 }
 

@@ -17,7 +17,7 @@ use super::tally::{Outcome, Tally};
 use super::told;
 use crate::dns::message::writer::Finished;
 use crate::ground::bind::Transport;
-use crate::ground::clock::Stopwatch;
+use crate::ground::clock::{self, Stopwatch};
 use crate::ground::datagrams::{BATCH, Batch, Datagrams};
 use crate::ground::journal::Journal;
 
@@ -77,10 +77,10 @@ impl Turn {
         }
         // The questions of a batch came together and their answers leave together: one stopwatch is true for all.
         let watch = Stopwatch::start();
-        let zones = self.door.shelf.snapshot();
+        let (zones, now) = (self.door.shelf.snapshot(), clock::unix_seconds());
         let Self { door, tally, limit, journal, batch, finished, .. } = self;
         batch.answer(|index, question, client, reply| {
-            let answered = door.respond(&zones, question, client, Transport::Udp, reply);
+            let answered = door.respond(&zones, question, client, Transport::Udp, now, reply);
             let whole = answered.map(|(finished, _)| finished);
             let (sent, outcome) = match (&mut *limit, whole) {
                 (Some(limit), Some(whole)) => {
@@ -112,8 +112,7 @@ fn judge(
     journal: &Journal,
 ) -> Verdict {
     let kind = Kind::of(reply, whole);
-    // Nobody's address is proven as long as cookies are not checked.
-    let verdict = limit.judge(client.ip(), &kind, false, watch.started());
+    let verdict = limit.judge(client.ip(), &kind, whole.knows_asker, watch.started());
     if verdict == (Verdict::Drop { first: true }) {
         let network = Network::of(client.ip());
         let most = limit.per_second();
