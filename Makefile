@@ -1,7 +1,9 @@
 # Everything that is done with wwwlab's source; `make` alone lists it.
 
 PROGRAM := target/release/wwwlab
-DEB_TEST := dig:bind9-dnsutils curl:curl setpriv:util-linux named:bind9 named-checkzone:bind9-utils dnssec-signzone:bind9-utils nsd:nsd knotd:knot
+DEB_TEST := dig:bind9-dnsutils curl:curl setpriv:util-linux named:bind9 named-checkzone:bind9-utils dnssec-signzone:bind9-utils nsd:nsd knotd:knot chromium:chromium chromedriver:chromium-driver
+# Asks the application's API what its OpenAPI document says that it answers.
+PIP_TEST := schemathesis:pip:schemathesis==4.32.5
 # PHP-FPM's program has its version in its name, which each release of Debian and Ubuntu has its own of.
 PHP_FPM := $(or $(notdir $(lastword $(sort $(wildcard /usr/sbin/php-fpm[0-9]*)))),php-fpm)
 DEB_BENCH := named:bind9 nginx:nginx $(PHP_FPM):php-fpm,php-mysql mariadbd:mariadb-server
@@ -18,7 +20,7 @@ up: ## Build wwwlab and bring www.foobar.com up; ^C ends it
 
 .PHONY: test
 test: ## Prove it: every test, with the real dig and curl, beside BIND, NSD and Knot
-	@tests/need $(DEB_TEST)
+	@tests/need $(DEB_TEST) $(PIP_TEST)
 	cargo test --locked
 
 .PHONY: check

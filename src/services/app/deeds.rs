@@ -111,7 +111,7 @@ impl Application {
         message: &str,
     ) -> Result<(), Refusal> {
         let id = number(id)?;
-        let owner = member.map_or(NOBODY, |member| member.account);
+        let owner = member.ok_or(Refusal::NotYours)?.account;
         done(self.heard(asked.database(self.store().edit(id, owner, message)).await)?)
     }
 
@@ -123,7 +123,7 @@ impl Application {
         member: Option<&Member>,
     ) -> Result<(), Refusal> {
         let id = number(id)?;
-        let owner = member.map_or(NOBODY, |member| member.account);
+        let owner = member.ok_or(Refusal::NotYours)?.account;
         done(self.heard(asked.database(self.store().delete(id, owner)).await)?)
     }
 }
@@ -139,9 +139,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Numbered {
         Ok(Self(id.map(|Path(id)| id).unwrap_or_default()))
     }
 }
-
-/// The number of no account.
-const NOBODY: i64 = 0;
 
 fn number(id: &str) -> Result<i64, Refusal> {
     let plain = id.bytes().all(|byte| byte.is_ascii_digit());

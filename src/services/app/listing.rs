@@ -19,7 +19,7 @@ pub(super) struct Sought {
     pub(super) search: String,
     /// Only entries older than this one.
     pub(super) before: Option<i64>,
-    /// Only entries newer than this one.
+    /// Only entries newer than this one; passed over where there is `before`.
     pub(super) after: Option<i64>,
     /// So many at most.
     pub(super) limit: Option<u32>,
@@ -38,7 +38,6 @@ pub(super) struct Listing {
 impl Listing {
     /// What `sought` means, so many a page where it does not say.
     pub(super) fn of(sought: Sought, usual: u32) -> Result<Self, Refusal> {
-        let unfit = |why: &str| Err(Refusal::Unfit(why.to_owned()));
         let search = sought.search.trim().to_owned();
         if search.chars().count() > SEARCH_LONGEST {
             return Err(Refusal::Unfit(format!(
@@ -47,9 +46,8 @@ impl Listing {
         }
         let place = match (sought.before, sought.after) {
             (None, None) => Place::Newest,
-            (Some(id), None) => Place::Before(id),
+            (Some(id), _) => Place::Before(id),
             (None, Some(id)) => Place::After(id),
-            (Some(_), Some(_)) => return unfit("Entries are listed before one or after one, not both."),
         };
         let limit = sought.limit.unwrap_or(usual);
         if !(1..=LIMIT_MOST).contains(&limit) {
@@ -100,7 +98,6 @@ mod tests {
         for sought in [
             Sought { limit: Some(0), ..Sought::default() },
             Sought { limit: Some(LIMIT_MOST + 1), ..Sought::default() },
-            Sought { before: Some(1), after: Some(1), ..Sought::default() },
             Sought { search: "x".repeat(SEARCH_LONGEST + 1), ..Sought::default() },
         ] {
             assert!(matches!(Listing::of(sought, 20), Err(Refusal::Unfit(_))));

@@ -139,6 +139,7 @@ async fn form_page(
     let member = application.member(asked).await?;
     let values = context! {
         name,
+        is_secured => asked.journey.scheme == "https",
         problem => refusal.map(|refusal| refusal.happened(asked)),
         account_longest => ACCOUNT_LONGEST,
         password_shortest => PASSWORD_SHORTEST,

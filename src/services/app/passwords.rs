@@ -58,14 +58,10 @@ impl Passwords {
     /// Whether `password` is the one of `hash`. Where there is no hash it is not, after the same time.
     pub(super) async fn is(&self, password: String, hash: Option<String>) -> Result<bool, Refusal> {
         self.in_turn(move || {
-            let is = |hash: &str| {
-                PasswordHash::new(hash)
-                    .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
-            };
-            match &hash {
-                Some(hash) => is(hash),
-                None => is(NOBODYS) && false,
-            }
+            let (hash, is_somebodys) = hash.map_or((NOBODYS.to_owned(), false), |hash| (hash, true));
+            let is_right = PasswordHash::new(&hash)
+                .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok());
+            is_right && is_somebodys
         })
         .await
     }

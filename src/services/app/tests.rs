@@ -1,6 +1,7 @@
 //! The application over real sockets, with a real database file.
 
 mod lab;
+mod members;
 
 use std::path::Path;
 

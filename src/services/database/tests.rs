@@ -250,7 +250,7 @@ async fn a_search_takes_every_sign_literally() {
         ("PERCENT", 1),
         ("r_s", 1),
         ("w!", 1),
-        ("'; DROP", 1),
+        ("'s; DROP", 1),
         ("שלום", 1),
         ("🦀", 1),
         ("\u{301}", 1),

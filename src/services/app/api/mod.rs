@@ -82,7 +82,6 @@ pub(super) async fn listed(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewEntry {
-    #[serde(default)]
     name: String,
     message: String,
 }
@@ -122,8 +121,10 @@ async fn sign(
     let made = async {
         let sent: NewEntry = body::json(request).await?;
         let member = application.member(&asked).await?;
-        let name = member.as_ref().map_or(sent.name, |member| member.name.clone());
-        let form = checked(name, sent.message)?;
+        let mut form = checked(sent.name, sent.message)?;
+        if let Some(member) = &member {
+            form.name.clone_from(&member.name);
+        }
         let entry = application.sign(&asked, &form, member.as_ref()).await?;
         let place = format!("/api/entries/{}", entry.id);
         Ok(created(LOCATION, HeaderValue::from_str(&place).ok(), shown(&entry)))
