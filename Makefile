@@ -3,7 +3,9 @@
 PROGRAM := target/release/wwwlab
 DEB_TEST := c++:g++ dig:bind9-dnsutils curl:curl setpriv:util-linux ip:iproute2 \
 	named:bind9 named-checkzone:bind9-utils dnssec-signzone:bind9-utils nsd:nsd knotd:knot unbound:unbound \
-	nginx:nginx
+	nginx:nginx chromium:chromium chromedriver:chromium-driver
+# Asks the application's API what its OpenAPI document says that it answers.
+PIP_TEST := schemathesis:pip:schemathesis==4.32.5
 DEB_UNPACK := lib/systemd/systemd-resolved systemd-resolved libsystemd-shared libkmod2 libip4tc2 libseccomp2
 # PHP-FPM's program has its version in its name, which each release of Debian and Ubuntu has its own of.
 PHP_FPM := $(or $(notdir $(lastword $(sort $(wildcard /usr/sbin/php-fpm[0-9]*)))),php-fpm)
@@ -21,7 +23,7 @@ up: ## Build wwwlab and bring www.foobar.com up; ^C ends it
 
 .PHONY: test
 test: ## Prove it: every test, with the real dig, curl, BIND, NSD, Knot, unbound, systemd-resolved and nginx; and a glance by the fuzzers
-	@tests/need $(DEB_TEST)
+	@tests/need $(DEB_TEST) $(PIP_TEST)
 	@tests/unpack $(DEB_UNPACK)
 	cargo test --locked
 	fuzz/run 5
