@@ -25,6 +25,7 @@ enum Server {
     Root,
     Tld,
     Dns,
+    Dns2,
 }
 
 /// One name server, as JSON tells it.
@@ -42,6 +43,7 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         Server::Root => ServiceName::Root,
         Server::Tld => ServiceName::Tld,
         Server::Dns => ServiceName::Dns,
+        Server::Dns2 => ServiceName::Dns2,
     });
     let Response::Queries(counts) = block_on(control::ask(directory, &Request::Queries(server)))?? else {
         return Err(ControlError::Strange(directory.name()).into());

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::ground::channel::{Ask, Reply, ZoneState};
@@ -171,9 +172,12 @@ impl Desk {
                 _ => (name, None),
             }
         };
-        let (root, tld, dns) =
-            tokio::join!(of(ServiceName::Root), of(ServiceName::Tld), of(ServiceName::Dns));
-        Response::Queries(vec![root, tld, dns])
+        Response::Queries(join_all(self.name_servers().map(of)).await)
+    }
+
+    /// The services that publish zones.
+    fn name_servers(&self) -> impl Iterator<Item = ServiceName> {
+        self.design.config.services().filter(|name| self.design.zones(*name).is_some())
     }
 
     async fn zones(&self) -> Response {
@@ -187,13 +191,7 @@ impl Desk {
             .into_iter()
             .map(move |zone| (name, zone))
         };
-        let (root, tld, dns, dns2) = tokio::join!(
-            of(ServiceName::Root),
-            of(ServiceName::Tld),
-            of(ServiceName::Dns),
-            of(ServiceName::Dns2)
-        );
-        Response::Zones(root.chain(tld).chain(dns).chain(dns2).collect())
+        Response::Zones(join_all(self.name_servers().map(of)).await.into_iter().flatten().collect())
     }
 
     fn unpublished(&self, name: ServiceName, why: &str) -> Vec<ZoneState> {

@@ -6,9 +6,13 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::super::cookies::Baker;
+use super::super::zones::Served;
+use super::lookup::ALIASES_MOST;
 use super::*;
 use crate::dns::master;
 use crate::dns::message::asked::{self, Response};
+use crate::dns::name::Name;
+use crate::dns::zone::Zone;
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()
