@@ -1,9 +1,11 @@
 # Everything that is done with wwwlab's source; `make` alone lists it.
 
 PROGRAM := target/release/wwwlab
-DEB_TEST := dig:bind9-dnsutils curl:curl setpriv:util-linux ip:iproute2 \
+DEB_TEST := c++:g++ dig:bind9-dnsutils curl:curl setpriv:util-linux ip:iproute2 \
 	named:bind9 named-checkzone:bind9-utils dnssec-signzone:bind9-utils nsd:nsd knotd:knot unbound:unbound \
-	nginx:nginx
+	nginx:nginx chromium:chromium chromedriver:chromium-driver
+# Asks the application's API what its OpenAPI document says that it answers.
+PIP_TEST := schemathesis:pip:schemathesis==4.32.5
 DEB_UNPACK := lib/systemd/systemd-resolved systemd-resolved libsystemd-shared libkmod2 libip4tc2 libseccomp2
 # PHP-FPM's program has its version in its name, which each release of Debian and Ubuntu has its own of.
 PHP_FPM := $(or $(notdir $(lastword $(sort $(wildcard /usr/sbin/php-fpm[0-9]*)))),php-fpm)
@@ -20,10 +22,11 @@ up: ## Build wwwlab and bring www.foobar.com up; ^C ends it
 	@exec $(PROGRAM) up
 
 .PHONY: test
-test: ## Prove it: every test, with the real dig, curl, BIND, NSD, Knot, unbound, systemd-resolved and nginx
-	@tests/need $(DEB_TEST)
+test: ## Prove it: every test, with the real dig, curl, BIND, NSD, Knot, unbound, systemd-resolved and nginx; and a glance by the fuzzers
+	@tests/need $(DEB_TEST) $(PIP_TEST)
 	@tests/unpack $(DEB_UNPACK)
 	cargo test --locked
+	fuzz/run 5
 
 .PHONY: check
 check: ## Format, lints and docs, all without warnings
@@ -37,7 +40,9 @@ bench: ## Measure: first answers, memory, what an answer costs; beside the progr
 	cargo bench --locked --bench '*'
 
 .PHONY: fuzz
-fuzz: ## Run the property tests long: a million cases each (PROPTEST_CASES to change)
+fuzz: ## Search for what breaks: libFuzzer, FUZZ_SECONDS (60) a target, then a million cases a property (PROPTEST_CASES)
+	@tests/need c++:g++
+	fuzz/run $${FUZZ_SECONDS:-60}
 	PROPTEST_CASES=$${PROPTEST_CASES:-1000000} cargo test --locked --release --lib
 
 .PHONY: clean

@@ -1,4 +1,4 @@
-//! `wwwlab logs [SERVICE] [-f]`: what the services logged, in the order of its time.
+//! `wwwlab logs [SERVICE] [-f] [--json]`: what the services logged, in the order of its time.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::lab::control::ControlError;
 use crate::lab::directory::Directory;
 use crate::lab::hosts::ServiceName;
+use crate::lab::log::json_beside;
 
 use super::screen::BOLD;
 use super::up::printable;
@@ -29,12 +30,19 @@ pub(super) struct Arguments {
     /// The last so many lines
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 50)]
     lines: usize,
+    /// Print each event as a line of JSON, with all that is known of it
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
     let services = arguments.service.map_or(ServiceName::ALL.to_vec(), |service| vec![service]);
+    let place = |service: ServiceName| match directory.log(service.as_str()) {
+        log if arguments.json => json_beside(&log),
+        log => log,
+    };
     let mut logs: Vec<Followed> =
-        services.iter().map(|&service| Followed::new(service, directory.log(service.as_str()))).collect();
+        services.iter().map(|&service| Followed::new(service, place(service))).collect();
     if let Some(error) = logs.iter().find_map(|log| log.path.try_exists().err()) {
         return Err(Failure::System(format!("cannot read the logs of {}", directory.name()), error));
     }
@@ -44,12 +52,16 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
             directory.name()
         )));
     }
-    let named = services.len() > 1;
+    let form = match services.len() {
+        _ if arguments.json => Form::Json,
+        1 => Form::Text,
+        _ => Form::NamedText,
+    };
     let mut entries = Vec::new();
     for log in &mut logs {
         log.tail(&mut entries)?;
     }
-    print(&mut entries, arguments.lines, named, world)?;
+    print(&mut entries, arguments.lines, form, world)?;
     if !arguments.follow {
         return Ok(0);
     }
@@ -61,18 +73,28 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         for log in &mut logs {
             log.read_on(&mut entries)?;
         }
-        print(&mut entries, usize::MAX, named, world)?;
+        print(&mut entries, usize::MAX, form, world)?;
         if !up {
             return Err(ControlError::NotUp(directory.name()).into());
         }
     }
 }
 
+/// How lines are printed.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    /// As they are: they name their service themselves.
+    Json,
+    Text,
+    /// Each behind its service.
+    NamedText,
+}
+
 /// Prints the last `most` of `entries` by time, and forgets them.
 fn print(
     entries: &mut Vec<(ServiceName, String)>,
     most: usize,
-    named: bool,
+    form: Form,
     world: &mut World,
 ) -> io::Result<()> {
     // Lines start with their time, so that they sort by it; the sort keeps equal ones in order.
@@ -80,11 +102,10 @@ fn print(
     let bold = BOLD;
     let surplus = entries.len().saturating_sub(most);
     for (service, text) in entries.drain(..).skip(surplus) {
-        let text = printable(&text);
-        if named {
-            writeln!(world.out, "{bold}{service:<8}{bold:#} {text}")?;
-        } else {
-            writeln!(world.out, "{text}")?;
+        match form {
+            Form::Json => writeln!(world.out, "{text}")?,
+            Form::Text => writeln!(world.out, "{}", printable(&text))?,
+            Form::NamedText => writeln!(world.out, "{bold}{service:<8}{bold:#} {}", printable(&text))?,
         }
     }
     Ok(())

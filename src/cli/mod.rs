@@ -10,6 +10,7 @@ mod down;
 mod logs;
 mod new;
 mod page;
+mod queries;
 mod resolve;
 mod screen;
 mod serve;
@@ -80,6 +81,8 @@ enum Command {
     Cache(cache::Arguments),
     /// The application servers behind the web server, and how each fares
     Upstreams(upstreams::Arguments),
+    /// How much the name servers were asked, by transport, type and outcome
+    Queries(queries::Arguments),
     /// Find an answer as the resolver does, and show whom it asks
     Resolve(resolve::Arguments),
     /// Zones: which are in service, what is wrong with a file, what it would answer
@@ -221,6 +224,7 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Resume(service) => verb(Verb::Resume, service, world),
         Command::Cache(cache) => cache::run(&cache, &place.find()?, world),
         Command::Upstreams(upstreams) => upstreams::run(&upstreams, &place.find()?, world),
+        Command::Queries(queries) => queries::run(&queries, &place.find()?, world),
         Command::Resolve(resolve) => resolve::run(&resolve, &place.find()?, world),
         Command::Zone(zone) => zone::run(&zone, &place, world),
         Command::Dig(dig) => dig::run(&dig, &place.find()?, world),

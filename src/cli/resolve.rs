@@ -62,7 +62,7 @@ fn show(walk: &WalkTold, status: &LabStatus, world: &mut World) -> Result<(), Fa
         .column("AND HEARS", 0)
         .numbers("AFTER", 1);
     for (index, step) in walk.steps.iter().enumerate() {
-        let who = [ServiceName::Root, ServiceName::Tld, ServiceName::Dns]
+        let who = [ServiceName::Root, ServiceName::Tld, ServiceName::Dns, ServiceName::Dns2]
             .into_iter()
             .find(|&name| status.service(name).is_some_and(|service| service.address == Some(step.server)));
         let who = who.map_or_else(|| step.server.to_string(), |name| format!("{name} {}", step.server.ip()));

@@ -34,6 +34,8 @@ enum Which {
     Tld(authoritative::Config),
     /// Name server of foobar.com.
     Dns(authoritative::Config),
+    /// Second name server of foobar.com.
+    Dns2(authoritative::Config),
     /// Web server
     Web(Box<web::Config>),
     /// Application server
@@ -45,7 +47,7 @@ enum Which {
 pub(super) fn run(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
     match arguments.service {
         Which::Resolver(config) => serve::<Resolver>(config, world),
-        Which::Root(config) | Which::Tld(config) | Which::Dns(config) => {
+        Which::Root(config) | Which::Tld(config) | Which::Dns(config) | Which::Dns2(config) => {
             serve::<Authoritative>(config, world)
         }
         Which::Web(config) => serve::<Web>(*config, world),

@@ -144,6 +144,17 @@ impl Class {
     }
 }
 
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::IN => f.write_str("IN"),
+            Self::CH => f.write_str("CH"),
+            Self::HS => f.write_str("HS"),
+            Self(number) => write!(f, "CLASS{number}"),
+        }
+    }
+}
+
 /// What came of a question (RFC 1035 §4.1.1, RFC 6895 §2.3), extended by EDNS to 12 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rcode(pub u16);
@@ -163,8 +174,12 @@ impl Rcode {
     pub const REFUSED: Self = Self(5);
     /// A DNAME makes the name too long (RFC 6672 §2.2).
     pub const YXDOMAIN: Self = Self(6);
+    /// The server is not authoritative for the zone, or does not take the signature (RFC 2136 §2.2, RFC 8945 §5.3.2).
+    pub const NOTAUTH: Self = Self(9);
     /// An EDNS version that the server does not speak (RFC 6891 §6.1.3).
     pub const BADVERS: Self = Self(16);
+    /// The cookie is not the server's (RFC 7873 §5.2.3).
+    pub const BADCOOKIE: Self = Self(23);
 }
 
 impl fmt::Display for Rcode {
@@ -215,6 +230,7 @@ mod tests {
         }
         assert_eq!(Class::from_word(b"in"), Some(Class::IN));
         assert_eq!(Class::from_word(b"CLASS1"), Some(Class::IN));
+        assert_eq!([Class::CH, Class(32)].map(|class| class.to_string()), ["CH", "CLASS32"]);
         assert_eq!(Rcode::NXDOMAIN.to_string(), "NXDOMAIN");
     }
 }

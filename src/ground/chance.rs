@@ -1,6 +1,7 @@
 //! Random numbers that a stranger cannot guess.
 
 use std::fmt;
+use std::io;
 
 /// A random UUID (version 4, RFC 9562 §5.4) as 32 lower-case hexadecimal digits: the identifier of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,14 @@ impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// `N` random bytes that nobody may ever guess: for keys and salts. Where the operating system has none, neither
+/// has this: a secret from the clock would be none.
+pub fn secret<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(io::Error::from)?;
+    Ok(bytes)
 }
 
 /// 64 random bits.
@@ -51,5 +60,10 @@ mod tests {
         assert_ne!(one, other);
         assert_eq!(one.as_str().as_bytes()[12], b'4');
         assert!(b"89ab".contains(&one.as_str().as_bytes()[16]));
+    }
+
+    #[test]
+    fn secrets_differ() {
+        assert_ne!(secret::<32>().unwrap(), secret::<32>().unwrap());
     }
 }

@@ -79,6 +79,8 @@ pub enum Ask {
     CacheList,
     /// Forget what was cached: all of it, or what is known of one name.
     CacheFlush(Option<String>),
+    /// How much was asked of a name server, by kind.
+    Queries,
     /// Find the answer to a question and tell the way.
     Resolve {
         /// The name, in presentation form.
@@ -121,6 +123,8 @@ pub enum Reply {
     Flushed(usize),
     /// The application servers behind a web server.
     Upstreams(Vec<UpstreamState>),
+    /// What was asked.
+    Queries(Box<QueryCounts>),
     /// The zones in service.
     Zones(Vec<ZoneState>),
     /// The way to an answer.
@@ -150,6 +154,41 @@ pub struct CacheEntry {
     /// The name server that said so last on the way; nothing if the way is not known any more.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub said_by: Option<SocketAddr>,
+}
+
+/// What a name server was asked since it started, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryCounts {
+    /// In datagrams.
+    pub udp: Counted,
+    /// Over streams.
+    pub tcp: Counted,
+}
+
+/// What was asked over one transport.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// Questions that were answered.
+    pub answered: u64,
+    /// Those and the dropped by the type asked for, the most frequent first; `?` where the question could not be read.
+    pub types: Vec<Count>,
+    /// Those that were answered by response code, the most frequent first.
+    pub rcodes: Vec<Count>,
+    /// Messages to which silence is the answer: answers, and what is shorter than a header.
+    pub unanswered: u64,
+    /// Answers beyond the rate limit: they were cut and emptied, or dropped.
+    pub limited: u64,
+    /// Those of the limited that were not sent at all.
+    pub dropped: u64,
+}
+
+/// How often something was counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// A record type, a response code.
+    pub what: String,
+    /// How often.
+    pub count: u64,
 }
 
 /// The way to one answer.

@@ -8,6 +8,11 @@ pub fn unix_millis() -> u64 {
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Now, as seconds since the Unix epoch modulo 2³², as DNS counts them (RFC 1982, RFC 9018 §4.3).
+pub fn unix_seconds() -> u32 {
+    u32::try_from(unix_millis() / 1000 % (1 << 32)).unwrap_or(0)
+}
+
 /// Now, for measuring: it never goes back.
 pub fn now() -> Instant {
     Instant::now()
@@ -21,6 +26,11 @@ impl Stopwatch {
     /// Starts now.
     pub fn start() -> Self {
         Self(Instant::now())
+    }
+
+    /// When it was started.
+    pub fn started(&self) -> Instant {
+        self.0
     }
 
     /// Time since the start.

@@ -35,6 +35,8 @@ pub enum Happened {
         /// The type asked for: `A`, `TYPE65280`, …
         #[serde(rename = "type")]
         record_type: String,
+        /// The class asked for: `IN`, or for questions about the server `CH`.
+        class: String,
         /// `NOERROR`, `NXDOMAIN`, …
         rcode: String,
         /// The flags set in the answer, as dig writes them: `qr aa rd ra tc`.
@@ -94,6 +96,35 @@ pub enum Happened {
         /// Whether an older version goes on answering.
         old_one_kept: bool,
     },
+    /// A zone was sent, whole, to another name server or to `dig axfr`.
+    ZoneSent {
+        /// The zone's apex.
+        origin: String,
+        /// Who has it now.
+        client: SocketAddr,
+        /// The SOA serial that was sent.
+        serial: u32,
+        /// Records, the SOA counted once.
+        records: usize,
+        /// Messages.
+        messages: usize,
+        /// Octets of all messages.
+        bytes: usize,
+        /// The key that it was signed with, if it was.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        key: Option<String>,
+    },
+    /// Another name server was told that a zone changed (NOTIFY).
+    Notified {
+        /// The zone's apex.
+        origin: String,
+        /// Who was told.
+        server: SocketAddr,
+        /// The SOA serial.
+        serial: u32,
+        /// What it answered: `NOERROR`, `REFUSED`, …, `no answer`.
+        outcome: String,
+    },
     /// A service changed its state.
     State {
         /// `starting`, `running`, `stopped`, …
@@ -127,6 +158,7 @@ impl fmt::Display for Happened {
                 bytes,
                 micros,
                 cached,
+                ..
             } => {
                 write!(
                     f,
@@ -170,6 +202,17 @@ impl fmt::Display for Happened {
                     "; nothing answers for it"
                 })?;
                 problems.iter().try_for_each(|problem| write!(f, "\n    {problem}"))
+            }
+            Self::ZoneSent { origin, client, serial, records, messages, bytes, key } => {
+                write!(
+                    f,
+                    "zone {origin} sent to {client}: serial {serial}, {records} records in {messages} message{}, {bytes} B",
+                    if *messages == 1 { "" } else { "s" }
+                )?;
+                key.iter().try_for_each(|key| write!(f, ", signed with {key}"))
+            }
+            Self::Notified { origin, server, serial, outcome } => {
+                write!(f, "tells {server} that {origin} has serial {serial} → {outcome}")
             }
             Self::State { state, detail } if detail.is_empty() => f.write_str(state),
             Self::State { state, detail } => write!(f, "{state}: {detail}"),

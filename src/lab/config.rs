@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub struct Config {
     /// The name server of `com.`.
     pub tld: Zones<TldZones>,
     /// The name server of foobar.com.
-    pub dns: Zones<DnsZones>,
+    pub dns: Dns,
     /// The resolver.
     pub resolver: Resolver,
     /// The web server.
@@ -134,8 +134,37 @@ pub struct Zones<D: DefaultZones> {
     /// The zones it answers for.
     #[serde(deserialize_with = "zones")]
     pub zones: ZoneFiles,
+    /// Equal answers to one network that are sent over UDP, a second: 1 to 100,000; default 0, all of them.
+    #[serde(deserialize_with = "rate_limit")]
+    pub rate_limit: u32,
+    /// What is done about DNS cookies; default `answer`.
+    pub cookies: Cookies,
     #[serde(skip)]
     default: std::marker::PhantomData<D>,
+}
+
+/// What a name server does about DNS cookies (RFC 7873).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cookies {
+    /// They are passed over.
+    Off,
+    /// Whoever shows a cookie is given one.
+    #[default]
+    Answer,
+    /// Over UDP only whoever shows a good cookie is answered.
+    Require,
+}
+
+impl Cookies {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Answer => "answer",
+            Self::Require => "require",
+        }
+    }
 }
 
 /// Knows the zones that a name server has when `lab.toml` says nothing.
@@ -147,7 +176,7 @@ pub trait DefaultZones {
 impl<D: DefaultZones> Default for Zones<D> {
     fn default() -> Self {
         let zones = D::ZONES.iter().map(|(zone, file)| ((*zone).to_owned(), PathBuf::from(file))).collect();
-        Self { zones, default: std::marker::PhantomData }
+        Self { zones, rate_limit: 0, cookies: Cookies::default(), default: std::marker::PhantomData }
     }
 }
 
@@ -169,6 +198,48 @@ default_zones! {
         ("foobar.com", "zones/loopback/foobar.com.zone"),
         ("127.in-addr.arpa", "zones/loopback/127.in-addr.arpa.zone"),
     ];
+}
+
+/// `[dns]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dns {
+    /// The zones it answers for.
+    #[serde(deserialize_with = "zones")]
+    pub zones: ZoneFiles,
+    /// Who may have whole zones (AXFR); by default whoever is on this machine. At most [`PEERS_MOST`].
+    #[serde(deserialize_with = "transfer_to")]
+    pub transfer_to: Vec<String>,
+    /// Who is told that a zone changed (NOTIFY); by default nobody. At most [`PEERS_MOST`].
+    #[serde(deserialize_with = "notify")]
+    pub notify: Vec<String>,
+    /// Key files for signed messages, relative to the lab directory; by default none. At most [`PEERS_MOST`].
+    #[serde(deserialize_with = "keys")]
+    pub keys: Vec<PathBuf>,
+    /// Whether there is a second name server, `dns2`, that follows this one; by default no.
+    pub secondary: bool,
+    /// Equal answers a second to one network over UDP: 0 to 100,000; 0, the default, limits nothing.
+    #[serde(deserialize_with = "rate_limit")]
+    pub rate_limit: u32,
+    /// What is done about DNS cookies; default `answer`.
+    pub cookies: Cookies,
+}
+
+/// Entries of a list of `[dns]`.
+pub const PEERS_MOST: usize = 16;
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self {
+            zones: Zones::<DnsZones>::default().zones,
+            transfer_to: vec!["127.0.0.0/8".into()],
+            notify: Vec::new(),
+            keys: Vec::new(),
+            secondary: false,
+            rate_limit: 0,
+            cookies: Cookies::default(),
+        }
+    }
 }
 
 /// `[resolver]`
@@ -410,7 +481,8 @@ impl Config {
     pub fn services(&self) -> impl Iterator<Item = ServiceName> {
         let resolvers = usize::try_from(self.resolver.count).unwrap_or(1);
         let absent = ServiceName::RESOLVERS.get(resolvers..).unwrap_or_default();
-        ServiceName::ALL.into_iter().filter(move |name| !absent.contains(name))
+        let no_second = (!self.dns.secondary).then_some(ServiceName::Dns2);
+        ServiceName::ALL.into_iter().filter(move |name| !absent.contains(name) && no_second != Some(*name))
     }
 
     /// The hosts at which its name servers and resolvers listen.
@@ -453,7 +525,7 @@ fn with_nearest_key(message: &str) -> String {
             .into();
     }
     if message.contains("expected path string") {
-        return "a zone's file is a name in quotes: { \"foobar.com\" = \"zones/foobar.com.zone\" }".into();
+        return "a zone's or a key's file is a file's name in quotes: { \"foobar.com\" = \"zones/foobar.com.zone\" }".into();
     }
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let (what, Some((wrong, known))) = (message.split(" `").next().unwrap_or_default(), quoted.split_first())
@@ -496,6 +568,10 @@ fn resolver_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::
 
 fn cache_entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     bounded(deserializer, "cache_entries", 1..=1_000_000)
+}
+
+fn rate_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    bounded(deserializer, "rate_limit", 0..=100_000)
 }
 
 fn max_connections<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
@@ -556,6 +632,64 @@ fn duration<'de, D: Deserializer<'de>>(
     read(&text)
         .filter(|duration| read(least) <= Some(*duration) && Some(*duration) <= read(most))
         .ok_or_else(|| D::Error::custom(format!("{expected}, not {text:?}")))
+}
+
+fn at_most<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+    what: &str,
+) -> Result<Vec<T>, D::Error> {
+    let list = Vec::deserialize(deserializer)?;
+    match list.len() {
+        0..=PEERS_MOST => Ok(list),
+        more => Err(D::Error::custom(format!("{what} has at most {PEERS_MOST} entries, not {more}"))),
+    }
+}
+
+fn keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    at_most(deserializer, "keys")
+}
+
+fn transfer_to<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let list: Vec<String> = at_most(deserializer, "transfer_to")?;
+    for entry in &list {
+        let place = without_key(entry);
+        let (address, bits) = place.split_once('/').unwrap_or((place, "0"));
+        let right = match address.parse::<IpAddr>() {
+            Ok(address) => {
+                bits.parse::<u8>().is_ok_and(|bits| bits <= if address.is_ipv4() { 32 } else { 128 })
+            }
+            Err(_) => place.is_empty() && !entry.trim().is_empty(),
+        };
+        if !right {
+            return Err(D::Error::custom(format!(
+                "an entry of transfer_to is an address, a prefix (127.0.0.0/8), `key NAME`, or a prefix and `key NAME`, \
+                 not {entry:?}"
+            )));
+        }
+    }
+    Ok(list)
+}
+
+fn notify<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let list: Vec<String> = at_most(deserializer, "notify")?;
+    for entry in &list {
+        if !without_key(entry).parse::<SocketAddr>().is_ok_and(|address| address.port() > 0) {
+            return Err(D::Error::custom(format!(
+                "an entry of notify is an address and a port, and `key NAME` if there is one: \"127.0.0.1:5353\", not \
+                 {entry:?}"
+            )));
+        }
+    }
+    Ok(list)
+}
+
+/// What stands before `key NAME`; whether there is such a key, the name server says.
+fn without_key(entry: &str) -> &str {
+    match entry.split_whitespace().collect::<Vec<_>>()[..] {
+        [place] | [place, "key", _] => place,
+        ["key", _] => "",
+        _ => entry,
+    }
 }
 
 fn zones<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ZoneFiles, D::Error> {
@@ -652,6 +786,7 @@ mod tests {
             ("[ports]\ndns = 70000", "not 70000"),
             ("[ports]\ndns = \"any\"", "\"auto\", 0 (any free one) or a number from 1 to 65535, not \"any\""),
             ("[resolver]\ncache_entries = 0", "cache_entries is a number from 1 to 1000000, not 0"),
+            ("[dns]\nrate_limit = 100001", "rate_limit is a number from 0 to 100000, not 100001"),
             ("[web]\napp_timeout = \"1h\"", "from \"100ms\" to \"5min\", not \"1h\""),
             ("[web]\napp_timeout = 5", "in quotes"),
             ("[web]\napp_connect_timeout = \"1ms\"", "from \"10ms\" to \"1min\", not \"1ms\""),
@@ -666,15 +801,24 @@ mod tests {
             ("[[web.sites]]\nname = \"a\"", "missing field `site`"),
             ("[web]\nname = \"www.foobar.com.\"", "without a final dot"),
             ("dns = 5300", "lab.toml:1:7: this is a section"),
-            ("[dns]\nzones = { \"foobar.com\" = 5 }", "a zone's file is a name in quotes"),
+            ("[dns]\nzones = { \"foobar.com\" = 5 }", "a file's name in quotes"),
             ("[dns]\nzones = {}", "at least one zone"),
             ("[dns]\nzones = { \"foo..bar\" = \"x\" }", "\"foo..bar\" is not the name of a zone"),
             ("[dns]\nzones = { \"a=b\" = \"x\" }", "is not the name of a zone"),
+            ("[dns]\ntransfer_to = [\"localhost\"]", "an address, a prefix (127.0.0.0/8)"),
+            ("[dns]\ntransfer_to = [\"127.0.0.0/33\"]", "not \"127.0.0.0/33\""),
+            ("[dns]\ntransfer_to = [\"\"]", "an entry of transfer_to is"),
+            ("[dns]\nnotify = [\"127.0.0.1\"]", "an address and a port"),
+            ("[dns]\nkeys = [1, 2]", "a file's name in quotes"),
+            ("[dns]\nsecondary = \"yes\"", "expected a boolean"),
             ("web = [", "lab.toml:1:"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
         }
+        let written =
+            "[dns]\ntransfer_to = [\"key k\", \"::1\", \"10.0.0.0/8 key k\"]\nnotify = [\"[::1]:53 key k\"]";
+        assert_eq!(parse(written).unwrap().dns.transfer_to.len(), 3);
         assert_eq!(parse("[ports]\ndns = 0\nhttp = 8080").unwrap().ports.dns, Port::Free);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
-use crate::ground::channel::{CacheEntry, UpstreamState, WalkTold, ZoneState};
+use crate::ground::channel::{CacheEntry, QueryCounts, UpstreamState, WalkTold, ZoneState};
 use crate::ground::clock::Stopwatch;
 use crate::ground::lines::{LineReader, write_line};
 
@@ -34,6 +34,8 @@ pub enum Request {
     CacheList(ServiceName),
     /// Empty the cache of a resolver, or forget one name.
     CacheFlush(ServiceName, Option<String>),
+    /// How much a name server was asked; without a name, each of them.
+    Queries(Option<ServiceName>),
     /// Find the answer to a question and tell the way.
     Resolve {
         /// Which resolver is to find it.
@@ -109,6 +111,8 @@ pub enum Response {
     Cache(Vec<CacheEntry>, usize),
     /// The application servers behind the web server.
     Upstreams(Vec<UpstreamState>),
+    /// How much each name server was asked; nothing of one that is not up.
+    Queries(Vec<(ServiceName, Option<QueryCounts>)>),
     /// The zones in service, with the name server that answers for them.
     Zones(Vec<(ServiceName, ZoneState)>),
     /// The way to an answer.

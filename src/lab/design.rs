@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::config::{Config, Network, ZoneFiles};
+use super::config::{Config, Cookies, Network, ZoneFiles};
 use super::directory::Directory;
 use super::hosts::{Host, ServiceName};
 use super::ports::Ports;
@@ -42,6 +42,37 @@ impl Design {
             ServiceName::Root => Some(&self.config.root.zones),
             ServiceName::Tld => Some(&self.config.tld.zones),
             ServiceName::Dns => Some(&self.config.dns.zones),
+            ServiceName::Dns2 => self.config.dns.secondary.then_some(&self.config.dns.zones),
+            _ => None,
+        }
+    }
+
+    /// How many equal answers a second `service` sends to one network, if it is a name server; 0 for all.
+    fn rate_limit(&self, service: ServiceName) -> u32 {
+        match service {
+            ServiceName::Root => self.config.root.rate_limit,
+            ServiceName::Tld => self.config.tld.rate_limit,
+            ServiceName::Dns | ServiceName::Dns2 => self.config.dns.rate_limit,
+            _ => 0,
+        }
+    }
+
+    /// What a name server holds against those who ask too much.
+    fn limits(&self, service: ServiceName, line: &mut CommandLine) {
+        if self.rate_limit(service) > 0 {
+            line.option("--rate-limit", self.rate_limit(service).to_string());
+        }
+        if let Some(cookies) = self.cookies(service).filter(|&cookies| cookies != Cookies::default()) {
+            line.option("--cookies", cookies.as_str());
+        }
+    }
+
+    /// What `service` does about cookies, if it is a name server.
+    fn cookies(&self, service: ServiceName) -> Option<Cookies> {
+        match service {
+            ServiceName::Root => Some(self.config.root.cookies),
+            ServiceName::Tld => Some(self.config.tld.cookies),
+            ServiceName::Dns | ServiceName::Dns2 => Some(self.config.dns.cookies),
             _ => None,
         }
     }
@@ -60,13 +91,22 @@ impl Design {
                     zone.push(self.path(file));
                     line.option("--zone", zone);
                 }
+                if service == ServiceName::Dns {
+                    self.transfers(&mut line);
+                }
+                self.limits(service, &mut line);
+            }
+            ServiceName::Dns2 => {
+                self.second(&mut line);
+                self.limits(service, &mut line);
             }
             ServiceName::Resolver
             | ServiceName::Resolver2
             | ServiceName::Resolver3
             | ServiceName::Resolver4 => {
                 line.option("--root", Host::Root.address(self.network).to_string());
-                for host in [Host::Tld, Host::Server] {
+                let second = self.config.dns.secondary.then_some(Host::Server2);
+                for host in [Host::Tld, Host::Server].into_iter().chain(second) {
                     line.option("--server", host.address(self.network).to_string());
                 }
                 line.option("--server-port", self.ports.dns.to_string());
@@ -124,6 +164,37 @@ impl Design {
             ServiceName::Db => line.option("--withhold", self.directory.database()),
         }
         line.0
+    }
+
+    /// To whom the name server of foobar.com gives its zones, whom it tells of them, and with which keys.
+    fn transfers(&self, line: &mut CommandLine) {
+        let dns = &self.config.dns;
+        dns.transfer_to.iter().for_each(|who| line.option("--transfer-to", who));
+        dns.notify.iter().for_each(|server| line.option("--notify", server));
+        if let Some(address) = self.address(ServiceName::Dns2).filter(|_| dns.secondary) {
+            line.option("--notify", format!("{address}{}", self.shared_key()));
+        }
+        dns.keys.iter().for_each(|file| line.option("--keys", self.path(file)));
+    }
+
+    /// What the second name server copies from the first.
+    fn second(&self, line: &mut CommandLine) {
+        let dns = &self.config.dns;
+        if let Some(primary) = self.address(ServiceName::Dns) {
+            for origin in dns.zones.keys() {
+                line.option("--follow", format!("{origin}={primary}{}", self.shared_key()));
+            }
+        }
+        line.option("--copies", self.directory.state.join("zones"));
+        dns.transfer_to.iter().for_each(|who| line.option("--transfer-to", who));
+        dns.keys.iter().for_each(|file| line.option("--keys", self.path(file)));
+    }
+
+    /// What the two name servers sign their talk with: the first key that may have zones.
+    fn shared_key(&self) -> String {
+        let mut allowed = self.config.dns.transfer_to.iter().map(|who| who.split_whitespace());
+        let key = allowed.find_map(|mut words| words.find(|&word| word == "key").and_then(|_| words.next()));
+        key.map(|key| format!(" key {key}")).unwrap_or_default()
     }
 
     /// `path` from the lab directory.

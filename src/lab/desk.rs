@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::ground::channel::{Ask, Reply, ZoneState};
@@ -64,6 +65,8 @@ impl Desk {
         match request {
             Request::Status => Response::Status(Box::new(self.status())),
             Request::Service(verb, name) => self.act(verb, name).await,
+            Request::Queries(Some(name)) => self.one(name, Ask::Queries).await,
+            Request::Queries(None) => self.queries().await,
             Request::CacheList(resolver) => self.one(resolver, Ask::CacheList).await,
             Request::CacheFlush(resolver, name) => self.one(resolver, Ask::CacheFlush(name)).await,
             Request::Resolve { resolver, name, record_type, afresh } => {
@@ -156,11 +159,27 @@ impl Desk {
                 Response::Done(format!("{count} {} forgotten", if count == 1 { "answer" } else { "answers" }))
             }
             Ok(Reply::Upstreams(upstreams)) => Response::Upstreams(upstreams),
+            Ok(Reply::Queries(counts)) => Response::Queries(vec![(name, Some(*counts))]),
             Ok(Reply::Zones(zones)) => Response::Zones(zones.into_iter().map(|zone| (name, zone)).collect()),
             Ok(Reply::Walk(walk)) => Response::Walk(Box::new(walk)),
             Ok(Reply::Zone(text)) => Response::Zone(text),
             Ok(Reply::Refused(causes)) | Err(causes) => Response::Refused(causes),
         }
+    }
+
+    async fn queries(&self) -> Response {
+        let of = |name| async move {
+            match self.ask(name, Ask::Queries).await {
+                Ok(Reply::Queries(counts)) => (name, Some(*counts)),
+                _ => (name, None),
+            }
+        };
+        Response::Queries(join_all(self.name_servers().map(of)).await)
+    }
+
+    /// The services that publish zones.
+    fn name_servers(&self) -> impl Iterator<Item = ServiceName> {
+        self.design.config.services().filter(|name| self.design.zones(*name).is_some())
     }
 
     async fn zones(&self) -> Response {
@@ -174,9 +193,7 @@ impl Desk {
             .into_iter()
             .map(move |zone| (name, zone))
         };
-        let (root, tld, dns) =
-            tokio::join!(of(ServiceName::Root), of(ServiceName::Tld), of(ServiceName::Dns));
-        Response::Zones(root.chain(tld).chain(dns).collect())
+        Response::Zones(join_all(self.name_servers().map(of)).await.into_iter().flatten().collect())
     }
 
     fn unpublished(&self, name: ServiceName, why: &str) -> Vec<ZoneState> {
@@ -252,6 +269,9 @@ fn absent(name: ServiceName) -> String {
     let remedy = match ServiceName::RESOLVERS.iter().position(|resolver| *resolver == name) {
         Some(index) => {
             format!(": set `count = {}` under [resolver] in lab.toml, and bring it up again", index + 1)
+        }
+        None if name == ServiceName::Dns2 => {
+            ": set `secondary = true` under [dns] in lab.toml, and bring it up again".into()
         }
         None => String::new(),
     };

@@ -28,6 +28,8 @@ pub enum ServiceName {
     Tld,
     /// Name server of `foobar.com.` and its reverse zone.
     Dns,
+    /// Second name server of `foobar.com.`, where the lab has one.
+    Dns2,
     /// Web server.
     Web,
     /// Application server.
@@ -38,7 +40,7 @@ pub enum ServiceName {
 
 impl ServiceName {
     /// All of them, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Resolver,
         Self::Resolver2,
         Self::Resolver3,
@@ -46,6 +48,7 @@ impl ServiceName {
         Self::Root,
         Self::Tld,
         Self::Dns,
+        Self::Dns2,
         Self::Web,
         Self::App,
         Self::Db,
@@ -69,6 +72,7 @@ impl ServiceName {
             Self::Root => "root",
             Self::Tld => "tld",
             Self::Dns => "dns",
+            Self::Dns2 => "dns2",
             Self::Web => "web",
             Self::App => "app",
             Self::Db => "db",
@@ -82,6 +86,7 @@ impl ServiceName {
             Self::Root => "name server of .",
             Self::Tld => "name server of com.",
             Self::Dns => "name server of foobar.com.",
+            Self::Dns2 => "second name server of foobar.com.",
             Self::Web => "web server",
             Self::App => "application server",
             Self::Db => "database",
@@ -97,6 +102,7 @@ impl ServiceName {
             Self::Resolver4 => Host::Resolver4,
             Self::Root => Host::Root,
             Self::Tld => Host::Tld,
+            Self::Dns2 => Host::Server2,
             Self::Dns | Self::Web | Self::App | Self::Db => Host::Server,
         }
     }
@@ -134,6 +140,8 @@ pub enum Host {
     Tld,
     /// The one server of the simple web stack.
     Server,
+    /// Where the second name server of `foobar.com.` runs.
+    Server2,
 }
 
 impl Host {
@@ -147,6 +155,7 @@ impl Host {
             Self::Root => "root",
             Self::Tld => "tld",
             Self::Server => "server",
+            Self::Server2 => "server2",
         }
     }
 
@@ -161,6 +170,7 @@ impl Host {
             (Network::Loopback, Self::Resolver4) => 42,
             (Network::Loopback, Self::Root) => 3,
             (Network::Loopback, Self::Tld) => 4,
+            (Network::Loopback, Self::Server2) => 5,
         };
         IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))
     }

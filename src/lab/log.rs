@@ -1,5 +1,6 @@
-//! The services' logs: one file each, a line per event, and whatever the process itself writes to its
-//! standard error. A file that has grown past [`LARGEST`] becomes `NAME.log.1`; there is one older one.
+//! The services' logs: a file for people each, a line per event, and whatever the process itself writes to its
+//! standard error; and beside it one for programs (`NAME.jsonl`), an event as a line of JSON, with all that is known of
+//! it. A file that has grown past [`LARGEST`] becomes `NAME.log.1`, `NAME.jsonl.1`; there is one older one.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -15,27 +16,51 @@ pub const LARGEST: u64 = 8 << 20;
 /// The log of one service.
 #[derive(Debug)]
 pub struct Log {
+    text: Lines,
+    json: Lines,
+}
+
+/// One file of it.
+#[derive(Debug)]
+struct Lines {
     path: PathBuf,
     file: File,
     length: u64,
 }
 
+/// The log for programs beside the one for people at `path`.
+pub fn json_beside(path: &Path) -> PathBuf {
+    path.with_extension("jsonl")
+}
+
 impl Log {
     /// Opens the log at `path`; new lines come after those that are there.
     pub fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { text: Lines::open(path)?, json: Lines::open(&json_beside(path))? })
+    }
+
+    /// Another handle, for a process to write to.
+    pub fn handle(&self) -> io::Result<File> {
+        self.text.file.try_clone()
+    }
+
+    /// Writes `event` as a line. A disk that is full loses the line, not the lab.
+    pub fn write(&mut self, event: &Event) {
+        self.text.write(&format!("{} {}\n", clock::rfc3339(event.at), event.what));
+        if let Ok(json) = serde_json::to_string(event) {
+            self.json.write(&format!("{json}\n"));
+        }
+    }
+}
+
+impl Lines {
+    fn open(path: &Path) -> io::Result<Self> {
         let file = append_to(path)?;
         let length = file.metadata()?.len();
         Ok(Self { path: path.into(), file, length })
     }
 
-    /// Another handle, for a process to write to.
-    pub fn handle(&self) -> io::Result<File> {
-        self.file.try_clone()
-    }
-
-    /// Writes `event` as a line. A disk that is full loses the line, not the lab.
-    pub fn write(&mut self, event: &Event) {
-        let line = format!("{} {}\n", clock::rfc3339(event.at), event.what);
+    fn write(&mut self, line: &str) {
         if self.file.write_all(line.as_bytes()).is_ok() {
             self.length += line.len() as u64;
         }
@@ -46,7 +71,9 @@ impl Log {
     }
 
     fn turn_over(&mut self) -> io::Result<()> {
-        fs::rename(&self.path, self.path.with_extension("log.1"))?;
+        let mut older = self.path.clone().into_os_string();
+        older.push(".1");
+        fs::rename(&self.path, older)?;
         self.file = append_to(&self.path)?;
         self.length = 0;
         Ok(())
@@ -67,12 +94,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("web.log");
         let mut log = Log::open(&path).unwrap();
-        log.length = LARGEST;
+        (log.text.length, log.json.length) = (LARGEST, LARGEST);
         let event =
             |text: &str| Event { at: 0, service: "web".into(), what: Happened::Note { text: text.into() } };
         log.write(&event("old"));
         log.write(&event("new"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "1970-01-01T00:00:00.000Z new\n");
         assert!(fs::read_to_string(directory.path().join("web.log.1")).unwrap().ends_with(" old\n"));
+        let json = fs::read_to_string(json_beside(&path)).unwrap();
+        assert_eq!(json, "{\"at\":0,\"service\":\"web\",\"event\":\"note\",\"text\":\"new\"}\n");
+        assert!(directory.path().join("web.jsonl.1").is_file());
     }
 }

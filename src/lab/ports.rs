@@ -217,8 +217,7 @@ fn taken_by(holder: Option<&Holder>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    use super::super::config;
+    use crate::lab::config;
 
     fn wanting(ports: config::Ports) -> Config {
         Config { ports, ..Config::default() }

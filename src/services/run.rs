@@ -21,13 +21,17 @@ use crate::ground::lines::{LineReader, line};
 use crate::ground::service::{Service, causes};
 
 /// Events sent in one go. After more than [`CALM`] the service rests for [`REST`], while the journal fills up and
-/// then drops: so a flood of questions costs the path a few thousand tellings a second, and a lone `dig` is told at
+/// then drops: so many questions cost the path some five thousand tellings a second at most, and a lone `dig` is told at
 /// once.
 const BATCH: usize = 256;
 const CALM: usize = 8;
 /// Orders that are carried out at a time.
 const ORDERS_MOST: usize = 32;
 const REST: Duration = Duration::from_millis(50);
+
+/// The rest when there was more than could be told anyway: a flood is told as a sample of it, some five hundred
+/// events a second, and costs the path no more than that.
+const LONG_REST: Duration = Duration::from_millis(500);
 
 /// Ready, failed and replies are waited for this long: they are few, and somebody waits for them.
 const SAID_WITHIN: Duration = Duration::from_secs(1);
@@ -89,13 +93,13 @@ async fn serve<S: Service>(
     [terminate, interrupt]: [&mut Signal; 2],
 ) {
     let mut batch = Vec::new();
-    let mut crowded = false;
+    let mut rest = Duration::ZERO;
     // Orders are carried out side by side: one that takes its time holds up neither the others nor the end.
     let mut under_way = FuturesUnordered::new();
     loop {
         let hear = async {
-            if crowded {
-                tokio::time::sleep(REST).await;
+            if !rest.is_zero() {
+                tokio::time::sleep(rest).await;
             }
             told.hear(&mut batch, BATCH).await;
         };
@@ -109,7 +113,12 @@ async fn serve<S: Service>(
             }
             Some(reply) = under_way.next() => mouth.say(&reply).await,
             () = hear => {
-                crowded = batch.len() > CALM;
+                let flooded = batch.iter().any(|(_, what)| matches!(what, Happened::Untold { .. }));
+                rest = match batch.len() {
+                    _ if flooded => LONG_REST,
+                    events if events > CALM => REST,
+                    _ => Duration::ZERO,
+                };
                 for (at, what) in batch.drain(..) {
                     mouth.say(&Report::Happened { at, what }).await;
                 }

@@ -1,25 +1,35 @@
-//! DNS over streams (RFC 7766), for the name servers and the resolver: questions behind their lengths, answered in
-//! their order on one connection.
+//! DNS over streams (RFC 7766), for the name servers and the resolver.
 //!
-//! At most 256 connections are open; one more ends the one that has been silent longest, so that idle ones
-//! cannot keep others out (RFC 7766 §6.2.3). When all of them wait for an answer, the newcomer is turned away.
+//! At most 256 connections are open, of one client at most half of them; one more ends the one that has been silent
+//! longest (the client's own, where it is the client that has too many), so that idle ones cannot keep others out
+//! (RFC 7766 §6.2.2, §6.2.3). When all of them wait for an answer, the newcomer is turned away.
+//!
+//! - `conversation`: one connection, from its first question to its end.
+//! - `replies`: where answers wait to be written, each behind its length.
 
-use std::io;
-use std::net::SocketAddr;
+mod conversation;
+mod replies;
+
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::ground::service::{Closed, DRAIN};
+use conversation::Conversation;
+pub(super) use replies::Replies;
 
 /// Connections that are open at once.
 const CONNECTIONS_MOST: usize = 256;
+
+/// Connections of one address that are open at once. A lab on loopback has all its clients at one address, and they
+/// must not notice this; another address must still find room.
+const CONNECTIONS_OF_ONE_MOST: usize = CONNECTIONS_MOST / 2;
 
 /// How long a connection may be silent, or slow to take an answer: in tenths of a second, as the keepalive option
 /// tells it (RFC 7828 §3.1).
@@ -29,22 +39,24 @@ const IDLE: Duration = Duration::from_millis(IDLE_TENTHS as u64 * 100);
 /// A pause when no connection can be accepted (no descriptors left), so that this does not burn the processor.
 const BREATH: Duration = Duration::from_millis(50);
 
-/// Octets that are read at once.
-const READ_AHEAD: usize = 1024;
-
 /// Who answers.
 pub(super) trait Respond: Clone + Send + Sync + 'static {
-    /// Answers `question` into `reply`; false where silence is the answer, which ends the connection.
+    /// Answers `question` into `replies`: with one message, or with several in their order (a zone transfer, RFC 5936
+    /// §2.2); without any, silence is the answer, which ends the connection.
+    ///
+    /// What can be answered without waiting is answered before this returns, and costs neither a task nor an
+    /// allocation. Otherwise the rest is in what it returns, which runs beside that of other questions.
     fn respond(
         &self,
         question: &[u8],
         client: SocketAddr,
-        reply: &mut Vec<u8>,
-    ) -> impl Future<Output = bool> + Send;
+        replies: Replies,
+    ) -> Option<impl Future<Output = ()> + Send + use<Self>>;
 }
 
 /// One open connection, as the listener knows it.
 struct Open {
+    client: IpAddr,
     /// When it last asked, counted in questions of all connections.
     last_asked: AtomicU64,
     /// Whether an answer is being made or sent.
@@ -70,17 +82,17 @@ pub(super) async fn serve(listener: TcpListener, responder: impl Respond, stop: 
             sleep(BREATH).await;
             continue;
         };
-        if open.len() >= CONNECTIONS_MOST && !end_the_most_silent(&mut open) {
+        if !make_room(&mut open, client.ip()) {
             continue;
         }
         let connection = Arc::new(Open {
+            client: client.ip(),
             last_asked: AtomicU64::new(turn.fetch_add(1, Ordering::Relaxed)),
             answering: AtomicBool::new(false),
             end: stop.child_token(),
         });
         open.push(connection.clone());
-        let conversation =
-            Conversation { client, responder: responder.clone(), turn: turn.clone(), connection };
+        let conversation = Conversation::new(client, responder.clone(), turn.clone(), connection);
         conversations.spawn(conversation.hold(stream));
     }
     drop(listener);
@@ -90,10 +102,22 @@ pub(super) async fn serve(listener: TcpListener, responder: impl Respond, stop: 
     Closed { cut }
 }
 
-/// Ends the connection that has been silent longest; false if none is silent.
-fn end_the_most_silent(open: &mut Vec<Arc<Open>>) -> bool {
-    let silent =
-        open.iter().enumerate().filter(|(_, connection)| !connection.answering.load(Ordering::Relaxed));
+/// Makes room for one more connection of `client`, at the cost of the one that has been silent longest; false if that
+/// cannot be.
+fn make_room(open: &mut Vec<Arc<Open>>, client: IpAddr) -> bool {
+    let of_client = open.iter().filter(|connection| connection.client == client).count();
+    if of_client >= CONNECTIONS_OF_ONE_MOST {
+        return end_the_most_silent(open, |connection| connection.client == client);
+    }
+    open.len() < CONNECTIONS_MOST || end_the_most_silent(open, |_| true)
+}
+
+/// Ends the connection that has been silent longest, of those that may be `chosen`; false if none is silent.
+fn end_the_most_silent(open: &mut Vec<Arc<Open>>, chosen: impl Fn(&Open) -> bool) -> bool {
+    let silent = open
+        .iter()
+        .enumerate()
+        .filter(|(_, connection)| chosen(connection) && !connection.answering.load(Ordering::Relaxed));
     let Some((index, connection)) =
         silent.min_by_key(|(_, connection)| connection.last_asked.load(Ordering::Relaxed))
     else {
@@ -104,57 +128,5 @@ fn end_the_most_silent(open: &mut Vec<Arc<Open>>) -> bool {
     true
 }
 
-struct Conversation<R> {
-    client: SocketAddr,
-    responder: R,
-    turn: Arc<AtomicU64>,
-    connection: Arc<Open>,
-}
-
-impl<R: Respond> Conversation<R> {
-    async fn hold(self, mut stream: TcpStream) {
-        // Answers are whole messages: waiting to join them with others only delays them.
-        let _ = stream.set_nodelay(true);
-        // Its end, however it comes about, needs no telling: the asker closed, was silent, or left.
-        let _ = self.answer_all(&mut stream).await;
-        self.connection.end.cancel();
-    }
-
-    async fn answer_all(&self, stream: &mut TcpStream) -> io::Result<()> {
-        let (read, mut write) = stream.split();
-        let mut read = BufReader::with_capacity(READ_AHEAD, read);
-        let (mut question, mut reply, mut framed) = (Vec::new(), Vec::new(), Vec::new());
-        loop {
-            let received = tokio::select! {
-                () = self.connection.end.cancelled() => return Ok(()),
-                received = timeout(IDLE, receive(&mut read, &mut question)) => received,
-            };
-            received??;
-            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-            self.connection.last_asked.store(turn, Ordering::Relaxed);
-            self.connection.answering.store(true, Ordering::Relaxed);
-            if !self.responder.respond(&question, self.client, &mut reply).await {
-                return Ok(());
-            }
-            framed.clear();
-            framed.extend_from_slice(&u16::try_from(reply.len()).unwrap_or(u16::MAX).to_be_bytes());
-            framed.extend_from_slice(&reply);
-            timeout(IDLE, write.write_all(&framed)).await??;
-            self.connection.answering.store(false, Ordering::Relaxed);
-        }
-    }
-}
-
-async fn receive(
-    read: &mut BufReader<tokio::net::tcp::ReadHalf<'_>>,
-    question: &mut Vec<u8>,
-) -> io::Result<()> {
-    let length = read.read_u16().await?;
-    question.clear();
-    // Memory grows with what comes, not with what a length promises.
-    let received = read.take(u64::from(length)).read_to_end(question).await?;
-    if received < usize::from(length) {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests;

@@ -115,6 +115,17 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
+        parts: &[Part::Authority],
+        why: "BIND and Knot deny an NSEC at an alias, as above, and NSD, which does not, adds the closest encloser's record \
+              to the one that is the name's own; RFC 5155 §7.2.3 wants only that one",
+        explains: |case, _| {
+            case.question.record_type == RecordType::NSEC
+                && aliases(&case.ours).next().is_some()
+                && adds_only_proofs(&case.ours, &case.nsd)
+                && [&case.bind, &case.knot].iter().all(|peer| peer.answer.is_subset(&case.ours.answer))
+        },
+    },
+    Difference {
         parts: &[Part::Authoritative, Part::Answer, Part::Authority, Part::Glue],
         why: "BIND answers with the NSEC of a delegation; only the DS is asked of the side above the cut (RFC 4035 \
               §3.1.4.1): as NSD and Knot",

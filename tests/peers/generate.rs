@@ -42,17 +42,38 @@ enum Data {
 
 /// The world of a seed.
 pub(crate) fn world(seed: u64) -> World {
+    drawn_world(seed, Delegations::Anywhere)
+}
+
+/// The world of a seed, its delegations right below the apex, and nothing but glue below them. What opt-out leaves out is
+/// then one name each: no two servers prove alike where it takes empty names along, or delegations in delegations.
+pub(crate) fn world_with_flat_delegations(seed: u64) -> World {
+    drawn_world(seed, Delegations::Flat)
+}
+
+/// Where a zone's delegations stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Delegations {
+    Anywhere,
+    Flat,
+}
+
+fn drawn_world(seed: u64, delegations: Delegations) -> World {
     let mut octets = [0; 32];
     octets[..8].copy_from_slice(&seed.to_le_bytes());
     let chance = TestRng::from_seed(RngAlgorithm::ChaCha, &octets);
     let mut runner = TestRunner::new_with_rng(Config::default(), chance);
     let mut draw_zone = |origin: &str| {
         let drawn = prop::collection::vec(drawn(), OWNERS).new_tree(&mut runner).unwrap().current();
-        (origin.to_owned(), zone_text(origin, drawn))
+        (origin.to_owned(), zone_text(origin, drawn, delegations))
     };
     let zones = ORIGINS.iter().map(|origin| draw_zone(origin)).collect();
     let asked = prop::collection::vec(question(), QUESTIONS).new_tree(&mut runner).unwrap().current();
-    World { name: format!("seed {seed}"), zones, questions: asked }
+    let name = match delegations {
+        Delegations::Anywhere => format!("seed {seed}"),
+        Delegations::Flat => format!("seed {seed} with flat delegations"),
+    };
+    World { name, zones, questions: asked }
 }
 
 fn labels(depth: std::ops::RangeInclusive<usize>) -> impl Strategy<Value = Vec<&'static str>> {
@@ -100,7 +121,7 @@ fn question() -> impl Strategy<Value = Question> {
 }
 
 /// The zone's file; of what is drawn, what a zone may have.
-fn zone_text(origin: &str, drawn: Vec<Drawn>) -> String {
+fn zone_text(origin: &str, drawn: Vec<Drawn>, delegations: Delegations) -> String {
     let mut text =
         String::from("$TTL 3600\n@ SOA ns hostmaster 1 7200 900 604800 300\n@ NS ns.one.\n@ NS ns.two.\n");
     // A zone's own servers have addresses, and are no aliases.
@@ -114,14 +135,25 @@ fn zone_text(origin: &str, drawn: Vec<Drawn>) -> String {
     for Drawn { owner, data } in
         drawn.into_iter().filter(|drawn| drawn.owner != "ns" && !delegated(&drawn.owner))
     {
-        by_owner.entry(owner).or_default().insert(data);
+        let is_deep = matches!(data, Data::Ns(_)) && owner.contains('.');
+        if delegations == Delegations::Anywhere || !is_deep {
+            by_owner.entry(owner).or_default().insert(data);
+        }
     }
     let dnames: Vec<String> = by_owner
         .iter()
         .filter(|(_, data)| data.iter().any(|data| matches!(data, Data::Dname(_))))
         .map(|(owner, _)| format!(".{owner}"))
         .collect();
+    let cuts: Vec<String> = by_owner
+        .iter()
+        .filter(|(owner, data)| allowed(owner, data).iter().any(|data| matches!(data, Data::Ns(_))))
+        .map(|(owner, _)| format!(".{owner}"))
+        .collect();
     for (owner, data) in &by_owner {
+        if delegations == Delegations::Flat && cuts.iter().any(|cut| owner.ends_with(cut.as_str())) {
+            continue;
+        }
         // Nothing stands below a DNAME (RFC 6672 §2.4).
         if dnames.iter().any(|dname| owner.ends_with(dname.as_str())) {
             continue;

@@ -12,6 +12,7 @@
 //! - [`behind`]: our name servers behind unbound, our resolver behind unbound and systemd-resolved. [`alone`]: where
 //!   those run.
 //! - [`signed`]: the zones signed, and asked with DO.
+//! - [`transfers`]: whole zones from one to another.
 //! - [`worlds`]: zones by RFC section. [`generate`]: zones and questions from a seed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
@@ -26,6 +27,7 @@ mod judge;
 mod odd;
 mod server;
 mod signed;
+mod transfers;
 mod worlds;
 
 use judge::Bench;

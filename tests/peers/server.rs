@@ -17,7 +17,7 @@ use super::ask::{Question, Transport, ask};
 use super::worlds::World;
 
 /// Nothing that is waited for here takes this long unless it is broken.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long a server may take to end by itself.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -57,7 +57,7 @@ impl Kind {
     }
 
     /// Its program.
-    fn program(self) -> PathBuf {
+    pub(crate) fn program(self) -> PathBuf {
         let (name, package) = match self {
             Self::Bind => ("named", "bind9"),
             Self::Nsd => ("nsd", "nsd"),
@@ -95,10 +95,21 @@ impl Server {
         let directory = tempfile::tempdir().unwrap();
         let zones = world.write(directory.path());
         let address = match kind {
-            Kind::Wwwlab => (Ipv4Addr::LOCALHOST, 0).into(),
+            Kind::Wwwlab => any_address(),
             _ => free_address(),
         };
-        let mut command = command(kind, directory.path(), address, &zones);
+        let command = command(kind, directory.path(), address, &zones);
+        Self::run(kind, command, directory, address, &zones)
+    }
+
+    /// Runs `command` in `directory`, which listens at `address`, and waits until it serves each zone.
+    pub(crate) fn run(
+        kind: Kind,
+        mut command: Command,
+        directory: TempDir,
+        address: SocketAddr,
+        zones: &[(String, PathBuf)],
+    ) -> Result<Self, String> {
         let log = fs::File::create(directory.path().join("log")).unwrap();
         command.current_dir(directory.path()).stdin(Stdio::null()).process_group(0);
         command.stderr(log.try_clone().unwrap());
@@ -109,7 +120,7 @@ impl Server {
         let child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", kind.name()));
         let mut server = Self { kind, address, child, directory };
         server.read_ready_line();
-        server.wait_until_it_serves(&zones)?;
+        server.wait_until_it_serves(zones)?;
         Ok(server)
     }
 
@@ -125,6 +136,11 @@ impl Server {
             .and_then(|address| address.parse().ok())
             .unwrap_or_else(|| panic!("wwwlab is not ready: {line}\n{}", self.log()));
         std::thread::spawn(move || lines.for_each(drop));
+    }
+
+    /// Has it read its zones again.
+    pub(crate) fn reload(&self) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGHUP).unwrap();
     }
 
     fn wait_until_it_serves(&mut self, zones: &[(String, PathBuf)]) -> Result<(), String> {
@@ -146,7 +162,7 @@ impl Server {
         Ok(())
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 }
@@ -168,8 +184,13 @@ impl Drop for Server {
     }
 }
 
+/// Ours draws its port itself.
+pub(crate) fn any_address() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 0).into()
+}
+
 /// An address that was free a moment ago, for UDP and TCP.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     loop {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = socket.local_addr().unwrap();

@@ -21,6 +21,7 @@ fn without_a_lab_every_command_says_what_to_do() {
         ["status"].as_slice(),
         &["cache"],
         &["upstreams"],
+        &["queries"],
         &["zone", "list"],
         &["stop", "web"],
         &["dig", "www.foobar.com"],

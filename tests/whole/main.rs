@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stderr, reason = "a failing test shows the lab's logs")]
 
+mod api;
 mod asker;
 mod cache;
 mod commands;
@@ -17,11 +18,13 @@ mod names;
 mod ordinary_user;
 mod pages;
 mod ports;
+mod queries;
 
 mod reload;
 mod resolver;
 mod resolvers;
 mod services;
 mod stage;
+mod transfer;
 mod upstreams;
 mod zones;

@@ -50,6 +50,40 @@ fn what_is_not_there_is_denied_with_the_soa() {
 }
 
 #[test]
+fn rfc7873_dig_is_content_with_its_cookie() {
+    let stage = Stage::up();
+    for server in ["127.0.0.1", "127.0.0.3", "127.0.0.4"] {
+        let answer = stage.dig(server, "www.foobar.com +cookie");
+        let cookie = answer.lines().find_map(|line| line.strip_prefix("; COOKIE: ")).unwrap_or_default();
+        let Some(octets) = cookie.strip_suffix(" (good)") else { panic!("{answer}") };
+        // Eight octets of dig's, sixteen of ours, of which the first is the version (RFC 9018 §4).
+        assert!(octets.len() == 48 && &octets[16..24] == "01000000", "{octets}");
+        let again = stage.dig(server, &format!("www.foobar.com +cookie={octets}"));
+        assert!(again.contains(&format!("; COOKIE: {octets} (good)")), "it is known again: {again}");
+        assert!(!stage.dig(server, "www.foobar.com +nocookie").contains("COOKIE"));
+    }
+    let only = stage.dig("127.0.0.1", "+header-only +cookie");
+    assert!(
+        only.contains("status: NOERROR") && only.contains("QUERY: 0") && only.contains("(good)"),
+        "{only}"
+    );
+}
+
+#[test]
+fn rfc7873_a_server_may_insist_on_cookies() {
+    let stage = Stage::new();
+    stage.edit("lab.toml", |text| text.replace("# cookies = \"answer\" ", "cookies = \"require\" "));
+    stage.wwwlab(["up", "-d"]).ok();
+    let refused = stage.dig("127.0.0.1", "www.foobar.com +nobadcookie");
+    assert!(refused.contains("status: BADCOOKIE") && refused.contains("(good)"), "{refused}");
+    // dig asks again with the cookie that it was given; who has none asks over TCP; so does the resolver.
+    assert!(stage.dig("127.0.0.1", "www.foobar.com").contains("A\t127.0.0.1"));
+    assert_eq!(flags(&stage.dig("127.0.0.1", "www.foobar.com +nocookie +ignore")), "qr tc rd");
+    assert!(stage.dig("127.0.0.1", "www.foobar.com +nocookie").contains("A\t127.0.0.1"));
+    assert!(stage.dig("127.0.0.2", "www.foobar.com").contains("A\t127.0.0.1"));
+}
+
+#[test]
 fn aliases_and_wildcards_lead_on() {
     let stage = Stage::up();
     let alias = stage.dig("127.0.0.1", "blog.foobar.com +noall +answer");

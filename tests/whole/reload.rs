@@ -161,6 +161,8 @@ fn every_way_to_save_a_file_is_seen() {
 fn edits_under_load_lose_no_question() {
     const EDITS: u32 = 200;
     const ANSWERS_BETWEEN: u64 = 10;
+    /// Edits that may follow each other faster than they are served.
+    const EDITS_UNSEEN: u32 = 5;
     let stage = Stage::new();
     let soa = |serial: u32| format!("@ SOA ns1 hostmaster ( {serial} 1h 15m 1w 5m )\n");
     let part = stage.root().join("zones/loopback/soa.inc");
@@ -200,11 +202,14 @@ fn edits_under_load_lose_no_question() {
             }
         }
         more_answers();
+        if serial % EDITS_UNSEEN == 0 {
+            until("an edit is served to all", || askers.iter().all(|asker| asker.serial() == serial));
+        }
     }
     until("the last edit is served to all", || askers.iter().all(|asker| asker.serial() == EDITS));
     for asker in askers {
         let versions = asker.stop();
-        assert!(versions > EDITS / 4, "of {EDITS} edits {versions} were seen");
+        assert!(versions >= EDITS / EDITS_UNSEEN, "of {EDITS} edits {versions} were seen");
     }
     assert!(!stage.log("dns").contains("refused"), "{}", stage.log("dns"));
 }

@@ -1,6 +1,6 @@
 //! The resolver: walks from the root, remembers, recovers, and never leaves the lab.
 
-use super::stage::{Stage, until};
+use super::stage::{PATIENCE, Stage, until};
 
 #[test]
 fn it_walks_from_the_root_to_the_answer() {
@@ -230,6 +230,32 @@ fn a_server_that_does_not_answer_is_named() {
     });
     assert_eq!(slow.code, 1, "{slow:?}");
     assert!(stage.wwwlab(["resolve", "www.foobar.com", "TYPE65280"]).out.contains("TYPE65280"));
+}
+
+/// RFC 7766 §7: on one connection, what must be asked for does not hold up what is known.
+#[test]
+fn a_slow_name_does_not_hold_up_a_remembered_one() {
+    let stage = Stage::up();
+    stage.dig("127.0.0.2", "www.foobar.com");
+    stage.wwwlab(["pause", "dns"]).ok();
+    let address = (std::net::Ipv4Addr::new(127, 0, 0, 2), stage.port("dns"));
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    for (id, label) in [(1, &b"\x04slow"[..]), (2, b"\x03www")] {
+        let head = [0, id, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        let question = [&head[..], label, b"\x06foobar\x03com\0\0\x01\0\x01"].concat();
+        let length = u16::try_from(question.len()).unwrap().to_be_bytes();
+        std::io::Write::write_all(&mut stream, &[&length[..], &question].concat()).unwrap();
+    }
+    let mut answered = || {
+        let mut length = [0; 2];
+        std::io::Read::read_exact(&mut stream, &mut length).unwrap();
+        let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+        std::io::Read::read_exact(&mut stream, &mut answer).unwrap();
+        (answer[1], answer[3] & 0x0F)
+    };
+    assert_eq!(answered(), (2, 0), "the remembered one first");
+    assert_eq!(answered(), (1, 2), "SERVFAIL for what could not be asked");
 }
 
 #[test]

@@ -45,6 +45,8 @@ pub enum Rule {
     WildcardServers,
     /// What denies in a signed zone can be used.
     Denial,
+    /// What denies is remembered no longer than the zone's SOA says.
+    DenialTtl,
     /// An edit raises the serial.
     Serial,
     /// Everything has a limit.
@@ -53,7 +55,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::File,
         Self::Syntax,
         Self::Directive,
@@ -74,6 +76,7 @@ impl Rule {
         Self::HostName,
         Self::WildcardServers,
         Self::Denial,
+        Self::DenialTtl,
         Self::Serial,
         Self::Limit,
     ];
@@ -101,6 +104,7 @@ impl Rule {
             Self::HostName => "host-name",
             Self::WildcardServers => "wildcard-servers",
             Self::Denial => "denial",
+            Self::DenialTtl => "denial-ttl",
             Self::Serial => "serial",
             Self::Limit => "limit",
         }
@@ -126,6 +130,7 @@ impl Rule {
             Self::HostName => "RFC 952, RFC 1123 §2.1",
             Self::WildcardServers => "RFC 4592 §4.2",
             Self::Denial => "RFC 5155 §7.3, §10.3, RFC 9276 §3.1",
+            Self::DenialTtl => "RFC 9077 §3",
             Self::Serial => "RFC 1982, RFC 1912 §2.2",
         }
     }

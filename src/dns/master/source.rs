@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::lexer::Lexer;
 use super::rule::Rule;
 
 /// Bytes of a line that a problem quotes at most.
@@ -118,6 +119,16 @@ impl Sources {
     pub fn line(&self, place: Place) -> usize {
         let before = self.before(place);
         1 + before.iter().filter(|&&byte| byte == b'\n').count()
+    }
+
+    /// Where the last word of the entry at `place` begins; `place` itself where that cannot be read again.
+    pub fn last_word(&self, place: Place) -> Place {
+        let start = usize::try_from(place.at).unwrap_or(usize::MAX);
+        let rest = self.text(place.source).get(start..).unwrap_or_default();
+        let mut words = Vec::new();
+        let read = Lexer::new(rest).next_entry(&mut words);
+        let at = words.last().filter(|_| read.is_ok()).map_or(0, |word| word.at);
+        Place { at: u32::try_from(start + at).unwrap_or(place.at), ..place }
     }
 
     /// A problem at `place`.

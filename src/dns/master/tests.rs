@@ -287,23 +287,24 @@ fn generate_writes_many_records() {
 #[test]
 fn what_a_zone_should_be() {
     for (lines, place, rule) in [
-        ("@ NS b\n", "z:5:1: `", Rule::TargetWithoutAddress),
-        ("@ NS b\nb CNAME ns\n", "z:5:1: `", Rule::TargetIsAlias),
-        ("a MX 1 b\n", "z:5:1: warning", Rule::TargetWithoutAddress),
-        ("a MX 1 b\nb CNAME ns\n", "z:5:1: warning", Rule::TargetIsAlias),
-        ("_a._tcp SRV 1 1 1 b\n", "z:5:1: warning", Rule::TargetWithoutAddress),
+        ("@ NS b\n", "z:5:6: `", Rule::TargetWithoutAddress),
+        ("@ NS b\nb CNAME ns\n", "z:5:6: `", Rule::TargetIsAlias),
+        ("a MX 1 b\n", "z:5:8: warning", Rule::TargetWithoutAddress),
+        ("a MX 1 (\n b ) ; b\nb CNAME ns\n", "z:6:2: warning", Rule::TargetIsAlias),
+        ("_a._tcp SRV 1 1 1 b\n", "z:5:19: warning", Rule::TargetWithoutAddress),
         ("a MX 1 192.0.2.1\n", "z:5:8: warning", Rule::AddressForName),
         ("a MX 1 192.0.2.1.\n", "z:5:8: warning", Rule::AddressForName),
-        ("a NS ns.a\n", "z:5:1: warning", Rule::MissingGlue),
-        ("a NS ns.b\nb NS x.e.\n", "z:5:1: warning", Rule::MissingGlue),
+        ("a NS ns.a\n", "z:5:6: warning", Rule::MissingGlue),
+        ("a NS ns.b\nb NS x.e.\n", "z:5:6: warning", Rule::MissingGlue),
         ("a NS ns\nx.a A 192.0.2.2\n", "z:6:1: warning", Rule::UselessGlue),
         ("a NS ns\nx.a TXT x\n", "z:6:1: warning", Rule::Occluded),
         ("a NS ns\na TXT x\n", "z:6:1: warning", Rule::Occluded),
         ("a DNAME b\nx.a TXT x\n", "z:6:1: warning", Rule::Occluded),
         ("a_b A 192.0.2.2\n", "z:5:1: warning", Rule::HostName),
         ("-a A 192.0.2.2\n", "z:5:1: warning", Rule::HostName),
-        ("a MX 1 b_.e.\n", "z:5:1: warning", Rule::HostName),
+        ("a MX 1 b_.e.\n", "z:5:8: warning", Rule::HostName),
         ("*.a NS ns\n", "z:5:1: warning", Rule::WildcardServers),
+        ("@ 6 NSEC ns NS\nns 7 NSEC @ A\n", "z:5:1: warning", Rule::DenialTtl),
     ] {
         let load = Load::from_records(&origin(), records(&format!("{HEAD}{lines}")));
         let [problem] = load.problems.as_slice() else { panic!("{lines}: {:?}", load.problems) };

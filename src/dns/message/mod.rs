@@ -1,11 +1,14 @@
 //! Questions and answers as bytes (RFC 1035 §4).
 //!
-//! Three readers and writers, each with one use: [`question`] reads what a stranger sent to a server,
+//! Readers and writers, each with one use: [`question`] reads what a stranger sent to a server,
 //! [`writer`] writes a server's answer into a buffer that is used again, and [`asked`] is the other side:
-//! it makes a question and reads the answer for people.
+//! it makes a question and reads the answer for people. [`cookie`] is an option that both sides carry; [`tsig`] signs
+//! what name servers say to each other.
 
 pub mod asked;
+pub mod cookie;
 pub mod question;
+pub mod tsig;
 pub mod writer;
 
 /// Octets of a message's header (RFC 1035 §4.1.1).

@@ -3,6 +3,7 @@
 //! Names are compressed (RFC 1035 §4.1.4) wherever every decoder can read that (RFC 3597 §4). A set of records
 //! is written whole or not at all (RFC 2181 §5, §9): what does not fit leaves no trace.
 
+use super::cookie::{COOKIE, Cookie, SERVER_LENGTH, ServerCookie};
 use super::question::{Edns, KEEPALIVE, NSID};
 use super::{Flags, HEADER, LONGEST_MESSAGE, LONGEST_UDP};
 use crate::dns::name::{Name, wire_length};
@@ -45,15 +46,21 @@ pub struct Finished {
     pub flags: Flags,
     /// Records in the answer section.
     pub answers: u16,
+    /// The type and class that were asked for; nothing if the question could not be read.
+    pub asked: Option<(RecordType, Class)>,
+    /// If a wildcard made the name that was asked for: the octets at the name's end that it shares with the wildcard.
+    pub expanded: Option<u8>,
+    /// Whether the asker showed a cookie of this server, so that its address is not forged (RFC 7873 §5.2.4).
+    pub knows_asker: bool,
 }
 
 /// Why a question was not answered, more closely than a response code says (RFC 8914 §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ExtendedError {
+pub struct ExtendedError<'t> {
     /// The number in IANA's registry.
     pub code: u16,
     /// The same for people; its octets go over the wire.
-    pub text: &'static str,
+    pub text: &'t str,
 }
 
 /// Where a name was written in the answer.
@@ -72,10 +79,14 @@ pub struct Writer<'b> {
     rcode: Rcode,
     counts: [u16; 4],
     class: Class,
+    asked: Option<(RecordType, Class)>,
+    expanded: Option<u8>,
     edns: Option<Edns>,
-    error: Option<ExtendedError>,
+    error: Option<ExtendedError<'b>>,
     nsid: Option<&'b [u8]>,
     keepalive: Option<u16>,
+    cookie: Option<([u8; 8], ServerCookie)>,
+    knows_asker: bool,
     /// Where names stand, and how long each is in full.
     known: [(u16, u8); KNOWN_MOST],
     known_count: usize,
@@ -98,10 +109,14 @@ impl<'b> Writer<'b> {
             rcode: Rcode::NOERROR,
             counts: [0; 4],
             class: Class::IN,
+            asked: None,
+            expanded: None,
             edns,
             error: None,
             nsid: None,
             keepalive: None,
+            cookie: None,
+            knows_asker: false,
             known: [(0, 0); KNOWN_MOST],
             known_count: 0,
             last_target: None,
@@ -115,6 +130,12 @@ impl<'b> Writer<'b> {
         self.buffer.extend_from_slice(&class.0.to_be_bytes());
         self.counts[0] = 1;
         self.class = class;
+        self.asked = Some((record_type, class));
+    }
+
+    /// Notes that a wildcard made the name that was asked for, and how many octets at its end they share.
+    pub fn expanded(&mut self, shared: u8) {
+        self.expanded = Some(shared);
     }
 
     /// Tells which server answers, if the asker wants to know (RFC 5001 §2.2).
@@ -133,8 +154,17 @@ impl<'b> Writer<'b> {
         }
     }
 
+    /// Gives an asker that showed a cookie one of this server; `is_good` if it had a good one already.
+    pub fn cookie(&mut self, given: ServerCookie, is_good: bool) {
+        let room = self.limit.checked_sub(4 + 8 + SERVER_LENGTH);
+        if let (Some(limit), Some(Edns { cookie: Some(Cookie { asker, .. }), .. })) = (room, self.edns) {
+            (self.limit, self.cookie) = (limit, Some((asker, given)));
+            self.knows_asker = is_good;
+        }
+    }
+
     /// Says why the question is not answered, if the asker speaks EDNS and there is room (RFC 8914 §2).
-    pub fn explain(&mut self, error: ExtendedError) {
+    pub fn explain(&mut self, error: ExtendedError<'b>) {
         let length = 6 + error.text.len();
         if self.edns.is_some() && self.error.is_none() && self.buffer.len() + length <= self.limit {
             self.limit -= length;
@@ -145,6 +175,11 @@ impl<'b> Writer<'b> {
     /// Sets a flag: [`Flags::AA`], [`Flags::TC`].
     pub fn set(&mut self, flag: u16) {
         self.flags |= flag;
+    }
+
+    /// Octets that are written.
+    pub fn length(&self) -> usize {
+        self.buffer.len()
     }
 
     /// Whether a flag is set.
@@ -214,7 +249,8 @@ impl<'b> Writer<'b> {
             let at = 4 + 2 * index;
             self.buffer[at..at + 2].copy_from_slice(&count.to_be_bytes());
         }
-        Finished { rcode: self.rcode, flags: Flags(flags), answers: self.counts[1] }
+        let Self { rcode, asked, expanded, knows_asker, .. } = self;
+        Finished { rcode, flags: Flags(flags), answers: self.counts[1], asked, expanded, knows_asker }
     }
 
     /// Completes the OPT, which was written without options.
@@ -225,6 +261,9 @@ impl<'b> Writer<'b> {
         }
         if let Some(tenths) = self.keepalive {
             self.option(KEEPALIVE, &[&tenths.to_be_bytes()]);
+        }
+        if let Some((asker, server)) = self.cookie {
+            self.option(COOKIE, &[&asker, &server]);
         }
         if let Some(error) = self.error {
             self.option(EXTENDED_ERROR, &[&error.code.to_be_bytes(), error.text.as_bytes()]);

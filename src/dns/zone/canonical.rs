@@ -37,7 +37,7 @@ pub enum Change {
 
 /// Every record of `zone` in canonical order.
 pub fn lines(zone: &Zone) -> impl Iterator<Item = Line<'_>> {
-    let mut nodes: Vec<Node<'_>> = zone.nodes.iter().map(|row| Node { zone, row }).collect();
+    let mut nodes: Vec<Node<'_>> = zone.nodes().collect();
     nodes.sort_by_cached_key(|node| name_key(node.name()));
     nodes.into_iter().flat_map(|node| {
         let mut lines: Vec<Line<'_>> = lines_of(node).collect();

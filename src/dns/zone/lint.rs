@@ -21,6 +21,30 @@ pub(super) fn lint(zone: &Zone, records: &mut Records) {
             None => linter.seen(node, linter.servers[index], records),
         }
     }
+    denial_ttl(zone, records);
+}
+
+/// RFC 9077 §3: what denies has the TTL of the negative answer, else a resolver that uses it by itself (RFC 8198) denies
+/// for longer than the zone allows. Only whoever signs can mend it: its RRSIG has the same TTL, and has the signed one in
+/// its data (RFC 4034 §3.1.4); so it is served as the file says, as other servers do, and told once.
+fn denial_ttl(zone: &Zone, records: &mut Records) {
+    let Some(expected) = zone.negative_ttl() else {
+        return;
+    };
+    let sets = zone.nodes.iter().flat_map(|row| Node { zone, row }.sets());
+    let odd = sets
+        .filter(|set| matches!(set.record_type(), RecordType::NSEC | RecordType::NSEC3))
+        .filter(|set| set.ttl() != expected)
+        .filter_map(|set| Some((place(records, set, 0)?, set.record_type(), set.ttl())));
+    let Some((place, record_type, ttl)) = odd.min_by_key(|(place, ..)| (place.source, place.at)) else {
+        return;
+    };
+    records.report(place, Severity::Warning, Rule::DenialTtl, |_| {
+        format!(
+            "the TTL of this {record_type} is {ttl}, but negative answers of this zone have {expected}, the lower of its \
+             SOA's TTL and last number: sign the zone anew with a signer that knows this"
+        )
+    });
 }
 
 struct Linter<'z> {
@@ -48,7 +72,7 @@ impl Linter<'_> {
                 RecordType::NS | RecordType::MX | RecordType::SRV => self.targets(node, set, records),
                 RecordType::SOA => {
                     let primary = set.first().unwrap_or_default();
-                    self.host_name(name_of(primary), set, 0, "a primary server", records);
+                    self.host_name(name_of(primary), set, "a primary server", records);
                 }
                 _ => {}
             }
@@ -67,7 +91,7 @@ impl Linter<'_> {
                 let name = name.strip_prefix(b"\x01*").unwrap_or(name);
                 let what =
                     if record_type == RecordType::MX { "a mail domain" } else { "the owner of an address" };
-                self.host_name(name, set, 0, what, records);
+                self.host_name(name, set, what, records);
             } else if record_type == RecordType::NS && node.name().starts_with(b"\x01*") {
                 report(records, set, 0, Severity::Warning, Rule::WildcardServers, || {
                     "NS at a wildcard: no two servers agree on what it means; delegate each name by itself"
@@ -131,7 +155,9 @@ impl Linter<'_> {
                 RecordType::MX => "a mail exchanger",
                 _ => "the host of a service",
             };
-            self.host_name(target, set, index, what, records);
+            if let Some(message) = no_host_name(target, what) {
+                report_target(records, set, index, Severity::Warning, Rule::HostName, || message);
+            }
             if !is_suffix(target, self.zone.origin().as_wire()) || is_like_address(target) && !needed {
                 continue;
             }
@@ -139,7 +165,7 @@ impl Linter<'_> {
             match self.zone.find(target) {
                 Found::Node(found) | Found::Wildcard(found) if has_address(found) => {}
                 Found::Node(found) | Found::Wildcard(found) if found.set(RecordType::CNAME).is_some() => {
-                    report(records, set, index, severity, Rule::TargetIsAlias, || {
+                    report_target(records, set, index, severity, Rule::TargetIsAlias, || {
                         format!(
                             "`{name}` is an alias (CNAME), but {what} must not be one: name the host itself"
                         )
@@ -153,7 +179,7 @@ impl Linter<'_> {
                 }
                 Found::Dname(_) => {}
                 _ if self.all_is_read => {
-                    report(records, set, index, severity, Rule::TargetWithoutAddress, || {
+                    report_target(records, set, index, severity, Rule::TargetWithoutAddress, || {
                         format!(
                             "`{name}` has no address in this zone, so {what} cannot be reached there: give it an A or \
                              AAAA record, or look for a typing error"
@@ -186,20 +212,38 @@ impl Linter<'_> {
                 "`{name}` is below the delegation of `{cut}`, and has no glue here: give it an A or AAAA record"
             )
         };
-        report(records, set, index, Severity::Warning, Rule::MissingGlue, || message);
+        report_target(records, set, index, Severity::Warning, Rule::MissingGlue, || message);
     }
 
-    fn host_name(&self, name: &[u8], set: Set<'_>, index: usize, what: &str, records: &mut Records) {
-        if let Some(label) = labels(name).find(|label| !is_host_label(label)) {
-            let label = String::from_utf8_lossy(label).into_owned();
-            let name = shown(name);
-            report(records, set, index, Severity::Warning, Rule::HostName, || {
-                format!(
-                    "`{name}` is {what}, but no name for a host: `{label}` should be letters, digits and hyphens, with no \
-                     hyphen at its ends"
-                )
-            });
+    fn host_name(&self, name: &[u8], set: Set<'_>, what: &str, records: &mut Records) {
+        if let Some(message) = no_host_name(name, what) {
+            report(records, set, 0, Severity::Warning, Rule::HostName, || message);
         }
+    }
+}
+
+/// Why `name` is no name for a host; nothing if it is one.
+fn no_host_name(name: &[u8], what: &str) -> Option<String> {
+    let label = String::from_utf8_lossy(labels(name).find(|label| !is_host_label(label))?);
+    let name = shown(name);
+    Some(format!(
+        "`{name}` is {what}, but no name for a host: `{label}` should be letters, digits and hyphens, with no hyphen at \
+         its ends"
+    ))
+}
+
+/// Reports at the last word of the record of `set` with the number `index`: the host that an NS, MX or SRV names.
+fn report_target(
+    records: &mut Records,
+    set: Set<'_>,
+    index: usize,
+    severity: Severity,
+    rule: Rule,
+    message: impl FnOnce() -> String,
+) {
+    if let Some(place) = place(records, set, index) {
+        let place = records.sources.last_word(place);
+        records.report(place, severity, rule, |_| message());
     }
 }
 

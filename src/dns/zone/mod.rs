@@ -187,11 +187,24 @@ impl Zone {
         self.node(0)
     }
 
+    /// Every name of the zone, the apex first, empty ones and hashes too.
+    pub fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
+        self.nodes.iter().map(|row| Node { zone: self, row })
+    }
+
     /// The SOA's serial.
     pub fn serial(&self) -> u32 {
         let numbers = self.apex().set(RecordType::SOA).and_then(|soa| soa.first());
         let serial = numbers.and_then(|data| data.len().checked_sub(20).and_then(|at| data.get(at..at + 4)));
         serial.and_then(|octets| octets.try_into().ok()).map_or(0, u32::from_be_bytes)
+    }
+
+    /// Seconds for which a negative answer may be remembered: the lower of the SOA's TTL and its last number (RFC 2308
+    /// §5); nothing without an SOA.
+    pub fn negative_ttl(&self) -> Option<u32> {
+        let soa = self.apex().set(RecordType::SOA)?;
+        let minimum = soa.first().and_then(|data| data.last_chunk().copied()).map(u32::from_be_bytes);
+        Some(soa.ttl().min(minimum.unwrap_or(0)))
     }
 
     /// Octets of memory that the zone takes.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
-use axum::http::header::{ACCEPT, CACHE_CONTROL, VIA};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, VARY, VIA, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -17,6 +17,7 @@ use axum::response::Response;
 use super::arriving::{ARRIVES_WITHIN, Arriving};
 use super::journey::Journey;
 use super::routes::Application;
+use super::session::Secret;
 use crate::ground::chance::RequestId;
 use crate::ground::clock::Stopwatch;
 use crate::ground::event::Happened;
@@ -46,10 +47,12 @@ pub(super) struct Asked {
     pub(super) method: Method,
     /// Its path, as it came.
     pub(super) path: Arc<str>,
-    /// Whether an error should be JSON.
+    /// Whether the answer should be JSON, where there is a choice.
     pub(super) prefers_json: bool,
     /// Which way it came.
     pub(super) journey: Journey,
+    /// The secret of the session that it says it belongs to.
+    pub(super) secret: Option<Secret>,
     /// Microseconds spent waiting for the database.
     database_micros: Arc<AtomicU64>,
 }
@@ -58,12 +61,15 @@ impl Asked {
     fn read(request: &Request, peer: SocketAddr) -> Self {
         let headers = request.headers();
         let accept = headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
+        let path = request.uri().path();
+        let journey = Journey::of(headers, peer.ip());
         Self {
             id: identifier(headers),
             method: request.method().clone(),
-            path: request.uri().path().into(),
-            prefers_json: prefers_json(accept),
-            journey: Journey::of(headers, peer.ip()),
+            path: path.into(),
+            prefers_json: path.starts_with("/api/") || prefers_json(accept),
+            secret: Secret::of(headers, &journey.scheme),
+            journey,
             database_micros: Arc::default(),
         }
     }
@@ -100,6 +106,8 @@ pub(super) async fn around(
     let database_micros = asked.database_micros.load(Ordering::Relaxed);
     let headers = answer.headers_mut();
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(VARY).or_insert(HeaderValue::from_static("Accept, Cookie"));
+    headers.entry(X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
     if let Ok(id) = HeaderValue::from_str(&asked.id) {
         headers.insert(REQUEST_ID, id);
     }

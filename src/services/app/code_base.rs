@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use minijinja::{Environment, Value};
 
 /// The pages that the application makes; each needs its template.
-const NEEDED: [&str; 2] = ["home.html", "guestbook.html"];
+const NEEDED: [&str; 6] =
+    ["home.html", "guestbook.html", "entry-page.html", "edit.html", "login.html", "register.html"];
 
 /// Templates in one code base at most.
 const TEMPLATES_MOST: usize = 64;
@@ -163,10 +164,14 @@ mod tests {
         directory
     }
 
-    const WHOLE: [(&str, &str); 3] = [
+    const WHOLE: [(&str, &str); 7] = [
         ("VERSION", "1.2 \nmore\n"),
         ("templates/home.html", "{{ version }}: {{ text }}"),
         ("templates/guestbook.html", ""),
+        ("templates/entry-page.html", ""),
+        ("templates/edit.html", ""),
+        ("templates/login.html", ""),
+        ("templates/register.html", ""),
     ];
 
     #[test]

@@ -13,6 +13,8 @@ const SHOWN_LONGEST: usize = 80;
 pub(super) struct Journey {
     /// The address of whoever asked first.
     pub(super) visitor: String,
+    /// That address, or the sender's where the header holds none.
+    pub(super) client: IpAddr,
     /// What the web server calls itself in `Via` (RFC 9110 §7.6.3); nothing if none passed the request on.
     pub(super) web: Option<String>,
     /// The name that was asked for.
@@ -31,6 +33,7 @@ impl Journey {
         // Anybody can write these headers; only the web server's own word is believed.
         let told = |name| web.as_ref().and_then(|_| last(headers, name));
         Self {
+            client: told("x-forwarded-for").and_then(|address| address.parse().ok()).unwrap_or(peer),
             visitor: told("x-forwarded-for").map_or_else(|| peer.to_string(), shortened),
             host: told("x-forwarded-host")
                 .or_else(|| last(headers, "host"))

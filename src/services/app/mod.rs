@@ -5,18 +5,30 @@
 //! world. It starts whether or not its database answers: pages that need it say 503 until it is back.
 //!
 //! Reading order: [`App`] listens and drains; `routes` says which request is whose; `asked` is what every
-//! request carries and every answer gets; `arriving` is a request's body; `pages` makes the pages; `signing`, `journey` and `accept` are the
-//! pure parts; `refusal` is the page of what went wrong.
+//! request carries and every answer gets; `arriving` and `body` are a request's body; `origin` keeps other sites'
+//! pages out. `pages` makes the home page, `book` the guestbook's, `members` those of accounts, and `api` answers
+//! programs; what both do is in `deeds`. `session`, `signing` and `journey` are the pure parts; `passwords` and
+//! `attempts` make guessing costly and rare; `refusal` is the page of what went wrong.
 
+mod api;
 mod arriving;
 mod asked;
+mod attempts;
+mod body;
+mod book;
 mod code_base;
+mod deeds;
 mod health;
 mod journey;
+mod listing;
+mod members;
+mod origin;
 mod pages;
+mod passwords;
 mod refusal;
 mod routes;
 mod server;
+mod session;
 mod signing;
 #[cfg(test)]
 mod tests;

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
 use axum::{Extension, Router};
 
 use super::asked::{Asked, By, around};
+use super::attempts::Attempts;
 use super::code_base::CodeBase;
+use super::passwords::Passwords;
 use super::refusal::Refusal;
-use super::{health, pages};
+use super::{api, book, health, members, origin, pages};
 use crate::ground::journal::Journal;
 use crate::services::database::{Store, StoreError};
 
@@ -22,13 +24,23 @@ pub(super) struct Application {
     served_by: String,
     journal: Journal,
     database_answers: AtomicBool,
+    passwords: Passwords,
+    attempts: Attempts,
 }
 
 /// The routes of `application`.
 pub(super) fn routes(application: Arc<Application>) -> Router {
     Router::new()
         .route("/", get(pages::home))
-        .route("/guestbook", get(pages::guestbook).post(pages::sign))
+        .route("/guestbook", get(book::list).post(book::sign))
+        .route("/guestbook/{id}", get(book::one))
+        .route("/guestbook/{id}/edit", get(book::edit_form).post(book::edit))
+        .route("/guestbook/{id}/delete", post(book::delete))
+        .route("/register", get(members::register_form).post(members::register))
+        .route("/login", get(members::login_form).post(members::login))
+        .route("/logout", post(members::logout))
+        .merge(api::routes())
+        .route("/whoami", get(health::who))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .fallback(async |Extension(asked): Extension<Asked>| {
@@ -37,13 +49,22 @@ pub(super) fn routes(application: Arc<Application>) -> Router {
         .method_not_allowed_fallback(async |Extension(asked): Extension<Asked>| {
             (Extension(By("nothing")), Refusal::NoSuchMethod.answer(&asked))
         })
+        .layer(from_fn(origin::guard))
         .layer(from_fn_with_state(application.clone(), around))
         .with_state(application)
 }
 
 impl Application {
     pub(super) fn new(code: CodeBase, store: Store, served_by: String, journal: Journal) -> Self {
-        Self { code: Arc::new(code), store, served_by, journal, database_answers: AtomicBool::new(true) }
+        Self {
+            code: Arc::new(code),
+            store,
+            served_by,
+            journal,
+            database_answers: AtomicBool::new(true),
+            passwords: Passwords::default(),
+            attempts: Attempts::default(),
+        }
     }
 
     pub(super) fn code(&self) -> &CodeBase {
@@ -60,6 +81,14 @@ impl Application {
 
     pub(super) fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    pub(super) fn passwords(&self) -> &Passwords {
+        &self.passwords
+    }
+
+    pub(super) fn attempts(&self) -> &Attempts {
+        &self.attempts
     }
 
     /// Passes on what the database said, and tells the journal when it stops or begins to answer.

@@ -4,42 +4,68 @@
 //! the two do on the Internet: this one knows its zones and nothing else, and never asks anybody.
 //!
 //! - [`answer`]: what it answers, one pure function; `about`: what it answers about itself.
+//! - [`cookies`]: proof that an asker's address is its own.
 //! - [`zones`]: the snapshot that it answers from.
 //! - `shelf`: where the snapshot is swapped, whole, and what is known of each zone's file.
 //! - `keeper`: sees that a file was saved. `watch`: what the operating system tells of it.
+//! - `door`: who asks, and for what: signed messages, whole zones, word from a primary. Behind it `access` says who may
+//!   have a zone, `keys` reads secrets, `transfer` sends zones, `notify` tells others that one changed.
+//! - `secondary`: follows a primary and its SOA's times; `fetch` has a zone from it.
+//! - `tally`: what it counts; `limit`: which answers are too many for one network.
 //! - `udp`, and `streams` that the resolver uses as well: the sockets.
 
 mod about;
+pub mod access;
 pub mod answer;
+pub mod cookies;
+mod door;
+mod fetch;
 mod keeper;
+pub mod keys;
+mod limit;
+mod notify;
+mod secondary;
 mod shelf;
+mod tally;
+mod transfer;
 mod udp;
 mod watch;
 pub mod zones;
 
 use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::dns::message::asked;
+use crate::dns::message::tsig::Key;
 use crate::dns::message::writer::Finished;
 use crate::dns::name::{Name, NameError};
 use crate::ground::bind::{self, BindError, Listening, Transport};
+use crate::ground::chance;
 use crate::ground::channel::{Ask, Reply};
-use crate::ground::clock::Stopwatch;
+use crate::ground::clock::{self, Stopwatch};
 use crate::ground::datagrams::Datagrams;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, Service};
-use crate::services::streams::{self, Respond};
+use crate::services::streams::{self, Replies, Respond};
+use access::{Allowed, Peer};
+use cookies::Jar;
+use door::{Door, Followed};
+use fetch::Source;
+use keys::KeyError;
+use limit::RateLimit;
+use secondary::Secondary;
 use shelf::Shelf;
+use tally::{Outcome, Tally};
 
 /// How often a free port is drawn until it is free for UDP and TCP both.
 const DRAWS_MOST: usize = 16;
@@ -56,6 +82,46 @@ pub struct Config {
     /// What the server calls itself when asked which one it is (NSID, `id.server`); without it, its address
     #[arg(long, value_name = "NAME")]
     pub identity: Option<String>,
+    /// Who may have whole zones (AXFR): an address, a prefix, `key NAME`, or a prefix and `key NAME`; may be repeated
+    #[arg(long = "transfer-to", value_name = "WHO")]
+    pub transfer_to: Vec<Allowed>,
+    /// A zone that is copied from its primary, with `key NAME` if they share one; may be repeated
+    #[arg(long = "follow", value_name = "ORIGIN=ADDRESS:PORT", requires = "copies")]
+    pub follow: Vec<FollowedZone>,
+    /// The directory in which copies of zones are kept for the next start
+    #[arg(long, value_name = "DIRECTORY")]
+    pub copies: Option<PathBuf>,
+    /// A name server that is told when a zone changes (NOTIFY), with `key NAME` if they share one; may be repeated
+    #[arg(long = "notify", value_name = "ADDRESS:PORT")]
+    pub notify: Vec<Peer>,
+    /// A file with keys for signed messages, as tsig-keygen writes it; may be repeated
+    #[arg(long = "keys", value_name = "FILE")]
+    pub keys: Vec<PathBuf>,
+    /// Equal answers to one network that are sent over UDP, a second; 0 limits nothing
+    #[arg(long, value_name = "ANSWERS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=i64::from(limit::MOST)))]
+    pub rate_limit: u32,
+    /// What is done about DNS cookies: `answer` gives one to whoever shows one, `require` answers over UDP only who
+    /// shows a good one, `off` passes them over
+    #[arg(long, value_enum, value_name = "POLICY", default_value_t)]
+    pub cookies: cookies::Policy,
+}
+
+impl Default for Config {
+    /// At a free port of this machine, without zones.
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            zones: Vec::new(),
+            identity: None,
+            transfer_to: Vec::new(),
+            notify: Vec::new(),
+            follow: Vec::new(),
+            copies: None,
+            keys: Vec::new(),
+            rate_limit: 0,
+            cookies: cookies::Policy::default(),
+        }
+    }
 }
 
 /// A zone and the file that it is read from, as the command line writes it: `foobar.com=zones/foobar.com.zone`.
@@ -65,6 +131,26 @@ pub struct ZoneFile {
     pub origin: Name,
     /// Its master file.
     pub file: PathBuf,
+}
+
+/// A zone and the primary that it is copied from, as the command line writes it: `foobar.com=127.0.0.1:53 key NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FollowedZone {
+    /// The zone's apex.
+    pub origin: Name,
+    /// Its primary.
+    pub primary: Peer,
+}
+
+impl FromStr for FollowedZone {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const SHAPE: &str = "write the zone, `=`, and its primary: foobar.com=127.0.0.1:53";
+        let (origin, primary) = text.split_once('=').ok_or(SHAPE)?;
+        let origin = origin.parse().map_err(|cause| format!("`{origin}` is no zone's name: {cause}"))?;
+        Ok(Self { origin, primary: primary.parse().map_err(|cause: access::AccessError| cause.to_string())? })
+    }
 }
 
 /// Why text names no zone and file.
@@ -106,6 +192,12 @@ pub enum StartError {
     /// One zone was given two files.
     #[error("zone {0} is given twice: keep one --zone for it")]
     Twice(String),
+    /// There is no place for copies.
+    #[error("copies of zones cannot be kept in {}: choose another directory with --copies", .0.display())]
+    Copies(PathBuf, #[source] io::Error),
+    /// A key file cannot be used, or a key is not there.
+    #[error("the DNS server cannot have its keys")]
+    Keys(#[source] KeyError),
 }
 
 /// The running server.
@@ -113,6 +205,7 @@ pub enum StartError {
 pub struct Authoritative {
     address: SocketAddr,
     shelf: Arc<Shelf>,
+    tally: Arc<Tally>,
     stop: CancellationToken,
     tasks: TaskTracker,
     conversations: JoinHandle<Closed>,
@@ -128,21 +221,58 @@ impl Service for Authoritative {
                 return Err(StartError::Twice(zone.origin.to_string()));
             }
         }
+        let keys = keys::read(&config.keys).map_err(StartError::Keys)?;
+        for name in config.transfer_to.iter().filter_map(|allowed| allowed.key.as_ref()) {
+            keys::named(&keys, name).map_err(StartError::Keys)?;
+        }
+        let origins = config.zones.iter().map(|zone| &zone.origin);
+        let all: Vec<&Name> = origins.chain(config.follow.iter().map(|zone| &zone.origin)).collect();
+        if let Some(twice) =
+            config.follow.iter().find(|zone| all.iter().filter(|&&one| *one == zone.origin).count() > 1)
+        {
+            return Err(StartError::Twice(twice.origin.to_string()));
+        }
+        let listeners = listeners(&config.notify, &keys).map_err(StartError::Keys)?;
         let (listener, socket, address) = bind_both(config.listen)?;
         let identity = config.identity.unwrap_or_else(|| address.to_string());
         let shelf = Arc::new(Shelf::stock(&identity, config.zones, journal.clone()));
+        let copies = config.copies.unwrap_or_default();
+        let secondaries = secondaries(&config.follow, &keys, &copies, address.ip(), &shelf, &journal)?;
+        let followed = secondaries
+            .iter()
+            .zip(config.follow)
+            .map(|(secondary, zone)| Followed {
+                origin: zone.origin,
+                primary: zone.primary,
+                changed: secondary.changed.clone(),
+            })
+            .collect();
+        let mut secret = [0; 16];
+        secret[..8].copy_from_slice(&chance::random_u64().to_be_bytes());
+        secret[8..].copy_from_slice(&chance::random_u64().to_be_bytes());
+        let jar = Jar::new(config.cookies, &secret);
+        let door = Door::new(shelf.clone(), jar, keys, config.transfer_to, followed, journal.clone());
+        let door = Arc::new(door);
         let socket = Datagrams::new(socket).map_err(StartError::Address)?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        tasks.spawn(udp::serve(socket, shelf.clone(), journal.clone(), stop.clone()));
+        let tally = Arc::new(Tally::default());
+        let limit = RateLimit::new(config.rate_limit, chance::random_u64(), clock::now());
+        let turn = udp::Turn::new(door.clone(), tally.clone(), limit, journal.clone());
+        tasks.spawn(udp::serve(socket, turn, stop.clone()));
         tasks.spawn(keeper::keep(shelf.clone(), journal.clone(), stop.clone()));
+        for listener in listeners {
+            let (shelf, journal, stop) = (shelf.clone(), journal.clone(), stop.clone());
+            tasks.spawn(notify::tell(listener, address.ip(), shelf, journal, stop));
+        }
+        for secondary in secondaries {
+            let copy = secondary.restore();
+            tasks.spawn(secondary.follow(copy, stop.clone()));
+        }
         tasks.close();
-        let conversations = tokio::spawn(streams::serve(
-            listener,
-            Conversing { shelf: shelf.clone(), journal },
-            stop.clone(),
-        ));
-        Ok(Self { address, shelf, stop, tasks, conversations })
+        let conversing = Conversing { door, tally: tally.clone(), journal };
+        let conversations = tokio::spawn(streams::serve(listener, conversing, stop.clone()));
+        Ok(Self { address, shelf, tally, stop, tasks, conversations })
     }
 
     fn listening(&self) -> Vec<Listening> {
@@ -153,6 +283,7 @@ impl Service for Authoritative {
 
     async fn ask(&self, ask: Ask) -> Reply {
         match ask {
+            Ask::Queries => Reply::Queries(Box::new(self.tally.read())),
             Ask::ZoneList => Reply::Zones(self.shelf.list()),
             Ask::ZoneShow { origin } => match self.shelf.show(&origin) {
                 Ok(text) => Reply::Zone(text),
@@ -176,19 +307,84 @@ impl Service for Authoritative {
 /// Answers over TCP.
 #[derive(Clone)]
 struct Conversing {
-    shelf: Arc<Shelf>,
+    door: Arc<Door>,
+    tally: Arc<Tally>,
     journal: Journal,
 }
 
 impl Respond for Conversing {
-    async fn respond(&self, question: &[u8], client: SocketAddr, reply: &mut Vec<u8>) -> bool {
+    fn respond(
+        &self,
+        question: &[u8],
+        client: SocketAddr,
+        mut replies: Replies,
+    ) -> Option<impl Future<Output = ()> + Send + use<>> {
         let watch = Stopwatch::start();
-        let Some(finished) = answer::answer(&self.shelf.snapshot(), question, Transport::Tcp, reply) else {
-            return false;
-        };
-        self.journal.tell(|| told(finished, reply, client, Transport::Tcp, watch));
-        true
+        let mut rest = None;
+        replies.send_now(|reply| {
+            let (zones, now) = (self.door.shelf.snapshot(), clock::unix_seconds());
+            let answered = self.door.respond(&zones, question, client, Transport::Tcp, now, reply);
+            let finished = answered.as_ref().map(|(finished, _)| *finished);
+            self.tally.count(Transport::Tcp, finished, Outcome::Answered);
+            if let Some((finished, transfer)) = answered {
+                self.journal.tell(|| told(finished, reply, client, Transport::Tcp, watch));
+                rest = transfer;
+            }
+        });
+        rest.map(|transfer| transfer.send(replies))
     }
+}
+
+fn listeners(peers: &[Peer], keys: &[Arc<Key>]) -> Result<Vec<notify::Listener>, KeyError> {
+    let listener = |peer: &Peer| {
+        let key = peer.key.as_ref().map(|name| keys::named(keys, name)).transpose()?;
+        Ok(notify::Listener { address: peer.address, key })
+    };
+    peers.iter().map(listener).collect()
+}
+
+/// A place for each zone that is followed, and what will fill it.
+fn secondaries(
+    zones: &[FollowedZone],
+    keys: &[Arc<Key>],
+    copies: &Path,
+    own: IpAddr,
+    shelf: &Arc<Shelf>,
+    journal: &Journal,
+) -> Result<Vec<Secondary>, StartError> {
+    if !zones.is_empty() {
+        std::fs::create_dir_all(copies).map_err(|cause| StartError::Copies(copies.to_owned(), cause))?;
+    }
+    let secondary = |zone: &FollowedZone| {
+        let FollowedZone { origin, primary } = zone;
+        let key = primary.key.as_ref().map(|name| keys::named(keys, name)).transpose();
+        let key = key.map_err(StartError::Keys)?;
+        let file = copies.join(file_name(origin));
+        shelf.make_place(origin, file.clone());
+        Ok(Secondary {
+            source: Source { origin: origin.clone(), primary: primary.address, key, own },
+            changed: Arc::new(Notify::new()),
+            file,
+            shelf: shelf.clone(),
+            journal: journal.clone(),
+        })
+    };
+    zones.iter().map(secondary).collect()
+}
+
+/// `foobar.com.zone`: letters, digits, dots, hyphens and underscores of the name; what else it has is written as its octets.
+fn file_name(origin: &Name) -> String {
+    let name: String = match origin.to_lowercase().to_string().trim_end_matches('.') {
+        "" => "root".into(),
+        name => name
+            .chars()
+            .map(|character| match character {
+                'a'..='z' | '0'..='9' | '-' | '_' | '.' => character.to_string(),
+                other => format!("%{:02x}", u32::from(other)),
+            })
+            .collect(),
+    };
+    format!("{name}.zone")
 }
 
 /// TCP first: a port that is free for it is nearly always free for UDP.
@@ -225,6 +421,7 @@ fn told(
         transport,
         name,
         record_type,
+        class: finished.asked.map_or_else(|| "?".to_owned(), |(_, class)| class.to_string()),
         rcode: finished.rcode.to_string(),
         flags: finished.flags.to_string(),
         answers: finished.answers,

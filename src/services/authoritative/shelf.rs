@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::ZoneFile;
 use super::keeper::{MOMENT, Stamp};
@@ -39,6 +39,8 @@ pub(super) struct Shelf {
     journal: Journal,
     /// Told when other files than before are to be watched.
     pub(super) files_changed: Notify,
+    /// Counts the snapshots, for those who wait for another.
+    generation: watch::Sender<u64>,
 }
 
 /// One zone's file.
@@ -76,6 +78,7 @@ impl Shelf {
             kept: Mutex::default(),
             journal,
             files_changed: Notify::new(),
+            generation: watch::Sender::new(0),
         };
         for ZoneFile { origin, file } in zones {
             let (load, seen) = load(&origin, &file, None);
@@ -96,6 +99,11 @@ impl Shelf {
     /// The zones as they are now.
     pub(super) fn snapshot(&self) -> Arc<ZoneSet> {
         self.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells whenever the zones are others than before.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.generation.subscribe()
     }
 
     /// What is known of each zone.
@@ -142,6 +150,43 @@ impl Shelf {
         // JSON doubles these.
         let escaped = text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n')).count();
         if text.len() + escaped > LONGEST_SHOWN { Err(too_large()) } else { Ok(text) }
+    }
+
+    /// The file that the zone `origin` is read from.
+    pub(super) fn file_of(&self, origin: &Name) -> Option<PathBuf> {
+        self.kept().iter().find(|kept| kept.origin == *origin).map(|kept| kept.file.clone())
+    }
+
+    /// Makes a place for a zone that is copied from elsewhere, and kept in `file`; until then it is answered with SERVFAIL.
+    pub(super) fn make_place(&self, origin: &Name, file: PathBuf) {
+        self.swap(|zones| zones.put(origin, Served::Broken));
+        // Nobody edits a copy: there is no file to watch.
+        let (seen, unwatched, fingerprint, problems) = (Vec::new(), false, None, Vec::new());
+        self.kept().push(Kept { origin: origin.clone(), file, seen, unwatched, fingerprint, problems });
+    }
+
+    /// Serves a copy that is kept in `file`.
+    pub(super) fn publish(&self, origin: &Name, zone: Zone, file: &Path) {
+        let (serial, records) = (zone.serial(), zone.record_count());
+        self.swap(|zones| zones.put(origin, Served::Zone(Arc::new(zone))));
+        self.explain(origin, None);
+        let (origin, file) = (origin.to_string(), file.display().to_string());
+        self.journal.tell(|| Happened::ZoneLoaded { origin, file, serial, records });
+    }
+
+    /// Says what is wrong with a copy that is served all the same; nothing any more without `why`.
+    pub(super) fn explain(&self, origin: &Name, why: Option<String>) {
+        if let Some(kept) = self.kept().iter_mut().find(|kept| kept.origin == *origin) {
+            kept.problems = why.into_iter().collect();
+        }
+    }
+
+    /// Serves a copy no more, since it is too old.
+    pub(super) fn expire(&self, origin: &Name, why: String) {
+        self.swap(|zones| zones.put(origin, Served::Broken));
+        self.explain(origin, Some(why.clone()));
+        let (origin, problems) = (origin.to_string(), vec![why]);
+        self.journal.tell(|| Happened::ZoneRefused { origin, problems, old_one_kept: false });
     }
 
     /// Serves a zone from another file, if that one is right; otherwise says what is wrong and changes nothing.
@@ -290,6 +335,7 @@ impl Shelf {
         let mut zones = ZoneSet::clone(&snapshot);
         change(&mut zones);
         *snapshot = Arc::new(zones);
+        self.generation.send_modify(|generation| *generation += 1);
     }
 
     fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {

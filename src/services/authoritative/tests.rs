@@ -9,7 +9,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::*;
-use crate::dns::message::asked::{self, Response};
+use crate::dns::message::Flags;
+use crate::dns::message::asked;
 use crate::dns::types::{Rcode, RecordType};
 use crate::ground::journal::{Told, journal};
 
@@ -24,6 +25,18 @@ struct Lab {
 
 impl Lab {
     async fn with(text: Option<&str>) -> Self {
+        Self::started(text, Config::default()).await
+    }
+
+    async fn giving(text: Option<&str>, transfer_to: Vec<Allowed>) -> Self {
+        Self::started(text, Config { transfer_to, ..Config::default() }).await
+    }
+
+    async fn limited(text: Option<&str>, rate_limit: u32) -> Self {
+        Self::started(text, Config { rate_limit, ..Config::default() }).await
+    }
+
+    async fn started(text: Option<&str>, config: Config) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("foobar.com.zone");
         if let Some(text) = text {
@@ -33,7 +46,7 @@ impl Lab {
         let config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             zones: vec![format!("foobar.com={}", file.display()).parse().unwrap()],
-            identity: None,
+            ..config
         };
         let server = Authoritative::start(config, journal).await.unwrap();
         Self { folder, server, told, waiting: Vec::new() }
@@ -76,7 +89,7 @@ impl Lab {
         .await
     }
 
-    async fn ask(&self, name: &str) -> Response {
+    async fn ask(&self, name: &str) -> asked::Response {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let query = asked::query(77, &name.parse().unwrap(), RecordType::A);
         socket.send_to(&query, self.server.address).await.unwrap();
@@ -112,6 +125,58 @@ async fn a_question_is_answered_and_told() {
     assert_eq!((transport, answers), (Transport::Udp, 1));
     assert_eq!([name, record_type, rcode, flags], ["www.foobar.com.", "A", "NOERROR", "qr aa rd"]);
     assert_eq!(lab.server.close().await, Closed::default());
+}
+
+#[tokio::test]
+async fn answers_beyond_the_limit_are_cut_or_dropped_and_counted() {
+    let mut lab = Lab::limited(Some(ZONE), 1).await;
+    lab.loaded().await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(lab.server.address).await.unwrap();
+    // One of another kind comes last: when it is answered, all before it are judged.
+    for name in ["a.nosuch.foobar.com", "b.foobar.com", "c.foobar.com", "www.foobar.com"] {
+        socket.send(&asked::query(7, &name.parse().unwrap(), RecordType::A)).await.unwrap();
+    }
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        let mut reply = [0; 2000];
+        let length = timeout(Duration::from_secs(5), socket.recv(&mut reply)).await.unwrap().unwrap();
+        answers.push(asked::read_response(&reply[..length]).unwrap());
+    }
+    let [denied, cut, found] = answers.try_into().unwrap();
+    assert_eq!((denied.rcode, denied.authorities.len()), (Rcode::NXDOMAIN, 1));
+    assert_eq!((cut.rcode, cut.flags.has(Flags::TC), cut.edns), (Rcode::NOERROR, true, true));
+    assert_eq!((cut.authorities.len(), cut.answers.len()), (0, 0), "no larger than the question");
+    assert_eq!(cut.question.unwrap().0, "c.foobar.com".parse().unwrap(), "the one before it was dropped");
+    assert_eq!(found.answers.len(), 1, "another kind of answer has its own account");
+    let note = lab
+        .hear(|what| match what {
+            Happened::Note { text } if text.contains("limits") => Some(text.clone()),
+            _ => None,
+        })
+        .await;
+    assert!(
+        note.contains("127.0.0.0/24") && note.ends_with("denials of foobar.com. or referrals to it"),
+        "{note}"
+    );
+    let Reply::Queries(counts) = lab.server.ask(Ask::Queries).await else { panic!("no counts") };
+    let udp = counts.udp;
+    assert_eq!((udp.answered, udp.limited, udp.dropped, udp.types[0].count), (3, 2, 1, 4));
+    // Over TCP nobody's address is forged.
+    let mut stream = TcpStream::connect(lab.server.address).await.unwrap();
+    for name in ["d.foobar.com", "e.foobar.com", "f.foobar.com"] {
+        let query = asked::query(7, &name.parse().unwrap(), RecordType::A);
+        stream.write_u16(u16::try_from(query.len()).unwrap()).await.unwrap();
+        stream.write_all(&query).await.unwrap();
+        let length = stream.read_u16().await.unwrap();
+        let mut reply = vec![0; length.into()];
+        stream.read_exact(&mut reply).await.unwrap();
+        let response = asked::read_response(&reply).unwrap();
+        assert_eq!((response.rcode, response.flags.has(Flags::TC)), (Rcode::NXDOMAIN, false));
+    }
+    let Reply::Queries(counts) = lab.server.ask(Ask::Queries).await else { panic!("no counts") };
+    assert_eq!((counts.tcp.answered, counts.tcp.limited), (3, 0));
+    lab.server.close().await;
 }
 
 #[tokio::test]
@@ -201,19 +266,64 @@ async fn streams_carry_many_questions_and_end_in_time() {
     assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
 }
 
-#[tokio::test]
-async fn one_connection_too_many_ends_the_most_silent() {
-    let lab = Lab::with(Some(ZONE)).await;
-    let mut streams = Vec::new();
-    for _ in 0..257 {
-        streams.push(TcpStream::connect(lab.server.address).await.unwrap());
-    }
-    let first = timeout(Duration::from_secs(5), streams[0].read(&mut [0])).await.unwrap();
-    assert_eq!(first.unwrap(), 0);
-    let query = asked::query(5, &"www.foobar.com".parse().unwrap(), RecordType::A);
+/// The answer to an AXFR question, message by message, as far as the SOA that ends it.
+async fn transferred(address: SocketAddr) -> Vec<(Vec<u8>, asked::Response)> {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let query = asked::query(7, &"foobar.com".parse().unwrap(), RecordType::AXFR);
     let framed = [&u16::try_from(query.len()).unwrap().to_be_bytes()[..], &query].concat();
-    streams[1].write_all(&framed).await.unwrap();
-    assert!(streams[1].read_u16().await.unwrap() > 12);
+    stream.write_all(&framed).await.unwrap();
+    let mut messages = Vec::new();
+    let mut soas = 0;
+    while soas < 2 {
+        let mut message = vec![0; usize::from(stream.read_u16().await.unwrap())];
+        stream.read_exact(&mut message).await.unwrap();
+        let response = asked::read_response(&message).unwrap();
+        soas += response.answers.iter().filter(|record| record.record_type == RecordType::SOA).count();
+        assert!(response.rcode != Rcode::NOERROR || !response.answers.is_empty());
+        let over = response.rcode != Rcode::NOERROR;
+        messages.push((message, response));
+        if over {
+            break;
+        }
+    }
+    messages
+}
+
+#[tokio::test]
+async fn rfc5936_section_2_2_a_large_zone_travels_in_many_messages() {
+    let mut text = ZONE.to_owned();
+    for number in 0..3_000 {
+        text += &format!("host{number} A 192.0.2.{}\n", number % 256);
+    }
+    // A record that is longer than what ends a message otherwise.
+    text += &format!("long TXT {}\n", format!("\"{}\" ", "x".repeat(255)).repeat(200));
+    let mut lab = Lab::giving(Some(&text), vec!["127.0.0.0/8".parse().unwrap()]).await;
+    lab.loaded().await;
+    let messages = transferred(lab.server.address).await;
+    assert!(messages.len() > 3);
+    let records: Vec<_> = messages.iter().flat_map(|(_, response)| &response.answers).collect();
+    assert_eq!(records.len(), 3_000 + 6);
+    assert_eq!(records[0], *records.last().unwrap());
+    for (index, (_, response)) in messages.iter().enumerate() {
+        assert_eq!((response.id, response.flags.has(Flags::AA)), (7, true));
+        assert_eq!((response.question.is_some(), response.edns), (index == 0, index == 0));
+    }
+    let sent = lab.hear(|what| match what {
+        Happened::ZoneSent { records, messages, .. } => Some((*records, *messages)),
+        _ => None,
+    });
+    assert_eq!(sent.await, (3_000 + 5, messages.len()));
+    lab.server.close().await;
+}
+
+#[tokio::test]
+async fn rfc5936_section_5_a_zone_is_only_for_some() {
+    let mut lab = Lab::giving(Some(ZONE), vec!["192.0.2.0/24".parse().unwrap()]).await;
+    lab.loaded().await;
+    let messages = transferred(lab.server.address).await;
+    assert_eq!((messages.len(), messages[0].1.rcode), (1, Rcode::REFUSED));
+    let said = String::from_utf8_lossy(&messages[0].0);
+    assert!(said.contains("transfer_to"), "{said}");
     lab.server.close().await;
 }
 
@@ -222,7 +332,7 @@ async fn a_taken_port_and_a_zone_given_twice_are_refused() {
     let lab = Lab::with(Some(ZONE)).await;
     let start = |listen, zones: &[&str]| {
         let zones = zones.iter().map(|zone| zone.parse().unwrap()).collect();
-        Authoritative::start(Config { listen, zones, identity: None }, journal().0)
+        Authoritative::start(Config { listen, zones, ..Config::default() }, journal().0)
     };
     let error = start(lab.server.address, &[]).await.unwrap_err();
     assert!(matches!(error, StartError::Bind(..)));

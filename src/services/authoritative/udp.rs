@@ -1,80 +1,141 @@
 //! Datagrams: one loop, no task and no allocation per question.
 //!
-//! Answering costs less than waking a task would, so it is done in place; a burst is read to its end or to a
-//! batch, then others have their turn.
+//! Answering costs less than waking a task would, so it is done in place: what is there is received together, answered
+//! and sent together, then others have their turn.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::answer::answer;
-use super::shelf::Shelf;
+use super::answer::cut;
+use super::door::Door;
+use super::limit::{Kind, Network, RateLimit, Verdict};
+use super::tally::{Outcome, Tally};
 use super::told;
+use crate::dns::message::writer::Finished;
 use crate::ground::bind::Transport;
-use crate::ground::clock::Stopwatch;
-use crate::ground::datagrams::Datagrams;
+use crate::ground::clock::{self, Stopwatch};
+use crate::ground::datagrams::{BATCH, Batch, Datagrams};
 use crate::ground::journal::Journal;
-
-/// Questions that are answered in one turn.
-const BATCH: usize = 64;
-
-/// The longest question that is read, in octets; a longer one is cut, and so not readable.
-const LONGEST_QUESTION: usize = 4096;
 
 /// A pause after an error of the socket, so that one that lasts does not burn the processor.
 const BREATH: Duration = Duration::from_millis(10);
 
 /// Answers until `stop`.
-pub(super) async fn serve(socket: Datagrams, shelf: Arc<Shelf>, journal: Journal, stop: CancellationToken) {
-    let mut question = vec![0; LONGEST_QUESTION];
-    let mut reply = Vec::with_capacity(2048);
+pub(super) async fn serve(socket: Datagrams, mut turn: Turn, stop: CancellationToken) {
     loop {
         let ready = tokio::select! {
             () = stop.cancelled() => return,
             ready = socket.readable() => ready,
         };
         let served = match ready {
-            Ok(()) => serve_batch(&socket, &shelf, &journal, &mut question, &mut reply).await,
+            Ok(()) => turn.serve(&socket).await,
             Err(cause) => Err(cause),
         };
         match served {
-            // There is more: others have their turn first.
-            Ok(true) => tokio::task::yield_now().await,
+            // There may be more: others have their turn first.
+            Ok(BATCH) => tokio::task::yield_now().await,
             // Nothing is left: waiting for more gives others their turn.
-            Ok(false) => {}
+            Ok(_) => {}
             Err(cause) => {
-                journal.note(format!("the UDP socket fails ({cause}); going on"));
+                turn.journal.note(format!("the UDP socket fails ({cause}); going on"));
                 tokio::time::sleep(BREATH).await;
             }
         }
     }
 }
 
-/// Answers what is there, at most a batch of it; whether there may be more.
-async fn serve_batch(
-    socket: &Datagrams,
-    shelf: &Shelf,
-    journal: &Journal,
-    question: &mut [u8],
-    reply: &mut Vec<u8>,
-) -> io::Result<bool> {
-    let zones = shelf.snapshot();
-    for _ in 0..BATCH {
-        let (length, client) = match socket.try_receive(question) {
-            Ok(received) => received,
-            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-            Err(cause) => return Err(cause),
-        };
-        let watch = Stopwatch::start();
-        let Some(finished) = answer(&zones, &question[..length], Transport::Udp, reply) else {
-            continue;
-        };
-        // An answer that cannot be sent is lost, as datagrams are: its asker asks again.
-        if socket.send(reply, client).await.is_ok() {
-            journal.tell(|| told(finished, reply, client.address, Transport::Udp, watch));
-        }
+/// What it takes to answer a batch of questions.
+pub(super) struct Turn {
+    door: Arc<Door>,
+    tally: Arc<Tally>,
+    limit: Option<RateLimit>,
+    journal: Journal,
+    batch: Batch,
+    /// What each answer of the batch became.
+    finished: Vec<Option<Finished>>,
+}
+
+impl Turn {
+    pub(super) fn new(
+        door: Arc<Door>,
+        tally: Arc<Tally>,
+        limit: Option<RateLimit>,
+        journal: Journal,
+    ) -> Self {
+        Self { door, tally, limit, journal, batch: Batch::new(), finished: vec![None; BATCH] }
     }
-    Ok(true)
+
+    /// Answers what is there, at most a batch of it; how many questions that were.
+    async fn serve(&mut self, socket: &Datagrams) -> io::Result<usize> {
+        let count = socket.try_receive_batch(&mut self.batch)?;
+        if count == 0 {
+            return Ok(0);
+        }
+        // The questions of a batch came together and their answers leave together: one stopwatch is true for all.
+        let watch = Stopwatch::start();
+        let (zones, now) = (self.door.shelf.snapshot(), clock::unix_seconds());
+        let Self { door, tally, limit, journal, batch, finished, .. } = self;
+        batch.answer(|index, question, client, reply| {
+            let answered = door.respond(&zones, question, client, Transport::Udp, now, reply);
+            let whole = answered.map(|(finished, _)| finished);
+            let (sent, outcome) = match (&mut *limit, whole) {
+                (Some(limit), Some(whole)) => {
+                    let verdict = judge(limit, client, reply, whole, watch, journal);
+                    within_limit(verdict, question, reply, whole)
+                }
+                _ => (whole, Outcome::Answered),
+            };
+            tally.count(Transport::Udp, sent, outcome);
+            finished[index] = sent;
+        });
+        socket.send_batch(batch).await;
+        for (index, client, reply) in batch.sent() {
+            if let Some(finished) = finished[index] {
+                journal.tell(|| told(finished, reply, client, Transport::Udp, watch));
+            }
+        }
+        Ok(count)
+    }
+}
+
+/// Whether `reply`, which became `whole`, is one too many. The first that is gets its line in the journal.
+fn judge(
+    limit: &mut RateLimit,
+    client: SocketAddr,
+    reply: &[u8],
+    whole: Finished,
+    watch: Stopwatch,
+    journal: &Journal,
+) -> Verdict {
+    let kind = Kind::of(reply, whole);
+    let verdict = limit.judge(client.ip(), &kind, whole.knows_asker, watch.started());
+    if verdict == (Verdict::Drop { first: true }) {
+        let network = Network::of(client.ip());
+        let most = limit.per_second();
+        journal.note(format!("limits equal answers to {network} to {most} a second: {kind}"));
+    }
+    verdict
+}
+
+/// Does to `reply` what `verdict` says; what it is counted as.
+fn within_limit(
+    verdict: Verdict,
+    question: &[u8],
+    reply: &mut Vec<u8>,
+    whole: Finished,
+) -> (Option<Finished>, Outcome) {
+    if verdict == Verdict::Send {
+        return (Some(whole), Outcome::Answered);
+    }
+    if verdict == Verdict::Cut
+        && let Some(cut) = cut(question, reply)
+    {
+        return (Some(cut), Outcome::Cut);
+    }
+    reply.clear();
+    (Some(whole), Outcome::Dropped)
 }

@@ -52,6 +52,11 @@ impl ZoneSet {
         self.zones.get(origin.to_lowercase().as_wire())
     }
 
+    /// What is served, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Served> {
+        self.zones.values()
+    }
+
     /// The zone that `name`, in lower case, is in: the deepest whose apex is at or above it. With `above`, the
     /// apex must be above it.
     pub fn find(&self, lowercase: &Name, above: bool) -> Option<&Served> {

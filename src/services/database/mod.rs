@@ -5,8 +5,10 @@
 //! "stopping the database" has to be done the way SQLite allows: see [`withhold`].
 //!
 //! The application knows only [`Store`] and [`StoreError`]. What is SQLite's own, from its locks to its
-//! dialect, stays in `sqlite` and `schema`, so that another engine can stand behind the same few words.
+//! dialect, stays in `sqlite` and `schema`; `entries` and `accounts` keep to SQL that other engines know, so that another engine can stand behind the same few words.
 
+mod accounts;
+mod entries;
 mod error;
 mod hits;
 mod schema;
@@ -16,5 +18,7 @@ mod store;
 mod tests;
 pub mod withhold;
 
+pub use accounts::{Account, Session};
+pub use entries::{Changed, Entry, Page, Place, SEARCH_LONGEST};
 pub use error::StoreError;
-pub use store::{Engine, Entry, Store};
+pub use store::{Engine, Store};

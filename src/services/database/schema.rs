@@ -9,7 +9,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use super::error::StoreError;
 
 /// What leads from schema N to schema N + 1, at index N.
-const STEPS: &[&str] = &[include_str!("schema/1.sql")];
+const STEPS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// Brings the database at `place` to the newest schema known here.
 pub(super) async fn upgrade(connection: &mut SqliteConnection, place: &str) -> Result<(), StoreError> {
@@ -66,6 +66,21 @@ mod tests {
         let counters: i64 =
             sqlx::query_scalar("SELECT count(*) FROM counters").fetch_one(&mut connection).await.unwrap();
         assert_eq!(counters, 1);
+    }
+
+    #[tokio::test]
+    async fn what_was_signed_under_an_older_schema_is_kept() {
+        let mut connection = memory().await;
+        sqlx::raw_sql(STEPS[0]).execute(&mut connection).await.unwrap();
+        let old = "INSERT INTO entries (name, message, written_at) VALUES ('Ada', 'Hello', 1)";
+        sqlx::raw_sql(old).execute(&mut connection).await.unwrap();
+        upgrade(&mut connection, "test").await.unwrap();
+        let kept: (String, Option<i64>, Option<i64>) =
+            sqlx::query_as("SELECT message, owner, edited_at FROM entries")
+                .fetch_one(&mut connection)
+                .await
+                .unwrap();
+        assert_eq!(kept, ("Hello".to_owned(), None, None));
     }
 
     #[tokio::test]

@@ -14,8 +14,6 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Row as _, SqliteConnection};
 
-use super::store::Entry;
-
 /// Makes the database's directory (mode 0700) and its empty file (mode 0600) if they are not there.
 ///
 /// An existing file is never opened here: closing a descriptor of a file drops every POSIX lock that this
@@ -49,40 +47,6 @@ pub(super) async fn version(connection: &mut SqliteConnection) -> sqlx::Result<S
 pub(super) async fn ping(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     // A statement that touches no table would succeed without ever looking at the file.
     sqlx::query("SELECT value FROM counters WHERE name = 'home'").fetch_all(connection).await.map(drop)
-}
-
-/// The newest `most` entries, the newest first.
-pub(super) async fn newest(connection: &mut SqliteConnection, most: u32) -> sqlx::Result<Vec<Entry>> {
-    let rows = sqlx::query("SELECT id, name, message, written_at FROM entries ORDER BY id DESC LIMIT ?")
-        .bind(most)
-        .fetch_all(connection)
-        .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(Entry {
-                id: row.try_get("id")?,
-                name: row.try_get("name")?,
-                message: row.try_get("message")?,
-                written_at: u64::try_from(row.try_get::<i64, _>("written_at")?).unwrap_or(0),
-            })
-        })
-        .collect()
-}
-
-/// Writes an entry and returns its number; when this returns, it is on the disk.
-pub(super) async fn sign(
-    connection: &mut SqliteConnection,
-    name: &str,
-    message: &str,
-    written_at: u64,
-) -> sqlx::Result<i64> {
-    let done = sqlx::query("INSERT INTO entries (name, message, written_at) VALUES (?, ?, ?)")
-        .bind(name)
-        .bind(message)
-        .bind(i64::try_from(written_at).unwrap_or(i64::MAX))
-        .execute(connection)
-        .await?;
-    Ok(done.last_insert_rowid())
 }
 
 /// Adds `by` to the counter and returns its new value.

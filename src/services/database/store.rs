@@ -1,4 +1,5 @@
-//! What the application keeps, behind a handful of words.
+//! What the application keeps, behind a handful of words: here the visits and the way to the database, in
+//! [`super::entries`] and [`super::accounts`] the rest.
 //!
 //! The database is opened by the first call that needs it and again after a failure that its connections did
 //! not survive, so the application starts without it and recovers by itself. Every call ends within
@@ -19,7 +20,6 @@ use tokio::time::timeout;
 use super::error::StoreError;
 use super::hits::Hits;
 use super::{schema, sqlite};
-use crate::ground::clock;
 
 /// No call takes longer than this.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
@@ -42,21 +42,8 @@ const CONNECTIONS_MOST: u32 = 1;
 /// The guestbook's data; clones share it.
 #[derive(Debug, Clone)]
 pub struct Store {
-    database: Arc<Database>,
+    pub(super) database: Arc<Database>,
     hits: Hits,
-}
-
-/// One entry of the guestbook.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Its number; later entries have greater ones.
-    pub id: i64,
-    /// Who signed.
-    pub name: String,
-    /// What they wrote.
-    pub message: String,
-    /// When, in milliseconds since the Unix epoch.
-    pub written_at: u64,
 }
 
 /// Which database answers.
@@ -86,22 +73,6 @@ impl Store {
     pub async fn hit(&self) -> Result<u64, StoreError> {
         let counted = timeout(ANSWER_WITHIN, self.hits.one(self.database.place())).await;
         counted.unwrap_or_else(|_| Err(self.database.silent()))
-    }
-
-    /// The newest `most` entries, the newest first.
-    pub async fn newest(&self, most: u32) -> Result<Vec<Entry>, StoreError> {
-        self.database.with(move |connection| Box::pin(sqlite::newest(connection, most))).await
-    }
-
-    /// Writes an entry as of now and returns its number. When this returns, the entry is on the disk.
-    pub async fn sign(&self, name: &str, message: &str) -> Result<i64, StoreError> {
-        let now = clock::unix_millis();
-        let (name, message) = (name.to_owned(), message.to_owned());
-        self.database
-            .with(move |connection| {
-                Box::pin(async move { sqlite::sign(connection, &name, &message, now).await })
-            })
-            .await
     }
 
     /// Whether the database answers now; it reads its file.
@@ -145,7 +116,7 @@ struct Opened {
 }
 
 /// What one call does with its connection.
-type Doing<'a, T> = Pin<Box<dyn Future<Output = sqlx::Result<T>> + Send + 'a>>;
+pub(super) type Doing<'a, T> = Pin<Box<dyn Future<Output = sqlx::Result<T>> + Send + 'a>>;
 
 impl Database {
     /// Does `act` on a connection, opening the database if it is not.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::withhold::{Config, Withheld};
-use super::{Store, StoreError};
+use super::{Changed, Place, Session, Store, StoreError};
+use crate::ground::clock;
 use crate::ground::journal;
 use crate::ground::service::Service as _;
 
@@ -41,8 +42,8 @@ async fn a_fresh_store_is_empty_private_and_not_made_before_it_is_needed() {
 async fn what_was_written_is_there_when_it_is_opened_again() {
     let (_directory, file) = lab();
     let store = Store::in_file(&file);
-    let first = store.sign("Ada", "first").await.unwrap();
-    let second = store.sign("Bob", "second").await.unwrap();
+    let first = store.sign("Ada", "first", None).await.unwrap().id;
+    let second = store.sign("Bob", "second", None).await.unwrap().id;
     assert!(second > first);
     assert_eq!(store.hit().await.unwrap(), 1);
     store.close().await;
@@ -106,11 +107,11 @@ async fn hostile_texts_come_back_as_they_were() {
         &long,
     ];
     for text in texts {
-        store.sign(text, text).await.unwrap();
+        store.sign(text, text, None).await.unwrap();
         let entry = store.newest(1).await.unwrap().remove(0);
         assert_eq!((entry.name.as_str(), entry.message.as_str()), (text, text));
     }
-    assert_eq!(store.newest(u32::MAX).await.unwrap().len(), texts.len());
+    assert_eq!(store.newest(100).await.unwrap().len(), texts.len());
     store.close().await;
 }
 
@@ -118,14 +119,14 @@ async fn hostile_texts_come_back_as_they_were() {
 async fn a_withheld_database_is_locked_and_comes_back() {
     let (_directory, file) = lab();
     let store = Store::in_file(&file);
-    store.sign("Ada", "kept").await.unwrap();
+    store.sign("Ada", "kept", None).await.unwrap();
 
     let withheld = withhold(&file).await;
     assert!(withheld.listening().is_empty());
     for refused in [
         store.newest(5).await.unwrap_err(),
         store.ping().await.unwrap_err(),
-        store.sign("Bob", "lost").await.unwrap_err(),
+        store.sign("Bob", "lost", None).await.unwrap_err(),
         store.hit().await.unwrap_err(),
     ] {
         assert!(matches!(refused, StoreError::Locked { .. }), "{refused:?}");
@@ -143,7 +144,7 @@ async fn those_who_wait_behind_a_lock_are_told_together() {
     let store = Store::in_file(&file);
     store.ping().await.unwrap();
     let withheld = withhold(&file).await;
-    let (one, two, three) = tokio::join!(store.newest(5), store.ping(), store.sign("Ada", "lost"));
+    let (one, two, three) = tokio::join!(store.newest(5), store.ping(), store.sign("Ada", "lost", None));
     let causes = [one.unwrap_err(), two.unwrap_err(), three.unwrap_err()].map(|error| match error {
         StoreError::Locked { source, .. } => source,
         other => panic!("{other:?}"),
@@ -205,5 +206,119 @@ async fn a_directory_that_cannot_be_made_is_named() {
     assert!(refused.to_string().contains("obstacle/guestbook.db"));
     std::fs::remove_file(&obstacle).unwrap();
     store.ping().await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test]
+async fn pages_are_found_by_key_both_ways() {
+    let (_directory, file) = lab();
+    let store = Store::in_file(&file);
+    for number in 1..=7 {
+        store.sign("Ada", &format!("number {number}"), None).await.unwrap();
+    }
+    let numbers = |page: &super::Page| page.entries.iter().map(|entry| entry.id).collect::<Vec<_>>();
+    let first = store.page(Place::Newest, "", 3).await.unwrap();
+    assert_eq!((numbers(&first), first.older, first.newer), (vec![7, 6, 5], Some(Place::Before(5)), None));
+    // What is signed meanwhile shifts nothing.
+    store.sign("Bob", "number 8", None).await.unwrap();
+    let second = store.page(Place::Before(5), "", 3).await.unwrap();
+    assert_eq!(numbers(&second), [4, 3, 2]);
+    let third = store.page(second.older.unwrap(), "", 3).await.unwrap();
+    assert_eq!((numbers(&third), third.older), (vec![1], None));
+    let back = store.page(third.newer.unwrap(), "", 3).await.unwrap();
+    assert_eq!(back, second);
+    let newest = store.page(Place::After(5), "", 3).await.unwrap();
+    assert_eq!((numbers(&newest), newest.newer), (vec![8, 7, 6], None));
+    for (place, most) in [(Place::Before(1), 3), (Place::After(8), 3), (Place::Before(i64::MIN), 0)] {
+        assert_eq!(store.page(place, "", most).await.unwrap().entries, []);
+    }
+    assert_eq!(store.page(Place::Before(i64::MAX), "", u32::MAX).await.unwrap().entries.len(), 8);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_search_takes_every_sign_literally() {
+    let (_directory, file) = lab();
+    let store = Store::in_file(&file);
+    for message in
+        ["100% sure", "100 percent", "under_score", "wow! so", "it's; DROP", "e\u{301}tude שלום 🦀"]
+    {
+        store.sign("Ada", message, None).await.unwrap();
+    }
+    for (search, found) in [
+        ("100%", 1),
+        ("PERCENT", 1),
+        ("r_s", 1),
+        ("w!", 1),
+        ("'s; DROP", 1),
+        ("שלום", 1),
+        ("🦀", 1),
+        ("\u{301}", 1),
+        ("ada", 6),
+        ("\\", 0),
+        ("\0", 0),
+    ] {
+        let page = store.page(Place::Newest, search, 100).await.unwrap();
+        assert_eq!(page.entries.len(), found, "{search}");
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn only_its_owner_changes_an_entry() {
+    let (_directory, file) = lab();
+    let store = Store::in_file(&file);
+    let ada = store.register("Ada", "ada", "hash").await.unwrap().unwrap();
+    let bob = store.register("Bob", "bob", "hash").await.unwrap().unwrap();
+    let hers = store.sign("Ada", "hers", Some(ada)).await.unwrap().id;
+    let nobodys = store.sign("Ada", "nobody's", None).await.unwrap().id;
+
+    assert_eq!(store.edit(hers, bob, "his").await.unwrap(), Changed::NotYours);
+    assert_eq!(store.delete(hers, bob).await.unwrap(), Changed::NotYours);
+    assert_eq!(store.edit(nobodys, ada, "hers").await.unwrap(), Changed::NotYours);
+    assert_eq!(store.edit(4711, ada, "x").await.unwrap(), Changed::Absent);
+    let untouched = store.entry(hers).await.unwrap().unwrap();
+    assert_eq!((untouched.message.as_str(), untouched.edited_at), ("hers", None));
+
+    assert_eq!(store.edit(hers, ada, "edited").await.unwrap(), Changed::Done);
+    let edited = store.entry(hers).await.unwrap().unwrap();
+    assert_eq!((edited.message.as_str(), edited.owner), ("edited", Some(ada)));
+    assert!(edited.edited_at.unwrap() >= edited.written_at);
+    assert_eq!(store.delete(hers, ada).await.unwrap(), Changed::Done);
+    assert_eq!(store.delete(hers, ada).await.unwrap(), Changed::Absent);
+    assert_eq!(store.entry(hers).await.unwrap(), None);
+    let next = store.sign("Ada", "next", Some(ada)).await.unwrap().id;
+    assert!(next > nobodys, "the number of a deleted entry is never another's");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_name_is_one_account() {
+    let (_directory, file) = lab();
+    let store = Store::in_file(&file);
+    assert!(store.register("Ada", "ada", "one").await.unwrap().is_some());
+    assert_eq!(store.register("ADA", "ada", "two").await.unwrap(), None);
+    let account = store.account("ada").await.unwrap().unwrap();
+    assert_eq!((account.name.as_str(), account.password.as_str()), ("Ada", "one"));
+    assert_eq!(store.account("' OR 1=1 --").await.unwrap(), None);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn sessions_end_and_are_bounded() {
+    let (_directory, file) = lab();
+    let store = Store::in_file(&file);
+    let ada = store.register("Ada", "ada", "hash").await.unwrap().unwrap();
+    let now = clock::unix_millis();
+    store.open_session("past", ada, now).await.unwrap();
+    assert_eq!(store.session("past").await.unwrap(), None);
+    for number in 0..=20 {
+        store.open_session(&number.to_string(), ada, now + 60_000 + number).await.unwrap();
+    }
+    assert_eq!(store.session("0").await.unwrap(), None, "twenty are kept");
+    assert_eq!(store.session("1").await.unwrap(), Some(Session { account: ada, name: "Ada".into() }));
+    store.close_session("1").await.unwrap();
+    store.close_session("1").await.unwrap();
+    assert_eq!(store.session("1").await.unwrap(), None);
     store.close().await;
 }

@@ -264,6 +264,7 @@ impl Front {
                 transport,
                 name: query.map(|query| query.name().to_string()).unwrap_or_default(),
                 record_type: query.map(|query| type_name(query.query_type())).unwrap_or_default(),
+                class: query.map(|query| query.query_class().to_string()).unwrap_or_default(),
                 rcode: rcode_name(info.response_code),
                 flags: flags(info),
                 answers: info.counts().answers,

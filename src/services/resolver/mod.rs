@@ -23,7 +23,7 @@ use crate::ground::channel::{Ask, Reply, WalkTold};
 use crate::ground::datagrams::Datagrams;
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, DRAIN, Service};
-use crate::services::streams::{self, Respond};
+use crate::services::streams::{self, Replies, Respond};
 
 use cache::{Question, type_named};
 use front::Front;
@@ -131,10 +131,19 @@ impl Service for Resolver {
 }
 
 impl Respond for Front {
-    async fn respond(&self, question: &[u8], client: SocketAddr, reply: &mut Vec<u8>) -> bool {
-        let answer = asked::answer(self, question.to_vec(), client, Transport::Tcp).await;
-        *reply = answer.unwrap_or_default();
-        !reply.is_empty()
+    fn respond(
+        &self,
+        question: &[u8],
+        client: SocketAddr,
+        mut replies: Replies,
+    ) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let (front, question) = (self.clone(), question.to_vec());
+        Some(async move {
+            let reply = asked::answer(&front, question, client, Transport::Tcp).await;
+            if let Some(reply) = reply.filter(|reply| !reply.is_empty()) {
+                replies.send(&reply).await;
+            }
+        })
     }
 }
 

@@ -5,9 +5,14 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use super::super::cookies::Baker;
+use super::super::zones::Served;
+use super::lookup::ALIASES_MOST;
 use super::*;
 use crate::dns::master;
 use crate::dns::message::asked::{self, Response};
+use crate::dns::name::Name;
+use crate::dns::zone::Zone;
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()
@@ -95,6 +100,76 @@ fn rfc1034_section_6_2_1_addresses() {
         lines(&rfc1034(), "sri-nic.arpa", RecordType::A),
         ["NOERROR qr aa rd", "> sri-nic.arpa. A 26.0.0.73", "> sri-nic.arpa. A 10.0.0.51"]
     );
+}
+
+fn with_cookie(policy: Policy, query: &[u8], transport: Transport) -> (Finished, Vec<u8>) {
+    let client = "192.0.2.77".parse().unwrap();
+    let counter = Counter { policy, baker: Baker::new(b"0123456789abcdef"), client, now: 1_800_000_000 };
+    let mut reply = Vec::new();
+    let finished =
+        answer(&rfc1034(), query, Arrival { transport, cookies: Some(counter) }, &mut reply).unwrap();
+    (finished, reply)
+}
+
+/// A question, its OPT with `option` as its data; `questions` of it.
+fn query_with(questions: u8, option: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(option.len()).unwrap();
+    let question: &[u8] = if questions == 0 { b"" } else { b"\x03MIL\0\0\x02\0\x01" };
+    let head = [7, 7, 0, 0, 0, questions, 0, 0, 0, 0, 0, 1];
+    [&head[..], question, b"\0\0\x29\x04\xD0\0\0\0\0\0", &[length], option].concat()
+}
+
+const ASKER: &[u8] = b"\0\x0A\0\x08COOKIE-1";
+
+/// The option of an answer that gives a cookie: always its last.
+fn given(reply: &[u8]) -> &[u8] {
+    let (_, option) = reply.split_at(reply.len() - 28);
+    assert_eq!(&option[..13], b"\0\x0A\0\x18COOKIE-1\x01");
+    option
+}
+
+#[test]
+fn rfc7873_section_5_2_a_cookie_is_given_and_known_again() {
+    let (first, reply) = with_cookie(Policy::Answer, &query_with(1, ASKER), Transport::Udp);
+    assert_eq!((first.rcode, first.knows_asker), (Rcode::NOERROR, false));
+    let (second, again) = with_cookie(Policy::Answer, &query_with(1, given(&reply)), Transport::Udp);
+    assert_eq!((second.rcode, second.knows_asker), (Rcode::NOERROR, true));
+    assert_eq!(again, reply, "a fresh cookie is kept");
+    let (off, reply) = with_cookie(Policy::Off, &query_with(1, ASKER), Transport::Udp);
+    assert!(off.rcode == Rcode::NOERROR && !reply.windows(8).any(|octets| octets == b"COOKIE-1"));
+    // A length that no cookie has is an error (§5.2.2), whatever the policy.
+    let (malformed, reply) =
+        with_cookie(Policy::Off, &query_with(1, b"\0\x0A\0\x09COOKIE-12"), Transport::Udp);
+    assert_eq!((malformed.rcode, reply.len()), (Rcode::FORMERR, 12));
+}
+
+#[test]
+fn rfc7873_section_5_2_3_without_a_good_cookie_there_is_none_over_udp() {
+    let (bad, reply) = with_cookie(Policy::Require, &query_with(1, ASKER), Transport::Udp);
+    assert_eq!((bad.rcode, bad.answers, reply[3] & 0x0F), (Rcode::BADCOOKIE, 0, 7));
+    assert_eq!(reply[6..10], [0; 4], "no records");
+    let (good, _) = with_cookie(Policy::Require, &query_with(1, given(&reply)), Transport::Udp);
+    assert_eq!((good.rcode, good.knows_asker), (Rcode::NOERROR, true));
+    let (tcp, _) = with_cookie(Policy::Require, &query_with(1, ASKER), Transport::Tcp);
+    assert_eq!(tcp.rcode, Rcode::NOERROR);
+    let (cut, _) = with_cookie(Policy::Require, &query_with(1, b""), Transport::Udp);
+    assert!(cut.rcode == Rcode::NOERROR && cut.flags.has(Flags::TC) && cut.answers == 0);
+}
+
+#[test]
+fn rfc7873_section_5_4_only_a_cookie_is_asked_for() {
+    let (new, reply) = with_cookie(Policy::Answer, &query_with(0, ASKER), Transport::Udp);
+    assert_eq!((new.rcode, &reply[4..12]), (Rcode::NOERROR, &[0, 0, 0, 0, 0, 0, 0, 1][..]));
+    let mut shown = given(&reply).to_vec();
+    let (good, _) = with_cookie(Policy::Require, &query_with(0, &shown), Transport::Udp);
+    assert_eq!((good.rcode, good.knows_asker), (Rcode::NOERROR, true));
+    shown[27] ^= 1;
+    let (bad, reply) = with_cookie(Policy::Answer, &query_with(0, &shown), Transport::Udp);
+    assert_eq!((bad.rcode, bad.knows_asker), (Rcode::BADCOOKIE, false));
+    assert_ne!(given(&reply), shown);
+    for (policy, option) in [(Policy::Answer, &b""[..]), (Policy::Off, ASKER)] {
+        assert_eq!(with_cookie(policy, &query_with(0, option), Transport::Udp).0.rcode, Rcode::FORMERR);
+    }
 }
 
 #[test]

@@ -1,0 +1,184 @@
+//! Follows a primary: a zone that is copied from another server, and served as long as that confirms it.
+//!
+//! RFC 1034 §4.3.5: every `refresh` seconds of the SOA the primary is asked for its serial, every `retry` while it cannot be
+//! reached, at once when it says that the zone changed (NOTIFY). After `expire` seconds without it nothing is answered any
+//! more (SERVFAIL). The last good copy is kept in a file, whose time is when the primary last confirmed it, so that a
+//! restart serves it at once, even while the primary is down.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use tokio::sync::Notify;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::fetch::{Fetched, Source};
+use super::shelf::Shelf;
+use crate::dns::types::RecordType;
+use crate::dns::zone::{self, Zone};
+use crate::ground::journal::Journal;
+use crate::ground::service::causes;
+use crate::ground::{chance, clock};
+
+/// The shortest and the longest time between two questions, whatever the SOA says.
+const SOONEST: Duration = Duration::from_secs(1);
+const LATEST: Duration = Duration::from_secs(7 * 86_400);
+
+/// While there is no zone yet: the first pause, doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// A copy of a zone, and what keeps it right.
+#[derive(Debug)]
+pub(super) struct Secondary {
+    pub(super) source: Source,
+    /// Told when the primary says that the zone changed.
+    pub(super) changed: Arc<Notify>,
+    /// The last good copy.
+    pub(super) file: PathBuf,
+    pub(super) shelf: Arc<Shelf>,
+    pub(super) journal: Journal,
+}
+
+/// The times of a SOA (RFC 1035 §3.3.13).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Times {
+    refresh: Duration,
+    retry: Duration,
+    expire: Duration,
+}
+
+impl Times {
+    fn of(zone: &Zone) -> Self {
+        let data = zone.apex().set(RecordType::SOA).and_then(|soa| soa.first()).unwrap_or_default();
+        let seconds = |from_end: usize| {
+            let octets =
+                data.len().checked_sub(from_end).and_then(|at| data.get(at..at + 4)?.try_into().ok());
+            Duration::from_secs(octets.map_or(0, u32::from_be_bytes).into())
+        };
+        let bounded = |time: Duration| time.clamp(SOONEST, LATEST);
+        // An expire below refresh would let a zone end between two questions.
+        let refresh = bounded(seconds(16));
+        Self { refresh, retry: bounded(seconds(12)), expire: seconds(8).max(refresh) }
+    }
+}
+
+/// What is served, and since when the primary has not confirmed it.
+#[derive(Debug)]
+pub(super) struct Copy {
+    serial: u32,
+    times: Times,
+    confirmed_millis: u64,
+}
+
+impl Copy {
+    /// How long it may still be served; nothing if no more.
+    fn left(&self) -> Option<Duration> {
+        let age = Duration::from_millis(clock::unix_millis().saturating_sub(self.confirmed_millis));
+        self.times.expire.checked_sub(age).filter(|left| !left.is_zero())
+    }
+}
+
+impl Secondary {
+    /// Serves the kept copy, if there is one that has not expired, before anything is asked.
+    pub(super) fn restore(&self) -> Option<Copy> {
+        let confirmed_millis = fs::metadata(&self.file).ok()?.modified().ok()?;
+        let confirmed_millis = confirmed_millis.duration_since(UNIX_EPOCH).ok()?.as_millis();
+        let zone = zone::load(&self.source.origin, &self.file).zone?;
+        let copy = Copy {
+            serial: zone.serial(),
+            times: Times::of(&zone),
+            confirmed_millis: u64::try_from(confirmed_millis).unwrap_or(0).min(clock::unix_millis()),
+        };
+        copy.left()?;
+        self.shelf.publish(&self.source.origin, zone, &self.file);
+        Some(copy)
+    }
+
+    /// Follows the primary until `stop`; `copy` is what is served already.
+    pub(super) async fn follow(self, copy: Option<Copy>, stop: CancellationToken) {
+        let following = async {
+            let mut copy = copy;
+            let mut pause = FIRST_PAUSE;
+            let mut failing = String::new();
+            loop {
+                let wait = match self.source.fetch(copy.as_ref().map(|copy| copy.serial), &self.file).await {
+                    Ok(fetched) => {
+                        copy = self.confirm(fetched, copy);
+                        if !std::mem::take(&mut failing).is_empty() {
+                            self.shelf.explain(&self.source.origin, None);
+                        }
+                        pause = FIRST_PAUSE;
+                        copy.as_ref().map_or(pause, |copy| copy.times.refresh)
+                    }
+                    Err(why) => {
+                        let why = causes(&why).join(": ");
+                        if failing != why {
+                            self.journal.note(format!("zone {}: {why}", self.source.origin));
+                            self.shelf.explain(&self.source.origin, Some(why.clone()));
+                            failing = why;
+                        }
+                        pause = (2 * pause).min(LONGEST_PAUSE);
+                        copy.as_ref().map_or(pause, |copy| copy.times.retry)
+                    }
+                };
+                self.wait(jittered(wait), &mut copy).await;
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = following => {}
+        }
+    }
+
+    /// The primary was asked: the copy is what it has.
+    fn confirm(&self, fetched: Fetched, before: Option<Copy>) -> Option<Copy> {
+        let now = clock::unix_millis();
+        let copy = match fetched {
+            Fetched::Current => before.map(|copy| Copy { confirmed_millis: now, ..copy }),
+            Fetched::Zone(zone) => {
+                let copy = Copy { serial: zone.serial(), times: Times::of(&zone), confirmed_millis: now };
+                self.shelf.publish(&self.source.origin, *zone, &self.file);
+                Some(copy)
+            }
+        };
+        if let Err(cause) = touch(&self.file, now) {
+            self.journal.note(format!("the copy {} cannot be kept: {cause}", self.file.display()));
+        }
+        copy
+    }
+
+    /// Waits for `pause` or for word from the primary; ends the zone when its time comes meanwhile.
+    async fn wait(&self, pause: Duration, copy: &mut Option<Copy>) {
+        let over = sleep(pause);
+        tokio::pin!(over);
+        loop {
+            let left = copy.as_ref().map(|copy| copy.left().unwrap_or_default());
+            tokio::select! {
+                () = &mut over => return,
+                () = self.changed.notified() => return,
+                () = sleep(left.unwrap_or_default()), if left.is_some() => {
+                    let why = format!(
+                        "the primary {} was silent for longer than the SOA's expire: the zone is not served any more",
+                        self.source.primary
+                    );
+                    self.shelf.expire(&self.source.origin, why);
+                    *copy = None;
+                }
+            }
+        }
+    }
+}
+
+/// The file's time is when its zone was confirmed.
+fn touch(file: &Path, millis: u64) -> std::io::Result<()> {
+    File::options().append(true).open(file)?.set_modified(UNIX_EPOCH + Duration::from_millis(millis))
+}
+
+/// Up to a tenth less, so that many secondaries do not ask at the same time.
+fn jittered(pause: Duration) -> Duration {
+    let parts = u32::try_from(chance::random_u64() % 1_000).unwrap_or(0);
+    pause - pause / 10 * parts / 1_000
+}

@@ -1,0 +1,194 @@
+//! The pages of www.foobar.com in a real browser, as those who use it meet them: by mouse, by keyboard, by ear, in the
+//! dark, on a telephone.
+//!
+//! Headless Chromium and its driver are Debian's. Each test has a lab and a browser of its own, and leaves pictures in
+//! `target/screenshots`. No page may ask another origin for anything, nor have a line in the browser's console.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stderr, reason = "a failing test shows the lab's logs")]
+
+mod driver;
+#[path = "../whole/stage.rs"]
+#[allow(dead_code, reason = "the stage of the other tests; these need a part of it")]
+mod stage;
+
+use serde_json::{Value, json};
+
+use self::driver::{Browser, ENTER, TAB};
+use self::stage::Stage;
+
+/// What is wrong with a page for whoever does not use it with good eyes and a mouse.
+const ACCESSIBLE: &str = include_str!("accessible.js");
+
+#[test]
+fn a_visitor_registers_signs_edits_searches_and_deletes() {
+    let (stage, browser) = up();
+    browser.visit("/guestbook");
+    browser.fill("#name", "Eve");
+    browser.fill("#message", "I pass by.\nשלום 🦀 e\u{301}");
+    browser.click("form[action='/guestbook'] button");
+    assert!(browser.text().contains("I pass by."), "{}", browser.text());
+    assert!(browser.script("return !document.querySelector('a[href$=\"/edit\"]')", &[]) == true);
+
+    browser.click("a[href='/login']");
+    browser.click("a[href='/register']");
+    browser.fill("#name", "Ada");
+    browser.fill("#password", "correct horse");
+    browser.click("main button");
+    assert_eq!(browser.place(), "/guestbook");
+    assert!(browser.text().contains("Log out Ada") && browser.text().contains("You sign as Ada"));
+    browser.fill("#message", "<b>Mine</b>");
+    browser.click("form[action='/guestbook'] button");
+    browser.click("a[href$='/edit']");
+    browser.picture("edit");
+    assert_eq!(wrong(&browser), json!([]));
+    browser.fill("#message", "Mine, edited");
+    browser.click("form[action$='/edit'] button");
+    assert!(browser.text().contains("Mine, edited") && browser.text().contains("edited 20"));
+
+    browser.visit("/guestbook");
+    browser.fill("#search", "EDITED");
+    browser.click("form[role='search'] button");
+    assert!(browser.place().contains("search=EDITED"));
+    assert!(browser.text().contains("Mine, edited") && !browser.text().contains("I pass by."));
+    browser.picture("search");
+    browser.click("a[href$='/edit']");
+    browser.click("form[action$='/delete'] button");
+    assert!(browser.text().contains("I pass by.") && !browser.text().contains("Mine, edited"));
+
+    browser.click(".logout button");
+    assert!(!browser.text().contains("Log out"));
+    browser.visit("/login");
+    browser.fill("#name", "ada");
+    browser.fill("#password", "wrong horse");
+    browser.click("main button");
+    assert!(browser.text().contains("no account by this name with this password"));
+    browser.picture("login-refused");
+    assert_eq!(wrong(&browser), json!([]));
+    browser.fill("#password", "correct horse");
+    browser.click("main button");
+    assert!(browser.text().contains("Log out Ada"));
+    // The browser reports each answer above 399 to its console; this one was meant.
+    is_quiet(&browser, &["403"]);
+    drop(stage);
+}
+
+#[test]
+fn a_keyboard_is_enough() {
+    let (_stage, browser) = up();
+    browser.visit("/guestbook");
+    browser.press(TAB);
+    assert_eq!(focused(&browser), "Skip to the content");
+    assert!(browser.script("return document.activeElement.getBoundingClientRect().left >= 0", &[]) == true);
+    browser.press(ENTER);
+    // From the content on: name, message, button.
+    browser.press(TAB);
+    browser.press("Grace");
+    browser.press(TAB);
+    browser.press("By keyboard");
+    browser.press(TAB);
+    assert_eq!(focused(&browser), "Sign");
+    let outline = "return getComputedStyle(document.activeElement).outlineStyle";
+    assert_eq!(browser.script(outline, &[]), "solid", "the focus is seen");
+    browser.leaving(|| browser.press(ENTER));
+    assert!(browser.text().contains("By keyboard"), "{}", browser.text());
+    is_quiet(&browser, &[]);
+}
+
+#[test]
+fn pages_follow_one_another_both_ways() {
+    let (stage, browser) = up();
+    for number in 1..=45 {
+        let message = format!("message=number {number}.");
+        stage
+            .wwwlab(["curl", "-s", "-d", "name=Ada", "-d", &message, "http://www.foobar.com/guestbook"])
+            .ok();
+    }
+    browser.visit("/guestbook");
+    let has = |number: u32| browser.text().contains(&format!("number {number}."));
+    assert!(has(45) && has(26) && !has(25));
+    browser.click("a[rel='next']");
+    assert!(has(25) && has(6) && !has(5) && !has(26));
+    browser.click("a[rel='next']");
+    assert!(has(5) && has(1) && !has(6));
+    assert!(browser.script("return !document.querySelector('a[rel=next]')", &[]) == true);
+    browser.click("a[rel='prev']");
+    assert!(has(25) && has(6) && !has(26));
+    browser.picture("pages");
+    is_quiet(&browser, &[]);
+}
+
+#[test]
+fn every_page_is_accessible_in_light_and_dark_wide_and_narrow() {
+    let (stage, browser) = up();
+    let long = format!("message={}", "A long message, in many words. ".repeat(60));
+    for message in
+        ["message=Hello, lab!", "message=שלום עולם 🦀", "message=unbreakable".repeat(12).as_str(), &long]
+    {
+        stage.wwwlab(["curl", "-s", "-d", "name=Ada", "-d", message, "http://www.foobar.com/guestbook"]).ok();
+    }
+    let pages = [
+        ("home", "/"),
+        ("guestbook", "/guestbook"),
+        ("entry", "/guestbook/4"),
+        ("nothing-found", "/guestbook?search=nothing"),
+        ("login", "/login"),
+        ("register", "/register"),
+        ("about", "/about.html"),
+    ];
+    for scheme in ["light", "dark"] {
+        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        browser.chromium("Emulation.setEmulatedMedia", &features);
+        for width in [1280, 360] {
+            let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+            browser.chromium("Emulation.setDeviceMetricsOverride", &size);
+            for (name, path) in pages {
+                browser.visit(path);
+                assert_eq!(wrong(&browser), json!([]), "{path}, {scheme}, {width} wide");
+                browser.picture(&format!("{name}-{scheme}-{width}"));
+            }
+        }
+        let paper = "return getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0] < 128";
+        assert_eq!(browser.script(paper, &[]), scheme == "dark", "{scheme}");
+    }
+    is_quiet(&browser, &[]);
+    browser.visit("/nosuch");
+    browser.picture("404");
+}
+
+/// A lab and a browser that knows where it is.
+fn up() -> (Stage, Browser) {
+    let stage = Stage::up();
+    let browser = Browser::open(stage.port("http"));
+    (stage, browser)
+}
+
+fn wrong(browser: &Browser) -> Value {
+    browser.script(ACCESSIBLE, &[])
+}
+
+fn focused(browser: &Browser) -> String {
+    let text = browser.script("return document.activeElement.textContent.trim()", &[]);
+    text.as_str().unwrap().to_owned()
+}
+
+/// Nothing was written to the console, but of answers with these statuses, and nobody else was asked for anything.
+#[track_caller]
+fn is_quiet(browser: &Browser, statuses: &[&str]) {
+    for line in browser.log("browser") {
+        let text = line["message"].as_str().unwrap();
+        assert!(statuses.iter().any(|status| text.contains(&format!("status of {status} "))), "{line}");
+    }
+    let mut asked = 0;
+    for entry in browser.log("performance") {
+        let entry: Value = serde_json::from_str(entry["message"].as_str().unwrap()).unwrap();
+        if entry["message"]["method"] == "Network.requestWillBeSent" {
+            let url = entry["message"]["params"]["request"]["url"].as_str().unwrap();
+            // Its own first page, before it is told where to go, is inside the browser.
+            let inside = url.starts_with("chrome://") || url.starts_with("data:");
+            assert!(inside || url.starts_with("http://www.foobar.com:"), "asked {url}");
+            asked += usize::from(!inside);
+        }
+    }
+    assert!(asked > 0, "the log of requests is kept");
+}
