@@ -17,6 +17,7 @@ mod serve;
 mod service;
 mod status;
 mod up;
+mod upstreams;
 mod zone;
 
 use std::error::Error;
@@ -78,6 +79,8 @@ enum Command {
     Resume(Service),
     /// What the resolver remembers, counting down
     Cache(cache::Arguments),
+    /// The application servers behind the web server, and how each fares
+    Upstreams(upstreams::Arguments),
     /// How much the name servers were asked, by transport, type and outcome
     Queries(queries::Arguments),
     /// Find an answer as the resolver does, and show whom it asks
@@ -220,6 +223,7 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Pause(service) => verb(Verb::Pause, service, world),
         Command::Resume(service) => verb(Verb::Resume, service, world),
         Command::Cache(cache) => cache::run(&cache, &place.find()?, world),
+        Command::Upstreams(upstreams) => upstreams::run(&upstreams, &place.find()?, world),
         Command::Queries(queries) => queries::run(&queries, &place.find()?, world),
         Command::Resolve(resolve) => resolve::run(&resolve, &place.find()?, world),
         Command::Zone(zone) => zone::run(&zone, &place, world),

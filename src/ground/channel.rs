@@ -97,6 +97,8 @@ pub enum Ask {
         /// The file, absolute.
         file: String,
     },
+    /// How the application servers behind a web server stand.
+    Upstreams,
     /// Which zones are in service.
     ZoneList,
     /// A zone as it is served.
@@ -119,6 +121,8 @@ pub enum Reply {
     },
     /// How many entries were forgotten.
     Flushed(usize),
+    /// The application servers behind a web server.
+    Upstreams(Vec<UpstreamState>),
     /// What was asked.
     Queries(Box<QueryCounts>),
     /// The zones in service.
@@ -224,6 +228,29 @@ pub struct WalkStep {
     pub outcome: String,
     /// From question sent to answer received, in microseconds.
     pub micros: u64,
+}
+
+/// One application server behind a web server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamState {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Its share of the work, 1 to 100, beside the others'.
+    pub weight: u32,
+    /// `in`: it gets requests. `out`: it failed several times in a row. `on trial`: the next request tries it.
+    /// `fails checks`: it gets none until a check succeeds.
+    pub state: String,
+    /// How much longer it is out, in milliseconds; nothing where it is not, or not for a time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub out_millis: Option<u64>,
+    /// Requests under way, and connections that have gone over to another protocol.
+    pub under_way: u32,
+    /// Requests since the web server started.
+    pub requests: u64,
+    /// Those of them that it did not answer, by its own fault.
+    pub failures: u64,
+    /// Failures since it answered last.
+    pub failures_in_a_row: u32,
 }
 
 /// One zone that a server answers for.

@@ -4,6 +4,7 @@
 //! settings only say what differs from the built-in lab.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -59,8 +60,8 @@ pub enum Network {
     Loopback,
 }
 
-impl std::fmt::Display for Network {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Loopback => "loopback",
         })
@@ -275,9 +276,23 @@ pub struct Web {
     pub aliases: Vec<String>,
     /// The directory of its files, relative to the lab directory; default `site`.
     pub site: PathBuf,
+    /// The application servers instead of the lab's own, 16 at most; default none.
+    #[serde(deserialize_with = "upstreams")]
+    pub upstreams: Vec<Upstream>,
+    /// How one of several is chosen.
+    pub balance: Balance,
+    /// How often each is checked: 100 ms to 5 min; default never.
+    #[serde(deserialize_with = "app_check")]
+    pub app_check: Option<Duration>,
+    /// How long an application's machine may take to take a connection: 10 ms to 1 min; default 2 s.
+    #[serde(deserialize_with = "app_connect_timeout")]
+    pub app_connect_timeout: Duration,
     /// How long the application may take to begin its answer: 100 ms to 5 min; default 5 s.
     #[serde(deserialize_with = "app_timeout")]
     pub app_timeout: Duration,
+    /// How long it may pause in its answer: 100 ms to 1 h; default 60 s.
+    #[serde(deserialize_with = "app_idle_timeout")]
+    pub app_idle_timeout: Duration,
     /// Further sites, of files alone; default none.
     pub sites: Vec<FurtherSite>,
     /// The largest request body in bytes: 0 to 1 GiB; default 1 MiB.
@@ -300,13 +315,69 @@ impl Default for Web {
             name: "www.foobar.com".into(),
             aliases: vec!["foobar.com".into()],
             site: "site".into(),
+            upstreams: Vec::new(),
+            balance: Balance::default(),
+            app_check: None,
+            app_connect_timeout: Duration::from_secs(2),
             app_timeout: Duration::from_secs(5),
+            app_idle_timeout: Duration::from_secs(60),
             sites: Vec::new(),
             max_body: 1 << 20,
             access_log: None,
             access_log_form: AccessLogForm::default(),
             content_security_policy: None,
             max_connections: 1024,
+        }
+    }
+}
+
+/// An application server, of several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Upstream {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its share of the work beside the others': 1 to 100.
+    pub weight: u32,
+}
+
+impl Upstream {
+    /// Reads `ADDRESS:PORT` or `ADDRESS:PORT,weight=N`.
+    fn parse(text: &str) -> Option<Self> {
+        let (address, weight) = match text.split_once(",weight=") {
+            None => (text, 1),
+            Some((address, weight)) => (address, weight.parse().ok()?),
+        };
+        (1..=100).contains(&weight).then_some(Self { address: address.parse().ok()?, weight })
+    }
+}
+
+impl fmt::Display for Upstream {
+    /// As the web server is told it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{},weight={}", self.address, self.weight)
+    }
+}
+
+/// How one of several application servers is chosen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Balance {
+    /// In turn.
+    #[default]
+    RoundRobin,
+    /// Who has the fewest requests under way.
+    LeastConnections,
+    /// By the client's address.
+    Hash,
+}
+
+impl Balance {
+    /// As the web server is told it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "round-robin",
+            Self::LeastConnections => "least-connections",
+            Self::Hash => "hash",
         }
     }
 }
@@ -511,15 +582,56 @@ fn max_body<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error>
     bounded(deserializer, "max_body", 0..=1 << 30)
 }
 
+fn upstreams<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Upstream>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let mut upstreams: Vec<Upstream> = Vec::new();
+    for text in &texts {
+        let upstream = Upstream::parse(text).ok_or_else(|| {
+            D::Error::custom(format!(
+                "an upstream is \"ADDRESS:PORT\" or \"ADDRESS:PORT,weight=N\" with N from 1 to 100, not {text:?}"
+            ))
+        })?;
+        if upstreams.iter().any(|known| known.address == upstream.address) {
+            return Err(D::Error::custom(format!("the upstream {} stands there twice", upstream.address)));
+        }
+        upstreams.push(upstream);
+    }
+    if upstreams.len() > 16 {
+        return Err(D::Error::custom(format!("there are 16 upstreams at most, not {}", upstreams.len())));
+    }
+    Ok(upstreams)
+}
+
+fn app_check<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    duration(deserializer, "app_check", "100ms", "5min").map(Some)
+}
+
+fn app_connect_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    duration(deserializer, "app_connect_timeout", "10ms", "1min")
+}
+
 fn app_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    const EXPECTED: &str = "app_timeout is a duration from \"100ms\" to \"5min\"";
+    duration(deserializer, "app_timeout", "100ms", "5min")
+}
+
+fn app_idle_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    duration(deserializer, "app_idle_timeout", "100ms", "1h")
+}
+
+/// A duration from `least` to `most`.
+fn duration<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    key: &str,
+    least: &str,
+    most: &str,
+) -> Result<Duration, D::Error> {
+    let expected = format!("{key} is a duration from {least:?} to {most:?}");
     let text =
-        String::deserialize(deserializer).map_err(|_| D::Error::custom(format!("{EXPECTED}, in quotes")))?;
-    let bounds = Duration::from_millis(100)..=Duration::from_secs(300);
-    humantime::parse_duration(&text)
-        .ok()
-        .filter(|duration| bounds.contains(duration))
-        .ok_or_else(|| D::Error::custom(format!("{EXPECTED}, not {text:?}")))
+        String::deserialize(deserializer).map_err(|_| D::Error::custom(format!("{expected}, in quotes")))?;
+    let read = |text: &str| humantime::parse_duration(text).ok();
+    read(&text)
+        .filter(|duration| read(least) <= Some(*duration) && Some(*duration) <= read(most))
+        .ok_or_else(|| D::Error::custom(format!("{expected}, not {text:?}")))
 }
 
 fn at_most<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
@@ -677,6 +789,13 @@ mod tests {
             ("[dns]\nrate_limit = 100001", "rate_limit is a number from 0 to 100000, not 100001"),
             ("[web]\napp_timeout = \"1h\"", "from \"100ms\" to \"5min\", not \"1h\""),
             ("[web]\napp_timeout = 5", "in quotes"),
+            ("[web]\napp_connect_timeout = \"1ms\"", "from \"10ms\" to \"1min\", not \"1ms\""),
+            ("[web]\napp_idle_timeout = \"2h\"", "from \"100ms\" to \"1h\""),
+            ("[web]\napp_check = \"0s\"", "from \"100ms\" to \"5min\""),
+            ("[web]\nbalance = \"random\"", "known here: round-robin, least-connections, hash"),
+            ("[web]\nupstreams = [\"localhost:1\"]", "not \"localhost:1\""),
+            ("[web]\nupstreams = [\"127.0.0.1:1,weight=101\"]", "from 1 to 100"),
+            ("[web]\nupstreams = [\"127.0.0.1:1\", \"127.0.0.1:1,weight=2\"]", "stands there twice"),
             ("[web]\nmax_body = 2000000000", "max_body is a number from 0 to 1073741824, not 2000000000"),
             ("[[web.sites]]\nname = \"a b\"\nsite = \"x\"", "is not a host name"),
             ("[[web.sites]]\nname = \"a\"", "missing field `site`"),

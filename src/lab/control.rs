@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
-use crate::ground::channel::{CacheEntry, QueryCounts, WalkTold, ZoneState};
+use crate::ground::channel::{CacheEntry, QueryCounts, UpstreamState, WalkTold, ZoneState};
 use crate::ground::clock::Stopwatch;
 use crate::ground::lines::{LineReader, write_line};
 
@@ -47,6 +47,8 @@ pub enum Request {
         /// Whether to start from the root with nothing remembered.
         afresh: bool,
     },
+    /// The application servers behind the web server.
+    Upstreams,
     /// The zones in service, of every name server.
     ZoneList,
     /// A zone as it is served.
@@ -107,6 +109,8 @@ pub enum Response {
     Done(String),
     /// The resolver's cache: the entries that end soonest, and how many there are in all.
     Cache(Vec<CacheEntry>, usize),
+    /// The application servers behind the web server.
+    Upstreams(Vec<UpstreamState>),
     /// How much each name server was asked; nothing of one that is not up.
     Queries(Vec<(ServiceName, Option<QueryCounts>)>),
     /// The zones in service, with the name server that answers for them.

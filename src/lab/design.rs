@@ -122,10 +122,22 @@ impl Design {
                 for alias in &web.aliases {
                     line.option("--alias", alias);
                 }
-                if let Some(app) = self.address(ServiceName::App) {
-                    line.option("--app", app.to_string());
+                match self.address(ServiceName::App) {
+                    Some(app) if web.upstreams.is_empty() => line.option("--app", app.to_string()),
+                    _ => web.upstreams.iter().for_each(|app| line.option("--app", app.to_string())),
                 }
-                line.option("--app-timeout", humantime::format_duration(web.app_timeout).to_string());
+                line.option("--balance", web.balance.as_str());
+                let times = [
+                    ("--app-check", web.app_check),
+                    ("--app-connect-timeout", Some(web.app_connect_timeout)),
+                    ("--app-timeout", Some(web.app_timeout)),
+                    ("--app-idle-timeout", Some(web.app_idle_timeout)),
+                ];
+                for (name, time) in times {
+                    if let Some(time) = time {
+                        line.option(name, humantime::format_duration(time).to_string());
+                    }
+                }
                 for further in &web.sites {
                     let names: Vec<&str> =
                         [&further.name].into_iter().chain(&further.aliases).map(String::as_str).collect();

@@ -72,6 +72,7 @@ impl Desk {
             Request::Resolve { resolver, name, record_type, afresh } => {
                 self.one(resolver, Ask::Resolve { name, record_type, afresh }).await
             }
+            Request::Upstreams => self.one(ServiceName::Web, Ask::Upstreams).await,
             Request::ZoneList => self.zones().await,
             Request::ZoneShow { origin } => match self.server_of(&origin) {
                 Ok(server) => self.one(server, Ask::ZoneShow { origin }).await,
@@ -157,6 +158,7 @@ impl Desk {
             Ok(Reply::Flushed(count)) => {
                 Response::Done(format!("{count} {} forgotten", if count == 1 { "answer" } else { "answers" }))
             }
+            Ok(Reply::Upstreams(upstreams)) => Response::Upstreams(upstreams),
             Ok(Reply::Queries(counts)) => Response::Queries(vec![(name, Some(*counts))]),
             Ok(Reply::Zones(zones)) => Response::Zones(zones.into_iter().map(|zone| (name, zone)).collect()),
             Ok(Reply::Walk(walk)) => Response::Walk(Box::new(walk)),

@@ -1,4 +1,4 @@
-//! Beside nginx: the same files, the same requests over raw sockets, the same answers.
+//! Beside nginx: the same files or the same upstream, the same requests over raw sockets, the same answers.
 //!
 //! Whatever differs is listed in [`differences`] with its reason. The program is Debian's (`make test` installs it),
 //! with a configuration and a directory of its own, on loopback, without touching what the system has of it.
@@ -7,6 +7,7 @@
 //! - [`ask`]: a request, and an answer as it came on the wire.
 //! - [`generate`]: requests from a seed.
 //! - [`judge`]: what agreement is. [`differences`]: where there is none, and why.
+//! - [`proxy`]: the two in front of an upstream.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stderr, reason = "what was asked is worth a line")]
@@ -15,6 +16,7 @@ mod ask;
 mod differences;
 mod generate;
 mod judge;
+mod proxy;
 mod server;
 mod site;
 

@@ -31,11 +31,40 @@ pub(crate) struct Servers {
 struct Running(Child);
 
 impl Servers {
+    /// Over the files in `site`.
     pub(crate) fn start(site: &Path) -> Self {
         let place = tempfile::tempdir().unwrap();
-        let (ours, our_address) = wwwlab(site);
+        // Nobody is asked at the application's address: all targets are for files alone.
+        let nowhere = (Ipv4Addr::LOCALHOST, 9).into();
+        let root = site.display();
+        Self::of(
+            place,
+            site,
+            nowhere,
+            &format!(
+                "charset utf-8; charset_types text/css text/plain; root {root}; location ~ /\\. {{ return 404; }}"
+            ),
+        )
+    }
+
+    /// In front of an upstream each, without a file.
+    pub(crate) fn before(ours: SocketAddr, nginx: SocketAddr) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let site = place.path().join("site");
+        fs::create_dir(&site).unwrap();
+        let server = format!(
+            "proxy_http_version 1.1; proxy_buffering off; proxy_request_buffering off; proxy_set_header Host $http_host;
+             proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;
+             proxy_set_header X-Forwarded-Host $http_host; proxy_set_header Upgrade $http_upgrade;
+             proxy_set_header Connection $goes_over; location / {{ proxy_pass http://{nginx}; }}"
+        );
+        Self::of(place, &site, ours, &server)
+    }
+
+    fn of(place: TempDir, site: &Path, upstream: SocketAddr, server: &str) -> Self {
+        let (ours, our_address) = wwwlab(site, upstream);
         for _ in 0..DRAWS_MOST {
-            if let Some((nginx, address)) = nginx(site, place.path()) {
+            if let Some((nginx, address)) = nginx(server, place.path()) {
                 return Self { ours: our_address, nginx: address, _running: [ours, nginx], _place: place };
             }
         }
@@ -46,10 +75,10 @@ impl Servers {
     }
 }
 
-fn wwwlab(site: &Path) -> (Running, SocketAddr) {
-    // Nobody is asked at the application's address: all targets are for files alone.
+fn wwwlab(site: &Path, upstream: SocketAddr) -> (Running, SocketAddr) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_wwwlab"))
-        .args(["serve", "web", "--listen", "127.0.0.1:0", "--name", "www.foobar.com", "--app", "127.0.0.1:9"])
+        .args(["serve", "web", "--listen", "127.0.0.1:0", "--name", "www.foobar.com", "--app"])
+        .arg(upstream.to_string())
         .args(["--served-by", "server", "--site"])
         .arg(site)
         .stdin(Stdio::null())
@@ -69,17 +98,18 @@ fn wwwlab(site: &Path) -> (Running, SocketAddr) {
 
 /// Set to do what ours does without settings: the character set of texts, redirects without a host, what was
 /// compressed before, no dotfiles. Nothing where its port was taken meanwhile.
-fn nginx(site: &Path, place: &Path) -> Option<(Running, SocketAddr)> {
+fn nginx(server: &str, place: &Path) -> Option<(Running, SocketAddr)> {
     let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-    let (site, folder) = (site.display(), place.display());
+    let folder = place.display();
     let config = format!(
         "daemon off; master_process off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
          events {{ worker_connections 64; }}
          http {{ include /etc/nginx/mime.types; default_type application/octet-stream; access_log off; sendfile on;
          client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
-         uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e; charset utf-8; charset_types text/css text/plain; absolute_redirect off;
+         uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e; absolute_redirect off;
          gzip_static on; gzip_vary on;
-         server {{ listen {address}; root {site}; location ~ /\\. {{ return 404; }} }} }}\n"
+         map $http_upgrade $goes_over {{ default upgrade; '' ''; }}
+         server {{ listen {address}; {server} }} }}\n"
     );
     let file = place.join("nginx.conf");
     fs::write(&file, config).unwrap();

@@ -20,6 +20,7 @@ fn without_a_lab_every_command_says_what_to_do() {
     for arguments in [
         ["status"].as_slice(),
         &["cache"],
+        &["upstreams"],
         &["queries"],
         &["zone", "list"],
         &["stop", "web"],

@@ -94,10 +94,9 @@ fn a_full_web_server_says_so_and_serves_whom_it_holds() {
     assert!(note.starts_with("36 connections at most, not 1024"), "{note}");
     assert!(note.contains("128 descriptors"), "{note}");
 
-    // Each has the web server at work with a request whose body does not come; the first that is turned away says how
-    // many there are.
-    let work =
-        "POST /sign HTTP/1.1\r\nHost: www.foobar.com\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n";
+    // Each has the web server at work with a request whose body does not come, and is wanted; the first that is turned
+    // away says how many there are.
+    let work = "POST /guestbook HTTP/1.1\r\nHost: www.foobar.com\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n";
     let mut inside: Vec<TcpStream> = Vec::new();
     let refused = loop {
         let mut visitor = visit(web.address);

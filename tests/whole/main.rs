@@ -26,4 +26,5 @@ mod resolvers;
 mod services;
 mod stage;
 mod transfer;
+mod upstreams;
 mod zones;

@@ -16,13 +16,26 @@ pub(super) struct Answered {
     page: Page,
     bytes: u64,
     record: Option<Record>,
-    course: Arc<Course>,
+    /// None where the connection has gone over to another protocol, and goes on.
+    course: Option<Arc<Course>>,
+    /// Whether the client sees only by the connection's end that this came to its end (HTTP/1.0).
+    ends_by_closing: bool,
 }
 
 impl Answered {
     /// Of a request that has just begun; so it is over also if it is given up before there is an answer.
-    pub(super) fn new(course: Arc<Course>) -> Self {
-        Self { page: Page::empty(), bytes: 0, record: None, course }
+    pub(super) fn new(course: Arc<Course>, ends_by_closing: bool) -> Self {
+        Self { page: Page::empty(), bytes: 0, record: None, course: Some(course), ends_by_closing }
+    }
+
+    /// Beside one that goes on elsewhere.
+    pub(super) fn elsewhere() -> Self {
+        Self { page: Page::empty(), bytes: 0, record: None, course: None, ends_by_closing: false }
+    }
+
+    /// So many bytes went out past the body.
+    pub(super) fn carried(&mut self, bytes: u64) {
+        self.bytes += bytes;
     }
 
     /// With `page` as its body, and what is to be written down.
@@ -46,6 +59,12 @@ impl Body for Answered {
         {
             self.bytes += bytes.len() as u64;
         }
+        if let Poll::Ready(Some(Err(_))) = &polled
+            && self.ends_by_closing
+            && let Some(course) = &self.course
+        {
+            course.break_off();
+        }
         polled
     }
 
@@ -63,6 +82,8 @@ impl Drop for Answered {
         if let Some(record) = self.record.take() {
             record.write(self.bytes);
         }
-        self.course.end();
+        if let Some(course) = &self.course {
+            course.end();
+        }
     }
 }

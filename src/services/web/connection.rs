@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use super::answer::Server;
 use super::answered::Answered;
+use super::page::Page;
 use super::room::Seat;
 use super::wire::{Course, FIELDS_AT_MOST, HEAD_AT_MOST, Patience, Rim, Speaks};
 
@@ -80,7 +81,8 @@ async fn http1(rim: Rim, client: SocketAddr, course: &Arc<Course>, around: &Surr
         .max_buf_size(BUFFER_AT_MOST)
         .max_headers(FIELDS_AT_MOST)
         .title_case_headers(true)
-        .serve_connection(TokioIo::new(rim), service);
+        .serve_connection(TokioIo::new(rim), service)
+        .with_upgrades();
     let mut connection = pin!(connection);
     tokio::select! {
         biased;
@@ -141,19 +143,26 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Answered>, Infallible> {
     let refusal = course.begin();
-    let ending = Answered::new(course.clone());
+    let ending = Answered::new(course.clone(), request.version() == Version::HTTP_10);
     let asks_for_another = request.version() != Version::HTTP_2 && request.headers().contains_key(UPGRADE);
     let (response, record) = match refusal {
         Some(refusal) => server.refuse(client, refusal),
         None => server.answer(client, request).await,
     };
+    let goes_over = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if asks_for_another {
-        course.decide(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+        course.decide(goes_over);
     }
-    if response.headers().contains_key(CONNECTION) {
+    if !goes_over && response.headers().contains_key(CONNECTION) {
         course.leave_unread();
     }
-    Ok(response.map(|page| ending.with(page, record)))
+    Ok(response.map(|page| match page {
+        Page::Tunnel(tunnel) => {
+            tunnel.open(ending.with(Page::empty(), record));
+            Answered::elsewhere()
+        }
+        page => ending.with(page, record),
+    }))
 }
 
 /// Returns at once where no request has come, else never.

@@ -1,17 +1,20 @@
 //! What a message's headers become on their way through (RFC 9110 §7.6).
 //!
 //! Pure. Headers that speak about one connection stay on it; headers that say who asked are this server's word
-//! alone, since a client could write anything into them.
+//! alone: it faces the world, so that what a client wrote into them is replaced, never continued. Behind another proxy
+//! that would be wrong, and the application would see that proxy as its client.
 
 use std::net::IpAddr;
 
 use hyper::Version;
 use hyper::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
 use crate::ground::chance::RequestId;
+
+use super::trace;
 
 /// The identifier that one request carries through the whole stack.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -22,28 +25,29 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Those of one connection, besides the ones that `Connection` names.
-const HOP_BY_HOP: [HeaderName; 8] = [
+const HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION,
     TE,
+    // It announces fields behind the body, which are not passed on (RFC 9110 §6.5.1).
+    TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
 ];
 
 /// Those that only this server may say to the application.
-const OURS: [HeaderName; 7] = [
-    FORWARDED,
-    X_FORWARDED_FOR,
-    X_FORWARDED_HOST,
-    X_FORWARDED_PROTO,
-    X_REAL_IP,
-    X_REQUEST_ID,
-    // Answered here: reading the body is what tells the client to go on.
-    EXPECT,
-];
+const OURS: [HeaderName; 6] =
+    [FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REAL_IP, X_REQUEST_ID];
+
+/// What may be asked for by `Upgrade` and is not passed on: other versions of HTTP, in which requests could be sent past
+/// this server, and TLS, which is its own to speak.
+const NOT_PASSED: [&str; 4] = ["h2c", "h2", "http", "tls"];
+
+/// What is meant by `Expect: 100-continue`, the only expectation there is (RFC 9110 §10.1.1).
+const CONTINUE: &str = "100-continue";
 
 /// Who asked, and how.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +65,8 @@ pub(super) struct Asker<'a> {
 /// The headers of a request as the application gets them.
 pub(super) fn to_application(headers: &HeaderMap, asker: Asker<'_>) -> HeaderMap {
     let mut headers = headers.clone();
+    let another = another_protocol(&headers, asker.version);
+    let waits = asker.version != Version::HTTP_10 && expectation(&headers) == Expectation::Continue;
     if headers.contains_key(TRANSFER_ENCODING) {
         // RFC 9112 §6.3: the body's framing is the transfer coding's; a length beside it must not survive.
         headers.remove(CONTENT_LENGTH);
@@ -70,9 +76,20 @@ pub(super) fn to_application(headers: &HeaderMap, asker: Asker<'_>) -> HeaderMap
         headers.remove(name);
     }
     // After the removal: what `Connection` named must not take these away.
+    headers.remove(EXPECT);
+    if waits {
+        headers.insert(EXPECT, HeaderValue::from_static(CONTINUE));
+    }
+    if let Some(another) = another {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, another);
+    }
+    trace::pass_on(&mut headers, asker.id);
+    let client = asker.client.to_canonical();
     let ours = [
         (HOST, asker.host),
-        (X_FORWARDED_FOR, &asker.client.to_canonical().to_string()),
+        (FORWARDED, &forwarded(client, asker.host)),
+        (X_FORWARDED_FOR, &client.to_string()),
         (X_FORWARDED_HOST, asker.host),
         (X_FORWARDED_PROTO, "http"),
         (X_REQUEST_ID, asker.id.as_str()),
@@ -96,21 +113,82 @@ pub(super) fn from_application(headers: &mut HeaderMap, version: Version) {
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
+    let named: Vec<HeaderName> = named_by_connection(headers).collect();
     for name in HOP_BY_HOP.iter().chain(&named) {
         headers.remove(name);
     }
 }
 
-/// Who passed a message on, and in which version it had come (RFC 9110 §7.6.3).
+/// The headers that `Connection` says are of this connection alone.
+fn named_by_connection(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
+    let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok())
+}
+
+/// What a client expects before it sends its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expectation {
+    /// Nothing.
+    Nothing,
+    /// That it is told to go on.
+    Continue,
+    /// What nobody knows: 417.
+    Unknown,
+}
+
+/// What these headers expect.
+pub(super) fn expectation(headers: &HeaderMap) -> Expectation {
+    headers.get_all(EXPECT).iter().fold(Expectation::Nothing, |known, value| {
+        let is_continue = value.as_bytes().trim_ascii().eq_ignore_ascii_case(CONTINUE.as_bytes());
+        if is_continue && known != Expectation::Unknown {
+            Expectation::Continue
+        } else {
+            Expectation::Unknown
+        }
+    })
+}
+
+/// The other protocol that a request asks to go over to, if that is passed on (RFC 9110 §7.8).
+pub(super) fn another_protocol(headers: &HeaderMap, version: Version) -> Option<HeaderValue> {
+    if version != Version::HTTP_11 || headers.contains_key(TRANSFER_ENCODING) {
+        return None;
+    }
+    let is_empty = headers.get(CONTENT_LENGTH).is_none_or(|length| length.as_bytes() == b"0");
+    let mut asked = headers.get_all(UPGRADE).iter();
+    let (Some(protocols), None) = (asked.next(), asked.next()) else { return None };
+    let is_passed = protocols.to_str().is_ok_and(|protocols| {
+        protocols.split(',').all(|protocol| {
+            let name = protocol.split('/').next().unwrap_or_default().trim();
+            !name.is_empty() && !NOT_PASSED.iter().any(|not| name.eq_ignore_ascii_case(not))
+        })
+    });
+    (is_empty && is_passed && named_by_connection(headers).any(|name| name == UPGRADE))
+        .then(|| protocols.clone())
+}
+
+/// Says to the client which protocol the connection goes over to. After [`from_application`].
+pub(super) fn go_over(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.remove(CONTENT_LENGTH);
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, protocol);
+}
+
+/// Who asked, for which host, over what (RFC 7239 §4 and §6).
+fn forwarded(client: IpAddr, host: &str) -> String {
+    let client = match client {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("\"[{address}]\""),
+    };
+    format!("for={client};host=\"{host}\";proto=http")
+}
+
+/// Who passed a message on, and in which version it had come (RFC 9110 §7.6.3, §2.5).
 fn via(version: Version) -> HeaderValue {
-    HeaderValue::from_static(if version == Version::HTTP_10 { "1.0 wwwlab" } else { "1.1 wwwlab" })
+    HeaderValue::from_static(match version {
+        Version::HTTP_10 => "1.0 wwwlab",
+        Version::HTTP_2 => "2.0 wwwlab",
+        _ => "1.1 wwwlab",
+    })
 }
 
 #[cfg(test)]
@@ -144,13 +222,14 @@ mod tests {
             ("keep-alive", "timeout=5"),
             ("te", "trailers"),
             ("upgrade", "websocket"),
+            ("trailer", "x-sum"),
             ("proxy-authorization", "Basic eA=="),
-            ("expect", "100-continue"),
             ("x-mine", "1"),
             ("accept", "text/html"),
             ("cookie", "a=b"),
         ]);
-        for gone in ["connection", "keep-alive", "te", "upgrade", "proxy-authorization", "expect", "x-mine"] {
+        for gone in ["connection", "keep-alive", "te", "upgrade", "proxy-authorization", "trailer", "x-mine"]
+        {
             assert!(!sent.contains_key(gone), "{gone}");
         }
         assert_eq!(sent["accept"], "text/html");
@@ -174,7 +253,8 @@ mod tests {
         assert_eq!(sent["x-forwarded-host"], "www.foobar.com:8080");
         assert_eq!(sent["x-forwarded-proto"], "http");
         assert_eq!(sent["x-request-id"], id.as_str());
-        assert!(!sent.contains_key("forwarded") && !sent.contains_key("x-real-ip"));
+        assert_eq!(sent["forwarded"], "for=192.0.2.10;host=\"www.foobar.com:8080\";proto=http");
+        assert!(!sent.contains_key("x-real-ip"));
         let via: Vec<_> = sent.get_all("via").iter().collect();
         assert_eq!(via, ["1.0 fred", "1.1 wwwlab"]);
     }
@@ -185,6 +265,53 @@ mod tests {
         assert!(!sent.contains_key("content-length") && !sent.contains_key("transfer-encoding"));
         let (sent, _) = forward(&[("content-length", "5")]);
         assert_eq!(sent["content-length"], "5");
+    }
+
+    #[test]
+    fn an_address_of_ipv6_is_quoted() {
+        let forwarded = forwarded("2001:db8::1".parse().unwrap(), "a");
+        assert_eq!(forwarded, "for=\"[2001:db8::1]\";host=\"a\";proto=http");
+    }
+
+    #[test]
+    fn the_version_that_came_is_told() {
+        let told = [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2].map(via);
+        assert_eq!(told, ["1.0 wwwlab", "1.1 wwwlab", "2.0 wwwlab"]);
+    }
+
+    #[test]
+    fn only_one_expectation_is_known() {
+        let of = |values: &[&'static str]| {
+            expectation(&headers(&values.iter().map(|value| ("expect", *value)).collect::<Vec<_>>()))
+        };
+        assert_eq!(of(&[]), Expectation::Nothing);
+        assert_eq!(of(&["100-Continue"]), Expectation::Continue);
+        for unknown in
+            [&["tea"][..], &["tea", "100-continue"], &["100-continue", "tea"], &["100-continue, tea"]]
+        {
+            assert_eq!(of(unknown), Expectation::Unknown, "{unknown:?}");
+        }
+        assert_eq!(forward(&[("expect", "100-continue")]).0["expect"], "100-continue");
+    }
+
+    #[test]
+    fn another_protocol_is_asked_for_in_whole_or_not() {
+        let asked = |of: &[(&'static str, &'static str)]| another_protocol(&headers(of), Version::HTTP_11);
+        let websocket = [("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")];
+        assert_eq!(asked(&websocket).unwrap(), "websocket");
+        assert_eq!(another_protocol(&headers(&websocket), Version::HTTP_10), None);
+        let (sent, _) = forward(&websocket);
+        assert_eq!(
+            (&sent["connection"], &sent["upgrade"]),
+            (&"upgrade".parse().unwrap(), &"websocket".parse().unwrap())
+        );
+        for not in ["h2c", "H2C, websocket", "websocket, HTTP/2.0", "TLS/1.0", "", "websocket,"] {
+            assert_eq!(asked(&[("connection", "upgrade"), ("upgrade", not)]), None, "{not}");
+        }
+        assert_eq!(asked(&[("connection", "close"), ("upgrade", "websocket")]), None);
+        assert_eq!(asked(&[websocket[0], websocket[1], ("content-length", "3")]), None);
+        assert_eq!(asked(&[websocket[0], websocket[1], ("transfer-encoding", "chunked")]), None);
+        assert_eq!(asked(&[websocket[0], websocket[1], ("upgrade", "other")]), None);
     }
 
     #[test]

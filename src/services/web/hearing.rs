@@ -19,32 +19,48 @@ use tokio::net::TcpStream;
 #[derive(Debug)]
 pub(super) struct Hearing {
     stream: TcpStream,
-    unheard: Unheard,
+    signs: Signs,
 }
 
-/// Whether the other side no longer hears. Such a connection carries no other request.
+/// What is known of the other side.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Unheard(Arc<AtomicBool>);
+pub(super) struct Signs(Arc<Known>);
 
-impl Unheard {
-    /// Whether it is so.
-    pub(super) fn is_so(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+#[derive(Debug, Default)]
+struct Known {
+    unheard: AtomicBool,
+    spoke: AtomicBool,
+}
+
+impl Signs {
+    /// Whether it no longer hears. Such a connection carries no other request.
+    pub(super) fn is_unheard(&self) -> bool {
+        self.0.unheard.load(Ordering::Relaxed)
+    }
+
+    /// From now on it counts what it says.
+    pub(super) fn ask(&self) {
+        self.0.spoke.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether it has said anything since.
+    pub(super) fn has_spoken(&self) -> bool {
+        self.0.spoke.load(Ordering::Relaxed)
     }
 }
 
 impl Hearing {
-    /// Over `stream`, and what tells whether its other side hears.
-    pub(super) fn new(stream: TcpStream) -> (Self, Unheard) {
-        let unheard = Unheard::default();
-        (Self { stream, unheard: unheard.clone() }, unheard)
+    /// Over `stream`, and what is known of its other side.
+    pub(super) fn new(stream: TcpStream) -> (Self, Signs) {
+        let signs = Signs::default();
+        (Self { stream, signs: signs.clone() }, signs)
     }
 
     /// What a write of `length` bytes came to.
     fn spoken(&self, written: io::Result<usize>, length: usize) -> io::Result<usize> {
         match written {
             Err(error) if is_unheard(&error) => {
-                self.unheard.0.store(true, Ordering::Relaxed);
+                self.signs.0.unheard.store(true, Ordering::Relaxed);
                 Ok(length)
             }
             written => written,
@@ -62,7 +78,12 @@ impl AsyncRead for Hearing {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.signs.0.spoke.store(true, Ordering::Relaxed);
+        }
+        read
     }
 }
 

@@ -8,7 +8,8 @@
 //! 4. `host`, `target`: which site, and which place in it; pure.
 //! 5. `site`, `beneath`, `memory`, `version`, `media`: the file at that place, and nothing outside the site.
 //!    `representation`, `coding`, `conditional`, `range`: which form of it goes out, and what of that; mostly pure.
-//! 6. `proxy`, `upstream`, `hearing`, `forwarded`, `upload`: the application server, over kept connections.
+//! 6. `proxy`, `forwarded`, `trace`, `upload`, `tunnel`: a request passed on, and its answer back.
+//!    `balance`, `pool`, `check`: which application server gets it; `upstream`, `hearing`: the kept connections to one.
 //! 7. `failure`: what went wrong, as a page that a student can read, or as JSON for a program.
 //! 8. `page`, `pieces`, `timing`, `protection`, `access`: the body that goes out, where its time went, what a browser may do with
 //!    it, and the line in the access log.
@@ -16,7 +17,9 @@
 mod access;
 mod answer;
 mod answered;
+mod balance;
 mod beneath;
+mod check;
 mod coding;
 mod conditional;
 mod connection;
@@ -29,6 +32,7 @@ mod media;
 mod memory;
 mod page;
 mod pieces;
+mod pool;
 mod protection;
 mod proxy;
 mod range;
@@ -37,6 +41,8 @@ mod room;
 mod site;
 mod target;
 mod timing;
+mod trace;
+mod tunnel;
 mod upload;
 mod upstream;
 mod version;
@@ -54,23 +60,29 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::ground::bind::{self, BindError, Listening, Transport};
+use crate::ground::channel::{Ask, Reply};
 use crate::ground::descriptors;
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, DRAIN, Service};
 
 use access::{AccessLog, Writer};
 use answer::Server;
+use balance::MEMBERS_MOST;
 use connection::Surroundings;
 use host::Names;
 use listener::Listener;
+use pool::Pool;
 use protection::Protection;
-use proxy::Proxy;
+use proxy::{Limits, Proxy};
 use room::{Room, Seats};
 use site::Site;
-use upstream::Upstream;
 use wire::Patience;
 
 pub use access::Form;
+pub use balance::{Member, Policy};
+
+/// Checks of an application server are no closer than this, whatever is asked for.
+const CHECK_EVERY_LEAST: Duration = Duration::from_millis(10);
 
 /// What the web server must be told to start.
 #[derive(Debug, Clone, clap::Args)]
@@ -87,12 +99,26 @@ pub struct Config {
     /// A host name that is redirected to the site's own; repeatable.
     #[arg(long, value_name = "HOST")]
     pub alias: Vec<String>,
-    /// The application server that makes the dynamic pages.
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub app: SocketAddr,
+    /// The application server that makes the dynamic pages, and its share of the work where there are several
+    /// (1 to 100, 1 if left out); repeatable, up to 16 times.
+    #[arg(long, value_name = "ADDRESS:PORT[,weight=N]", required = true, value_parser = Member::parse)]
+    pub app: Vec<Member>,
+    /// How one of several application servers is chosen.
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    pub balance: Policy,
+    /// Ask each application server for /healthz so often, and give it no requests while that fails.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub app_check: Option<Duration>,
+    /// How long an application server's machine may take to take a connection.
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
+    pub app_connect_timeout: Duration,
     /// How long the application may take to its first byte.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
     pub app_timeout: Duration,
+    /// How long the application may pause in its answer; how long nothing may come over a connection that has gone over to
+    /// another protocol.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    pub app_idle_timeout: Duration,
     /// What X-Served-By says.
     #[arg(long, value_name = "NAME")]
     pub served_by: String,
@@ -168,6 +194,12 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
+    /// Too many application servers, or one of them twice.
+    #[error("--app names {count} application servers; name each once, and {MEMBERS_MOST} at most")]
+    Apps {
+        /// How many were named.
+        count: usize,
+    },
     /// A policy that no header can carry.
     #[error("{policy:?} cannot be sent as a Content-Security-Policy; give one line of ASCII")]
     Policy {
@@ -194,6 +226,7 @@ pub struct Web {
     cut: DropGuard,
     tasks: TaskTracker,
     seats: Arc<Seats>,
+    pool: Arc<Pool>,
     max_connections: usize,
     writer: Option<Writer>,
 }
@@ -215,6 +248,15 @@ impl Service for Web {
             sites.push(open(&further.directory)?);
         }
         let protection = Protection::new(&config.content_security_policy)?;
+        let count = config.app.len();
+        let is_twice = |(index, app): (usize, &Member)| {
+            config.app[..index].iter().any(|known| known.address == app.address)
+        };
+        if count > MEMBERS_MOST || config.app.iter().enumerate().any(is_twice) {
+            return Err(StartError::Apps { count });
+        }
+        let host = HeaderValue::try_from(&config.name)
+            .map_err(|_| StartError::Name { name: config.name.clone(), option: "--name" })?;
         let socket = bind::tcp(config.listen)?;
         let address =
             socket.local_addr().map_err(|source| StartError::Address { listen: config.listen, source })?;
@@ -237,7 +279,16 @@ impl Service for Web {
                 .map_err(|source| StartError::AccessLog { file: file.clone(), source })?,
         };
         let seats = Seats::new(max_connections);
-        let upstream = Upstream::new(config.app, tasks.clone(), cut.clone());
+        let pool = Pool::new(&config.app, config.balance, journal.clone(), &tasks, &cut);
+        if let Some(every) = config.app_check {
+            check::start(&pool, &host, every.max(CHECK_EVERY_LEAST), &tasks, &stop);
+        }
+        let limits = Limits {
+            connect: config.app_connect_timeout,
+            first_byte: config.app_timeout,
+            idle: config.app_idle_timeout,
+            body_bytes: config.max_body,
+        };
         let listener = Listener {
             socket,
             seats: seats.clone(),
@@ -247,7 +298,7 @@ impl Service for Web {
                     address,
                     names,
                     sites,
-                    proxy: Proxy::new(upstream, config.app_timeout, config.max_body),
+                    proxy: Proxy::new(pool.clone(), limits, tasks.clone(), cut.clone()),
                     served_by,
                     journal,
                     protection,
@@ -260,14 +311,22 @@ impl Service for Web {
             },
         };
         tasks.spawn(listener.serve());
-        Ok(Self { address, stop, cut: cut.drop_guard(), tasks, seats, max_connections, writer })
+        Ok(Self { address, stop, cut: cut.drop_guard(), tasks, seats, pool, max_connections, writer })
     }
 
     fn listening(&self) -> Vec<Listening> {
         vec![Listening { transport: Transport::Tcp, address: self.address }]
     }
 
+    async fn ask(&self, ask: Ask) -> Reply {
+        match ask {
+            Ask::Upstreams => Reply::Upstreams(self.pool.list()),
+            other => Reply::Refused(vec![format!("a web server cannot do that: {other:?}")]),
+        }
+    }
+
     async fn close(self) -> Closed {
+        drop(self.pool);
         self.stop.cancel();
         self.tasks.close();
         // The kept connections to the application end with the listener's task and the last connection:

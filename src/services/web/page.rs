@@ -11,10 +11,8 @@ use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use tokio::time::{Sleep, sleep};
 
 use super::pieces::{PieceError, Pieces};
+use super::tunnel::Tunnel;
 use super::upstream::Lease;
-
-/// How long the application may pause in the middle of its answer.
-const PAUSE_AT_MOST: Duration = Duration::from_secs(60);
 
 /// A response's body.
 #[derive(Debug)]
@@ -25,6 +23,8 @@ pub(super) enum Page {
     Pieces(Pieces),
     /// From the application.
     App(FromApp),
+    /// None: the connection goes over to another protocol.
+    Tunnel(Box<Tunnel>),
 }
 
 /// Why a body ended too early; the connection is cut then, so that the client notices.
@@ -37,8 +37,8 @@ pub(super) enum PageError {
     #[error("the application ended its answer too early")]
     App(#[source] hyper::Error),
     /// The application paused too long.
-    #[error("the application paused in the middle of its answer for more than {PAUSE_AT_MOST:?}")]
-    Paused,
+    #[error("the application paused in the middle of its answer for more than {0:?}")]
+    Paused(Duration),
 }
 
 impl Page {
@@ -67,6 +67,7 @@ impl Body for Page {
                 Poll::Ready(pieces.next().map(|piece| piece.map(Frame::data).map_err(PageError::File)))
             }
             Self::App(answer) => answer.poll(context),
+            Self::Tunnel(_) => Poll::Ready(None),
         }
     }
 
@@ -75,6 +76,7 @@ impl Body for Page {
             Self::Whole(bytes) => bytes.is_none(),
             Self::Pieces(pieces) => pieces.left() == 0,
             Self::App(answer) => answer.body.is_end_stream(),
+            Self::Tunnel(_) => true,
         }
     }
 
@@ -83,31 +85,42 @@ impl Body for Page {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Self::Pieces(pieces) => SizeHint::with_exact(pieces.left()),
             Self::App(answer) => answer.body.size_hint(),
+            Self::Tunnel(_) => SizeHint::with_exact(0),
         }
     }
 }
 
-/// The application's answer as it arrives. The connection it comes over is kept when it came to its end.
+/// The application's answer as it arrives. The connection it comes over is kept when it came to its end. Fields behind it
+/// (trailers) are not passed on: no client was asked whether it takes them (RFC 9110 §6.5.1).
 #[derive(Debug)]
 pub(super) struct FromApp {
     body: Incoming,
     lease: Option<Lease>,
     is_last: bool,
+    /// How long it may pause.
+    idle: Duration,
     /// Runs while nothing arrives.
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl FromApp {
     /// `body`, over the connection of `lease`, which carries another request only if `is_last` is not so.
-    pub(super) fn new(body: Incoming, lease: Lease, is_last: bool) -> Self {
-        Self { body, lease: Some(lease), is_last, pause: None }
+    pub(super) fn new(body: Incoming, lease: Lease, is_last: bool, idle: Duration) -> Self {
+        Self { body, lease: Some(lease), is_last, idle, pause: None }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, PageError>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
-            let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(PAUSE_AT_MOST)));
-            ready!(pause.as_mut().poll(context));
-            return Poll::Ready(Some(Err(PageError::Paused)));
+        let frame = loop {
+            match Pin::new(&mut self.body).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) if !frame.is_data() => {}
+                Poll::Ready(frame) => break frame,
+                Poll::Pending => {
+                    let idle = self.idle;
+                    let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(idle)));
+                    ready!(pause.as_mut().poll(context));
+                    return Poll::Ready(Some(Err(PageError::Paused(idle))));
+                }
+            }
         };
         self.pause = None;
         if frame.is_none() {

@@ -1,37 +1,73 @@
-//! A request passed on to the application server, and its answer passed back (RFC 9110 §7.6).
+//! A request passed on to an application server, and its answer passed back (RFC 9110 §7.6).
+//!
+//! Nothing is stored on the way: both bodies go through as they come, and an answer may begin before its request has
+//! ended. A request that was lost goes to another application server, or there again, where that cannot do a thing twice.
 
 use std::error::Error;
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue, UPGRADE};
 use hyper::http::request::Parts;
 use hyper::http::uri::{PathAndQuery, Uri};
-use hyper::{Request, Response, StatusCode};
+use hyper::upgrade::{self, OnUpgrade};
+use hyper::{Request, Response, StatusCode, ext};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::ground::clock::Stopwatch;
 
+use super::balance::Tried;
 use super::failure::Failure;
-use super::forwarded::{self, Asker};
+use super::forwarded::{self, Asker, Expectation};
 use super::page::{FromApp, Page};
+use super::pool::{Pool, Turn};
+use super::tunnel::Tunnel;
 use super::upload::{CLIENT_PATIENCE, Party, Upload, UploadError, Watch};
-use super::upstream::{ConnectError, Lease, Upstream};
+use super::upstream::{ConnectError, Lease, Line};
 
-/// The way to the application server.
+/// The way to the application servers.
 #[derive(Debug)]
 pub(super) struct Proxy {
-    upstream: Arc<Upstream>,
-    patience: Duration,
+    pool: Arc<Pool>,
+    limits: Limits,
+    tasks: TaskTracker,
+    cut: CancellationToken,
+}
+
+/// What an application server may take, and get.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// The time until it has taken a connection.
+    pub(super) connect: Duration,
+    /// The time from the request, or what was last sent of it, to the answer's first byte; all attempts together.
+    pub(super) first_byte: Duration,
+    /// The longest pause in its answer.
+    pub(super) idle: Duration,
     /// The largest request body, in bytes.
-    body_most: u64,
+    pub(super) body_bytes: u64,
+}
+
+/// What an attempt came to that brought no answer.
+enum Missed {
+    /// The request was not sent: it is still whole.
+    Unsent(Box<Request<Upload>>, Failure),
+    /// It was sent, and nothing was heard.
+    Lost(Failure),
+    /// Something was heard that is no answer, or none came in time.
+    Failed(Failure),
+    /// The client's own fault.
+    OfClient(Failure),
 }
 
 impl Proxy {
-    /// To `upstream`, which may take `patience` to its first byte, and gets bodies of `body_most` bytes at most.
-    pub(super) fn new(upstream: Arc<Upstream>, patience: Duration, body_most: u64) -> Self {
-        Self { upstream, patience, body_most }
+    /// To those of `pool`; a connection that goes over to another protocol is one of `tasks`, which `cut` ends.
+    pub(super) fn new(pool: Arc<Pool>, limits: Limits, tasks: TaskTracker, cut: CancellationToken) -> Self {
+        Self { pool, limits, tasks, cut }
     }
 
     /// Passes the request on, and its answer back: also how long the application took to its first byte.
@@ -41,26 +77,29 @@ impl Proxy {
         body: Incoming,
         asker: Asker<'_>,
     ) -> (Result<Response<Page>, Failure>, Duration) {
-        if body.size_hint().lower() > self.body_most {
-            return (Err(Failure::BodyTooLarge { limit: self.body_most }), Duration::ZERO);
+        let has_body = !body.is_end_stream();
+        if body.size_hint().lower() > self.limits.body_bytes {
+            return (Err(Failure::BodyTooLarge { limit: self.limits.body_bytes }), Duration::ZERO);
         }
-        let question = Question {
-            parts,
-            headers: forwarded::to_application(&parts.headers, asker),
-            has_body: !body.is_end_stream(),
-        };
-        let (upload, watch) = Upload::new(body, self.body_most);
+        if forwarded::expectation(&parts.headers) == Expectation::Unknown {
+            return (Err(Failure::ExpectationUnknown), Duration::ZERO);
+        }
+        let mut headers = forwarded::to_application(&parts.headers, asker);
+        if !has_body {
+            headers.remove(EXPECT);
+        }
+        let question = Question { parts, client: asker.client, headers, has_body };
+        let (upload, watch) = Upload::new(body, self.limits.body_bytes);
         let stopwatch = Stopwatch::start();
-        let answer = tokio::select! {
-            answer = self.exchange(&question, upload, &watch) => answer,
-            party = watch.late(self.patience) => Err(self.late(party)),
-        };
+        let answer = self.exchange(&question, upload, &watch).await;
         let took = stopwatch.elapsed();
-        let passed = answer.and_then(|(answer, lease)| self.back(answer, lease, watch.body_is_through()));
+        let passed =
+            answer.and_then(|(answer, lease)| self.back(&question, answer, lease, watch.body_is_through()));
         (passed, took)
     }
 
-    /// One request, one answer; twice only where RFC 9110 §9.2.2 allows it.
+    /// One request, one answer. Who could not be reached got nothing, so another is asked, whatever is asked for; what
+    /// was sent is sent once more at most, and only where RFC 9110 §9.2.2 allows it.
     async fn exchange(
         &self,
         question: &Question<'_>,
@@ -68,38 +107,121 @@ impl Proxy {
         watch: &Arc<Watch>,
     ) -> Result<(Response<Incoming>, Lease), Failure> {
         let mut request = question.request(upload);
-        if let Some(mut lease) = self.upstream.kept() {
-            match lease.line.sender.try_send_request(request).await {
-                Ok(answer) => return Ok((answer, lease)),
-                // The application may have closed a kept connection at the moment it was used again.
-                Err(mut failed) => {
-                    request = match failed.take_message() {
-                        Some(unsent) => unsent,
-                        None if question.may_be_repeated() => question.request(Upload::none(watch.clone())),
-                        None => return Err(self.broken(&failed.into_error())),
-                    }
+        let mut may_repeat = question.may_be_repeated();
+        let mut tried = Tried::default();
+        let mut each = Vec::new();
+        while let Some(mut turn) = self.pool.turn(question.client, &mut tried) {
+            match self.attempt(&mut turn, request, question, &mut may_repeat, watch).await {
+                Ok((answer, line)) => {
+                    turn.answered();
+                    return Ok((answer, Lease { line, turn }));
                 }
+                Err(Missed::Unsent(unsent, failure)) => {
+                    turn.failed();
+                    each.push(failure);
+                    request = *unsent;
+                }
+                Err(Missed::Lost(failure)) if may_repeat => {
+                    turn.failed();
+                    each.push(failure);
+                    may_repeat = false;
+                    request = question.request(Upload::none(watch.clone()));
+                }
+                Err(Missed::Lost(failure) | Missed::Failed(failure)) => {
+                    turn.failed();
+                    return Err(failure);
+                }
+                Err(Missed::OfClient(failure)) => return Err(failure),
             }
         }
-        let mut lease = self.upstream.connect().await.map_err(|error| unreachable(&error))?;
-        match lease.line.sender.try_send_request(request).await {
-            Ok(answer) => Ok((answer, lease)),
-            Err(failed) => Err(self.broken(&failed.into_error())),
+        let only = if each.len() == 1 { each.pop() } else { None };
+        Err(only.unwrap_or(Failure::AppsGone { each }))
+    }
+
+    /// One application server: over a kept connection, and if that had ended, over a new one.
+    async fn attempt(
+        &self,
+        turn: &mut Turn,
+        mut request: Request<Upload>,
+        question: &Question<'_>,
+        may_repeat: &mut bool,
+        watch: &Arc<Watch>,
+    ) -> Result<(Response<Incoming>, Line), Missed> {
+        if let Some(mut line) = turn.upstream().kept() {
+            match self.send(turn, &mut line, request, watch).await {
+                Ok(answer) => return Ok((answer, line)),
+                // The application may have closed a kept connection at the moment it was used again.
+                Err(Missed::Unsent(unsent, _)) => request = *unsent,
+                Err(Missed::Lost(_)) if *may_repeat => {
+                    *may_repeat = false;
+                    request = question.request(Upload::none(watch.clone()));
+                }
+                Err(missed) => return Err(missed),
+            }
         }
+        let (address, patience) = (turn.address(), self.limits.connect);
+        let connected = tokio::select! {
+            connected = timeout(patience, turn.upstream().connect()) => connected,
+            party = watch.late(self.limits.first_byte) => return Err(self.late(party, turn)),
+        };
+        let mut line = match connected {
+            Ok(Ok(line)) => line,
+            Ok(Err(error)) => return Err(Missed::Unsent(Box::new(request), unreachable(&error))),
+            Err(_) => {
+                let failure = Failure::AppConnectSlow { address, waited: patience };
+                return Err(Missed::Unsent(Box::new(request), failure));
+            }
+        };
+        // A new connection on which nothing could be sent is as good as none.
+        self.send(turn, &mut line, request, watch).await.map(|answer| (answer, line))
+    }
+
+    async fn send(
+        &self,
+        turn: &Turn,
+        line: &mut Line,
+        request: Request<Upload>,
+        watch: &Watch,
+    ) -> Result<Response<Incoming>, Missed> {
+        line.signs.ask();
+        let sent = tokio::select! {
+            sent = line.sender.try_send_request(request) => sent,
+            party = watch.late(self.limits.first_byte) => return Err(self.late(party, turn)),
+        };
+        let mut error = match sent {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let address = turn.address();
+        if let Some(unsent) = error.take_message() {
+            return Err(Missed::Unsent(Box::new(unsent), Failure::AppClosed { address }));
+        }
+        // What a failed exchange means: the client's fault, or the application's.
+        let error = error.into_error();
+        Err(match error.source().and_then(|source| source.downcast_ref::<UploadError>()) {
+            Some(UploadError::TooLarge) => {
+                Missed::OfClient(Failure::BodyTooLarge { limit: self.limits.body_bytes })
+            }
+            Some(UploadError::Broken(_)) => Missed::OfClient(Failure::BodyBroken),
+            None if error.is_parse() => Missed::Failed(Failure::AppGarbled { address }),
+            None if line.signs.has_spoken() => Missed::Failed(Failure::AppClosed { address }),
+            None => Missed::Lost(Failure::AppClosed { address }),
+        })
     }
 
     fn back(
         &self,
-        answer: Response<Incoming>,
+        question: &Question<'_>,
+        mut answer: Response<Incoming>,
         lease: Lease,
         body_is_through: bool,
     ) -> Result<Response<Page>, Failure> {
-        let (parts, body) = answer.into_parts();
-        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-            // No upgrade was asked for: the header that asks is not passed on.
-            return Err(Failure::AppGarbled { address: self.upstream.address });
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return self.over(question, &mut answer, lease);
         }
-        let mut response = Response::new(Page::App(FromApp::new(body, lease, !body_is_through)));
+        let (parts, body) = answer.into_parts();
+        let page = FromApp::new(body, lease, !body_is_through, self.limits.idle);
+        let mut response = Response::new(Page::App(page));
         *response.status_mut() = parts.status;
         *response.headers_mut() = parts.headers;
         forwarded::from_application(response.headers_mut(), parts.version);
@@ -110,23 +232,48 @@ impl Proxy {
         Ok(response)
     }
 
-    fn late(&self, party: Party) -> Failure {
-        match party {
-            Party::Client => Failure::BodySlow { waited: CLIENT_PATIENCE },
-            Party::Application => {
-                Failure::AppSilent { address: self.upstream.address, waited: self.patience }
-            }
+    /// The application goes over to another protocol: only if the client asked for that one.
+    fn over(
+        &self,
+        question: &Question<'_>,
+        answer: &mut Response<Incoming>,
+        lease: Lease,
+    ) -> Result<Response<Page>, Failure> {
+        let garbled = Failure::AppGarbled { address: lease.turn.address() };
+        let asked = question.headers.get(UPGRADE).and_then(|asked| asked.to_str().ok());
+        let (Some(asked), Some(chosen), Some(client)) =
+            (asked, answer.headers().get(UPGRADE).cloned(), question.parts.extensions.get::<OnUpgrade>())
+        else {
+            return Err(garbled);
+        };
+        let is_asked =
+            |chosen: &str| asked.split(',').any(|asked| asked.trim().eq_ignore_ascii_case(chosen.trim()));
+        if !chosen.to_str().is_ok_and(is_asked) {
+            return Err(garbled);
         }
+        let tunnel = Tunnel {
+            client: client.clone(),
+            application: upgrade::on(&mut *answer),
+            lease,
+            idle: self.limits.idle,
+            tasks: self.tasks.clone(),
+            cut: self.cut.clone(),
+        };
+        let mut response = Response::new(Page::Tunnel(Box::new(tunnel)));
+        *response.status_mut() = answer.status();
+        *response.headers_mut() = std::mem::take(answer.headers_mut());
+        forwarded::from_application(response.headers_mut(), answer.version());
+        forwarded::go_over(response.headers_mut(), chosen);
+        Ok(response)
     }
 
-    /// What a failed exchange means: the client's fault, or the application's.
-    fn broken(&self, error: &hyper::Error) -> Failure {
-        let address = self.upstream.address;
-        match error.source().and_then(|source| source.downcast_ref::<UploadError>()) {
-            Some(UploadError::TooLarge) => Failure::BodyTooLarge { limit: self.body_most },
-            Some(UploadError::Broken(_)) => Failure::BodyBroken,
-            None if error.is_parse() => Failure::AppGarbled { address },
-            None => Failure::AppClosed { address },
+    fn late(&self, party: Party, turn: &Turn) -> Missed {
+        match party {
+            Party::Client => Missed::OfClient(Failure::BodySlow { waited: CLIENT_PATIENCE }),
+            Party::Application => {
+                let waited = self.limits.first_byte;
+                Missed::Failed(Failure::AppSilent { address: turn.address(), waited })
+            }
         }
     }
 }
@@ -134,6 +281,7 @@ impl Proxy {
 /// A request as the application gets it.
 struct Question<'a> {
     parts: &'a Parts,
+    client: IpAddr,
     headers: HeaderMap,
     has_body: bool,
 }
@@ -145,6 +293,16 @@ impl Question<'_> {
         *request.method_mut() = self.parts.method.clone();
         *request.uri_mut() = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
         *request.headers_mut() = self.headers.clone();
+        if self.headers.contains_key(EXPECT) {
+            let wanted = CancellationToken::new();
+            let told = wanted.clone();
+            ext::on_informational(&mut request, move |interim| {
+                if interim.status() == StatusCode::CONTINUE {
+                    told.cancel();
+                }
+            });
+            request = request.map(|upload| upload.when(wanted));
+        }
         request
     }
 

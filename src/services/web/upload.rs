@@ -3,14 +3,17 @@
 //! Watched, because silence has two causes that a student must not confuse: the client has not sent its body
 //! yet, or the application has not answered it.
 
+use std::fmt;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::ground::clock::Stopwatch;
 
@@ -20,12 +23,26 @@ pub(super) const CLIENT_PATIENCE: Duration = Duration::from_secs(10);
 /// The slowest that a client may send, in bytes a second: what it sends buys so much more time, and no other.
 const SLOWEST: u64 = 1024;
 
-/// The body.
+/// How long the application may take to say "go on" (100) to a client that waits for it; then the body is sent anyway,
+/// since it may not know that (RFC 9110 §10.1.1).
+const GO_ON_WITHIN: Duration = Duration::from_secs(1);
+
+/// The body. Fields behind it (trailers) are not passed on.
 #[derive(Debug)]
 pub(super) struct Upload {
     body: Option<Incoming>,
     left: u64,
     watch: Arc<Watch>,
+    gate: Option<Gate>,
+}
+
+/// Shut until the application wants the body: to read it tells the client to go on.
+struct Gate(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gate")
+    }
 }
 
 /// Why the body did not get through.
@@ -70,12 +87,27 @@ impl Upload {
     pub(super) fn new(body: Incoming, most: u64) -> (Self, Arc<Watch>) {
         let body = (!body.is_end_stream()).then_some(body);
         let watch = Arc::new(Watch::new(body.is_none()));
-        (Self { body, left: most, watch: watch.clone() }, watch)
+        (Self { body, left: most, watch: watch.clone(), gate: None }, watch)
+    }
+
+    /// Not read before `wanted`, or [`GO_ON_WITHIN`].
+    pub(super) fn when(mut self, wanted: CancellationToken) -> Self {
+        if self.body.is_some() {
+            self.gate = Some(Gate(Box::pin(async move {
+                let _ = timeout(GO_ON_WITHIN, wanted.cancelled()).await;
+            })));
+        }
+        self
+    }
+
+    /// One that is nobody's.
+    pub(super) fn nothing() -> Self {
+        Self::none(Arc::new(Watch::new(true)))
     }
 
     /// One without a body, to ask again.
     pub(super) fn none(watch: Arc<Watch>) -> Self {
-        Self { body: None, left: 0, watch }
+        Self { body: None, left: 0, watch, gate: None }
     }
 }
 
@@ -142,10 +174,19 @@ impl Body for Upload {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
-        let Self { body: Some(body), left, watch } = &mut *self else {
+        let Self { body: Some(body), left, watch, gate } = &mut *self else {
             return Poll::Ready(None);
         };
-        let polled = Pin::new(&mut *body).poll_frame(context);
+        if let Some(Gate(opened)) = gate {
+            ready!(opened.as_mut().poll(context));
+            *gate = None;
+        }
+        let polled = loop {
+            match Pin::new(&mut *body).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) if !frame.is_data() => {}
+                polled => break polled,
+            }
+        };
         watch.wait_for(match polled {
             Poll::Pending => Party::Client,
             Poll::Ready(_) => Party::Application,

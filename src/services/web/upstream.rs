@@ -1,7 +1,7 @@
-//! Connections to the application server, kept open between requests.
+//! Connections to one application server, kept open between requests.
 //!
 //! Our own rather than hyper-util's pool, because here it matters, and is shown, how a connection failed; and
-//! because every task must be joined when the server closes. It will also be what a balancer counts.
+//! because every task must be joined when the server closes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,11 +13,12 @@ use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use super::hearing::{Hearing, Unheard};
+use super::hearing::{Hearing, Signs};
+use super::pool::Turn;
 use super::upload::Upload;
 
-/// Idle connections that are kept.
-const KEPT_AT_MOST: usize = 32;
+/// Idle connections that are kept, to all application servers together.
+pub(super) const KEPT_AT_MOST: usize = 32;
 
 /// The largest head of an answer, in bytes.
 const HEAD_AT_MOST: usize = 32 * 1024;
@@ -28,6 +29,7 @@ pub(super) struct Upstream {
     pub(super) address: SocketAddr,
     /// A plain mutex: it is held for a push or a pop, never across an await.
     kept: Mutex<Vec<Line>>,
+    kept_at_most: usize,
     tasks: TaskTracker,
     cut: CancellationToken,
 }
@@ -36,14 +38,14 @@ pub(super) struct Upstream {
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) line: Line,
-    home: Arc<Upstream>,
+    pub(super) turn: Turn,
 }
 
 /// One connection; it ends when this is dropped, even in the middle of a body that nobody takes.
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) sender: SendRequest<Upload>,
-    unheard: Unheard,
+    pub(super) signs: Signs,
     _ended: DropGuard,
 }
 
@@ -56,27 +58,33 @@ pub(super) struct ConnectError {
 }
 
 impl Upstream {
-    pub(super) fn new(address: SocketAddr, tasks: TaskTracker, cut: CancellationToken) -> Arc<Self> {
-        Arc::new(Self { address, kept: Mutex::new(Vec::new()), tasks, cut })
+    /// At `address`, with `kept_at_most` idle connections; each is one of `tasks`, which `cut` ends.
+    pub(super) fn new(
+        address: SocketAddr,
+        kept_at_most: usize,
+        tasks: TaskTracker,
+        cut: CancellationToken,
+    ) -> Arc<Self> {
+        Arc::new(Self { address, kept: Mutex::new(Vec::new()), kept_at_most, tasks, cut })
     }
 
     /// The connection that was used last, of those that are still open.
-    pub(super) fn kept(self: &Arc<Self>) -> Option<Lease> {
+    pub(super) fn kept(&self) -> Option<Line> {
         loop {
             let line = self.pop()?;
             // Not ready: closed by the other side.
-            if line.sender.is_ready() && !line.unheard.is_so() {
-                return Some(Lease { line, home: self.clone() });
+            if line.sender.is_ready() && !line.signs.is_unheard() {
+                return Some(line);
             }
         }
     }
 
     /// A new connection.
-    pub(super) async fn connect(self: &Arc<Self>) -> Result<Lease, ConnectError> {
+    pub(super) async fn connect(&self) -> Result<Line, ConnectError> {
         let refused = |source| ConnectError { address: self.address, source };
         let stream = TcpStream::connect(self.address).await.map_err(refused)?;
         stream.set_nodelay(true).map_err(refused)?;
-        let (stream, unheard) = Hearing::new(stream);
+        let (stream, signs) = Hearing::new(stream);
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(HEAD_AT_MOST)
             .handshake(TokioIo::new(stream))
@@ -87,11 +95,11 @@ impl Upstream {
         self.tasks.spawn(async move {
             tokio::select! {
                 // How it ended is told to the request that it carried.
-                _ = connection => {}
+                _ = connection.with_upgrades() => {}
                 () = cut.cancelled() => {}
             }
         });
-        Ok(Lease { line: Line { sender, unheard, _ended: ended }, home: self.clone() })
+        Ok(Line { sender, signs, _ended: ended })
     }
 
     fn pop(&self) -> Option<Line> {
@@ -102,11 +110,11 @@ impl Upstream {
 impl Lease {
     /// Keeps the connection for another request. Only to be called when question and answer came to their end.
     pub(super) fn keep(self) {
-        if self.line.sender.is_closed() || self.line.unheard.is_so() {
+        if self.line.sender.is_closed() || self.line.signs.is_unheard() {
             return;
         }
-        let mut kept = self.home.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < KEPT_AT_MOST {
+        let mut kept = self.turn.upstream().kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < self.turn.upstream().kept_at_most {
             kept.push(self.line);
         }
     }

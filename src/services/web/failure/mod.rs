@@ -143,6 +143,23 @@ pub(super) enum Failure {
         /// How long it was waited for.
         waited: Duration,
     },
+    /// The application's machine did not take the connection in time.
+    #[error("{address} did not take a connection within {waited:?}")]
+    AppConnectSlow {
+        /// Where.
+        address: SocketAddr,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// None of several application servers could be asked.
+    #[error("none of the application servers answered")]
+    AppsGone {
+        /// What each came to.
+        each: Vec<Failure>,
+    },
+    /// What nobody here can do before a body is sent.
+    #[error("the request expects what is not known here")]
+    ExpectationUnknown,
     /// More connections than there is room for.
     #[error("all {connections} connections are in use")]
     Full {
@@ -237,7 +254,12 @@ impl Failure {
             | Self::AppUnreachable { .. }
             | Self::AppClosed { .. }
             | Self::AppGarbled { .. } => StatusCode::BAD_GATEWAY,
-            Self::AppSilent { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::AppSilent { .. } | Self::AppConnectSlow { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::AppsGone { each } => {
+                let is_late = |failure: &Self| failure.status() == StatusCode::GATEWAY_TIMEOUT;
+                if each.iter().all(is_late) { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY }
+            }
+            Self::ExpectationUnknown => StatusCode::EXPECTATION_FAILED,
             Self::Full { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

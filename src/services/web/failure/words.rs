@@ -195,6 +195,39 @@ impl Failure {
                     format!("ss -tn 'dport = :{}'", address.port()),
                 ],
             },
+            Self::AppConnectSlow { address, waited } => Words {
+                component: APPLICATION,
+                happened: format!(
+                    "The machine of the application server at {address} did not take a connection within {}.",
+                    time(*waited)
+                ),
+                teaches: "A port where nobody listens refuses at once. Silence means that the question or its answer \
+                          was lost on the way, or that more connections wait for the application than its machine keeps \
+                          for it.",
+                next: vec![
+                    format!("ss -ltn 'sport = :{}'", address.port()),
+                    format!("ping {}", address.ip()),
+                    "wwwlab status".into(),
+                ],
+            },
+            Self::AppsGone { each } => Words {
+                component: APPLICATION,
+                happened: format!(
+                    "None of the {} application servers could be asked: {}.",
+                    each.len(),
+                    each.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+                ),
+                teaches: "The web server gives a request to another application server where nothing was lost by \
+                          that. Here no other was left: several help only as long as they do not fail together.",
+                next: vec!["wwwlab upstreams".into(), logs(), "wwwlab status".into()],
+            },
+            Self::ExpectationUnknown => Words {
+                component: REQUEST,
+                happened: "The request has an Expect header that is not 100-continue.".into(),
+                teaches: "A client may ask before it sends a large body whether it is wanted (Expect: 100-continue, \
+                          RFC 9110 §10.1.1). Nothing else can be expected of a server.",
+                next: vec!["curl -v -H 'Expect: 100-continue' -d @FILE …".into()],
+            },
             Self::Full { connections } => Words {
                 component: WEB_SERVER,
                 happened: format!("All {connections} connections of the web server are in use."),

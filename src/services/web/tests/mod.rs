@@ -2,8 +2,11 @@
 
 mod application;
 mod files;
+mod passing;
 mod protocol;
+mod several;
 mod stand;
+mod upgrade;
 
 use std::io::Write;
 

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::ground::channel::{Ask, Reply};
 use crate::ground::journal::{Told, journal};
 use crate::ground::service::{Closed, Service};
 
@@ -27,8 +28,12 @@ pub(super) fn config(site: &Path, app: SocketAddr) -> Config {
         site: site.to_owned(),
         name: "www.foobar.com".into(),
         alias: vec!["foobar.com".into()],
-        app,
+        app: vec![app.into()],
+        balance: super::super::Policy::default(),
+        app_check: None,
+        app_connect_timeout: Duration::from_secs(2),
         app_timeout: Duration::from_secs(5),
+        app_idle_timeout: Duration::from_secs(60),
         served_by: "server".into(),
         further_site: Vec::new(),
         max_body: 1 << 20,
@@ -110,6 +115,11 @@ impl Stand {
             assert!(self.told.hear(&mut events, count).await);
         }
         events.iter().map(|(_, what)| what.to_string()).collect()
+    }
+
+    /// What the supervisor would get for an order.
+    pub(super) async fn order(&self, ask: Ask) -> Reply {
+        self.web.ask(ask).await
     }
 
     pub(super) async fn close(self) -> Closed {

@@ -23,6 +23,8 @@ pub(in crate::services::web) struct Course {
     answered: AtomicU64,
     /// Something may still come that nobody wants.
     unread: AtomicBool,
+    /// The last answer was broken off.
+    broken: AtomicBool,
     refusal: Mutex<Option<Refusal>>,
     another: Mutex<Another>,
     seat: Seat,
@@ -58,6 +60,7 @@ impl Course {
             begun: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             unread: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
             refusal: Mutex::default(),
             another: Mutex::default(),
             seat,
@@ -98,6 +101,11 @@ impl Course {
         self.unread.store(true, Ordering::Relaxed);
     }
 
+    /// An answer that only the connection's end would end was broken off: the client is to see that.
+    pub(in crate::services::web) fn break_off(&self) {
+        self.broken.store(true, Ordering::Relaxed);
+    }
+
     /// Whether no request has come.
     pub(in crate::services::web) fn is_unused(&self) -> bool {
         self.begun.load(Ordering::Relaxed) == 0
@@ -128,6 +136,10 @@ impl Course {
     pub(super) fn refuse(&self, refusal: Refusal) {
         self.leave_unread();
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+    }
+
+    pub(super) fn is_broken_off(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_left_unread(&self) -> bool {

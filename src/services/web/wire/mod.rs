@@ -248,6 +248,15 @@ impl Rim {
     }
 }
 
+impl Drop for Rim {
+    /// A connection that ends says that its last answer is whole, where nothing else says so; one that is reset does not.
+    fn drop(&mut self) {
+        if self.course.is_broken_off() {
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
 impl AsyncRead for Rim {
     fn poll_read(
         mut self: Pin<&mut Self>,

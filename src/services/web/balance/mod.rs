@@ -1,0 +1,207 @@
+//! Which of several application servers gets the next request.
+//!
+//! Pure: time and the client's address come in, a number goes out. There is no chance in it: equals take turns, and a
+//! client is always given to the same server by computing. The sockets are next door (`pool`, `upstream`).
+
+mod health;
+mod member;
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use sha1::{Digest, Sha1};
+
+use health::{Health, Standing};
+
+pub(super) use health::Change;
+pub use member::Member;
+
+/// Application servers at most.
+pub(super) const MEMBERS_MOST: usize = 16;
+
+/// How the next one is chosen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Policy {
+    /// In turn, each as often as its weight says, and not in bursts.
+    #[default]
+    RoundRobin,
+    /// The one that has the fewest requests under way for its weight.
+    LeastConnections,
+    /// Always the same for a client's address; when it is out, only its own clients move (rendezvous hashing).
+    Hash,
+}
+
+/// Those that one request has been given to already.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tried(u32);
+
+/// All of them, and how they stand.
+#[derive(Debug)]
+pub(super) struct Balance {
+    policy: Policy,
+    members: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    member: Member,
+    /// What it has coming: smooth weighted round robin.
+    due: i64,
+    under_way: u32,
+    requests: u64,
+    failures: u64,
+    health: Health,
+}
+
+/// How one stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) member: Member,
+    /// `in`, `out`, `on trial` or `fails checks`.
+    pub(super) state: &'static str,
+    /// How much longer it is out, if that is known.
+    pub(super) out: Option<Duration>,
+    pub(super) under_way: u32,
+    pub(super) requests: u64,
+    pub(super) failures: u64,
+    pub(super) failures_in_a_row: u32,
+}
+
+impl Tried {
+    pub(super) fn add(&mut self, which: usize) {
+        self.0 |= 1 << which;
+    }
+
+    fn has(self, which: usize) -> bool {
+        self.0 >> which & 1 == 1
+    }
+}
+
+impl Balance {
+    /// Of `members`, [`MEMBERS_MOST`] of them at most.
+    pub(super) fn new(members: &[Member], policy: Policy) -> Self {
+        let entry = |&member| Entry {
+            member,
+            due: 0,
+            under_way: 0,
+            requests: 0,
+            failures: 0,
+            health: Health::default(),
+        };
+        Self { policy, members: members.iter().take(MEMBERS_MOST).map(entry).collect() }
+    }
+
+    /// Who gets a request of `client`, that was not tried; it has it then, until it is released. Those that are out are
+    /// asked when nobody else is left: better a late answer than none.
+    pub(super) fn choose(&mut self, now: Duration, client: IpAddr, tried: Tried) -> Option<usize> {
+        let left: Vec<usize> = (0..self.members.len()).filter(|&which| !tried.has(which)).collect();
+        let fit: Vec<usize> =
+            left.iter().copied().filter(|&which| self.members[which].health.is_fit(now)).collect();
+        let among = if fit.is_empty() { left } else { fit };
+        let which = match self.policy {
+            Policy::RoundRobin => self.in_turn(&among),
+            Policy::LeastConnections => self.in_turn(&self.least_busy(&among)),
+            Policy::Hash => self.belonging(&among, client),
+        }?;
+        let entry = &mut self.members[which];
+        entry.under_way += 1;
+        entry.requests += 1;
+        entry.health.asked();
+        Some(which)
+    }
+
+    /// It has one request less; `is_known` is whether what became of it was told.
+    pub(super) fn release(&mut self, which: usize, is_known: bool) {
+        if let Some(entry) = self.members.get_mut(which) {
+            entry.under_way = entry.under_way.saturating_sub(1);
+            if !is_known {
+                entry.health.given_up();
+            }
+        }
+    }
+
+    /// It answered.
+    pub(super) fn answered(&mut self, which: usize) -> Option<Change> {
+        self.members.get_mut(which)?.health.answered()
+    }
+
+    /// It did not, by its own fault.
+    pub(super) fn failed(&mut self, which: usize, now: Duration) -> Option<Change> {
+        let entry = self.members.get_mut(which)?;
+        entry.failures += 1;
+        entry.health.failed(now)
+    }
+
+    /// A check of it came to its end.
+    pub(super) fn checked(&mut self, which: usize, is_well: bool) -> Option<Change> {
+        self.members.get_mut(which)?.health.checked(is_well)
+    }
+
+    /// How each stands.
+    pub(super) fn list(&self, now: Duration) -> Vec<Told> {
+        let told = |entry: &Entry| {
+            let (state, out) = match entry.health.standing(now) {
+                Standing::In => ("in", None),
+                Standing::Out(left) => ("out", Some(left)),
+                Standing::OnTrial => ("on trial", None),
+                Standing::FailsChecks => ("fails checks", None),
+            };
+            Told {
+                member: entry.member,
+                state,
+                out,
+                under_way: entry.under_way,
+                requests: entry.requests,
+                failures: entry.failures,
+                failures_in_a_row: entry.health.failures_in_a_row(),
+            }
+        };
+        self.members.iter().map(told).collect()
+    }
+
+    /// Each gets what it is due by its weight; who is due most is next, and pays for it with what all got.
+    fn in_turn(&mut self, among: &[usize]) -> Option<usize> {
+        let mut all = 0;
+        for &which in among {
+            let entry = &mut self.members[which];
+            entry.due += i64::from(entry.member.weight);
+            all += i64::from(entry.member.weight);
+        }
+        // The first of equals.
+        let next = among.iter().copied().rev().max_by_key(|&which| self.members[which].due)?;
+        self.members[next].due -= all;
+        Some(next)
+    }
+
+    fn least_busy(&self, among: &[usize]) -> Vec<usize> {
+        // What it would have, for its weight: compared as fractions, without dividing.
+        let compare = |&one: &usize, &other: &usize| {
+            let [one, other] = [one, other].map(|which| &self.members[which]);
+            let load =
+                |entry: &Entry, by: &Entry| u64::from(entry.under_way + 1) * u64::from(by.member.weight);
+            load(one, other).cmp(&load(other, one))
+        };
+        let Some(least) = among.iter().min_by(|one, other| compare(one, other)) else { return Vec::new() };
+        among.iter().filter(|which| compare(which, least).is_eq()).copied().collect()
+    }
+
+    /// The one for which `client` scores highest: that changes for nobody else when one is added or taken away.
+    fn belonging(&self, among: &[usize], client: IpAddr) -> Option<usize> {
+        let score = |which: usize| {
+            let Member { address, weight } = self.members[which].member;
+            // Above 0 and below 1, evenly; the logarithm makes shares of it that are as the weights.
+            #[expect(clippy::cast_precision_loss, reason = "53 bits are what the fraction has")]
+            let fraction = ((mixed(client, address) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+            -f64::from(weight) / fraction.ln()
+        };
+        among.iter().copied().max_by(|&one, &other| score(one).total_cmp(&score(other)))
+    }
+}
+
+/// 64 bits that depend on both, the same on every machine and in every release.
+fn mixed(client: IpAddr, address: SocketAddr) -> u64 {
+    let digest = Sha1::digest(format!("{} {address}", client.to_canonical()));
+    digest.iter().take(8).fold(0, |bits, &byte| bits << 8 | u64::from(byte))
+}

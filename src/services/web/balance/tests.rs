@@ -1,0 +1,108 @@
+//! The balance without a socket.
+
+use std::net::Ipv4Addr;
+
+use super::*;
+
+const NOW: Duration = Duration::ZERO;
+
+fn of(weights: &[u32], policy: Policy) -> Balance {
+    let member =
+        |(port, &weight)| Member { address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), weight };
+    Balance::new(&(3000..).zip(weights).map(member).collect::<Vec<_>>(), policy)
+}
+
+fn client(number: u32) -> IpAddr {
+    Ipv4Addr::from_bits(0x0A00_0000 | number).into()
+}
+
+/// Who gets so many requests, each answered before the next.
+fn served(balance: &mut Balance, requests: u32) -> Vec<usize> {
+    (0..requests)
+        .map(|number| {
+            let which = balance.choose(NOW, client(number), Tried::default()).unwrap();
+            balance.release(which, true);
+            which
+        })
+        .collect()
+}
+
+#[test]
+fn in_turn_is_by_weight_and_without_bursts() {
+    assert_eq!(served(&mut of(&[1, 1, 1], Policy::RoundRobin), 6), [0, 1, 2, 0, 1, 2]);
+    assert_eq!(served(&mut of(&[5, 1, 1], Policy::RoundRobin), 7), [0, 0, 1, 0, 2, 0, 0]);
+}
+
+#[test]
+fn the_least_busy_is_so_for_its_weight() {
+    let mut balance = of(&[1, 2], Policy::LeastConnections);
+    let chosen: Vec<usize> =
+        (0..6).map(|_| balance.choose(NOW, client(0), Tried::default()).unwrap()).collect();
+    assert_eq!(chosen.iter().filter(|which| **which == 1).count(), 4, "{chosen:?}");
+    // All of the first one's are done: it is the next.
+    (0..2).for_each(|_| balance.release(0, true));
+    assert_eq!(balance.choose(NOW, client(0), Tried::default()), Some(0));
+    // Equals take turns.
+    assert_eq!(served(&mut of(&[1, 1], Policy::LeastConnections), 4), [0, 1, 0, 1]);
+}
+
+#[test]
+fn a_client_stays_where_it_is_when_another_server_goes() {
+    let choose =
+        |balance: &mut Balance, number| balance.choose(NOW, client(number), Tried::default()).unwrap();
+    let mut balance = of(&[1, 1, 2], Policy::Hash);
+    let before: Vec<usize> = (0..4000).map(|number| choose(&mut balance, number)).collect();
+    let again: Vec<usize> = (0..4000).map(|number| choose(&mut balance, number)).collect();
+    assert_eq!(before, again);
+    let share = |which| before.iter().filter(|chosen| **chosen == which).count();
+    assert!((850..1150).contains(&share(0)) && (1850..2150).contains(&share(2)), "{} {}", share(0), share(2));
+    for _ in 0..health::FAILURES_MOST {
+        balance.failed(1, NOW);
+    }
+    let after: Vec<usize> = (0..4000).map(|number| choose(&mut balance, number)).collect();
+    for (before, after) in before.iter().zip(&after) {
+        assert!(*after != 1 && (*before == 1 || before == after));
+    }
+    let mapped: IpAddr = "::ffff:10.0.0.7".parse().unwrap();
+    assert_eq!(balance.choose(NOW, mapped, Tried::default()), Some(after[7]), "the same client");
+}
+
+#[test]
+fn who_is_out_is_asked_when_nobody_else_is_left() {
+    for policy in [Policy::RoundRobin, Policy::LeastConnections, Policy::Hash] {
+        let mut balance = of(&[1, 1], policy);
+        for _ in 0..health::FAILURES_MOST {
+            balance.failed(0, NOW);
+        }
+        assert!(served(&mut balance, 8).iter().all(|which| *which == 1));
+        let mut tried = Tried::default();
+        tried.add(1);
+        assert_eq!(balance.choose(NOW, client(0), tried), Some(0));
+        tried.add(0);
+        assert_eq!(balance.choose(NOW, client(0), tried), None);
+    }
+}
+
+#[test]
+fn what_is_told_adds_up() {
+    let mut balance = of(&[3], Policy::RoundRobin);
+    assert_eq!(balance.choose(NOW, client(0), Tried::default()), Some(0));
+    balance.failed(0, NOW);
+    let told = balance.list(NOW);
+    let address = "127.0.0.1:3000".parse().unwrap();
+    assert_eq!(
+        told,
+        [Told {
+            member: Member { address, weight: 3 },
+            state: "in",
+            out: None,
+            under_way: 1,
+            requests: 1,
+            failures: 1,
+            failures_in_a_row: 1
+        }]
+    );
+    balance.release(0, true);
+    balance.release(0, true);
+    assert_eq!(balance.list(NOW)[0].under_way, 0);
+}

@@ -1,0 +1,143 @@
+//! The application servers: which one has which request, and how each fares.
+//!
+//! The choice itself is `balance`, which is pure; here are the lock around it, its clock, and what is told.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::ground::channel::UpstreamState;
+use crate::ground::clock::Stopwatch;
+use crate::ground::journal::Journal;
+
+use super::balance::{Balance, Change, Member, Policy, Tried};
+use super::upstream::{KEPT_AT_MOST, Upstream};
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Pool {
+    upstreams: Vec<Arc<Upstream>>,
+    /// A plain mutex: held for one step of the balance, never across an await.
+    balance: Mutex<Balance>,
+    clock: Stopwatch,
+    journal: Journal,
+}
+
+/// One request at one of them; it is no longer there when this is dropped.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pool: Arc<Pool>,
+    which: usize,
+    is_known: bool,
+}
+
+impl Pool {
+    pub(super) fn new(
+        members: &[Member],
+        policy: Policy,
+        journal: Journal,
+        tasks: &TaskTracker,
+        cut: &CancellationToken,
+    ) -> Arc<Self> {
+        let kept = KEPT_AT_MOST / members.len().max(1);
+        let upstream = |member: &Member| Upstream::new(member.address, kept, tasks.clone(), cut.clone());
+        Arc::new(Self {
+            upstreams: members.iter().map(upstream).collect(),
+            balance: Mutex::new(Balance::new(members, policy)),
+            clock: Stopwatch::start(),
+            journal,
+        })
+    }
+
+    /// Gives a request of `client` to one of those that were not tried, and notes that.
+    pub(super) fn turn(self: &Arc<Self>, client: IpAddr, tried: &mut Tried) -> Option<Turn> {
+        let which = self.balance().choose(self.clock.elapsed(), client, *tried)?;
+        tried.add(which);
+        Some(Turn { pool: self.clone(), which, is_known: false })
+    }
+
+    /// All of them, by number.
+    pub(super) fn upstreams(&self) -> impl Iterator<Item = (usize, &Arc<Upstream>)> {
+        self.upstreams.iter().enumerate()
+    }
+
+    /// A check of one came to its end.
+    pub(super) fn checked(&self, which: usize, is_well: bool) {
+        let change = self.balance().checked(which, is_well);
+        self.tell(which, change);
+    }
+
+    /// How each stands.
+    pub(super) fn list(&self) -> Vec<UpstreamState> {
+        let told = self.balance().list(self.clock.elapsed());
+        told.into_iter()
+            .map(|told| UpstreamState {
+                address: told.member.address,
+                weight: told.member.weight,
+                state: told.state.to_owned(),
+                out_millis: told.out.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+                under_way: told.under_way,
+                requests: told.requests,
+                failures: told.failures,
+                failures_in_a_row: told.failures_in_a_row,
+            })
+            .collect()
+    }
+
+    /// Where there is only one, its being out changes nothing.
+    fn tell(&self, which: usize, change: Option<Change>) {
+        let (Some(change), Some(upstream)) = (change, self.upstreams.get(which)) else { return };
+        if self.upstreams.len() > 1 {
+            let address = upstream.address;
+            self.journal.note(match change {
+                Change::Out(time) => {
+                    format!(
+                        "the application server at {address} failed again and again: it is out for {time:?}"
+                    )
+                }
+                Change::OutByCheck => {
+                    format!("the application server at {address} fails its checks: it is out")
+                }
+                Change::Back => format!("the application server at {address} is back"),
+            });
+        }
+    }
+
+    fn balance(&self) -> MutexGuard<'_, Balance> {
+        self.balance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn {
+    /// Whose turn it is.
+    pub(super) fn upstream(&self) -> &Upstream {
+        &self.pool.upstreams[self.which]
+    }
+
+    /// Where that is.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.upstream().address
+    }
+
+    /// It has answered.
+    pub(super) fn answered(&mut self) {
+        self.is_known = true;
+        let change = self.pool.balance().answered(self.which);
+        self.pool.tell(self.which, change);
+    }
+
+    /// It has not, by its own fault.
+    pub(super) fn failed(&mut self) {
+        self.is_known = true;
+        let change = self.pool.balance().failed(self.which, self.pool.clock.elapsed());
+        self.pool.tell(self.which, change);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.pool.balance().release(self.which, self.is_known);
+    }
+}

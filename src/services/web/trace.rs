@@ -1,0 +1,106 @@
+//! Which trace a request belongs to (W3C Trace Context, level 1).
+//!
+//! Pure. `traceparent` ties together what several programs tell about one request. Unlike the headers that say who
+//! asked, nothing is decided by it: so a client's own is kept where it is valid, and the trace begins here where not.
+
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::ground::chance::RequestId;
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// The length of `version-trace-parent-flags` in version 00: 2, 32, 16 and 2 digits with hyphens between.
+const LENGTH: usize = 55;
+
+/// Leaves a valid trace as it is; else begins one whose identifier is the request's own, so that either finds the other.
+pub(super) fn pass_on(headers: &mut HeaderMap, id: &RequestId) {
+    let mut told = headers.get_all(TRACEPARENT).iter();
+    if let (Some(told), None) = (told.next(), told.next())
+        && is_valid(told.as_bytes())
+    {
+        return;
+    }
+    // What vendors added belongs to the trace that is not continued (§3.3.1.3).
+    headers.remove(TRACESTATE);
+    // The request's identifier is neither trace nor span of zeros: it has a version digit in each half. Flag 01: it is
+    // told about.
+    let (trace, span) = (id.as_str(), id.as_str().get(16..).unwrap_or_default());
+    if let Ok(value) = HeaderValue::from_str(&format!("00-{trace}-{span}-01")) {
+        headers.insert(TRACEPARENT, value);
+    }
+}
+
+/// Whether it can be read, in this version or a later one (§2.2.2, §4.3).
+fn is_valid(text: &[u8]) -> bool {
+    let Some((known, more)) = text.split_at_checked(LENGTH) else { return false };
+    let is_hex = |part: &[u8]| part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let parts: Vec<&[u8]> = known.split(|&byte| byte == b'-').collect();
+    let [version, trace, span, flags] = parts[..] else { return false };
+    let lengths = [version.len(), trace.len(), span.len(), flags.len()];
+    let is_zero = |part: &[u8]| part.iter().all(|&byte| byte == b'0');
+    lengths == [2, 32, 16, 2]
+        && parts.iter().all(|part| is_hex(part))
+        && !is_zero(trace)
+        && !is_zero(span)
+        && match version {
+            b"00" => more.is_empty(),
+            b"ff" => false,
+            _ => more.is_empty() || more.starts_with(b"-"),
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VALID: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+
+    fn passed(told: &[&'static str]) -> (HeaderMap, RequestId) {
+        let mut headers = HeaderMap::new();
+        for told in told {
+            headers.append(TRACEPARENT, HeaderValue::from_static(told));
+        }
+        headers.insert(TRACESTATE, HeaderValue::from_static("a=b"));
+        let id = RequestId::draw();
+        pass_on(&mut headers, &id);
+        (headers, id)
+    }
+
+    #[test]
+    fn a_valid_trace_is_kept_with_its_state() {
+        for valid in [VALID, "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more"] {
+            let (headers, _) = passed(&[valid]);
+            assert_eq!(
+                (&headers[TRACEPARENT], &headers[TRACESTATE]),
+                (&valid.parse().unwrap(), &"a=b".parse().unwrap())
+            );
+        }
+    }
+
+    #[test]
+    fn elsewhere_one_begins_that_the_request_names() {
+        let malformed = [
+            "",
+            "00",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-00",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-00",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-00",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00-more",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00",
+            "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00more",
+            "00-4bf92f3577b34da6-a3ce929d0e0e4736-00f067aa0ba902b7-00",
+        ];
+        for told in malformed.iter().map(std::slice::from_ref).chain([&[][..], &[VALID, VALID]]) {
+            let (headers, id) = passed(told);
+            let value = headers[TRACEPARENT].to_str().unwrap();
+            assert!(
+                value.starts_with(&format!("00-{id}-")) && is_valid(value.as_bytes()),
+                "{told:?}: {value}"
+            );
+            assert_eq!(headers.get_all(TRACEPARENT).iter().count(), 1);
+            assert!(!headers.contains_key(TRACESTATE), "{told:?}");
+        }
+    }
+}
