@@ -3,7 +3,7 @@
 //! Pure. Headers that speak about one connection stay on it; headers that say who asked are this server's word
 //! alone, since a client could write anything into them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use hyper::Version;
 use hyper::header::{
@@ -52,6 +52,8 @@ pub(super) struct Asker<'a> {
     pub(super) client: IpAddr,
     /// The host asked for, with its port.
     pub(super) host: &'a str,
+    /// Where this server listens.
+    pub(super) here: SocketAddr,
     /// The version of the client's message.
     pub(super) version: Version,
     /// The request's identifier.
@@ -70,9 +72,11 @@ pub(super) fn to_application(headers: &HeaderMap, asker: Asker<'_>) -> HeaderMap
         headers.remove(name);
     }
     // After the removal: what `Connection` named must not take these away.
+    let client = asker.client.to_canonical();
     let ours = [
         (HOST, asker.host),
-        (X_FORWARDED_FOR, &asker.client.to_canonical().to_string()),
+        (FORWARDED, &forwarded(client, asker.here, asker.host)),
+        (X_FORWARDED_FOR, &client.to_string()),
         (X_FORWARDED_HOST, asker.host),
         (X_FORWARDED_PROTO, "http"),
         (X_REQUEST_ID, asker.id.as_str()),
@@ -108,6 +112,15 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Who asked, where, for which host, and how (RFC 7239 §4).
+fn forwarded(client: IpAddr, here: SocketAddr, host: &str) -> String {
+    let client = match client {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("\"[{address}]\""),
+    };
+    format!("for={client};by=\"{here}\";host=\"{host}\";proto=http")
+}
+
 /// Who passed a message on, and in which version it had come (RFC 9110 §7.6.3).
 fn via(version: Version) -> HeaderValue {
     HeaderValue::from_static(if version == Version::HTTP_10 { "1.0 wwwlab" } else { "1.1 wwwlab" })
@@ -130,6 +143,7 @@ mod tests {
         let asker = Asker {
             client: "::ffff:192.0.2.10".parse().unwrap(),
             host: "www.foobar.com:8080",
+            here: "192.0.2.80:8080".parse().unwrap(),
             version: Version::HTTP_11,
             id: &id,
         };
@@ -174,7 +188,9 @@ mod tests {
         assert_eq!(sent["x-forwarded-host"], "www.foobar.com:8080");
         assert_eq!(sent["x-forwarded-proto"], "http");
         assert_eq!(sent["x-request-id"], id.as_str());
-        assert!(!sent.contains_key("forwarded") && !sent.contains_key("x-real-ip"));
+        let forwarded = "for=192.0.2.10;by=\"192.0.2.80:8080\";host=\"www.foobar.com:8080\";proto=http";
+        assert_eq!(sent.get_all("forwarded").iter().collect::<Vec<_>>(), [forwarded]);
+        assert!(!sent.contains_key("x-real-ip"));
         let via: Vec<_> = sent.get_all("via").iter().collect();
         assert_eq!(via, ["1.0 fred", "1.1 wwwlab"]);
     }
