@@ -60,14 +60,15 @@ impl Explanation<'_> {
         .to_string()
     }
 
-    /// The page as HTML: complete, without outside resources, every text escaped.
+    /// The page as HTML: complete but for the icon that the site may have, every text escaped.
     pub fn html(&self) -> String {
         let mut page = String::with_capacity(4096);
         let title = format!("{} {}", self.status, self.reason);
         page.push_str("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
         page.push_str("<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>");
         escape(&mut page, &title);
-        page.push_str("</title><style>");
+        // Else a browser asks for /favicon.ico, which is one error more.
+        page.push_str("</title><link rel=\"icon\" href=\"/favicon.svg\"><style>");
         page.push_str(STYLE);
         page.push_str("</style></head>\n<body><main>\n");
         let _ = write!(page, "<h1><span class=\"status\">{}</span> ", self.status);

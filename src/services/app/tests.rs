@@ -32,7 +32,7 @@ async fn the_home_page_counts_its_visits_and_tells_who_answered() {
     assert!(second.body.contains(r#"class="counter">2<"#), "{}", second.body);
     for part in [
         "192.0.2.10",
-        "asked for 127.0.0.1",
+        "asked for www.foobar.com",
         "127.0.0.1<wbr><span>:",
         "web (wwwlab)",
         "web-01, process",
