@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::asked::Peer;
+use super::asked::{Here, Peer};
 use super::code_base::{CodeBase, CodeBaseError};
 use super::routes::{Application, routes};
 use crate::ground::bind::{self, BindError, Listening, Transport};
@@ -182,9 +182,11 @@ async fn accept(listener: TcpListener, connecting: Connecting, journal: Journal)
 async fn serve(stream: TcpStream, peer: Peer, place: OwnedSemaphorePermit, connecting: Connecting) {
     // An answer is written in one piece; waiting to fill a packet would only delay it.
     let _ = stream.set_nodelay(true);
+    let here = stream.local_addr().ok().map(Here);
     let routes = connecting.routes;
     let answer = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
+        here.map(|here| request.extensions_mut().insert(here));
         routes.call(request)
     });
     let connection = http1::Builder::new()

@@ -181,6 +181,7 @@ impl Server {
         let asker = Asker {
             client: client.ip(),
             host: host_of(parts.version, &parts.uri, &parts.headers).unwrap_or_default(),
+            here: self.address,
             version: parts.version,
             id,
         };
