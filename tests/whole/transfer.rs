@@ -69,8 +69,7 @@ fn a_second_name_server_follows_and_stays_when_the_first_is_gone() {
 }
 
 /// What the shipped zones say to do: the delegation and the zone name both servers.
-#[test]
-fn the_shipped_zones_can_name_both_servers() {
+fn with_two_servers() -> Stage {
     let stage = with("secondary = true");
     for (file, server) in [("com", "tld"), ("foobar.com", "dns2")] {
         stage.edit(&format!("zones/loopback/{file}.zone"), |text| {
@@ -86,8 +85,37 @@ fn the_shipped_zones_can_name_both_servers() {
             stage.dig(address, "foobar.com NS +norec +noall +answer +authority").contains("ns2.foobar.com.")
         });
     }
+    stage
+}
+
+#[test]
+fn the_shipped_zones_can_name_both_servers() {
+    let stage = with_two_servers();
     stage.wwwlab(["stop", "dns"]).ok();
     assert_eq!(at_second(&stage, "ns2.foobar.com"), "127.0.0.5\n");
+}
+
+#[test]
+fn the_resolver_comes_to_the_second_server() {
+    let stage = with_two_servers();
+    for (trouble, remedy) in [("stop", "start"), ("pause", "resume")] {
+        stage.wwwlab([trouble, "dns"]).ok();
+        stage.wwwlab(["cache", "flush"]).ok();
+        let walk = |name: &str| -> serde_json::Value {
+            serde_json::from_str(&stage.wwwlab(["resolve", "--json", name]).ok()).unwrap()
+        };
+        let last =
+            |walk: &serde_json::Value| walk["steps"].as_array().unwrap().last().unwrap()["server"].clone();
+        let walks = ["www", "mail", "blog"].map(|name| walk(&format!("{name}.foobar.com")));
+        for walk in &walks {
+            assert_eq!(walk["outcome"], "NOERROR", "{walk}");
+            assert!(last(walk).as_str().unwrap().starts_with("127.0.0.5:"), "{walk}");
+            assert!(walk["micros"].as_u64().unwrap() < 3_000_000, "{walk}");
+        }
+        // Whichever was asked first at first, by then it is known who answers.
+        assert!(walks[2]["micros"].as_u64().unwrap() < 500_000, "{}", walks[2]);
+        stage.wwwlab([remedy, "dns"]).ok();
+    }
 }
 
 #[test]
