@@ -302,7 +302,9 @@ pub struct Web {
     pub access_log: Option<PathBuf>,
     /// How such a line looks.
     pub access_log_form: AccessLogForm,
-    /// The Content-Security-Policy of the site's files, none where it is empty; by default the web server's own.
+    /// The Content-Security-Policy of the site's files, none where it is empty; by default the web server's own. At most
+    /// 4,096 characters.
+    #[serde(deserialize_with = "content_security_policy")]
     pub content_security_policy: Option<String>,
     /// Connections open at a time: 1 to 100,000; default 1,024.
     #[serde(deserialize_with = "max_connections")]
@@ -724,6 +726,69 @@ fn host_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Er
     checked_host_name(String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
+/// A longer policy is a mistake.
+const LONGEST_POLICY: usize = 4096;
+
+/// What a policy may say (CSP Level 3 §6, Upgrade Insecure Requests, Trusted Types).
+const DIRECTIVES: [&str; 27] = [
+    "base-uri",
+    "block-all-mixed-content",
+    "child-src",
+    "connect-src",
+    "default-src",
+    "font-src",
+    "form-action",
+    "frame-ancestors",
+    "frame-src",
+    "img-src",
+    "manifest-src",
+    "media-src",
+    "object-src",
+    "report-to",
+    "report-uri",
+    "require-trusted-types-for",
+    "sandbox",
+    "script-src",
+    "script-src-attr",
+    "script-src-elem",
+    "style-src",
+    "style-src-attr",
+    "style-src-elem",
+    "trusted-types",
+    "upgrade-insecure-requests",
+    "webrtc",
+    "worker-src",
+];
+
+fn content_security_policy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    checked_policy(String::deserialize(deserializer)?).map(Some).map_err(D::Error::custom)
+}
+
+/// A browser leaves out what it does not know, so a mistyped directive would protect nothing and say nothing.
+fn checked_policy(policy: String) -> Result<String, String> {
+    // A comma would begin a second policy (RFC 9110 §5.6.1).
+    let is_plain = policy.bytes().all(|byte| (byte.is_ascii_graphic() || byte == b' ') && byte != b',');
+    if policy.len() > LONGEST_POLICY || !is_plain {
+        return Err(format!(
+            "content_security_policy is one line of at most {LONGEST_POLICY} ASCII characters without commas, not {policy:?}"
+        ));
+    }
+    let names = policy.split(';').filter_map(|directive| directive.split(' ').find(|word| !word.is_empty()));
+    for name in names {
+        if DIRECTIVES.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            continue;
+        }
+        let nearest = DIRECTIVES
+            .into_iter()
+            .min_by_key(|known| strsim::damerau_levenshtein(known, name))
+            .unwrap_or_default();
+        return Err(format!(
+            "content_security_policy has an unknown directive `{name}`: did you mean `{nearest}`?"
+        ));
+    }
+    Ok(policy)
+}
+
 fn host_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     Vec::deserialize(deserializer)?
         .into_iter()
@@ -800,6 +865,12 @@ mod tests {
             ("[[web.sites]]\nname = \"a b\"\nsite = \"x\"", "is not a host name"),
             ("[[web.sites]]\nname = \"a\"", "missing field `site`"),
             ("[web]\nname = \"www.foobar.com.\"", "without a final dot"),
+            (
+                "[web]\ncontent_security_policy = \"a\\nb\"",
+                "lab.toml:2:27: content_security_policy is one line",
+            ),
+            ("[web]\ncontent_security_policy = \"default-src 'self', x\"", "without commas"),
+            ("[web]\ncontent_security_policy = \"defualt-src 'self'\"", "did you mean `default-src`?"),
             ("dns = 5300", "lab.toml:1:7: this is a section"),
             ("[dns]\nzones = { \"foobar.com\" = 5 }", "a file's name in quotes"),
             ("[dns]\nzones = {}", "at least one zone"),
@@ -820,5 +891,9 @@ mod tests {
             "[dns]\ntransfer_to = [\"key k\", \"::1\", \"10.0.0.0/8 key k\"]\nnotify = [\"[::1]:53 key k\"]";
         assert_eq!(parse(written).unwrap().dns.transfer_to.len(), 3);
         assert_eq!(parse("[ports]\ndns = 0\nhttp = 8080").unwrap().ports.dns, Port::Free);
+        for policy in ["", "default-src 'self'; Sandbox;", "img-src https: data:;upgrade-insecure-requests"] {
+            let config = parse(&format!("[web]\ncontent_security_policy = {policy:?}")).unwrap();
+            assert_eq!(config.web.content_security_policy.as_deref(), Some(policy));
+        }
     }
 }

@@ -339,7 +339,7 @@ impl Service for Web {
         drop(self.cut);
         self.tasks.wait().await;
         if let Some(writer) = self.writer {
-            writer.finish().await;
+            writer.finish(access::FINISHES_WITHIN).await;
         }
         Closed { cut }
     }

@@ -21,6 +21,8 @@ pub(in crate::services::web) struct Course {
     begun: AtomicU64,
     /// Requests whose answer was taken, or given up.
     answered: AtomicU64,
+    /// Something of an answer is made, and the client does not take it.
+    stuck: AtomicBool,
     /// Something may still come that nobody wants.
     unread: AtomicBool,
     /// The last answer was broken off.
@@ -59,6 +61,7 @@ impl Course {
             passed: AtomicU64::new(0),
             begun: AtomicU64::new(0),
             answered: AtomicU64::new(0),
+            stuck: AtomicBool::new(false),
             unread: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             refusal: Mutex::default(),
@@ -111,10 +114,28 @@ impl Course {
         self.begun.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether every request that has come was answered.
+    /// Whether every request that has come was answered, and the answer is on its way.
     pub(in crate::services::web) fn is_idle(&self) -> bool {
         let answered = self.answered.load(Ordering::Relaxed);
-        self.passed.load(Ordering::Relaxed) <= answered && self.begun.load(Ordering::Relaxed) <= answered
+        self.passed.load(Ordering::Relaxed) <= answered
+            && self.begun.load(Ordering::Relaxed) <= answered
+            && !self.stuck.load(Ordering::Relaxed)
+    }
+
+    /// The client does not take what is written: whoever makes room for others, it is not this one, whose answer would be
+    /// cut. How long that may last, the rim knows.
+    pub(super) fn stuck(&self) {
+        if !self.stuck.swap(true, Ordering::Relaxed) {
+            self.seat.busy();
+        }
+    }
+
+    /// It takes it again.
+    pub(super) fn flows(&self) {
+        self.stuck.store(false, Ordering::Relaxed);
+        if self.is_idle() {
+            self.seat.idle();
+        }
     }
 
     /// How many requests have come.
