@@ -352,11 +352,20 @@ impl AccessLogForm {
 pub struct App {
     /// The application files ("code base"), relative to the lab directory; default `app`.
     pub code: PathBuf,
+    /// A program of the student's own in place of wwwlab's, as words: 1 to [`WORDS_MOST`]; default none.
+    #[serde(deserialize_with = "command")]
+    pub command: Option<Vec<String>>,
+    /// How long that program may take until it listens: 100 ms to 5 min; default 10 s.
+    #[serde(deserialize_with = "start_timeout")]
+    pub start_timeout: Duration,
 }
+
+/// Words of a command.
+pub const WORDS_MOST: usize = 64;
 
 impl Default for App {
     fn default() -> Self {
-        Self { code: "app".into() }
+        Self { code: "app".into(), command: None, start_timeout: Duration::from_secs(10) }
     }
 }
 
@@ -512,14 +521,35 @@ fn max_body<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error>
 }
 
 fn app_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    const EXPECTED: &str = "app_timeout is a duration from \"100ms\" to \"5min\"";
+    duration(deserializer, "app_timeout")
+}
+
+fn start_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    duration(deserializer, "start_timeout")
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D, what: &str) -> Result<Duration, D::Error> {
+    let expected = format!("{what} is a duration from \"100ms\" to \"5min\"");
     let text =
-        String::deserialize(deserializer).map_err(|_| D::Error::custom(format!("{EXPECTED}, in quotes")))?;
+        String::deserialize(deserializer).map_err(|_| D::Error::custom(format!("{expected}, in quotes")))?;
     let bounds = Duration::from_millis(100)..=Duration::from_secs(300);
     humantime::parse_duration(&text)
         .ok()
         .filter(|duration| bounds.contains(duration))
-        .ok_or_else(|| D::Error::custom(format!("{EXPECTED}, not {text:?}")))
+        .ok_or_else(|| D::Error::custom(format!("{expected}, not {text:?}")))
+}
+
+/// Split as a shell would: at spaces, with quotes and backslashes. Nothing else of a shell: no variables, no pipes.
+fn command<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    let text = String::deserialize(deserializer)
+        .map_err(|_| D::Error::custom("command is a line in quotes: \"python3 app.py\""))?;
+    let words = shlex::split(&text).ok_or_else(|| {
+        D::Error::custom(format!("command has a quote or a backslash without its end: {text:?}"))
+    })?;
+    match words.len() {
+        1..=WORDS_MOST if !text.contains('\0') => Ok(Some(words)),
+        count => Err(D::Error::custom(format!("command has 1 to {WORDS_MOST} words, not {count}"))),
+    }
 }
 
 fn at_most<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
@@ -692,6 +722,10 @@ mod tests {
             ("[dns]\nnotify = [\"127.0.0.1\"]", "an address and a port"),
             ("[dns]\nkeys = [1, 2]", "a file's name in quotes"),
             ("[dns]\nsecondary = \"yes\"", "expected a boolean"),
+            ("[app]\ncommand = \"\"", "command has 1 to 64 words, not 0"),
+            ("[app]\ncommand = \"sh -c 'x\"", "without its end"),
+            ("[app]\ncommand = [\"a\"]", "a line in quotes"),
+            ("[app]\nstart_timeout = \"6min\"", "start_timeout is a duration from"),
             ("web = [", "lab.toml:1:"),
         ] {
             let error = parse(text).unwrap_err();
@@ -700,6 +734,12 @@ mod tests {
         let written =
             "[dns]\ntransfer_to = [\"key k\", \"::1\", \"10.0.0.0/8 key k\"]\nnotify = [\"[::1]:53 key k\"]";
         assert_eq!(parse(written).unwrap().dns.transfer_to.len(), 3);
+        let command = parse("[app]\ncommand = \"sh -c 'exec $0 -x' a\\\\ b\"").unwrap().app.command.unwrap();
+        assert_eq!(
+            command,
+            ["sh", "-c", "exec $0 -x", "a b"],
+            "as a shell splits it, and no more of a shell"
+        );
         assert_eq!(parse("[ports]\ndns = 0\nhttp = 8080").unwrap().ports.dns, Port::Free);
     }
 }

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 
 use super::config::{Config, Cookies, Network, ZoneFiles};
 use super::directory::Directory;
+use super::foreign::Program;
 use super::hosts::{Host, ServiceName};
 use super::ports::Ports;
+use super::releases::Releases;
 
 /// Everything a lab needs to come up: settings, places and ports, decided once.
 #[derive(Debug, Clone)]
@@ -145,13 +147,38 @@ impl Design {
                 line.option("--served-by", service.host().as_str());
             }
             ServiceName::App => {
-                line.option("--code", self.path(&self.config.app.code));
+                let own = self.path(&self.config.app.code);
+                line.option("--code", Releases::of(&self.directory).served(own));
                 line.option("--database", self.directory.database());
                 line.option("--served-by", service.host().as_str());
             }
             ServiceName::Db => line.option("--withhold", self.directory.database()),
         }
         line.0
+    }
+
+    /// The program that is `service`, where it is not wwwlab's own.
+    pub fn foreign(&self, service: ServiceName) -> Option<Program> {
+        let app = &self.config.app;
+        let words = app.command.clone().filter(|_| service == ServiceName::App)?;
+        let address = self.address(service)?;
+        let database = self.directory.database();
+        // Three slashes end the authority, which is empty; the fourth begins an absolute path for those who count on
+        // it (SQLAlchemy), and is one too many, which does no harm, for the others.
+        let mut url = OsString::from("sqlite:///");
+        url.push(&database);
+        let environment = vec![
+            ("HOST", address.ip().to_string().into()),
+            ("PORT", address.port().to_string().into()),
+            ("DATABASE_URL", url),
+            ("DATABASE_FILE", database.into_os_string()),
+            ("LAB_NAME", self.config.web.name.clone().into()),
+            ("SERVED_BY", service.host().as_str().into()),
+            // Python keeps lines back when nobody sits at a terminal; a log wants them now.
+            ("PYTHONUNBUFFERED", "1".into()),
+        ];
+        let directory = self.directory.root.clone();
+        Some(Program { words, directory, environment, address, patience: app.start_timeout })
     }
 
     /// To whom the name server of foobar.com gives its zones, whom it tells of them, and with which keys.
