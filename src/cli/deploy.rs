@@ -37,9 +37,8 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
     directory.prepare()?;
     let app = directory.config()?.app;
-    if app.command.is_some() {
-        let why =
-            "this lab runs an application of your own ([app] command in lab.toml): change its files, then";
+    if app.command.is_some() || app.fastcgi.is_some() {
+        let why = "this lab runs an application of your own ([app] command or fastcgi in lab.toml): change its files, then";
         return Err(Failure::Said(format!("{why} `{} restart app`", world.program)));
     }
     let own = directory.root.join(&app.code);

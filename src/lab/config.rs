@@ -355,6 +355,10 @@ pub struct App {
     /// A program of the student's own in place of wwwlab's, as words: 1 to [`WORDS_MOST`]; default none.
     #[serde(deserialize_with = "command")]
     pub command: Option<Vec<String>>,
+    /// A FastCGI process manager that is started instead, `php-fpm` or its path; default none.
+    pub fastcgi: Option<String>,
+    /// Where its script is, `index.php`, relative to the lab directory; default `php`.
+    pub root: PathBuf,
     /// How long that program may take until it listens: 100 ms to 5 min; default 10 s.
     #[serde(deserialize_with = "start_timeout")]
     pub start_timeout: Duration,
@@ -365,7 +369,13 @@ pub const WORDS_MOST: usize = 64;
 
 impl Default for App {
     fn default() -> Self {
-        Self { code: "app".into(), command: None, start_timeout: Duration::from_secs(10) }
+        Self {
+            code: "app".into(),
+            command: None,
+            fastcgi: None,
+            root: "php".into(),
+            start_timeout: Duration::from_secs(10),
+        }
     }
 }
 
@@ -442,7 +452,14 @@ impl Config {
 
     /// Reads `text`, which came from `file`.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error: toml::de::Error| {
+        let parsed: Result<Self, toml::de::Error> =
+            toml::from_str(text).and_then(|config: Self| {
+                match config.app.command.is_some() && config.app.fastcgi.is_some() {
+                    true => Err(toml::de::Error::custom("[app] has either command or fastcgi, not both")),
+                    false => Ok(config),
+                }
+            });
+        parsed.map_err(|error: toml::de::Error| {
             let start = error.span().map_or(0, |span| span.start).min(text.len());
             let before = text.get(..start).unwrap_or_default();
             let line_start = before.rfind('\n').map_or(0, |end| end + 1);
@@ -725,6 +742,7 @@ mod tests {
             ("[app]\ncommand = \"\"", "command has 1 to 64 words, not 0"),
             ("[app]\ncommand = \"sh -c 'x\"", "without its end"),
             ("[app]\ncommand = [\"a\"]", "a line in quotes"),
+            ("[app]\ncommand = \"a\"\nfastcgi = \"b\"", "either command or fastcgi"),
             ("[app]\nstart_timeout = \"6min\"", "start_timeout is a duration from"),
             ("web = [", "lab.toml:1:"),
         ] {

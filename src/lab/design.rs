@@ -10,6 +10,7 @@ use super::config::{Config, Cookies, Network, ZoneFiles};
 use super::directory::Directory;
 use super::foreign::Program;
 use super::hosts::{Host, ServiceName};
+use super::php;
 use super::ports::Ports;
 use super::releases::Releases;
 
@@ -127,6 +128,9 @@ impl Design {
                 if let Some(app) = self.address(ServiceName::App) {
                     line.option("--app", app.to_string());
                 }
+                if self.config.app.fastcgi.is_some() {
+                    line.option("--app-scripts", self.path(&self.config.app.root));
+                }
                 line.option("--app-timeout", humantime::format_duration(web.app_timeout).to_string());
                 for further in &web.sites {
                     let names: Vec<&str> =
@@ -160,8 +164,16 @@ impl Design {
     /// The program that is `service`, where it is not wwwlab's own.
     pub fn foreign(&self, service: ServiceName) -> Option<Program> {
         let app = &self.config.app;
-        let words = app.command.clone().filter(|_| service == ServiceName::App)?;
+        if service != ServiceName::App {
+            return None;
+        }
         let address = self.address(service)?;
+        let file = self.directory.state.join("php-fpm.conf");
+        let (words, settings) = match (&app.command, &app.fastcgi) {
+            (Some(words), _) => (words.clone(), None),
+            (None, Some(program)) => (php::command(program, &file), Some((file, php::settings(address)))),
+            (None, None) => return None,
+        };
         let database = self.directory.database();
         // Three slashes end the authority, which is empty; the fourth begins an absolute path for those who count on
         // it (SQLAlchemy), and is one too many, which does no harm, for the others.
@@ -178,7 +190,7 @@ impl Design {
             ("PYTHONUNBUFFERED", "1".into()),
         ];
         let directory = self.directory.root.clone();
-        Some(Program { words, directory, environment, address, patience: app.start_timeout })
+        Some(Program { words, directory, environment, settings, address, patience: app.start_timeout })
     }
 
     /// To whom the name server of foobar.com gives its zones, whom it tells of them, and with which keys.

@@ -49,6 +49,8 @@ pub struct Program {
     pub directory: PathBuf,
     /// What is added to the environment.
     pub environment: Vec<(&'static str, OsString)>,
+    /// A file that is written before it starts, and what is in it.
+    pub settings: Option<(PathBuf, String)>,
     /// Where it is to listen.
     pub address: SocketAddr,
     /// How long it may take until it does.
@@ -87,6 +89,9 @@ impl Starting {
     /// Starts `program`.
     pub fn spawn(program: &Program, guard: &Guard) -> Result<Self, StartFailure> {
         bind::probe(program.address, Transport::Tcp).map_err(StartFailure::Taken)?;
+        if let Some((file, text)) = &program.settings {
+            std::fs::write(file, text).map_err(StartFailure::Spawn)?;
+        }
         let [name, arguments @ ..] = &program.words[..] else {
             return Err(StartFailure::Spawn(io::ErrorKind::InvalidInput.into()));
         };

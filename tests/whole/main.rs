@@ -19,6 +19,7 @@ mod names;
 mod ordinary_user;
 mod own_app;
 mod pages;
+mod php;
 mod ports;
 mod queries;
 mod reload;

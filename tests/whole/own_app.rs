@@ -6,7 +6,7 @@ use std::process::Stdio;
 use super::stage::{Said, Stage, signal, until};
 
 /// A lab made of an example, as it stands in `examples/`, on free ports; not yet up.
-fn example(name: &str) -> Stage {
+pub(super) fn example(name: &str) -> Stage {
     let stage = Stage::new();
     let root = env!("CARGO_MANIFEST_DIR");
     let copied = stage.run("cp", ["-r", &format!("{root}/examples/{name}/."), "."]);
@@ -31,7 +31,7 @@ fn sign(stage: &Stage, name: &str, message: &str) -> Said {
 }
 
 /// What every example does.
-fn is_a_guestbook(stage: &Stage) {
+pub(super) fn is_a_guestbook(stage: &Stage) {
     let (status, page) = stage.page("/");
     assert_eq!(status, 200, "{page}");
     assert!(page.contains("<form method=\"post\" action=\"/sign\">"), "{page}");
@@ -43,9 +43,6 @@ fn is_a_guestbook(stage: &Stage) {
     let page = stage.page("/").1;
     assert!(page.contains("<b>Zoë</b>: ") && !page.contains("<b>1"), "kept and escaped: {page}");
     assert_eq!(stage.page("/about.html").0, 200, "files are still the web server's");
-    until("what it prints is in its log", || {
-        stage.log("app").contains("the guestbook listens at 127.0.0.1:")
-    });
 }
 
 #[test]
@@ -53,6 +50,9 @@ fn the_python_example_is_a_guestbook_on_the_labs_database() {
     let stage = example("flask-like");
     stage.wwwlab(["up", "-d"]).ok();
     is_a_guestbook(&stage);
+    until("what it prints is in its log", || {
+        stage.log("app").contains("the guestbook listens at 127.0.0.1:")
+    });
     let line = fs::read(format!("/proc/{}/cmdline", stage.pid("app"))).unwrap();
     let line = String::from_utf8_lossy(&line).replace('\0', " ");
     assert!(line.trim_end().ends_with("python3 app.py"), "as ps shows it: {line}");
@@ -69,6 +69,9 @@ fn the_node_example_is_a_guestbook() {
     let stage = example("node");
     stage.wwwlab(["up", "-d"]).ok();
     is_a_guestbook(&stage);
+    until("what it prints is in its log", || {
+        stage.log("app").contains("the guestbook listens at 127.0.0.1:")
+    });
 }
 
 #[test]

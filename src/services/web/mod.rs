@@ -8,7 +8,8 @@
 //! 4. `host`, `target`: which site, and which place in it; pure.
 //! 5. `site`, `beneath`, `memory`, `version`, `media`: the file at that place, and nothing outside the site.
 //!    `representation`, `coding`, `conditional`, `range`: which form of it goes out, and what of that; mostly pure.
-//! 6. `proxy`, `upstream`, `hearing`, `forwarded`, `upload`: the application server, over kept connections.
+//! 6. `proxy`, `upstream`, `hearing`, `forwarded`, `upload`: the application server, over kept connections; `fastcgi`: one that
+//!    speaks that.
 //! 7. `failure`: what went wrong, as a page that a student can read, or as JSON for a program.
 //! 8. `page`, `pieces`, `timing`, `protection`, `access`: the body that goes out, where its time went, what a browser may do with
 //!    it, and the line in the access log.
@@ -21,6 +22,7 @@ mod coding;
 mod conditional;
 mod connection;
 mod failure;
+mod fastcgi;
 mod forwarded;
 mod hearing;
 mod host;
@@ -61,6 +63,7 @@ use crate::ground::service::{Closed, DRAIN, Service};
 use access::{AccessLog, Writer};
 use answer::Server;
 use connection::Surroundings;
+use fastcgi::Scripts;
 use host::Names;
 use listener::Listener;
 use protection::Protection;
@@ -90,6 +93,9 @@ pub struct Config {
     /// The application server that makes the dynamic pages.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub app: SocketAddr,
+    /// The application speaks FastCGI; its script is DIR/index.php.
+    #[arg(long, value_name = "DIR")]
+    pub app_scripts: Option<PathBuf>,
     /// How long the application may take to its first byte.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
     pub app_timeout: Duration,
@@ -237,7 +243,8 @@ impl Service for Web {
                 .map_err(|source| StartError::AccessLog { file: file.clone(), source })?,
         };
         let seats = Seats::new(max_connections);
-        let upstream = Upstream::new(config.app, tasks.clone(), cut.clone());
+        let scripts = config.app_scripts.map(|root| Scripts { root, journal: journal.clone() });
+        let upstream = Upstream::new(config.app, scripts, tasks.clone(), cut.clone());
         let listener = Listener {
             socket,
             seats: seats.clone(),

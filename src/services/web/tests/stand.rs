@@ -28,6 +28,7 @@ pub(super) fn config(site: &Path, app: SocketAddr) -> Config {
         name: "www.foobar.com".into(),
         alias: vec!["foobar.com".into()],
         app,
+        app_scripts: None,
         app_timeout: Duration::from_secs(5),
         served_by: "server".into(),
         further_site: Vec::new(),
