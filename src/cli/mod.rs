@@ -4,6 +4,7 @@
 
 mod cache;
 mod curl;
+mod deploy;
 mod dig;
 mod doctor;
 mod down;
@@ -91,6 +92,8 @@ enum Command {
     Dig(dig::Arguments),
     /// Run curl against the lab, names looked up at its resolver
     Curl(curl::Arguments),
+    /// Put another version of the application files into service, or the former one back
+    Deploy(deploy::Arguments),
     /// What works on this machine, and what to do about the rest
     Doctor(doctor::Arguments),
     /// Write a lab of your own: zones, site, application and settings, to edit
@@ -229,6 +232,7 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Zone(zone) => zone::run(&zone, &place, world),
         Command::Dig(dig) => dig::run(&dig, &place.find()?, world),
         Command::Curl(curl) => curl::run(&curl, &place.find()?, world),
+        Command::Deploy(deploy) => deploy::run(&deploy, &place.find()?, world),
         Command::Doctor(doctor) => doctor::run(&doctor, &place.find()?, world),
         Command::New(new) => new::run(&new, world),
         Command::Serve(serve) => serve::run(serve, world),

@@ -72,8 +72,8 @@ fn serve<S: Service>(config: S::Config, world: &mut World) -> Result<u8, Failure
 fn print(report: &Report, out: &mut dyn Write, err: &mut dyn Write) {
     // Whoever does not read what a service says does not stop it from serving.
     let _ = match report {
-        Report::Ready { listening } if listening.is_empty() => writeln!(out, "ready"),
-        Report::Ready { listening } => {
+        Report::Ready { listening, .. } if listening.is_empty() => writeln!(out, "ready"),
+        Report::Ready { listening, .. } => {
             let places: Vec<String> =
                 listening.iter().map(|l| format!("{}/{}", l.address, l.transport)).collect();
             writeln!(out, "ready at {}", places.join(", "))

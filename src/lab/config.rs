@@ -425,11 +425,30 @@ impl AccessLogForm {
 pub struct App {
     /// The application files ("code base"), relative to the lab directory; default `app`.
     pub code: PathBuf,
+    /// A program of the student's own in place of wwwlab's, as words: 1 to [`WORDS_MOST`]; default none.
+    #[serde(deserialize_with = "command")]
+    pub command: Option<Vec<String>>,
+    /// A FastCGI process manager that is started instead, `php-fpm` or its path; default none.
+    pub fastcgi: Option<String>,
+    /// Where its script is, `index.php`, relative to the lab directory; default `php`.
+    pub root: PathBuf,
+    /// How long that program may take until it listens: 100 ms to 5 min; default 10 s.
+    #[serde(deserialize_with = "start_timeout")]
+    pub start_timeout: Duration,
 }
+
+/// Words of a command.
+pub const WORDS_MOST: usize = 64;
 
 impl Default for App {
     fn default() -> Self {
-        Self { code: "app".into() }
+        Self {
+            code: "app".into(),
+            command: None,
+            fastcgi: None,
+            root: "php".into(),
+            start_timeout: Duration::from_secs(10),
+        }
     }
 }
 
@@ -506,7 +525,14 @@ impl Config {
 
     /// Reads `text`, which came from `file`.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error: toml::de::Error| {
+        let parsed: Result<Self, toml::de::Error> =
+            toml::from_str(text).and_then(|config: Self| {
+                match config.app.command.is_some() && config.app.fastcgi.is_some() {
+                    true => Err(toml::de::Error::custom("[app] has either command or fastcgi, not both")),
+                    false => Ok(config),
+                }
+            });
+        parsed.map_err(|error: toml::de::Error| {
             let start = error.span().map_or(0, |span| span.start).min(text.len());
             let before = text.get(..start).unwrap_or_default();
             let line_start = before.rfind('\n').map_or(0, |end| end + 1);
@@ -620,6 +646,10 @@ fn app_idle_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Durati
     duration(deserializer, "app_idle_timeout", "100ms", "1h")
 }
 
+fn start_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    duration(deserializer, "start_timeout", "100ms", "5min")
+}
+
 /// A duration from `least` to `most`.
 fn duration<'de, D: Deserializer<'de>>(
     deserializer: D,
@@ -634,6 +664,19 @@ fn duration<'de, D: Deserializer<'de>>(
     read(&text)
         .filter(|duration| read(least) <= Some(*duration) && Some(*duration) <= read(most))
         .ok_or_else(|| D::Error::custom(format!("{expected}, not {text:?}")))
+}
+
+/// Split as a shell would: at spaces, with quotes and backslashes. Nothing else of a shell: no variables, no pipes.
+fn command<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    let text = String::deserialize(deserializer)
+        .map_err(|_| D::Error::custom("command is a line in quotes: \"python3 app.py\""))?;
+    let words = shlex::split(&text).ok_or_else(|| {
+        D::Error::custom(format!("command has a quote or a backslash without its end: {text:?}"))
+    })?;
+    match words.len() {
+        1..=WORDS_MOST if !text.contains('\0') => Ok(Some(words)),
+        count => Err(D::Error::custom(format!("command has 1 to {WORDS_MOST} words, not {count}"))),
+    }
 }
 
 fn at_most<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
@@ -882,6 +925,11 @@ mod tests {
             ("[dns]\nnotify = [\"127.0.0.1\"]", "an address and a port"),
             ("[dns]\nkeys = [1, 2]", "a file's name in quotes"),
             ("[dns]\nsecondary = \"yes\"", "expected a boolean"),
+            ("[app]\ncommand = \"\"", "command has 1 to 64 words, not 0"),
+            ("[app]\ncommand = \"sh -c 'x\"", "without its end"),
+            ("[app]\ncommand = [\"a\"]", "a line in quotes"),
+            ("[app]\ncommand = \"a\"\nfastcgi = \"b\"", "either command or fastcgi"),
+            ("[app]\nstart_timeout = \"6min\"", "start_timeout is a duration from"),
             ("web = [", "lab.toml:1:"),
         ] {
             let error = parse(text).unwrap_err();
@@ -890,6 +938,12 @@ mod tests {
         let written =
             "[dns]\ntransfer_to = [\"key k\", \"::1\", \"10.0.0.0/8 key k\"]\nnotify = [\"[::1]:53 key k\"]";
         assert_eq!(parse(written).unwrap().dns.transfer_to.len(), 3);
+        let command = parse("[app]\ncommand = \"sh -c 'exec $0 -x' a\\\\ b\"").unwrap().app.command.unwrap();
+        assert_eq!(
+            command,
+            ["sh", "-c", "exec $0 -x", "a b"],
+            "as a shell splits it, and no more of a shell"
+        );
         assert_eq!(parse("[ports]\ndns = 0\nhttp = 8080").unwrap().ports.dns, Port::Free);
         for policy in ["", "default-src 'self'; Sandbox;", "img-src https: data:;upgrade-insecure-requests"] {
             let config = parse(&format!("[web]\ncontent_security_policy = {policy:?}")).unwrap();

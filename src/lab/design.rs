@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 
 use super::config::{Config, Cookies, Network, ZoneFiles};
 use super::directory::Directory;
+use super::foreign::Program;
 use super::hosts::{Host, ServiceName};
+use super::php;
 use super::ports::Ports;
+use super::releases::Releases;
 
 /// Everything a lab needs to come up: settings, places and ports, decided once.
 #[derive(Debug, Clone)]
@@ -138,6 +141,9 @@ impl Design {
                         line.option(name, humantime::format_duration(time).to_string());
                     }
                 }
+                if self.config.app.fastcgi.is_some() && web.upstreams.is_empty() {
+                    line.option("--app-scripts", self.path(&self.config.app.root));
+                }
                 for further in &web.sites {
                     let names: Vec<&str> =
                         [&further.name].into_iter().chain(&further.aliases).map(String::as_str).collect();
@@ -157,13 +163,46 @@ impl Design {
                 line.option("--served-by", service.host().as_str());
             }
             ServiceName::App => {
-                line.option("--code", self.path(&self.config.app.code));
+                let own = self.path(&self.config.app.code);
+                line.option("--code", Releases::of(&self.directory).served(own));
                 line.option("--database", self.directory.database());
                 line.option("--served-by", service.host().as_str());
             }
             ServiceName::Db => line.option("--withhold", self.directory.database()),
         }
         line.0
+    }
+
+    /// The program that is `service`, where it is not wwwlab's own.
+    pub fn foreign(&self, service: ServiceName) -> Option<Program> {
+        let app = &self.config.app;
+        if service != ServiceName::App {
+            return None;
+        }
+        let address = self.address(service)?;
+        let file = self.directory.state.join("php-fpm.conf");
+        let (words, settings) = match (&app.command, &app.fastcgi) {
+            (Some(words), _) => (words.clone(), None),
+            (None, Some(program)) => (php::command(program, &file), Some((file, php::settings(address)))),
+            (None, None) => return None,
+        };
+        let database = self.directory.database();
+        // Three slashes end the authority, which is empty; the fourth begins an absolute path for those who count on
+        // it (SQLAlchemy), and is one too many, which does no harm, for the others.
+        let mut url = OsString::from("sqlite:///");
+        url.push(&database);
+        let environment = vec![
+            ("HOST", address.ip().to_string().into()),
+            ("PORT", address.port().to_string().into()),
+            ("DATABASE_URL", url),
+            ("DATABASE_FILE", database.into_os_string()),
+            ("LAB_NAME", self.config.web.name.clone().into()),
+            ("SERVED_BY", service.host().as_str().into()),
+            // Python keeps lines back when nobody sits at a terminal; a log wants them now.
+            ("PYTHONUNBUFFERED", "1".into()),
+        ];
+        let directory = self.directory.root.clone();
+        Some(Program { words, directory, environment, settings, address, patience: app.start_timeout })
     }
 
     /// To whom the name server of foobar.com gives its zones, whom it tells of them, and with which keys.

@@ -72,7 +72,7 @@ pub async fn run<S: Service>(config: S::Config, upward: Upward<'_>) -> io::Resul
             return Ok(false);
         }
     };
-    mouth.say(&Report::Ready { listening: service.listening() }).await;
+    mouth.say(&Report::Ready { listening: service.listening(), version: service.version() }).await;
     serve(&service, &mut mouth, orders, told, [&mut terminate, &mut interrupt]).await;
     let closed = service.close().await;
     if closed.cut > 0 {

@@ -32,6 +32,7 @@ pub(super) fn config(site: &Path, app: SocketAddr) -> Config {
         balance: super::super::Policy::default(),
         app_check: None,
         app_connect_timeout: Duration::from_secs(2),
+        app_scripts: None,
         app_timeout: Duration::from_secs(5),
         app_idle_timeout: Duration::from_secs(60),
         served_by: "server".into(),
