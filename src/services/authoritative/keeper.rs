@@ -70,8 +70,15 @@ impl Stamp {
     }
 }
 
-/// Keeps the zones of `shelf` as their files are, until `stop`.
+/// Keeps the zones of `shelf` as their files are, until `stop`, which waits for no file that is being read.
 pub(super) async fn keep(shelf: Arc<Shelf>, journal: Journal, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = keep_on(&shelf, &journal) => {}
+    }
+}
+
+async fn keep_on(shelf: &Shelf, journal: &Journal) {
     let touched = Arc::new(Touched::default());
     let mut watch = Watch::new(touched.clone());
     let mut noted = false;
@@ -82,7 +89,6 @@ pub(super) async fn keep(shelf: Arc<Shelf>, journal: Journal, stop: Cancellation
             journal.note("zone files cannot be watched: they are looked at four times a second instead");
         }
         tokio::select! {
-            () = stop.cancelled() => return,
             () = touched.told() => wait_for_quiet(&touched).await,
             () = shelf.files_changed.notified() => {}
             () = sleep(LOOK), if !watching => touched.everything(),
