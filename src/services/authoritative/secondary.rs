@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::fetch::{Fetched, Source};
@@ -25,6 +25,10 @@ use crate::ground::{chance, clock};
 /// The shortest and the longest time between two questions, whatever the SOA says.
 const SOONEST: Duration = Duration::from_secs(1);
 const LATEST: Duration = Duration::from_secs(7 * 86_400);
+
+/// The shortest time between the starts of two questions, however often the primary says that the zone changed: its word
+/// is a datagram, which others can forge, and each question costs a connection.
+const PACE: Duration = Duration::from_millis(200);
 
 /// While there is no zone yet: the first pause, doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -104,7 +108,9 @@ impl Secondary {
             let mut pause = FIRST_PAUSE;
             let mut failing = String::new();
             loop {
-                let wait = match self.source.fetch(copy.as_ref().map(|copy| copy.serial), &self.file).await {
+                let next = clock::now() + PACE;
+                let fetch = self.source.fetch(copy.as_ref().map(|copy| copy.serial), &self.file);
+                let wait = match self.keep_time(&mut copy, fetch).await {
                     Ok(fetched) => {
                         copy = self.confirm(fetched, copy);
                         if !std::mem::take(&mut failing).is_empty() {
@@ -124,7 +130,8 @@ impl Secondary {
                         copy.as_ref().map_or(pause, |copy| copy.times.retry)
                     }
                 };
-                self.wait(jittered(wait), &mut copy).await;
+                self.keep_time(&mut copy, self.changed_within(jittered(wait))).await;
+                self.keep_time(&mut copy, sleep_until(next.into())).await;
             }
         };
         tokio::select! {
@@ -150,15 +157,22 @@ impl Secondary {
         copy
     }
 
-    /// Waits for `pause` or for word from the primary; ends the zone when its time comes meanwhile.
-    async fn wait(&self, pause: Duration, copy: &mut Option<Copy>) {
-        let over = sleep(pause);
-        tokio::pin!(over);
+    /// Waits for `pause` or for word from the primary.
+    async fn changed_within(&self, pause: Duration) {
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = self.changed.notified() => {}
+        }
+    }
+
+    /// Waits for `event`; ends the zone when its time comes meanwhile.
+    async fn keep_time<T>(&self, copy: &mut Option<Copy>, event: impl Future<Output = T>) -> T {
+        tokio::pin!(event);
         loop {
             let left = copy.as_ref().map(|copy| copy.left().unwrap_or_default());
             tokio::select! {
-                () = &mut over => return,
-                () = self.changed.notified() => return,
+                biased;
+                happened = &mut event => return happened,
                 () = sleep(left.unwrap_or_default()), if left.is_some() => {
                     let why = format!(
                         "the primary {} was silent for longer than the SOA's expire: the zone is not served any more",
@@ -182,3 +196,6 @@ fn jittered(pause: Duration) -> Duration {
     let parts = u32::try_from(chance::random_u64() % 1_000).unwrap_or(0);
     pause - pause / 10 * parts / 1_000
 }
+
+#[cfg(test)]
+mod tests;
