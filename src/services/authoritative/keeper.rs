@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::shelf::Shelf;
@@ -88,7 +88,12 @@ async fn keep_on(shelf: &Shelf, journal: &Journal) {
             noted = true;
             journal.note("zone files cannot be watched: they are looked at four times a second instead");
         }
+        let patience_ends = touched.patience_ends();
+        let lost = sleep_until(patience_ends.unwrap_or_else(clock::now).into());
         tokio::select! {
+            // How long it is waited for is to be known.
+            () = touched.begun() => continue,
+            () = lost, if patience_ends.is_some() => touched.lose_patience(clock::now()),
             () = touched.told() => wait_for_quiet(&touched).await,
             () = shelf.files_changed.notified() => {}
             () = sleep(LOOK), if !watching => touched.everything(),
