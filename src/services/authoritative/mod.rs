@@ -379,7 +379,8 @@ fn secondaries(
 /// `foobar.com.zone`: letters, digits, dots, hyphens and underscores of the name; what else it has is written as its octets.
 fn file_name(origin: &Name) -> String {
     let name: String = match origin.to_lowercase().to_string().trim_end_matches('.') {
-        "" => "root".into(),
+        // As master files write it; no other name has this file (`root.` is a name like any other).
+        "" => "@".into(),
         name => name
             .chars()
             .map(|character| match character {

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::fetch::{Fetched, Source};
+use super::fetch::{self, Fetched, Source};
 use super::shelf::Shelf;
 use crate::dns::types::RecordType;
 use crate::dns::zone::{self, Zone};
@@ -88,6 +88,8 @@ impl Copy {
 impl Secondary {
     /// Serves the kept copy, if there is one that has not expired, before anything is asked.
     pub(super) fn restore(&self) -> Option<Copy> {
+        // What a server that was killed left behind.
+        let _ = fs::remove_file(fetch::beside(&self.file));
         let confirmed_millis = fs::metadata(&self.file).ok()?.modified().ok()?;
         let confirmed_millis = confirmed_millis.duration_since(UNIX_EPOCH).ok()?.as_millis();
         let zone = zone::load(&self.source.origin, &self.file).zone?;
@@ -112,20 +114,20 @@ impl Secondary {
                 let fetch = self.source.fetch(copy.as_ref().map(|copy| copy.serial), &self.file);
                 let wait = match self.keep_time(&mut copy, fetch).await {
                     Ok(fetched) => {
+                        let older = self.older(&fetched, copy.as_ref());
                         copy = self.confirm(fetched, copy);
-                        if !std::mem::take(&mut failing).is_empty() {
-                            self.shelf.explain(&self.source.origin, None);
+                        match older {
+                            Some(why) => self.complain(&mut failing, why),
+                            None if !std::mem::take(&mut failing).is_empty() => {
+                                self.shelf.explain(&self.source.origin, None);
+                            }
+                            None => {}
                         }
                         pause = FIRST_PAUSE;
                         copy.as_ref().map_or(pause, |copy| copy.times.refresh)
                     }
                     Err(why) => {
-                        let why = causes(&why).join(": ");
-                        if failing != why {
-                            self.journal.note(format!("zone {}: {why}", self.source.origin));
-                            self.shelf.explain(&self.source.origin, Some(why.clone()));
-                            failing = why;
-                        }
+                        self.complain(&mut failing, causes(&why).join(": "));
                         pause = (2 * pause).min(LONGEST_PAUSE);
                         copy.as_ref().map_or(pause, |copy| copy.times.retry)
                     }
@@ -140,11 +142,29 @@ impl Secondary {
         }
     }
 
+    /// Tells why the zone cannot be followed, once.
+    fn complain(&self, failing: &mut String, why: String) {
+        if *failing != why {
+            self.journal.note(format!("zone {}: {why}", self.source.origin));
+            self.shelf.explain(&self.source.origin, Some(why.clone()));
+            *failing = why;
+        }
+    }
+
+    /// What is to be said of a primary whose serial went down: nothing is older by RFC 1982 than what is edited later.
+    fn older(&self, fetched: &Fetched, copy: Option<&Copy>) -> Option<String> {
+        let (Fetched::Older(theirs), Some(copy)) = (fetched, copy) else { return None };
+        let (primary, ours) = (self.source.primary, copy.serial);
+        Some(format!(
+            "the primary {primary} has serial {theirs}, lower than {ours} of the copy, which stays: raise it there"
+        ))
+    }
+
     /// The primary was asked: the copy is what it has.
     fn confirm(&self, fetched: Fetched, before: Option<Copy>) -> Option<Copy> {
         let now = clock::unix_millis();
         let copy = match fetched {
-            Fetched::Current => before.map(|copy| Copy { confirmed_millis: now, ..copy }),
+            Fetched::Current | Fetched::Older(_) => before.map(|copy| Copy { confirmed_millis: now, ..copy }),
             Fetched::Zone(zone) => {
                 let copy = Copy { serial: zone.serial(), times: Times::of(&zone), confirmed_millis: now };
                 self.shelf.publish(&self.source.origin, *zone, &self.file);

@@ -26,7 +26,7 @@ struct Follower {
     server: Authoritative,
     told: Told,
     primary: TcpListener,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 fn origin() -> Name {
@@ -80,7 +80,7 @@ impl Follower {
             ..Config::default()
         };
         let server = Authoritative::start(config, journal).await.unwrap();
-        Self { server, told, primary, _folder: folder }
+        Self { server, told, primary, folder }
     }
 
     async fn accept(&self) -> TcpStream {
@@ -179,4 +179,38 @@ async fn rfc2136_who_wants_to_change_a_copy_is_sent_to_its_primary() {
     let primary = follower.primary.local_addr().unwrap().to_string();
     assert!(said.contains(&primary) && !said.contains("edit"), "{said}");
     follower.server.close().await;
+}
+
+#[tokio::test]
+async fn rfc1034_section_4_3_5_only_an_authority_is_followed_and_a_lower_serial_is_told() {
+    const TIMES: Seconds = [1, 1, 86_400];
+    let mut follower = Follower::start().await;
+    let mut stream = follower.accept().await;
+    answer(&mut stream, 7, TIMES, 0).await;
+    follower.hear("not an authority").await;
+    drop(stream);
+    follower.give(7, TIMES).await;
+    follower.hear("serial 7").await;
+    let mut stream = follower.accept().await;
+    answer(&mut stream, 6, TIMES, Flags::AA).await;
+    let said = follower.hear("lower than 7").await;
+    assert!(said.contains("has serial 6"), "{said}");
+    assert_eq!(follower.say(0, RecordType::SOA).await.0, Rcode::NOERROR);
+    // One that ends in the middle of the zone leaves nothing behind.
+    drop(stream);
+    let mut stream = follower.accept().await;
+    answer(&mut stream, 8, TIMES, Flags::AA).await;
+    drop(stream);
+    follower.hear("ends in the middle").await;
+    let files: Vec<_> = std::fs::read_dir(follower.folder.path()).unwrap().flatten().collect();
+    assert_eq!(files.iter().map(std::fs::DirEntry::file_name).collect::<Vec<_>>(), ["foobar.com.zone"]);
+    follower.server.close().await;
+}
+
+#[test]
+fn no_two_zones_share_a_file() {
+    let names = [".", "root", "\\@", "a.b", "a\\.b", "a/b", "*"].map(|name| name.parse::<Name>().unwrap());
+    let files: std::collections::BTreeSet<String> =
+        names.iter().map(crate::services::authoritative::file_name).collect();
+    assert_eq!(files.len(), names.len(), "{files:?}");
 }
