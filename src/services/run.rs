@@ -100,7 +100,10 @@ async fn serve<S: Service>(
     loop {
         let hear = async {
             // A time and not a length: what is made anew for each order would never end otherwise.
-            sleep_until(rest_until.into()).await;
+            // Without a rest not even a tick of the timer is waited for.
+            if clock::now() < rest_until {
+                sleep_until(rest_until.into()).await;
+            }
             told.hear(&mut batch, BATCH).await;
         };
         tokio::select! {
