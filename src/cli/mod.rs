@@ -263,9 +263,13 @@ impl Place {
 
 /// The one thread on which every command waits.
 fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    Ok(event_loop()?.block_on(future))
+}
+
+/// All of a process runs on one thread.
+fn event_loop() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::System("cannot start the event loop".into(), error))?;
-    Ok(runtime.block_on(future))
+        .map_err(|error| Failure::System("cannot start the event loop".into(), error))
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
 use super::hosts::{Host, ServiceName};
+use crate::ground::prefix::Prefix;
 
 /// All settings of one lab.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -698,13 +699,7 @@ fn transfer_to<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
     let list: Vec<String> = at_most(deserializer, "transfer_to")?;
     for entry in &list {
         let place = without_key(entry);
-        let (address, bits) = place.split_once('/').unwrap_or((place, "0"));
-        let right = match address.parse::<IpAddr>() {
-            Ok(address) => {
-                bits.parse::<u8>().is_ok_and(|bits| bits <= if address.is_ipv4() { 32 } else { 128 })
-            }
-            Err(_) => place.is_empty() && !entry.trim().is_empty(),
-        };
+        let right = place.parse::<Prefix>().is_ok() || place.is_empty() && !entry.trim().is_empty();
         if !right {
             return Err(D::Error::custom(format!(
                 "an entry of transfer_to is an address, a prefix (127.0.0.0/8), `key NAME`, or a prefix and `key NAME`, \

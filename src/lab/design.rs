@@ -13,6 +13,7 @@ use super::hosts::{Host, ServiceName};
 use super::php;
 use super::ports::Ports;
 use super::releases::Releases;
+use crate::ground::prefix::Prefix;
 
 /// Everything a lab needs to come up: settings, places and ports, decided once.
 #[derive(Debug, Clone)]
@@ -212,6 +213,8 @@ impl Design {
         dns.notify.iter().for_each(|server| line.option("--notify", server));
         if let Some(address) = self.address(ServiceName::Dns2).filter(|_| dns.secondary) {
             line.option("--notify", format!("{address}{}", self.shared_key()));
+            // Whoever else may have zones, it may.
+            line.option("--transfer-to", format!("{}{}", address.ip(), self.shared_key()));
         }
         dns.keys.iter().for_each(|file| line.option("--keys", self.path(file)));
     }
@@ -229,10 +232,18 @@ impl Design {
         dns.keys.iter().for_each(|file| line.option("--keys", self.path(file)));
     }
 
-    /// What the two name servers sign their talk with: the first key that may have zones.
+    /// What the two name servers sign their talk with: the first key with which the second may have zones; without one,
+    /// nothing.
     fn shared_key(&self) -> String {
-        let mut allowed = self.config.dns.transfer_to.iter().map(|who| who.split_whitespace());
-        let key = allowed.find_map(|mut words| words.find(|&word| word == "key").and_then(|_| words.next()));
+        let second = Host::Server2.address(self.network);
+        let is_near = |prefix: &str| prefix.parse::<Prefix>().is_ok_and(|prefix| prefix.contains(second));
+        let key = self.config.dns.transfer_to.iter().find_map(|who| {
+            match who.split_whitespace().collect::<Vec<_>>()[..] {
+                ["key", key] => Some(key),
+                [prefix, "key", key] if is_near(prefix) => Some(key),
+                _ => None,
+            }
+        });
         key.map(|key| format!(" key {key}")).unwrap_or_default()
     }
 

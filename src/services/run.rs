@@ -11,6 +11,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::sleep_until;
 
 use crate::ground::channel::{Order, Report};
 use crate::ground::clock;
@@ -93,13 +94,15 @@ async fn serve<S: Service>(
     [terminate, interrupt]: [&mut Signal; 2],
 ) {
     let mut batch = Vec::new();
-    let mut rest = Duration::ZERO;
+    let mut rest_until = clock::now();
     // Orders are carried out side by side: one that takes its time holds up neither the others nor the end.
     let mut under_way = FuturesUnordered::new();
     loop {
         let hear = async {
-            if !rest.is_zero() {
-                tokio::time::sleep(rest).await;
+            // A time and not a length: what is made anew for each order would never end otherwise.
+            // Without a rest not even a tick of the timer is waited for.
+            if clock::now() < rest_until {
+                sleep_until(rest_until.into()).await;
             }
             told.hear(&mut batch, BATCH).await;
         };
@@ -114,7 +117,7 @@ async fn serve<S: Service>(
             Some(reply) = under_way.next() => mouth.say(&reply).await,
             () = hear => {
                 let flooded = batch.iter().any(|(_, what)| matches!(what, Happened::Untold { .. }));
-                rest = match batch.len() {
+                let rest = match batch.len() {
                     _ if flooded => LONG_REST,
                     events if events > CALM => REST,
                     _ => Duration::ZERO,
@@ -122,6 +125,7 @@ async fn serve<S: Service>(
                 for (at, what) in batch.drain(..) {
                     mouth.say(&Report::Happened { at, what }).await;
                 }
+                rest_until = clock::now() + rest;
             }
         }
     }

@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
@@ -163,6 +164,13 @@ impl Server {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGHUP).unwrap();
     }
 
+    /// Ends it at once, as a power cut would.
+    pub(crate) fn kill(mut self) {
+        let group = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        killpg(group, Signal::SIGKILL).unwrap();
+        self.child.wait().unwrap();
+    }
+
     fn wait_until_it_serves(&mut self, zones: &[(String, PathBuf)]) -> Result<(), String> {
         let start = Instant::now();
         for (origin, _) in zones {
@@ -212,15 +220,19 @@ pub(crate) fn any_address() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 0).into()
 }
 
-/// An address that was free a moment ago, for UDP and TCP.
+/// An address that was free a moment ago, for UDP and TCP, with a port below those from which outgoing connections are
+/// drawn, and never the same twice: no parallel test takes it in passing.
 pub(crate) fn free_address() -> SocketAddr {
-    loop {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = socket.local_addr().unwrap();
-        if TcpListener::bind(address).is_ok() {
+    static DRAWN: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 10_000).unwrap();
+    for _ in 0..10_000 {
+        let port = 20_000 + (first + DRAWN.fetch_add(1, Ordering::Relaxed) % 10_000) % 10_000;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
             return address;
         }
     }
+    panic!("no port from 20000 to 29999 is free");
 }
 
 fn command(

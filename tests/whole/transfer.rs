@@ -10,6 +10,8 @@ fn at_second(stage: &Stage, name: &str) -> String {
 /// A lab whose settings in `[dns]` begin with `settings`, up.
 fn with(settings: &str) -> Stage {
     let stage = Stage::new();
+    let key = "key partner { algorithm hmac-sha256; secret \"YSBzZWNyZXQgb2YgYSBwYXJ0bmVy\"; };\n";
+    std::fs::write(stage.root().join("partner.key"), key).unwrap();
     stage.edit("lab.toml", |text| text.replacen("[dns] ", &format!("[dns]\n{settings}\n# "), 1));
     stage.wwwlab(["up", "-d"]).ok();
     stage
@@ -60,7 +62,7 @@ fn a_second_name_server_follows_and_stays_when_the_first_is_gone() {
     };
     assert_eq!((of("dns"), of("dns2")), ("2".to_owned(), "2".to_owned()));
     assert_eq!(stage.service("dns2")["state"], "running");
-    assert!(stage.log("dns").contains("tells 127.0.0.5"), "{}", stage.log("dns"));
+    until("dns tells dns2", || stage.log("dns").contains("tells 127.0.0.5"));
     // Only its primary may tell it that something changed.
     assert!(stage.dig("127.0.0.5", "+opcode=NOTIFY foobar.com SOA -b 127.0.0.9").contains("REFUSED"));
     stage.wwwlab(["stop", "dns"]).ok();
@@ -131,9 +133,20 @@ fn two_name_servers_share_a_key() {
     });
     stage.wwwlab(["up", "-d"]).ok();
     until("dns2 has the zone", || at_second(&stage, "www.foobar.com") == "127.0.0.1\n");
-    assert!(stage.log("dns").contains("signed with k.foobar.com."), "{}", stage.log("dns"));
+    until("a signed transfer is told", || stage.log("dns").contains("signed with k.foobar.com."));
     assert!(stage.dig("127.0.0.1", "foobar.com AXFR").contains("Transfer failed"));
     assert!(stage.dig("127.0.0.1", "-k k.key foobar.com AXFR").contains("XFR size"));
+}
+
+/// The second server may have the zones, whoever else may, and takes nobody else's key.
+#[test]
+fn a_second_name_server_has_what_is_for_somebody_else_only() {
+    let stage =
+        with("secondary = true\ntransfer_to = [\"192.0.2.0/24 key partner\"]\nkeys = [\"partner.key\"]");
+    until("dns2 has the zone", || at_second(&stage, "www.foobar.com") == "127.0.0.1\n");
+    assert!(stage.dig("127.0.0.1", "foobar.com AXFR").contains("Transfer failed"));
+    let update = stage.dig("127.0.0.5", "+opcode=UPDATE foobar.com SOA");
+    assert!(update.contains("REFUSED") && update.contains("their primary, 127.0.0.1:"), "{update}");
 }
 
 #[test]

@@ -7,11 +7,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use super::access::{Allowed, Peer};
 use super::answer::{self, INVALID_DATA};
 use super::cookies::Jar;
+use super::seats::Seats;
 use super::shelf::Shelf;
 use super::transfer::{Changes, Transfer, changes_for};
 use super::zones::{Served, ZoneSet};
@@ -24,9 +25,6 @@ use crate::dns::types::{Class, Rcode, RecordType};
 use crate::ground::bind::Transport;
 use crate::ground::clock;
 use crate::ground::journal::Journal;
-
-/// Zones that are sent at a time: each holds its version of the zone in memory, and one message.
-const TRANSFERS_MOST: usize = 16;
 
 /// Octets of the longest signature, whatever its key is called.
 const LONGEST_SIGNATURE: usize = 384;
@@ -56,7 +54,7 @@ pub(super) struct Door {
     jar: Jar,
     keys: Vec<Arc<Key>>,
     transfer_to: Vec<Allowed>,
-    transferring: Arc<Semaphore>,
+    seats: Seats,
     followed: Vec<Followed>,
     journal: Journal,
 }
@@ -84,11 +82,11 @@ impl Door {
         jar: Jar,
         keys: Vec<Arc<Key>>,
         transfer_to: Vec<Allowed>,
+        seats: Seats,
         followed: Vec<Followed>,
         journal: Journal,
     ) -> Self {
-        let transferring = Arc::new(Semaphore::new(TRANSFERS_MOST));
-        Self { shelf, jar, keys, transfer_to, transferring, followed, journal }
+        Self { shelf, jar, keys, transfer_to, seats, followed, journal }
     }
 
     /// Answers `message` from `zones` into `reply`, and says what it became, with what follows a first message; nothing
@@ -191,11 +189,11 @@ impl Door {
             }
             return Sent::Whole(writer.finish(), signer);
         }
-        let Ok(permit) = self.transferring.clone().try_acquire_owned() else {
+        let Some(seat) = self.seats.take(client.ip()) else {
             return Sent::Whole(refuse(Rcode::SERVFAIL, Some(BUSY), reply), signer);
         };
         let journal = self.journal.clone();
-        let mut transfer = Transfer::new(zone.clone(), question.clone(), client, signer, journal, permit);
+        let mut transfer = Transfer::new(zone.clone(), question.clone(), client, signer, journal, seat);
         match transfer.write(reply) {
             Some(finished) => Sent::Begun(finished, Box::new(transfer)),
             // Its SOA alone fits any message.
@@ -205,6 +203,13 @@ impl Door {
 
     /// RFC 1996 §3.10, §3.11.
     fn hear_notify(&self, came: &Came<'_>, signer: Option<&Signer>, reply: &mut Vec<u8>) -> Finished {
+        if came.question.class != Class::IN {
+            return short(came.question, Rcode::NOTAUTH, Some(NO_SECONDARY), reply);
+        }
+        // Nothing else is told so (§3.7).
+        if came.question.record_type != RecordType::SOA {
+            return short(came.question, Rcode::FORMERR, None, reply);
+        }
         let Some(followed) = self.followed.iter().find(|followed| followed.origin == came.question.name)
         else {
             return short(came.question, Rcode::NOTAUTH, Some(NO_SECONDARY), reply);
@@ -226,13 +231,16 @@ impl Door {
         if zones.get(&came.question.name).is_none() {
             return short(came.question, Rcode::NOTAUTH, Some(NO_APEX), reply);
         }
-        let file = self.shelf.file_of(&came.question.name);
-        let text = match &file {
-            Some(file) => format!(
+        let followed = self.followed.iter().find(|followed| followed.origin == came.question.name);
+        let text = match (followed, self.shelf.file_of(&came.question.name)) {
+            (Some(followed), _) => {
+                format!("this is a copy: zones change at their primary, {}", followed.primary.address)
+            }
+            (None, Some(file)) => format!(
                 "zones change by their files: edit {}, or switch to another with `wwwlab zone use`",
                 file.display()
             ),
-            None => "zones change at their primary".to_owned(),
+            (None, None) => "zones change by their files".to_owned(),
         };
         self.journal.note(format!(
             "{} wants to change {} over the network: refused; {text}",
