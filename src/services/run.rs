@@ -204,3 +204,68 @@ async fn write(mut channel: OwnedWriteHalf, mut waiting: mpsc::Receiver<Vec<u8>>
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::bind::Listening;
+    use crate::ground::channel::{Ask, Reply};
+    use crate::ground::service::Closed;
+
+    /// Tells more than a few events at each order.
+    struct Talkative(Journal);
+
+    impl Service for Talkative {
+        type Config = ();
+        type Error = io::Error;
+
+        async fn start((): (), journal: Journal) -> Result<Self, io::Error> {
+            Ok(Self(journal))
+        }
+
+        fn listening(&self) -> Vec<Listening> {
+            Vec::new()
+        }
+
+        async fn ask(&self, _: Ask) -> Reply {
+            for _ in 0..=CALM {
+                self.0.note("asked");
+            }
+            Reply::Zones(Vec::new())
+        }
+
+        async fn close(self) -> Closed {
+            Closed::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn events_are_told_while_orders_keep_coming() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let service = run::<Talkative>((), Upward::Supervisor(theirs));
+        let asker = async move {
+            let (reading, mut writing) = ours.into_split();
+            let mut reports = LineReader::<OwnedReadHalf>::new(reading);
+            let mut batches = 0;
+            let mut number = 0;
+            let start = clock::now();
+            // An order is given as soon as the one before is answered; each batch is followed by a rest.
+            while batches < 3 {
+                assert!(start.elapsed() < Duration::from_secs(10), "{batches} batches in {number} orders");
+                number += 1;
+                writing.write_all(&line(&Order { number, ask: Ask::ZoneList }).unwrap()).await.unwrap();
+                let mut told = false;
+                loop {
+                    match reports.next::<Report>().await.unwrap().unwrap() {
+                        Report::Reply { .. } => break,
+                        Report::Happened { .. } => told = true,
+                        _ => {}
+                    }
+                }
+                batches += u32::from(told);
+            }
+        };
+        let (ended, ()) = tokio::join!(service, asker);
+        assert!(ended.unwrap());
+    }
+}

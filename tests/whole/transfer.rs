@@ -138,6 +138,15 @@ fn two_name_servers_share_a_key() {
     assert!(stage.dig("127.0.0.1", "-k k.key foobar.com AXFR").contains("XFR size"));
 }
 
+/// A required cookie proves addresses; the two servers, which know none, talk over TCP.
+#[test]
+fn a_second_name_server_follows_where_cookies_are_required() {
+    let stage = with("secondary = true\ncookies = \"require\"");
+    until("dns2 has the zone", || at_second(&stage, "www.foobar.com +tcp") == "127.0.0.1\n");
+    add_host(&stage, 2);
+    until("dns2 has the edit", || at_second(&stage, "host2.foobar.com +tcp") == "127.0.0.2\n");
+}
+
 /// The second server may have the zones, whoever else may, and takes nobody else's key.
 #[test]
 fn a_second_name_server_has_what_is_for_somebody_else_only() {

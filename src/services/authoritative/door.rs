@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::access::{Allowed, Peer};
-use super::answer::{self, INVALID_DATA};
+use super::answer::{self, Arrival, INVALID_DATA};
 use super::cookies::Jar;
 use super::seats::Seats;
 use super::shelf::Shelf;
@@ -73,7 +73,7 @@ struct Came<'m> {
     message: &'m [u8],
     question: &'m Question,
     client: SocketAddr,
-    transport: Transport,
+    arrival: Arrival,
 }
 
 impl Door {
@@ -111,14 +111,20 @@ impl Door {
         if question.wanted() == Wanted::Query && question.signature.is_none() && !is_transfer {
             return Some((answer::answer_question(zones, &question, arrival, 0, reply), None));
         }
+        // A signature proves more than a cookie does.
+        if question.signature.is_none()
+            && let Some(finished) = answer::answer_unproven(&question, arrival, reply)
+        {
+            return Some((finished, None));
+        }
+        let came = Came { message, question: &question, client, arrival };
         let now = clock::unix_millis() / 1_000;
         let checked =
             question.signature.map(|start| tsig::check_question(&self.keys, message, start, now)).transpose();
         let mut signer = match checked {
             Ok(signer) => signer,
-            Err(refused) => return Some((refuse_signature(refused, message, &question, now, reply), None)),
+            Err(refused) => return Some((refuse_signature(refused, &came, now, reply), None)),
         };
-        let came = Came { message, question: &question, client, transport };
         let finished = match question.wanted() {
             Wanted::Query if is_transfer && question.class == Class::IN => {
                 match self.transfer(zones, &came, signer, reply) {
@@ -149,8 +155,8 @@ impl Door {
         signer: Option<Signer>,
         reply: &mut Vec<u8>,
     ) -> Sent {
-        let Came { message, question, client, transport } = *came;
-        let refuse = |rcode, why, reply: &mut Vec<u8>| short(question, rcode, why, reply);
+        let Came { message, question, client, arrival: Arrival { transport, .. } } = *came;
+        let refuse = |rcode, why, reply: &mut Vec<u8>| short(came, rcode, why, reply);
         if question.edns.is_some_and(|edns| edns.version != 0) {
             return Sent::Whole(refuse(Rcode::BADVERS, None, reply), signer);
         }
@@ -179,7 +185,7 @@ impl Door {
             },
         };
         if current {
-            let mut writer = begin(question, transport, reply);
+            let mut writer = begin(came, transport, reply);
             writer.set(Flags::AA);
             if let Some(soa) = zone.apex().set(RecordType::SOA) {
                 let name = zone.apex().name();
@@ -204,32 +210,32 @@ impl Door {
     /// RFC 1996 §3.10, §3.11.
     fn hear_notify(&self, came: &Came<'_>, signer: Option<&Signer>, reply: &mut Vec<u8>) -> Finished {
         if came.question.class != Class::IN {
-            return short(came.question, Rcode::NOTAUTH, Some(NO_SECONDARY), reply);
+            return short(came, Rcode::NOTAUTH, Some(NO_SECONDARY), reply);
         }
         // Nothing else is told so (§3.7).
         if came.question.record_type != RecordType::SOA {
-            return short(came.question, Rcode::FORMERR, None, reply);
+            return short(came, Rcode::FORMERR, None, reply);
         }
         let Some(followed) = self.followed.iter().find(|followed| followed.origin == came.question.name)
         else {
-            return short(came.question, Rcode::NOTAUTH, Some(NO_SECONDARY), reply);
+            return short(came, Rcode::NOTAUTH, Some(NO_SECONDARY), reply);
         };
         let primary = &followed.primary;
         let from_it = primary.address.ip().to_canonical() == came.client.ip().to_canonical();
         let signed_by_it =
             primary.key.as_ref().is_none_or(|key| signer.is_some_and(|by| by.key().name == *key));
         if !from_it || !signed_by_it {
-            return short(came.question, Rcode::REFUSED, Some(NOT_THE_PRIMARY), reply);
+            return short(came, Rcode::REFUSED, Some(NOT_THE_PRIMARY), reply);
         }
         followed.changed.notify_one();
-        let mut writer = begin(came.question, came.transport, reply);
+        let mut writer = begin(came, came.arrival.transport, reply);
         writer.set(Flags::AA);
         writer.finish()
     }
 
     fn refuse_update(&self, zones: &ZoneSet, came: &Came<'_>, reply: &mut Vec<u8>) -> Finished {
         if zones.get(&came.question.name).is_none() {
-            return short(came.question, Rcode::NOTAUTH, Some(NO_APEX), reply);
+            return short(came, Rcode::NOTAUTH, Some(NO_APEX), reply);
         }
         let followed = self.followed.iter().find(|followed| followed.origin == came.question.name);
         let text = match (followed, self.shelf.file_of(&came.question.name)) {
@@ -246,7 +252,7 @@ impl Door {
             "{} wants to change {} over the network: refused; {text}",
             came.client, came.question.name
         ));
-        short(came.question, Rcode::REFUSED, Some(ExtendedError { code: 18, text: &text }), reply)
+        short(came, Rcode::REFUSED, Some(ExtendedError { code: 18, text: &text }), reply)
     }
 }
 
@@ -258,46 +264,44 @@ enum Sent {
     Begun(Finished, Box<Transfer>),
 }
 
-fn begin<'b>(question: &Question, transport: Transport, reply: &'b mut Vec<u8>) -> Writer<'b> {
+fn begin<'b>(came: &Came<'_>, transport: Transport, reply: &'b mut Vec<u8>) -> Writer<'b> {
+    let question = came.question;
     let reserved = if question.signature.is_some() { LONGEST_SIGNATURE } else { 0 };
     let limit = answer::longest_answer(question, transport).saturating_sub(reserved);
     let mut writer = Writer::begin(reply, question.id, question.flags, question.edns, limit);
     writer.question(&question.name, question.record_type, question.class);
+    if question.edns.is_some_and(|edns| edns.version == 0) {
+        answer::give_cookie(&mut writer, question.edns, came.arrival);
+    }
     writer
 }
 
 /// An answer without records, short enough for any transport.
 fn short<'b>(
-    question: &Question,
+    came: &Came<'_>,
     rcode: Rcode,
     why: Option<ExtendedError<'b>>,
     reply: &'b mut Vec<u8>,
 ) -> Finished {
-    let mut writer = begin(question, Transport::Udp, reply);
+    let mut writer = begin(came, Transport::Udp, reply);
     writer.set_rcode(rcode);
     why.into_iter().for_each(|why| writer.explain(why));
     writer.finish()
 }
 
 /// RFC 8945 §5.2.
-fn refuse_signature(
-    refused: Refused,
-    message: &[u8],
-    question: &Question,
-    now: u64,
-    reply: &mut Vec<u8>,
-) -> Finished {
+fn refuse_signature(refused: Refused, came: &Came<'_>, now: u64, reply: &mut Vec<u8>) -> Finished {
     match refused {
-        Refused::Malformed => short(question, Rcode::FORMERR, None, reply),
+        Refused::Malformed => short(came, Rcode::FORMERR, None, reply),
         Refused::Unknown(fault) => {
-            let finished = short(question, Rcode::NOTAUTH, None, reply);
-            if let Some(start) = question.signature {
-                tsig::append_fault(reply, message, start, fault);
+            let finished = short(came, Rcode::NOTAUTH, None, reply);
+            if let Some(start) = came.question.signature {
+                tsig::append_fault(reply, came.message, start, fault);
             }
             finished
         }
         Refused::Faulty(fault, mut signer) => {
-            let finished = short(question, Rcode::NOTAUTH, None, reply);
+            let finished = short(came, Rcode::NOTAUTH, None, reply);
             signer.sign_fault(reply, now, fault);
             finished
         }

@@ -16,7 +16,7 @@ use crate::ground::clock;
 use crate::ground::event::Happened;
 use crate::ground::journal::{Told, journal};
 use crate::ground::service::Service as _;
-use crate::services::authoritative::{Authoritative, Config};
+use crate::services::authoritative::{Authoritative, Config, cookies};
 
 /// Nothing that is waited for here takes this long unless it is broken.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -71,13 +71,17 @@ async fn answer(stream: &mut TcpStream, serial: u32, times: Seconds, flags: u16)
 
 impl Follower {
     async fn start() -> Self {
+        Self::with(Config::default()).await
+    }
+
+    async fn with(config: Config) -> Self {
         let primary = bind::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let (journal, told) = journal();
         let config = Config {
             follow: vec![format!("foobar.com={}", primary.local_addr().unwrap()).parse().unwrap()],
             copies: Some(folder.path().into()),
-            ..Config::default()
+            ..config
         };
         let server = Authoritative::start(config, journal).await.unwrap();
         Self { server, told, primary, folder }
@@ -122,12 +126,17 @@ impl Follower {
 }
 
 async fn say(server: SocketAddr, message: &[u8]) -> (Rcode, String) {
+    let (response, octets) = say_for(server, message).await;
+    (response.rcode, String::from_utf8_lossy(&octets).into_owned())
+}
+
+async fn say_for(server: SocketAddr, message: &[u8]) -> (asked::Response, Vec<u8>) {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     socket.send_to(message, server).await.unwrap();
     let mut reply = [0; 2000];
     let length = timeout(PATIENCE, socket.recv(&mut reply)).await.expect("no answer").unwrap();
     let reply = &reply[..length];
-    (asked::read_response(reply).unwrap().rcode, String::from_utf8_lossy(reply).into_owned())
+    (asked::read_response(reply).unwrap(), reply.to_vec())
 }
 
 const NOTIFY: u16 = 0x2000;
@@ -213,4 +222,31 @@ fn no_two_zones_share_a_file() {
     let files: std::collections::BTreeSet<String> =
         names.iter().map(crate::services::authoritative::file_name).collect();
     assert_eq!(files.len(), names.len(), "{files:?}");
+}
+
+/// Whatever is wanted over UDP: an address that may be forged gets nothing, and changes nothing.
+#[tokio::test]
+async fn rfc7873_section_5_2_3_a_required_cookie_is_required_of_everybody() {
+    let mut follower =
+        Follower::with(Config { cookies: cookies::Policy::Require, ..Config::default() }).await;
+    follower.give(1, [3600, 3600, 86_400]).await;
+    follower.hear("serial 1").await;
+    for (opcode, record_type) in
+        [(NOTIFY, RecordType::SOA), (UPDATE, RecordType::SOA), (0, RecordType::IXFR), (0, RecordType::AXFR)]
+    {
+        let mut message = asked::query(9, &origin(), record_type);
+        message[2..4].copy_from_slice(&opcode.to_be_bytes());
+        let (cut, _) = say_for(follower.server.address, &message).await;
+        assert!(cut.flags.has(Flags::TC) && cut.rcode == Rcode::NOERROR, "{opcode:x} {record_type}: {cut:?}");
+        // With a cookie of the asker's own (RFC 7873 §4), it is given the server's.
+        let end = message.len();
+        message[end - 2..].copy_from_slice(&12_u16.to_be_bytes());
+        message.extend([0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
+        let (bad, octets) = say_for(follower.server.address, &message).await;
+        assert_eq!(bad.rcode, Rcode::BADCOOKIE, "{opcode:x} {record_type}");
+        assert!(octets.windows(12).any(|option| option == [0, 10, 0, 24, 1, 2, 3, 4, 5, 6, 7, 8]));
+    }
+    let unasked = timeout(std::time::Duration::ZERO, follower.primary.accept()).await;
+    assert!(unasked.is_err(), "the primary was asked at the word of nobody");
+    follower.server.close().await;
 }
