@@ -23,7 +23,8 @@ fn with_restart_on_failure_it_comes_back() {
     let first = stage.pid("web");
     signal(first, "KILL");
     until("it is back", || {
-        stage.service("web")["state"] == "running" && stage.service("web")["pid"] != first
+        let web = stage.service("web");
+        web["state"] == "running" && web["pid"] != first
     });
     assert_eq!(stage.page("/").0, 200);
     // What was stopped on purpose stays stopped.

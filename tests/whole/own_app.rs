@@ -82,7 +82,8 @@ fn its_death_is_seen_and_it_can_come_back() {
     let first = stage.pid("app");
     signal(first, "KILL");
     until("it is back", || {
-        stage.service("app")["state"] == "running" && stage.service("app")["pid"] != first
+        let app = stage.service("app");
+        app["state"] == "running" && app["pid"] != first
     });
     assert!(stage.log("app").contains("failed: killed by SIGKILL"), "{}", stage.log("app"));
     assert_eq!(stage.page("/").0, 200);
