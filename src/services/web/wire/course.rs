@@ -117,6 +117,12 @@ impl Course {
         self.passed.load(Ordering::Relaxed) <= answered && self.begun.load(Ordering::Relaxed) <= answered
     }
 
+    /// Whether more than one request is being answered.
+    pub(in crate::services::web) fn is_at_several(&self) -> bool {
+        let begun = self.begun.load(Ordering::Relaxed);
+        begun.saturating_sub(self.answered.load(Ordering::Relaxed)) > 1
+    }
+
     /// How many requests have come.
     pub(in crate::services::web) fn requests(&self) -> u64 {
         self.begun.load(Ordering::Relaxed)

@@ -12,6 +12,7 @@
 
 mod chunks;
 mod course;
+mod credit;
 mod framing;
 mod head;
 mod violation;
@@ -28,9 +29,12 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 use tokio_util::io::poll_read_buf;
 
+use crate::ground::clock::Stopwatch;
+
 use framing::{Framing, Look, Wrong};
 
 pub(super) use course::{Course, Refusal};
+pub(super) use credit::{Credit, SLOWEST};
 pub(super) use head::{FIELDS_AT_MOST, HEAD_AT_MOST, TARGET_AT_MOST};
 pub(super) use violation::Violation;
 
@@ -50,7 +54,7 @@ pub(crate) struct Patience {
     pub(crate) idle: Duration,
     /// To send the head of a request, once it has begun.
     pub(crate) head: Duration,
-    /// To take anything of an answer.
+    /// To take anything of an answer; less where it took it slower than [`SLOWEST`].
     pub(crate) answer: Duration,
 }
 
@@ -74,8 +78,9 @@ pub(super) struct Rim {
     /// What the connection is waiting for, and until when.
     awaited: Awaited,
     alarm: Pin<Box<Sleep>>,
-    /// Runs while the client takes nothing.
-    stuck: Option<Pin<Box<Sleep>>>,
+    /// Runs while the client takes nothing, since when.
+    stuck: Option<(Stopwatch, Pin<Box<Sleep>>)>,
+    credit: Credit,
     /// Runs while what is not wanted is read away.
     lingering: Option<Pin<Box<Sleep>>>,
     /// Nothing more is read.
@@ -124,6 +129,7 @@ impl Rim {
             awaited: Awaited::Request,
             alarm: Box::pin(sleep(patience.idle)),
             stuck: None,
+            credit: Credit::new(patience.answer),
             lingering: None,
             ended: None,
         }
@@ -237,12 +243,15 @@ impl Rim {
         context: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
-            self.stuck = None;
+        if let Poll::Ready(result) = &written {
+            if let Some((since, _)) = self.stuck.take() {
+                self.credit.spend(since.elapsed());
+            }
+            self.credit.earn(result.as_ref().map_or(0, |bytes| *bytes as u64));
             return written;
         }
-        let patience = self.patience.answer;
-        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(patience)));
+        let left = self.credit.left();
+        let (_, stuck) = self.stuck.get_or_insert_with(|| (Stopwatch::start(), Box::pin(sleep(left))));
         ready!(stuck.as_mut().poll(context));
         Poll::Ready(Err(ErrorKind::TimedOut.into()))
     }
