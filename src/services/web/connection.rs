@@ -165,6 +165,9 @@ async fn answer(
         Some(refusal) => server.refuse(client, refusal),
         None => server.answer(client, request).await,
     };
+    if !matches!(response.body(), Page::App(_) | Page::Tunnel(_)) {
+        course.make_here();
+    }
     let goes_over = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if asks_for_another {
         course.decide(goes_over);

@@ -149,7 +149,7 @@ pub struct Config {
     /// How long a client may take.
     #[arg(skip)]
     patience: Patience,
-    /// Connections open at once, if the process may open rather more than twice as many descriptors. One more takes the place of the
+    /// Connections open at once, if the process may open nine quarters as many descriptors. One more takes the place of the
     /// one that has been idle longest; where none is idle, it is answered 503 and closed.
     #[arg(long, value_name = "COUNT", default_value_t = 1024)]
     pub max_connections: u32,

@@ -104,3 +104,22 @@ async fn a_slow_but_steady_reader_gets_it_all() {
     }
     assert_eq!(Answer::parse(&taken).body.len(), length);
 }
+
+/// `printf … | nc -N`: the client has said all, and reads.
+#[tokio::test]
+async fn who_has_ended_its_side_gets_a_file_whole() {
+    let stand = Stand::without_application().await;
+    let length = 8_000_000;
+    std::fs::write(stand.site().join("large.bin"), vec![b'x'; length]).unwrap();
+    for (request, length) in
+        [(get("/large.bin"), length), (get("/about.html").replace("close", "keep-alive"), 12)]
+    {
+        let mut stream = TcpStream::connect(stand.address()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut taken = Vec::new();
+        stream.read_to_end(&mut taken).await.unwrap();
+        assert_eq!(Answer::parse(&taken).body.len(), length);
+    }
+    stand.close_clean().await;
+}

@@ -21,6 +21,8 @@ pub(in crate::services::web) struct Course {
     begun: AtomicU64,
     /// Requests whose answer was taken, or given up.
     answered: AtomicU64,
+    /// The answer under way is there: nobody is asked for it any more.
+    made_here: AtomicBool,
     /// Something may still come that nobody wants.
     unread: AtomicBool,
     /// The last answer was broken off.
@@ -59,6 +61,7 @@ impl Course {
             passed: AtomicU64::new(0),
             begun: AtomicU64::new(0),
             answered: AtomicU64::new(0),
+            made_here: AtomicBool::new(false),
             unread: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             refusal: Mutex::default(),
@@ -71,6 +74,7 @@ impl Course {
     pub(in crate::services::web) fn begin(&self) -> Option<Refusal> {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         self.seat.busy();
+        self.made_here.store(false, Ordering::Relaxed);
         // A refused one is the last.
         let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
         if number >= self.passed.load(Ordering::Relaxed) { refusal.take() } else { None }
@@ -94,6 +98,11 @@ impl Course {
         if let Another::Asked(waker) = std::mem::replace(&mut *decision, Another::Decided(another)) {
             waker.wake();
         }
+    }
+
+    /// The answer that was begun last is this server's own.
+    pub(in crate::services::web) fn make_here(&self) {
+        self.made_here.store(true, Ordering::Relaxed);
     }
 
     /// What comes behind this request is not wanted.
@@ -142,6 +151,11 @@ impl Course {
     pub(super) fn refuse(&self, refusal: Refusal) {
         self.leave_unread();
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+    }
+
+    /// Whether such an answer is on its way, also to a client that has nothing more to say.
+    pub(super) fn is_made_here(&self) -> bool {
+        self.made_here.load(Ordering::Relaxed) && !self.is_idle()
     }
 
     pub(super) fn is_broken_off(&self) -> bool {
