@@ -51,7 +51,7 @@ impl Request {
             .write_all(format!("{self}Host: www.foobar.com\r\nConnection: close\r\n\r\n").as_bytes())
             .unwrap();
         // A client that has said all may say so.
-        if self.target.len() % 4 == 0 {
+        if self.target.len().is_multiple_of(4) {
             stream.shutdown(Shutdown::Write).unwrap();
         }
         let mut answer = Vec::new();

@@ -21,8 +21,10 @@ pub(in crate::services::web) struct Course {
     begun: AtomicU64,
     /// Requests whose answer was taken, or given up.
     answered: AtomicU64,
-    /// The answer under way is there: nobody is asked for it any more.
-    made_here: AtomicBool,
+    /// The application is asked for the answer that was begun last.
+    elsewhere: AtomicBool,
+    /// Whoever waits to tell that the client has ended its side.
+    ends: Mutex<Option<Waker>>,
     /// Something may still come that nobody wants.
     unread: AtomicBool,
     /// The last answer was broken off.
@@ -61,7 +63,8 @@ impl Course {
             passed: AtomicU64::new(0),
             begun: AtomicU64::new(0),
             answered: AtomicU64::new(0),
-            made_here: AtomicBool::new(false),
+            elsewhere: AtomicBool::new(false),
+            ends: Mutex::default(),
             unread: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             refusal: Mutex::default(),
@@ -74,7 +77,7 @@ impl Course {
     pub(in crate::services::web) fn begin(&self) -> Option<Refusal> {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         self.seat.busy();
-        self.made_here.store(false, Ordering::Relaxed);
+        self.elsewhere.store(false, Ordering::Relaxed);
         // A refused one is the last.
         let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
         if number >= self.passed.load(Ordering::Relaxed) { refusal.take() } else { None }
@@ -100,9 +103,12 @@ impl Course {
         }
     }
 
-    /// The answer that was begun last is this server's own.
-    pub(in crate::services::web) fn make_here(&self) {
-        self.made_here.store(true, Ordering::Relaxed);
+    /// The answer that was begun last is not this server's own.
+    pub(in crate::services::web) fn ask_elsewhere(&self) {
+        self.elsewhere.store(true, Ordering::Relaxed);
+        if let Some(waker) = self.ends.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            waker.wake();
+        }
     }
 
     /// What comes behind this request is not wanted.
@@ -153,9 +159,14 @@ impl Course {
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
     }
 
-    /// Whether such an answer is on its way, also to a client that has nothing more to say.
-    pub(super) fn is_made_here(&self) -> bool {
-        self.made_here.load(Ordering::Relaxed) && !self.is_idle()
+    /// Whether an answer of this server's own is on its way, also to a client that has nothing more to say; the reader is
+    /// woken when it is not.
+    pub(super) fn outlasts_its_client(&self, context: &Context<'_>) -> bool {
+        let outlasts = !self.elsewhere.load(Ordering::Relaxed) && !self.is_idle();
+        if outlasts {
+            *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
+        }
+        outlasts
     }
 
     pub(super) fn is_broken_off(&self) -> bool {

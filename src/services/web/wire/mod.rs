@@ -315,7 +315,11 @@ impl AsyncRead for Rim {
                 Poll::Ready((_, 1..)) => return Poll::Ready(Ok(())),
                 // The library would take the end of the requests for the client's, and end the answer. It asks again when
                 // the answer is out. What the application is still asked for ends: that client may be gone.
-                Poll::Ready((0, _)) if rim.course.is_made_here() => return Poll::Pending,
+                Poll::Ready((0, _))
+                    if rim.framing.is_at_head() && rim.course.outlasts_its_client(context) =>
+                {
+                    return Poll::Pending;
+                }
                 Poll::Ready((0, _)) => return Poll::Ready(Ok(())),
                 Poll::Ready(_) => {}
                 Poll::Pending if rim.is_late(context) => match rim.awaited {
