@@ -17,8 +17,95 @@ pub mod services {
         pub mod answer;
         pub mod cookies;
         pub mod zones;
+
+        /// The answer to a signed question: [`answer::answer`] leaves no room for a signature of `reserved` octets.
+        pub fn answer_signed(question: &crate::dns::message::question::Question, reserved: usize) -> Vec<u8> {
+            let arrival = answer::Arrival { transport: crate::ground::bind::Transport::Tcp, cookies: None };
+            let mut reply = Vec::new();
+            answer::answer_question(&crate::ZONES, question, arrival, reserved, &mut reply);
+            reply
+        }
     }
     mod streams;
+    /// Of the web server, what reads a request, without its sockets.
+    pub mod web {
+        mod conditional;
+        mod range;
+        mod target;
+        mod wire {
+            mod chunks;
+            mod framing;
+            mod head;
+            mod violation;
+
+            /// How a connection's bytes go on that arrive cut at these places.
+            pub fn passed(bytes: &[u8], cuts: &[usize]) -> super::Passed {
+                let mut framing = framing::Framing::new();
+                let mut passed = super::Passed::default();
+                for end in cuts.iter().copied().chain([bytes.len()]) {
+                    let arrived = &bytes[..end.clamp(passed.clear, bytes.len())];
+                    let look = framing.look(&arrived[passed.clear..]);
+                    assert!(passed.clear + look.clear <= arrived.len());
+                    passed.clear += look.clear;
+                    passed.heads += look.heads;
+                    passed.wrong = look.wrong.map(|wrong| format!("{wrong:?}"));
+                    if passed.wrong.is_some() {
+                        break;
+                    }
+                }
+                passed
+            }
+        }
+
+        use std::path::PathBuf;
+        use std::time::SystemTime;
+
+        use hyper::header::HeaderMap;
+
+        pub use wire::passed;
+
+        /// What became of a connection's bytes.
+        #[derive(Debug, Default, PartialEq, Eq)]
+        pub struct Passed {
+            /// So many go on.
+            pub clear: usize,
+            /// Heads among them.
+            pub heads: u64,
+            /// What is wrong with what comes next, if anything is.
+            pub wrong: Option<String>,
+        }
+
+        /// The path below the site that a target's path names, if it is one of a file or a directory.
+        pub fn named(path: &str) -> Option<PathBuf> {
+            target::is_for_files_only(path);
+            match target::place(path) {
+                target::Place::File(file) | target::Place::Directory(file) => Some(file),
+                target::Place::Dynamic | target::Place::Hidden | target::Place::Malformed(_) => None,
+            }
+        }
+
+        /// The first byte and the one after the last of each range that a request with these headers gets of so many
+        /// bytes: nothing where it gets all, an empty list where it gets 416.
+        pub fn spans(headers: &HeaderMap, length: u64) -> Option<Vec<(u64, u64)>> {
+            match range::asked(headers, length) {
+                range::Asked::Whole => None,
+                range::Asked::Nothing => Some(Vec::new()),
+                range::Asked::Spans(spans) => Some(spans.iter().map(|span| (span.from, span.to)).collect()),
+            }
+        }
+
+        /// The status to which the conditions of a request with these headers come, of a file with this entity tag and
+        /// time, 200 where they hold; and whether its ranges are of this version.
+        pub fn verdict(headers: &HeaderMap, tag: &str, is_weak: bool, modified: SystemTime) -> (u16, bool) {
+            let validators = conditional::Validators::new(tag, is_weak, Some(modified));
+            let status = match validators.verdict(headers) {
+                conditional::Verdict::Holds => 200,
+                conditional::Verdict::NotModified => 304,
+                conditional::Verdict::Fails(_) => 412,
+            };
+            (status, validators.allow_ranges(headers))
+        }
+    }
 }
 
 use std::path::Path;

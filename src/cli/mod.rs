@@ -4,6 +4,7 @@
 
 mod cache;
 mod curl;
+mod deploy;
 mod dig;
 mod doctor;
 mod down;
@@ -91,6 +92,8 @@ enum Command {
     Dig(dig::Arguments),
     /// Run curl against the lab, names looked up at its resolver
     Curl(curl::Arguments),
+    /// Put another version of the application files into service, or the former one back
+    Deploy(deploy::Arguments),
     /// What works on this machine, and what to do about the rest
     Doctor(doctor::Arguments),
     /// Write a lab of your own: zones, site, application and settings, to edit
@@ -229,6 +232,7 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Zone(zone) => zone::run(&zone, &place, world),
         Command::Dig(dig) => dig::run(&dig, &place.find()?, world),
         Command::Curl(curl) => curl::run(&curl, &place.find()?, world),
+        Command::Deploy(deploy) => deploy::run(&deploy, &place.find()?, world),
         Command::Doctor(doctor) => doctor::run(&doctor, &place.find()?, world),
         Command::New(new) => new::run(&new, world),
         Command::Serve(serve) => serve::run(serve, world),
@@ -259,9 +263,13 @@ impl Place {
 
 /// The one thread on which every command waits.
 fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    Ok(event_loop()?.block_on(future))
+}
+
+/// All of a process runs on one thread.
+fn event_loop() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::System("cannot start the event loop".into(), error))?;
-    Ok(runtime.block_on(future))
+        .map_err(|error| Failure::System("cannot start the event loop".into(), error))
 }

@@ -15,7 +15,7 @@ use crate::services::run::{Upward, run as run_service};
 use crate::services::web::{self, Web};
 
 use super::up::printable;
-use super::{Failure, World, block_on};
+use super::{Failure, World, event_loop};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -58,22 +58,25 @@ pub(super) fn run(arguments: Arguments, world: &mut World) -> Result<u8, Failure
 
 fn serve<S: Service>(config: S::Config, world: &mut World) -> Result<u8, Failure> {
     let system = |error| Failure::System("cannot serve".into(), error);
-    let started = block_on(async {
+    let event_loop = event_loop()?;
+    let started = event_loop.block_on(async {
         let upward = match channel::on_descriptor_0()? {
             Some(supervisor) => Upward::Supervisor(supervisor),
             None => Upward::Hand(Box::new(|report| print(report, &mut *world.out, &mut *world.err))),
         };
         run_service::<S>(config, upward).await
-    })?
-    .map_err(system)?;
+    });
+    // What is still being read (a large zone, say) is read for nobody any more.
+    event_loop.shutdown_background();
+    let started = started.map_err(system)?;
     Ok(u8::from(!started))
 }
 
 fn print(report: &Report, out: &mut dyn Write, err: &mut dyn Write) {
     // Whoever does not read what a service says does not stop it from serving.
     let _ = match report {
-        Report::Ready { listening } if listening.is_empty() => writeln!(out, "ready"),
-        Report::Ready { listening } => {
+        Report::Ready { listening, .. } if listening.is_empty() => writeln!(out, "ready"),
+        Report::Ready { listening, .. } => {
             let places: Vec<String> =
                 listening.iter().map(|l| format!("{}/{}", l.address, l.transport)).collect();
             writeln!(out, "ready at {}", places.join(", "))

@@ -40,6 +40,16 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
             writeln!(world.out, "  {dim}{}: {}{dim:#}", service.name, service.condition.detail)?;
         }
     }
+    for service in &status.services {
+        if let Some(version) = &service.condition.version {
+            writeln!(
+                world.out,
+                "  {dim}{}: version {} of its files{dim:#}",
+                service.name,
+                printable(version)
+            )?;
+        }
+    }
     for reason in &status.ports.reasons {
         writeln!(world.out, "  {dim}{reason}{dim:#}")?;
     }

@@ -198,7 +198,7 @@ async fn be_detached(directory: Directory, network: Option<Network>) -> Result<u
     };
     match came_up {
         Ok(lab) => {
-            let _ = write_line(&mut starter, &Report::Ready { listening: Vec::new() }).await;
+            let _ = write_line(&mut starter, &Report::Ready { listening: Vec::new(), version: None }).await;
             drop(starter);
             lab.run(quit, |_| {}).await;
             Ok(0)

@@ -1,18 +1,27 @@
 //! Random numbers that a stranger cannot guess.
+//!
+//! Numbers that name something (requests, messages) come from a stock that the operating system's generator fills: a call
+//! for each would cost a web server as much as looking at a file. Keys and salts are never in stock.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
+
+use data_encoding::HEXLOWER;
+
+/// What is drawn from the operating system at once, in bytes: Linux takes about as long for so many as for the call.
+const STOCK: usize = 1024;
 
 /// A random UUID (version 4, RFC 9562 §5.4) as 32 lower-case hexadecimal digits: the identifier of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(String);
 
 impl RequestId {
-    /// A new one, from the operating system's generator.
+    /// A new one.
     pub fn draw() -> Self {
         let number = u128::from(random_u64()) << 64 | u128::from(random_u64());
         let number = number & !(0xF << 76 | 0b11 << 62) | 0x4 << 76 | 0b10 << 62;
-        Self(format!("{number:032x}"))
+        Self(HEXLOWER.encode(&number.to_be_bytes()))
     }
 
     /// Its digits.
@@ -37,9 +46,39 @@ pub fn secret<const N: usize>() -> io::Result<[u8; N]> {
 
 /// 64 random bits.
 pub fn random_u64() -> u64 {
-    // Linux, macOS and the BSDs answer this without failing once the machine has booted; a machine without
-    // a generator gets the clock, which keeps identifiers distinct if not secret.
-    getrandom::u64().unwrap_or_else(|_| super::clock::unix_millis().wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    thread_local! {
+        // Of each thread its own: no two ever draw the same. No process of ours forks and goes on without `exec`, which
+        // would give its child the same stock.
+        static RANDOM: RefCell<Stock> = const { RefCell::new(Stock::EMPTY) };
+    }
+    RANDOM.with_borrow_mut(Stock::draw)
+}
+
+/// Random bytes that are drawn once each.
+struct Stock {
+    bytes: [u8; STOCK],
+    /// So many of them are left, the first ones.
+    left: usize,
+}
+
+impl Stock {
+    const EMPTY: Self = Self { bytes: [0; STOCK], left: 0 };
+
+    /// The last eight that are left; nobody finds them here any more.
+    fn draw(&mut self) -> u64 {
+        if self.left == 0 && getrandom::fill(&mut self.bytes).is_ok() {
+            self.left = STOCK;
+        }
+        match self.bytes[..self.left].last_chunk_mut::<8>() {
+            Some(last) => {
+                self.left -= last.len();
+                u64::from_ne_bytes(std::mem::take(last))
+            }
+            // Linux, macOS and the BSDs give some without failing once the machine has booted; a machine without
+            // a generator gets the clock, which keeps identifiers distinct if not secret.
+            None => super::clock::unix_millis().wrapping_mul(0x9E37_79B9_7F4A_7C15),
+        }
+    }
 }
 
 /// 16 random bits: a DNS message identifier (RFC 1035 §4.1.1).
@@ -60,6 +99,16 @@ mod tests {
         assert_ne!(one, other);
         assert_eq!(one.as_str().as_bytes()[12], b'4');
         assert!(b"89ab".contains(&one.as_str().as_bytes()[16]));
+    }
+
+    #[test]
+    fn a_stock_is_drawn_once_and_filled_again() {
+        let mut stock = Stock::EMPTY;
+        let drawn: std::collections::HashSet<u64> = (0..1_000).map(|_| stock.draw()).collect();
+        assert_eq!(drawn.len(), 1_000);
+        let left = stock.left;
+        assert!(stock.bytes[..left].iter().any(|&byte| byte != 0));
+        assert!(stock.bytes[left..].iter().all(|&byte| byte == 0), "what was drawn is gone");
     }
 
     #[test]

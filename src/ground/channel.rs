@@ -10,6 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
@@ -40,6 +41,9 @@ pub enum Report {
     Ready {
         /// Where.
         listening: Vec<Listening>,
+        /// Which version of files that can be deployed, if it has any.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        version: Option<String>,
     },
     /// It could not start and is about to exit; sent instead of `Ready`.
     Failed {
@@ -99,6 +103,11 @@ pub enum Ask {
     },
     /// How the application servers behind a web server stand.
     Upstreams,
+    /// Put the application files in this directory into service.
+    Deploy {
+        /// The directory, absolute.
+        directory: PathBuf,
+    },
     /// Which zones are in service.
     ZoneList,
     /// A zone as it is served.
@@ -125,6 +134,11 @@ pub enum Reply {
     Upstreams(Vec<UpstreamState>),
     /// What was asked.
     Queries(Box<QueryCounts>),
+    /// Other application files are in service.
+    Deployed {
+        /// Their version.
+        version: String,
+    },
     /// The zones in service.
     Zones(Vec<ZoneState>),
     /// The way to an answer.

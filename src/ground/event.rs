@@ -125,6 +125,19 @@ pub enum Happened {
         /// What it answered: `NOERROR`, `REFUSED`, …, `no answer`.
         outcome: String,
     },
+    /// Another version of the application's files is in service from now on.
+    Deployed {
+        /// The version.
+        version: String,
+        /// The one before it, where known.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        former: Option<String>,
+    },
+    /// A line that a program which is not wwwlab's wrote.
+    Wrote {
+        /// The line, without its end; a long one is cut.
+        text: String,
+    },
     /// A service changed its state.
     State {
         /// `starting`, `running`, `stopped`, …
@@ -214,6 +227,11 @@ impl fmt::Display for Happened {
             Self::Notified { origin, server, serial, outcome } => {
                 write!(f, "tells {server} that {origin} has serial {serial} → {outcome}")
             }
+            Self::Deployed { version, former } => {
+                write!(f, "version {version} of the application in service")?;
+                former.iter().try_for_each(|former| write!(f, ", after version {former}"))
+            }
+            Self::Wrote { text } => f.write_str(text),
             Self::State { state, detail } if detail.is_empty() => f.write_str(state),
             Self::State { state, detail } => write!(f, "{state}: {detail}"),
             Self::Untold { count } => write!(f, "({count} more events were not told: too many at once)"),

@@ -13,4 +13,5 @@ pub mod event;
 pub mod explain;
 pub mod journal;
 pub mod lines;
+pub mod prefix;
 pub mod service;

@@ -24,6 +24,11 @@ pub trait Service: Sized {
     /// The addresses at which it really listens.
     fn listening(&self) -> Vec<Listening>;
 
+    /// Which version of files that can be deployed it serves, if it serves any.
+    fn version(&self) -> Option<String> {
+        None
+    }
+
     /// Does what the supervisor asks while serving goes on.
     fn ask(&self, ask: Ask) -> impl Future<Output = Reply> {
         async move { Reply::Refused(vec![format!("this service cannot do that: {ask:?}")]) }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::ExitStatusExt;
@@ -20,6 +21,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
+use crate::ground::bind::BindError;
 use crate::ground::channel::{Ask, Order, Reply, Report};
 use crate::ground::clock;
 use crate::ground::event::Happened;
@@ -31,7 +33,7 @@ use super::guard::Guard;
 /// A service that is not ready by then will not be.
 const READY_WITHIN: Duration = Duration::from_secs(10);
 /// Past its own drain time, a service that was told to end is killed.
-const END_WITHIN: Duration = DRAIN.saturating_add(Duration::from_millis(200));
+pub(super) const END_WITHIN: Duration = DRAIN.saturating_add(Duration::from_millis(200));
 /// A service that stands still takes no orders.
 const ORDER_WITHIN: Duration = Duration::from_secs(1);
 
@@ -50,6 +52,35 @@ pub enum StartFailure {
     /// The lab ended first.
     #[error("the lab ended first")]
     LabEnded,
+    /// A program that is not wwwlab's could not be started.
+    #[error("cannot start {program:?}: is it installed, and on your PATH?")]
+    Program {
+        /// The first word of its command.
+        program: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The port that such a program is to have is taken.
+    #[error("its port is taken: end what listens there, a process that left its group perhaps")]
+    Taken(#[source] BindError),
+    /// Such a program ended before its port accepted.
+    #[error("it ended before it listened ({}){}", describe(*status), saying(last_line))]
+    EndedFirst {
+        /// How.
+        status: ExitStatus,
+        /// What it wrote last; may be empty.
+        last_line: String,
+    },
+    /// Such a program lives, and does not listen.
+    #[error(
+        "it did not listen at {address} within {patience:?}: an application listens at the HOST and PORT of its environment (start_timeout gives it more time)"
+    )]
+    NotListening {
+        /// Where it should.
+        address: SocketAddr,
+        /// How long it was waited for.
+        patience: Duration,
+    },
     /// It never became ready.
     #[error("it was not ready within {} s", READY_WITHIN.as_secs())]
     Silent,
@@ -69,6 +100,7 @@ pub struct Running {
     orders: OwnedWriteHalf,
     waiting: HashMap<u64, oneshot::Sender<Reply>>,
     last_number: u64,
+    version: Option<String>,
     guard: Guard,
 }
 
@@ -117,6 +149,7 @@ impl Starting {
             orders,
             waiting: HashMap::new(),
             last_number: 0,
+            version: None,
             guard: guard.clone(),
         }))
     }
@@ -140,7 +173,10 @@ impl Starting {
                 }
             };
             match sign {
-                Sign::Report(Report::Ready { .. }) => return Ok(self.0),
+                Sign::Report(Report::Ready { version, .. }) => {
+                    self.0.version = version;
+                    return Ok(self.0);
+                }
                 Sign::Report(Report::Failed { causes }) => {
                     self.0.ended().await;
                     return Err(StartFailure::Failed(causes));
@@ -156,6 +192,11 @@ impl Running {
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Which version of files that can be deployed it started with, if it has any.
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
     }
 
     /// The next thing it makes known. Dropping the wait loses nothing. Replies go to whoever asked.
@@ -227,6 +268,11 @@ impl Running {
         // Only a process that is not ours to wait for gives an error here, and this one is.
         status.unwrap_or_else(|_| ExitStatus::from_raw(0))
     }
+}
+
+/// What a program wrote last, as the end of a sentence.
+fn saying(last_line: &str) -> String {
+    if last_line.is_empty() { String::new() } else { format!(", saying: {last_line}") }
 }
 
 /// An exit status in words: `exit status 1`, `killed by SIGKILL`.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
 use super::hosts::{Host, ServiceName};
+use crate::ground::prefix::Prefix;
 
 /// All settings of one lab.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -302,7 +303,9 @@ pub struct Web {
     pub access_log: Option<PathBuf>,
     /// How such a line looks.
     pub access_log_form: AccessLogForm,
-    /// The Content-Security-Policy of the site's files, none where it is empty; by default the web server's own.
+    /// The Content-Security-Policy of the site's files, none where it is empty; by default the web server's own. At most
+    /// 4,096 characters.
+    #[serde(deserialize_with = "content_security_policy")]
     pub content_security_policy: Option<String>,
     /// Connections open at a time: 1 to 100,000; default 1,024.
     #[serde(deserialize_with = "max_connections")]
@@ -423,11 +426,30 @@ impl AccessLogForm {
 pub struct App {
     /// The application files ("code base"), relative to the lab directory; default `app`.
     pub code: PathBuf,
+    /// A program of the student's own in place of wwwlab's, as words: 1 to [`WORDS_MOST`]; default none.
+    #[serde(deserialize_with = "command")]
+    pub command: Option<Vec<String>>,
+    /// A FastCGI process manager that is started instead, `php-fpm` or its path; default none.
+    pub fastcgi: Option<String>,
+    /// Where its script is, `index.php`, relative to the lab directory; default `php`.
+    pub root: PathBuf,
+    /// How long that program may take until it listens: 100 ms to 5 min; default 10 s.
+    #[serde(deserialize_with = "start_timeout")]
+    pub start_timeout: Duration,
 }
+
+/// Words of a command.
+pub const WORDS_MOST: usize = 64;
 
 impl Default for App {
     fn default() -> Self {
-        Self { code: "app".into() }
+        Self {
+            code: "app".into(),
+            command: None,
+            fastcgi: None,
+            root: "php".into(),
+            start_timeout: Duration::from_secs(10),
+        }
     }
 }
 
@@ -504,7 +526,14 @@ impl Config {
 
     /// Reads `text`, which came from `file`.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error: toml::de::Error| {
+        let parsed: Result<Self, toml::de::Error> =
+            toml::from_str(text).and_then(|config: Self| {
+                match config.app.command.is_some() && config.app.fastcgi.is_some() {
+                    true => Err(toml::de::Error::custom("[app] has either command or fastcgi, not both")),
+                    false => Ok(config),
+                }
+            });
+        parsed.map_err(|error: toml::de::Error| {
             let start = error.span().map_or(0, |span| span.start).min(text.len());
             let before = text.get(..start).unwrap_or_default();
             let line_start = before.rfind('\n').map_or(0, |end| end + 1);
@@ -618,6 +647,10 @@ fn app_idle_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Durati
     duration(deserializer, "app_idle_timeout", "100ms", "1h")
 }
 
+fn start_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    duration(deserializer, "start_timeout", "100ms", "5min")
+}
+
 /// A duration from `least` to `most`.
 fn duration<'de, D: Deserializer<'de>>(
     deserializer: D,
@@ -632,6 +665,19 @@ fn duration<'de, D: Deserializer<'de>>(
     read(&text)
         .filter(|duration| read(least) <= Some(*duration) && Some(*duration) <= read(most))
         .ok_or_else(|| D::Error::custom(format!("{expected}, not {text:?}")))
+}
+
+/// Split as a shell would: at spaces, with quotes and backslashes. Nothing else of a shell: no variables, no pipes.
+fn command<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    let text = String::deserialize(deserializer)
+        .map_err(|_| D::Error::custom("command is a line in quotes: \"python3 app.py\""))?;
+    let words = shlex::split(&text).ok_or_else(|| {
+        D::Error::custom(format!("command has a quote or a backslash without its end: {text:?}"))
+    })?;
+    match words.len() {
+        1..=WORDS_MOST if !text.contains('\0') => Ok(Some(words)),
+        count => Err(D::Error::custom(format!("command has 1 to {WORDS_MOST} words, not {count}"))),
+    }
 }
 
 fn at_most<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
@@ -653,13 +699,7 @@ fn transfer_to<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
     let list: Vec<String> = at_most(deserializer, "transfer_to")?;
     for entry in &list {
         let place = without_key(entry);
-        let (address, bits) = place.split_once('/').unwrap_or((place, "0"));
-        let right = match address.parse::<IpAddr>() {
-            Ok(address) => {
-                bits.parse::<u8>().is_ok_and(|bits| bits <= if address.is_ipv4() { 32 } else { 128 })
-            }
-            Err(_) => place.is_empty() && !entry.trim().is_empty(),
-        };
+        let right = place.parse::<Prefix>().is_ok() || place.is_empty() && !entry.trim().is_empty();
         if !right {
             return Err(D::Error::custom(format!(
                 "an entry of transfer_to is an address, a prefix (127.0.0.0/8), `key NAME`, or a prefix and `key NAME`, \
@@ -722,6 +762,69 @@ fn checked_zone_name(name: &str) -> Result<(), String> {
 
 fn host_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     checked_host_name(String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+/// A longer policy is a mistake.
+const LONGEST_POLICY: usize = 4096;
+
+/// What a policy may say (CSP Level 3 §6, Upgrade Insecure Requests, Trusted Types).
+const DIRECTIVES: [&str; 27] = [
+    "base-uri",
+    "block-all-mixed-content",
+    "child-src",
+    "connect-src",
+    "default-src",
+    "font-src",
+    "form-action",
+    "frame-ancestors",
+    "frame-src",
+    "img-src",
+    "manifest-src",
+    "media-src",
+    "object-src",
+    "report-to",
+    "report-uri",
+    "require-trusted-types-for",
+    "sandbox",
+    "script-src",
+    "script-src-attr",
+    "script-src-elem",
+    "style-src",
+    "style-src-attr",
+    "style-src-elem",
+    "trusted-types",
+    "upgrade-insecure-requests",
+    "webrtc",
+    "worker-src",
+];
+
+fn content_security_policy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    checked_policy(String::deserialize(deserializer)?).map(Some).map_err(D::Error::custom)
+}
+
+/// A browser leaves out what it does not know, so a mistyped directive would protect nothing and say nothing.
+fn checked_policy(policy: String) -> Result<String, String> {
+    // A comma would begin a second policy (RFC 9110 §5.6.1).
+    let is_plain = policy.bytes().all(|byte| (byte.is_ascii_graphic() || byte == b' ') && byte != b',');
+    if policy.len() > LONGEST_POLICY || !is_plain {
+        return Err(format!(
+            "content_security_policy is one line of at most {LONGEST_POLICY} ASCII characters without commas, not {policy:?}"
+        ));
+    }
+    let names = policy.split(';').filter_map(|directive| directive.split(' ').find(|word| !word.is_empty()));
+    for name in names {
+        if DIRECTIVES.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            continue;
+        }
+        let nearest = DIRECTIVES
+            .into_iter()
+            .min_by_key(|known| strsim::damerau_levenshtein(known, name))
+            .unwrap_or_default();
+        return Err(format!(
+            "content_security_policy has an unknown directive `{name}`: did you mean `{nearest}`?"
+        ));
+    }
+    Ok(policy)
 }
 
 fn host_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
@@ -800,6 +903,12 @@ mod tests {
             ("[[web.sites]]\nname = \"a b\"\nsite = \"x\"", "is not a host name"),
             ("[[web.sites]]\nname = \"a\"", "missing field `site`"),
             ("[web]\nname = \"www.foobar.com.\"", "without a final dot"),
+            (
+                "[web]\ncontent_security_policy = \"a\\nb\"",
+                "lab.toml:2:27: content_security_policy is one line",
+            ),
+            ("[web]\ncontent_security_policy = \"default-src 'self', x\"", "without commas"),
+            ("[web]\ncontent_security_policy = \"defualt-src 'self'\"", "did you mean `default-src`?"),
             ("dns = 5300", "lab.toml:1:7: this is a section"),
             ("[dns]\nzones = { \"foobar.com\" = 5 }", "a file's name in quotes"),
             ("[dns]\nzones = {}", "at least one zone"),
@@ -811,6 +920,11 @@ mod tests {
             ("[dns]\nnotify = [\"127.0.0.1\"]", "an address and a port"),
             ("[dns]\nkeys = [1, 2]", "a file's name in quotes"),
             ("[dns]\nsecondary = \"yes\"", "expected a boolean"),
+            ("[app]\ncommand = \"\"", "command has 1 to 64 words, not 0"),
+            ("[app]\ncommand = \"sh -c 'x\"", "without its end"),
+            ("[app]\ncommand = [\"a\"]", "a line in quotes"),
+            ("[app]\ncommand = \"a\"\nfastcgi = \"b\"", "either command or fastcgi"),
+            ("[app]\nstart_timeout = \"6min\"", "start_timeout is a duration from"),
             ("web = [", "lab.toml:1:"),
         ] {
             let error = parse(text).unwrap_err();
@@ -819,6 +933,16 @@ mod tests {
         let written =
             "[dns]\ntransfer_to = [\"key k\", \"::1\", \"10.0.0.0/8 key k\"]\nnotify = [\"[::1]:53 key k\"]";
         assert_eq!(parse(written).unwrap().dns.transfer_to.len(), 3);
+        let command = parse("[app]\ncommand = \"sh -c 'exec $0 -x' a\\\\ b\"").unwrap().app.command.unwrap();
+        assert_eq!(
+            command,
+            ["sh", "-c", "exec $0 -x", "a b"],
+            "as a shell splits it, and no more of a shell"
+        );
         assert_eq!(parse("[ports]\ndns = 0\nhttp = 8080").unwrap().ports.dns, Port::Free);
+        for policy in ["", "default-src 'self'; Sandbox;", "img-src https: data:;upgrade-insecure-requests"] {
+            let config = parse(&format!("[web]\ncontent_security_policy = {policy:?}")).unwrap();
+            assert_eq!(config.web.content_security_policy.as_deref(), Some(policy));
+        }
     }
 }

@@ -14,6 +14,7 @@ use crate::ground::lines::{LineReader, write_line};
 
 use super::directory::Directory;
 use super::hosts::ServiceName;
+use super::releases::Release;
 use super::status::LabStatus;
 use super::usage;
 
@@ -63,6 +64,8 @@ pub enum Request {
         /// The file, absolute.
         file: PathBuf,
     },
+    /// Have the application serve the last of these releases, or without any the lab's own files.
+    Deploy(Vec<Release>),
     /// End the lab.
     Down,
 }
@@ -119,6 +122,11 @@ pub enum Response {
     Walk(Box<WalkTold>),
     /// A zone as master-file text.
     Zone(String),
+    /// The release is kept. Whether the application serves it already: it may be down.
+    Deployed {
+        /// Whether it does.
+        served: bool,
+    },
     /// It was not done; the causes, outermost first.
     Refused(Vec<String>),
 }

@@ -8,8 +8,12 @@ use std::path::{Path, PathBuf};
 
 use super::config::{Config, Cookies, Network, ZoneFiles};
 use super::directory::Directory;
+use super::foreign::Program;
 use super::hosts::{Host, ServiceName};
+use super::php;
 use super::ports::Ports;
+use super::releases::Releases;
+use crate::ground::prefix::Prefix;
 
 /// Everything a lab needs to come up: settings, places and ports, decided once.
 #[derive(Debug, Clone)]
@@ -138,6 +142,9 @@ impl Design {
                         line.option(name, humantime::format_duration(time).to_string());
                     }
                 }
+                if self.config.app.fastcgi.is_some() && web.upstreams.is_empty() {
+                    line.option("--app-scripts", self.path(&self.config.app.root));
+                }
                 for further in &web.sites {
                     let names: Vec<&str> =
                         [&further.name].into_iter().chain(&further.aliases).map(String::as_str).collect();
@@ -157,13 +164,46 @@ impl Design {
                 line.option("--served-by", service.host().as_str());
             }
             ServiceName::App => {
-                line.option("--code", self.path(&self.config.app.code));
+                let own = self.path(&self.config.app.code);
+                line.option("--code", Releases::of(&self.directory).served(own));
                 line.option("--database", self.directory.database());
                 line.option("--served-by", service.host().as_str());
             }
             ServiceName::Db => line.option("--withhold", self.directory.database()),
         }
         line.0
+    }
+
+    /// The program that is `service`, where it is not wwwlab's own.
+    pub fn foreign(&self, service: ServiceName) -> Option<Program> {
+        let app = &self.config.app;
+        if service != ServiceName::App {
+            return None;
+        }
+        let address = self.address(service)?;
+        let file = self.directory.state.join("php-fpm.conf");
+        let (words, settings) = match (&app.command, &app.fastcgi) {
+            (Some(words), _) => (words.clone(), None),
+            (None, Some(program)) => (php::command(program, &file), Some((file, php::settings(address)))),
+            (None, None) => return None,
+        };
+        let database = self.directory.database();
+        // Three slashes end the authority, which is empty; the fourth begins an absolute path for those who count on
+        // it (SQLAlchemy), and is one too many, which does no harm, for the others.
+        let mut url = OsString::from("sqlite:///");
+        url.push(&database);
+        let environment = vec![
+            ("HOST", address.ip().to_string().into()),
+            ("PORT", address.port().to_string().into()),
+            ("DATABASE_URL", url),
+            ("DATABASE_FILE", database.into_os_string()),
+            ("LAB_NAME", self.config.web.name.clone().into()),
+            ("SERVED_BY", service.host().as_str().into()),
+            // Python keeps lines back when nobody sits at a terminal; a log wants them now.
+            ("PYTHONUNBUFFERED", "1".into()),
+        ];
+        let directory = self.directory.root.clone();
+        Some(Program { words, directory, environment, settings, address, patience: app.start_timeout })
     }
 
     /// To whom the name server of foobar.com gives its zones, whom it tells of them, and with which keys.
@@ -173,6 +213,8 @@ impl Design {
         dns.notify.iter().for_each(|server| line.option("--notify", server));
         if let Some(address) = self.address(ServiceName::Dns2).filter(|_| dns.secondary) {
             line.option("--notify", format!("{address}{}", self.shared_key()));
+            // Whoever else may have zones, it may.
+            line.option("--transfer-to", format!("{}{}", address.ip(), self.shared_key()));
         }
         dns.keys.iter().for_each(|file| line.option("--keys", self.path(file)));
     }
@@ -190,10 +232,18 @@ impl Design {
         dns.keys.iter().for_each(|file| line.option("--keys", self.path(file)));
     }
 
-    /// What the two name servers sign their talk with: the first key that may have zones.
+    /// What the two name servers sign their talk with: the first key with which the second may have zones; without one,
+    /// nothing.
     fn shared_key(&self) -> String {
-        let mut allowed = self.config.dns.transfer_to.iter().map(|who| who.split_whitespace());
-        let key = allowed.find_map(|mut words| words.find(|&word| word == "key").and_then(|_| words.next()));
+        let second = Host::Server2.address(self.network);
+        let is_near = |prefix: &str| prefix.parse::<Prefix>().is_ok_and(|prefix| prefix.contains(second));
+        let key = self.config.dns.transfer_to.iter().find_map(|who| {
+            match who.split_whitespace().collect::<Vec<_>>()[..] {
+                ["key", key] => Some(key),
+                [prefix, "key", key] if is_near(prefix) => Some(key),
+                _ => None,
+            }
+        });
         key.map(|key| format!(" key {key}")).unwrap_or_default()
     }
 

@@ -10,12 +10,14 @@ use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::ground::channel::{Ask, Reply, ZoneState};
+use crate::ground::service::causes;
 
 use super::control::{Request, Response, Verb};
 use super::design::Design;
 use super::guard::Guard;
 use super::hosts::ServiceName;
 use super::keeper::Command;
+use super::releases::{Release, Releases};
 use super::status::{Condition, LabStatus, ServiceStatus, State};
 use super::usage;
 
@@ -79,6 +81,7 @@ impl Desk {
                 Err(refused) => refused,
             },
             Request::ZoneUse { origin, file } => self.use_zone(&origin, &file).await,
+            Request::Deploy(releases) => self.deploy(&releases).await,
             Request::Down => Response::Refused(vec!["the desk does not close the house".into()]),
         }
     }
@@ -163,6 +166,7 @@ impl Desk {
             Ok(Reply::Zones(zones)) => Response::Zones(zones.into_iter().map(|zone| (name, zone)).collect()),
             Ok(Reply::Walk(walk)) => Response::Walk(Box::new(walk)),
             Ok(Reply::Zone(text)) => Response::Zone(text),
+            Ok(Reply::Deployed { .. }) => Response::Deployed { served: true },
             Ok(Reply::Refused(causes)) | Err(causes) => Response::Refused(causes),
         }
     }
@@ -239,6 +243,43 @@ impl Desk {
                 Response::Done(format!("{server} publishes {origin} from {}{until}", file.display()))
             }
             other => other,
+        }
+    }
+
+    /// Has the application serve the last of `releases`, and keeps it so.
+    async fn deploy(&self, releases: &[Release]) -> Response {
+        let Some(post) = self.post(ServiceName::App) else {
+            return Response::Refused(vec![absent(ServiceName::App)]);
+        };
+        let place = Releases::of(&self.design.directory);
+        let served = match self.service(post).condition.state {
+            State::Starting => {
+                return Response::Refused(vec!["app is just starting: try again when it serves".into()]);
+            }
+            State::Paused => {
+                let remedy = "app stands still and cannot be told: `wwwlab resume app`, then deploy";
+                return Response::Refused(vec![remedy.into()]);
+            }
+            State::Stopped | State::Failed => false,
+            State::Running => {
+                let directory = place.last(releases, self.design.path(&self.design.config.app.code));
+                match self.ask(ServiceName::App, Ask::Deploy { directory }).await {
+                    Ok(Reply::Deployed { version }) => {
+                        let _ = post.commands.send(Command::Deployed(version)).await;
+                        true
+                    }
+                    Ok(Reply::Refused(causes)) | Err(causes) => return Response::Refused(causes),
+                    Ok(_) => return Response::Refused(vec!["app answered something else".into()]),
+                }
+            }
+        };
+        match place.keep(releases) {
+            Ok(()) => Response::Deployed { served },
+            Err(error) => {
+                let mut why = vec!["it is in service until app is restarted, but not kept".to_owned()];
+                why.extend(causes(&error));
+                Response::Refused(why)
+            }
         }
     }
 

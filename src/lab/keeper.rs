@@ -17,14 +17,17 @@ use tokio_util::sync::CancellationToken;
 use crate::ground::channel::{Ask, Reply, Report};
 use crate::ground::clock;
 use crate::ground::event::{Event, Happened};
+use crate::ground::service::causes;
 
-use super::child::{Running, Sign, StartFailure, Starting, describe};
+use super::child::{self, Sign, StartFailure, describe};
 use super::config::Restart;
 use super::control::Verb;
 use super::design::Design;
+use super::foreign;
 use super::guard::Guard;
 use super::hosts::ServiceName;
 use super::log::Log;
+use super::process::{Running, Starting};
 use super::status::{Condition, State};
 
 /// The first wait before a service that died is started again; it doubles up to [`LONGEST_WAIT`].
@@ -40,6 +43,8 @@ pub enum Command {
     Do(Verb, oneshot::Sender<Result<String, String>>),
     /// Ask the service.
     Ask(Ask, oneshot::Sender<Reply>),
+    /// The service says that it serves this version of the application files from now on.
+    Deployed(String),
 }
 
 /// Hears every event, in order: writes it to its service's log and shows it to whoever watches.
@@ -105,6 +110,8 @@ pub struct Keeper {
     restart_at: Option<tokio::time::Instant>,
     /// The zones that were refused, and why.
     refused: BTreeMap<String, String>,
+    /// The version of the application files that the process serves.
+    version: Option<String>,
 }
 
 impl Keeper {
@@ -122,6 +129,7 @@ impl Keeper {
             wait: FIRST_WAIT,
             restart_at: None,
             refused: BTreeMap::new(),
+            version: None,
         };
         (keeper, seen)
     }
@@ -144,6 +152,7 @@ impl Keeper {
                             process.ask(ask, asker).await;
                         }
                     }
+                    Command::Deployed(version) => self.deployed(version),
                 },
                 sign = sign(&mut self.process) => match sign {
                     Sign::Report(report) => self.hear(report),
@@ -247,13 +256,14 @@ impl Keeper {
         }
         match self.spawn().await {
             Ok(()) => {
-                self.enter(State::Running, "");
+                let program = self.means.design.foreign(self.name);
+                self.enter(State::Running, &program.map(|program| program.line()).unwrap_or_default());
                 Ok(())
             }
             Err(failure) => {
-                let why = format!("{} cannot serve: {failure}", self.name);
-                self.failed(&failure.to_string());
-                Err(why)
+                let failure = causes(&failure).join(": ");
+                self.failed(&failure);
+                Err(format!("{} cannot serve: {failure}", self.name))
             }
         }
     }
@@ -274,8 +284,14 @@ impl Keeper {
 
     async fn spawn(&mut self) -> Result<(), StartFailure> {
         let Means { design, executable, guard, end } = &self.means;
-        let log = self.sink.log().handle().map_err(StartFailure::Spawn)?;
-        let starting = Starting::spawn(executable, &design.arguments(self.name), log, guard)?;
+        let starting = match design.foreign(self.name) {
+            Some(program) => Starting::Foreign(foreign::Starting::spawn(&program, guard)?),
+            None => {
+                let log = self.sink.log().handle().map_err(StartFailure::Spawn)?;
+                let arguments = design.arguments(self.name);
+                Starting::Own(child::Starting::spawn(executable, &arguments, log, guard)?)
+            }
+        };
         let pid = Some(starting.pid());
         self.condition.send_replace(Condition::starting(pid));
         self.refused.clear();
@@ -286,6 +302,7 @@ impl Keeper {
         });
         // The end of the lab does not wait for a start under way: the process is killed as it is dropped.
         self.process = Some(end.run_until_cancelled(ready).await.unwrap_or(Err(StartFailure::LabEnded))?);
+        self.version = self.process.as_ref().and_then(Running::version).map(str::to_owned);
         self.started = Some(clock::Stopwatch::start());
         Ok(())
     }
@@ -327,10 +344,18 @@ impl Keeper {
     fn enter(&self, state: State, detail: &str) {
         let pid = self.process.as_ref().map(Running::pid);
         let warnings = self.refused.values().cloned().collect();
-        let condition =
-            Condition { state, pid, since: clock::unix_millis(), detail: detail.into(), warnings };
+        let version = self.version.clone().filter(|_| pid.is_some());
+        let (since, detail_now) = (clock::unix_millis(), detail.into());
+        let condition = Condition { state, pid, since, detail: detail_now, version, warnings };
         self.sink.state(&state.to_string(), detail);
         self.condition.send_replace(condition);
+    }
+
+    /// Told here and not by the service, whose events may be lost when it has much to tell.
+    fn deployed(&mut self, version: String) {
+        let former = self.version.replace(version.clone());
+        self.condition.send_modify(|condition| condition.version = Some(version.clone()));
+        self.sink.hear(clock::unix_millis(), Happened::Deployed { version, former });
     }
 
     fn hear(&mut self, report: Report) {

@@ -1,9 +1,9 @@
 //! What is around the path: where a lab lives, which hosts and services it has, their processes and control.
 //!
 //! Read in this order: [`directory`] and [`config`] (what the user wrote), [`hosts`] and [`design`] (what that makes),
-//! [`ports`] (where it can be), [`child`], [`keeper`] and [`supervisor`] (its processes), [`guard`] (what ends
+//! [`ports`] (where it can be), [`child`], [`foreign`], `php`, [`process`], [`keeper`] and [`supervisor`] (its processes), [`guard`] (what ends
 //! them when the supervisor is killed), [`control`] and `desk` (how commands reach a running lab), [`usage`] and
-//! [`holder`] (what the operating system knows), [`doctor`] (what works here), [`builtin`] (the lab to copy).
+//! [`holder`] (what the operating system knows), [`releases`] (deployed application files), [`doctor`] (what works here), [`builtin`] (the lab to copy).
 //!
 //! It starts services as processes of the same executable and never calls them: the two meet over arguments,
 //! sockets and the channel.
@@ -16,12 +16,16 @@ pub mod design;
 mod desk;
 pub mod directory;
 pub mod doctor;
+pub mod foreign;
 pub mod guard;
 pub mod holder;
 pub mod hosts;
 pub mod keeper;
 pub mod log;
+mod php;
 pub mod ports;
+pub mod process;
+pub mod releases;
 pub mod status;
 pub mod supervisor;
 pub mod usage;

@@ -69,6 +69,9 @@ pub struct Condition {
     pub since: u64,
     /// Why, where there is more to say.
     pub detail: String,
+    /// Which version of the application files it serves, if it serves any.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<String>,
     /// What is wrong though it serves: zones that were refused, one each.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub warnings: Vec<String>,
@@ -78,7 +81,7 @@ impl Condition {
     /// Of a service that was started just now.
     pub fn starting(pid: Option<u32>) -> Self {
         let (since, detail, warnings) = (clock::unix_millis(), String::new(), Vec::new());
-        Self { state: State::Starting, pid, since, detail, warnings }
+        Self { state: State::Starting, pid, since, detail, version: None, warnings }
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::sleep_until;
 
 use crate::ground::channel::{Order, Report};
 use crate::ground::clock;
@@ -72,7 +73,7 @@ pub async fn run<S: Service>(config: S::Config, upward: Upward<'_>) -> io::Resul
             return Ok(false);
         }
     };
-    mouth.say(&Report::Ready { listening: service.listening() }).await;
+    mouth.say(&Report::Ready { listening: service.listening(), version: service.version() }).await;
     serve(&service, &mut mouth, orders, told, [&mut terminate, &mut interrupt]).await;
     let closed = service.close().await;
     if closed.cut > 0 {
@@ -93,13 +94,15 @@ async fn serve<S: Service>(
     [terminate, interrupt]: [&mut Signal; 2],
 ) {
     let mut batch = Vec::new();
-    let mut rest = Duration::ZERO;
+    let mut rest_until = clock::now();
     // Orders are carried out side by side: one that takes its time holds up neither the others nor the end.
     let mut under_way = FuturesUnordered::new();
     loop {
         let hear = async {
-            if !rest.is_zero() {
-                tokio::time::sleep(rest).await;
+            // A time and not a length: what is made anew for each order would never end otherwise.
+            // Without a rest not even a tick of the timer is waited for.
+            if clock::now() < rest_until {
+                sleep_until(rest_until.into()).await;
             }
             told.hear(&mut batch, BATCH).await;
         };
@@ -114,7 +117,7 @@ async fn serve<S: Service>(
             Some(reply) = under_way.next() => mouth.say(&reply).await,
             () = hear => {
                 let flooded = batch.iter().any(|(_, what)| matches!(what, Happened::Untold { .. }));
-                rest = match batch.len() {
+                let rest = match batch.len() {
                     _ if flooded => LONG_REST,
                     events if events > CALM => REST,
                     _ => Duration::ZERO,
@@ -122,6 +125,7 @@ async fn serve<S: Service>(
                 for (at, what) in batch.drain(..) {
                     mouth.say(&Report::Happened { at, what }).await;
                 }
+                rest_until = clock::now() + rest;
             }
         }
     }
@@ -198,5 +202,70 @@ async fn write(mut channel: OwnedWriteHalf, mut waiting: mpsc::Receiver<Vec<u8>>
         if channel.write_all(&together).await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::bind::Listening;
+    use crate::ground::channel::{Ask, Reply};
+    use crate::ground::service::Closed;
+
+    /// Tells more than a few events at each order.
+    struct Talkative(Journal);
+
+    impl Service for Talkative {
+        type Config = ();
+        type Error = io::Error;
+
+        async fn start((): (), journal: Journal) -> Result<Self, io::Error> {
+            Ok(Self(journal))
+        }
+
+        fn listening(&self) -> Vec<Listening> {
+            Vec::new()
+        }
+
+        async fn ask(&self, _: Ask) -> Reply {
+            for _ in 0..=CALM {
+                self.0.note("asked");
+            }
+            Reply::Zones(Vec::new())
+        }
+
+        async fn close(self) -> Closed {
+            Closed::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn events_are_told_while_orders_keep_coming() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let service = run::<Talkative>((), Upward::Supervisor(theirs));
+        let asker = async move {
+            let (reading, mut writing) = ours.into_split();
+            let mut reports = LineReader::<OwnedReadHalf>::new(reading);
+            let mut batches = 0;
+            let mut number = 0;
+            let start = clock::now();
+            // An order is given as soon as the one before is answered; each batch is followed by a rest.
+            while batches < 3 {
+                assert!(start.elapsed() < Duration::from_secs(10), "{batches} batches in {number} orders");
+                number += 1;
+                writing.write_all(&line(&Order { number, ask: Ask::ZoneList }).unwrap()).await.unwrap();
+                let mut told = false;
+                loop {
+                    match reports.next::<Report>().await.unwrap().unwrap() {
+                        Report::Reply { .. } => break,
+                        Report::Happened { .. } => told = true,
+                        _ => {}
+                    }
+                }
+                batches += u32::from(told);
+            }
+        };
+        let (ended, ()) = tokio::join!(service, asker);
+        assert!(ended.unwrap());
     }
 }

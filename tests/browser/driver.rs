@@ -1,13 +1,20 @@
 //! A browser under control: headless Chromium, driven over WebDriver (W3C), which is JSON over HTTP.
 //!
 //! As much of the protocol as the tests use, over a socket: one request a connection.
+//!
+//! Nothing of it outlives its test. The driver leads a process group of its own, which is killed whole; where the test is
+//! killed itself, the kernel kills the driver (`setpriv --pdeathsig`), and Chromium ends when the pipe to it closes.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::Path;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -26,32 +33,34 @@ pub(crate) struct Browser {
     port: u16,
     session: String,
     site: String,
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 impl Browser {
     /// A fresh browser for which www.foobar.com is this machine, at the web server's `port`.
     pub(crate) fn open(port: u16) -> Self {
         let profile = tempfile::tempdir().unwrap();
-        let mut driver = Command::new("chromedriver")
-            .args(["--port=0"])
+        let mut driver = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "chromedriver", "--port=0"])
+            .process_group(0)
             .env("TMPDIR", profile.path())
             .env("HOME", profile.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .unwrap_or_else(|error| panic!("chromedriver (Debian: chromium-driver): {error}"));
+            .unwrap_or_else(|error| panic!("setpriv (Debian: util-linux): {error}"));
         let mut said = BufReader::new(driver.stdout.take().unwrap());
         let driver_port = loop {
             let mut line = String::new();
-            assert_ne!(said.read_line(&mut line).unwrap(), 0, "chromedriver ended");
+            let length = said.read_line(&mut line).unwrap();
+            assert_ne!(length, 0, "chromedriver (Debian: chromium-driver) ended");
             if let Some((_, rest)) = line.split_once("started successfully on port ") {
                 break rest.trim().trim_end_matches('.').parse().unwrap();
             }
         };
         let site = format!("http://www.foobar.com:{port}");
-        let mut browser = Self { driver, port: driver_port, session: String::new(), site, _profile: profile };
-        let profile = browser._profile.path().join("profile");
+        let mut browser = Self { driver, port: driver_port, session: String::new(), site, profile };
+        let profile = browser.profile.path().join("profile");
         let arguments = [
             "--headless".to_owned(),
             "--no-sandbox".to_owned(),
@@ -63,6 +72,7 @@ impl Browser {
             "--disable-background-networking".to_owned(),
             "--disable-component-update".to_owned(),
             "--disable-sync".to_owned(),
+            "--remote-debugging-pipe".to_owned(),
             "--host-resolver-rules=MAP www.foobar.com 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
                 .to_owned(),
             format!("--user-data-dir={}", profile.display()),
@@ -75,6 +85,25 @@ impl Browser {
         let made = browser.request("POST", "/session", &capabilities);
         browser.session = made["sessionId"].as_str().unwrap().to_owned();
         browser
+    }
+
+    /// Its processes that are alive: those that name its profile.
+    pub(crate) fn alive(profile: &Path) -> usize {
+        let names = |place: &Path| {
+            let line = fs::read(place.join("cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains(profile.to_str().unwrap())
+        };
+        fs::read_dir("/proc").unwrap().filter(|process| names(&process.as_ref().unwrap().path())).count()
+    }
+
+    /// The directory that only it uses.
+    pub(crate) fn profile(&self) -> PathBuf {
+        self.profile.path().to_owned()
+    }
+
+    /// Kills the driver alone, as a crash would.
+    pub(crate) fn kill_driver(&mut self) {
+        self.driver.kill().unwrap();
     }
 
     /// Goes to a page of the site.
@@ -117,6 +146,33 @@ impl Browser {
         });
     }
 
+    /// How it shows pages: `width` in CSS pixels, and what the visitor prefers, as `prefers-color-scheme: dark`.
+    pub(crate) fn shows(&self, width: u32, preferences: &[(&str, &str)]) {
+        let features: Vec<_> =
+            preferences.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+        self.chromium("Emulation.setEmulatedMedia", &json!({ "features": features }));
+        let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+        self.chromium("Emulation.setDeviceMetricsOverride", &size);
+    }
+
+    /// What those who hear the page hear: each part that has a name or is text, as `role name`, in order.
+    pub(crate) fn heard(&self) -> Vec<String> {
+        let tree = self.chromium("Accessibility.getFullAXTree", &json!({}));
+        let nodes: HashMap<_, _> =
+            tree["nodes"].as_array().unwrap().iter().map(|node| (node["nodeId"].as_str(), node)).collect();
+        let mut heard = Vec::new();
+        let mut next = vec![&tree["nodes"][0]];
+        while let Some(node) = next.pop() {
+            if node["ignored"] == false {
+                let part = |name: &str| node[name]["value"].as_str().unwrap_or_default();
+                heard.push(format!("{} {}", part("role"), part("name")));
+            }
+            let children = node["childIds"].as_array().into_iter().flatten().rev();
+            next.extend(children.filter_map(|id| nodes.get(&id.as_str())));
+        }
+        heard
+    }
+
     /// Presses keys wherever the focus is.
     pub(crate) fn press(&self, keys: &str) {
         let keys: Vec<_> = keys
@@ -139,15 +195,13 @@ impl Browser {
     }
 
     /// Does something of Chromium's own protocol.
-    pub(crate) fn chromium(&self, command: &str, parameters: &Value) {
-        self.command("POST", "/goog/cdp/execute", &json!({ "cmd": command, "params": parameters }));
+    pub(crate) fn chromium(&self, command: &str, parameters: &Value) -> Value {
+        self.command("POST", "/goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
     }
 
     /// A picture of the whole page, in `target/screenshots`.
     pub(crate) fn picture(&self, name: &str) {
-        let parameters =
-            json!({ "cmd": "Page.captureScreenshot", "params": { "captureBeyondViewport": true } });
-        let taken = self.command("POST", "/goog/cdp/execute", &parameters);
+        let taken = self.chromium("Page.captureScreenshot", &json!({ "captureBeyondViewport": true }));
         let png = data_encoding::BASE64.decode(taken["data"].as_str().unwrap().as_bytes()).unwrap();
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
         fs::create_dir_all(&folder).unwrap();
@@ -203,7 +257,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Ending the session ends Chromium; a driver that is only killed would leave it.
+        // Asked to end, Chromium removes what it keeps outside its profile.
         if !self.session.is_empty()
             && let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))
         {
@@ -215,7 +269,9 @@ impl Drop for Browser {
             );
             let _ = stream.read(&mut [0; 64]);
         }
-        let _ = self.driver.kill();
+        if let Ok(group) = i32::try_from(self.driver.id()) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
         let _ = self.driver.wait();
     }
 }

@@ -15,7 +15,7 @@ mod stage;
 use serde_json::{Value, json};
 
 use self::driver::{Browser, ENTER, TAB};
-use self::stage::Stage;
+use self::stage::{Stage, until};
 
 /// What is wrong with a page for whoever does not use it with good eyes and a mouse.
 const ACCESSIBLE: &str = include_str!("accessible.js");
@@ -28,6 +28,7 @@ fn a_visitor_registers_signs_edits_searches_and_deletes() {
     browser.fill("#message", "I pass by.\nשלום 🦀 e\u{301}");
     browser.click("form[action='/guestbook'] button");
     assert!(browser.text().contains("I pass by."), "{}", browser.text());
+    assert!(browser.text().contains("Thank you.") && !browser.text().contains("You are logged"));
     assert!(browser.script("return !document.querySelector('a[href$=\"/edit\"]')", &[]) == true);
 
     browser.click("a[href='/login']");
@@ -35,7 +36,8 @@ fn a_visitor_registers_signs_edits_searches_and_deletes() {
     browser.fill("#name", "Ada");
     browser.fill("#password", "correct horse");
     browser.click("main button");
-    assert_eq!(browser.place(), "/guestbook");
+    assert_eq!(browser.place(), "/guestbook#welcome");
+    assert!(browser.text().contains("You are logged in."));
     assert!(browser.text().contains("Log out Ada") && browser.text().contains("You sign as Ada"));
     browser.fill("#message", "<b>Mine</b>");
     browser.click("form[action='/guestbook'] button");
@@ -44,7 +46,8 @@ fn a_visitor_registers_signs_edits_searches_and_deletes() {
     assert_eq!(wrong(&browser), json!([]));
     browser.fill("#message", "Mine, edited");
     browser.click("form[action$='/edit'] button");
-    assert!(browser.text().contains("Mine, edited") && browser.text().contains("edited 20"));
+    assert!(browser.text().contains("Mine, edited") && browser.text().contains(", edited "));
+    assert!(browser.text().contains("Saved."), "{}", browser.text());
 
     browser.visit("/guestbook");
     browser.fill("#search", "EDITED");
@@ -130,30 +133,164 @@ fn every_page_is_accessible_in_light_and_dark_wide_and_narrow() {
     let pages = [
         ("home", "/"),
         ("guestbook", "/guestbook"),
+        ("signed", "/guestbook#signed"),
         ("entry", "/guestbook/4"),
         ("nothing-found", "/guestbook?search=nothing"),
         ("login", "/login"),
         ("register", "/register"),
         ("about", "/about.html"),
+        ("not-found-app", "/nosuch"),
+        ("not-found-web", "/assets/nosuch"),
     ];
     for scheme in ["light", "dark"] {
-        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
-        browser.chromium("Emulation.setEmulatedMedia", &features);
-        for width in [1280, 360] {
-            let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
-            browser.chromium("Emulation.setDeviceMetricsOverride", &size);
+        // 320 is what is left of a wide window at four times its size (WCAG 1.4.10).
+        for width in [1280, 768, 360, 320] {
+            let motion = if width == 768 { "reduce" } else { "no-preference" };
+            browser.shows(width, &[("prefers-color-scheme", scheme), ("prefers-reduced-motion", motion)]);
             for (name, path) in pages {
                 browser.visit(path);
                 assert_eq!(wrong(&browser), json!([]), "{path}, {scheme}, {width} wide");
-                browser.picture(&format!("{name}-{scheme}-{width}"));
+                if matches!(width, 1280 | 360) {
+                    browser.picture(&format!("{name}-{scheme}-{width}"));
+                }
             }
         }
         let paper = "return getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0] < 128";
         assert_eq!(browser.script(paper, &[]), scheme == "dark", "{scheme}");
     }
+    is_quiet(&browser, &["404"]);
+}
+
+#[test]
+fn the_diagram_names_every_part_that_answered_to_the_ear_as_to_the_eye() {
+    let (stage, browser) = up();
+    let address = |name: &str| stage.service(name)["address"].as_str().unwrap().to_owned();
+    browser.visit("/");
+    let heard = browser.heard().join("\n");
+    let (_, path) = heard.split_once("\nlist Who answered this very request\n").expect(&heard);
+    let mut rest = path;
+    for said in [
+        "StaticText You",
+        "StaticText 127.0.0.1",
+        "StaticText asked for www.foobar.com",
+        "StaticText Name lookup",
+        "StaticText www.foobar.com",
+        "StaticText Web server",
+        "StaticText Application server",
+        "StaticText Database",
+        "StaticText SQLite 3.",
+    ] {
+        (_, rest) = rest.split_once(said).unwrap_or_else(|| panic!("{said} is not said in turn: {path}"));
+    }
+    let seen = browser.script("return document.querySelector('.path').innerText", &[]);
+    let seen = seen.as_str().unwrap();
+    for address in [address("web"), address("app")] {
+        assert!(seen.contains(&address), "{address} in {seen}");
+    }
+    let id = browser.script("return document.querySelector('.facts code').textContent", &[]);
+    assert_eq!(id.as_str().unwrap().len(), 32);
+    // No number is broken in the middle, however narrow.
+    for width in [1280, 960, 768, 360, 320] {
+        browser.shows(width, &[]);
+        let lines = "return Array.from(document.querySelectorAll('.address > span'), port => port.getClientRects().length)";
+        assert_eq!(browser.script(lines, &[]), json!([1, 1]), "{width} wide");
+    }
     is_quiet(&browser, &[]);
-    browser.visit("/nosuch");
-    browser.picture("404");
+}
+
+#[test]
+fn what_fails_is_marked_on_the_path() {
+    let (stage, browser) = up();
+    let marked = "return Array.from(document.querySelectorAll('ol .bad'), part => part.innerText)";
+    let faults: [(&[&str], &str, &str, &str); 3] = [
+        (&["stop", "db"], "503", "Database\nfailed here", "database-gone"),
+        (&["start", "db"], "", "", ""),
+        (&["stop", "app"], "502", "Application\nfailed here", "application-gone"),
+    ];
+    for (command, status, part, name) in faults {
+        stage.wwwlab(command).ok();
+        for scheme in ["light", "dark"].into_iter().filter(|_| !status.is_empty()) {
+            for width in [1280, 320] {
+                browser.shows(width, &[("prefers-color-scheme", scheme)]);
+                browser.visit("/");
+                assert!(browser.text().starts_with(status), "{}", browser.text());
+                assert_eq!(browser.script(marked, &[]), json!([part]), "{}", browser.text());
+                assert_eq!(wrong(&browser), json!([]), "{name}, {scheme}, {width} wide");
+                browser.picture(&format!("{name}-{scheme}-{width}"));
+            }
+        }
+    }
+    is_quiet(&browser, &["502", "503"]);
+}
+
+#[test]
+fn what_is_wrong_with_a_form_is_said_beside_its_field() {
+    let (_stage, browser) = up();
+    browser.visit("/register");
+    // What the browser would see itself is sent all the same: the application says it too.
+    browser.script("document.querySelector('main form').noValidate = true", &[]);
+    browser.fill("#name", "a b");
+    browser.fill("#password", "short");
+    browser.click("main button");
+    for (field, problem) in [("name", "letters, digits"), ("password", "at least 8 characters")] {
+        let said = browser.script(
+            "const field = document.getElementById(arguments[0]);
+             return field.ariaInvalid === 'true' && document.getElementById(field.getAttribute('aria-describedby').split(' ')[0]).innerText",
+            &[json!(field)],
+        );
+        assert!(said.as_str().is_some_and(|said| said.contains(problem)), "{field}: {said}");
+    }
+    assert_eq!(wrong(&browser), json!([]));
+    browser.picture("register-refused");
+    browser.visit("/guestbook");
+    browser.script("document.querySelector('main form').noValidate = true", &[]);
+    browser.fill("#message", "By nobody");
+    browser.click("form[action='/guestbook'] button");
+    assert!(
+        browser.text().contains("The name is empty.") && browser.text().contains("Nothing was kept yet.")
+    );
+    assert_eq!(wrong(&browser), json!([]));
+    browser.picture("guestbook-refused");
+    is_quiet(&browser, &["422"]);
+}
+
+#[test]
+fn no_text_breaks_the_layout() {
+    let (stage, browser) = up();
+    let long = format!("message={}", "W".repeat(60_000));
+    let file = stage.root().join("long");
+    std::fs::write(&file, long).unwrap();
+    stage.wwwlab(["curl", "-s", "-d", "name=Ada", "-d", "@long", "http://www.foobar.com/guestbook"]).ok();
+    let names = ["W".repeat(80), "ש".repeat(80), "🦀".repeat(80), "e\u{301}".repeat(40)];
+    for name in &names {
+        let (name, message) = (format!("name={name}"), "message=עברית and English\u{202e} 🦀🦀🦀");
+        stage.wwwlab(["curl", "-s", "-d", &name, "-d", message, "http://www.foobar.com/guestbook"]).ok();
+    }
+    for width in [1280, 320] {
+        browser.shows(width, &[]);
+        for path in ["/", "/guestbook", "/guestbook/1", "/guestbook/2", "/guestbook/3", "/guestbook/4"] {
+            browser.visit(path);
+            assert_eq!(wrong(&browser), json!([]), "{path}, {width} wide");
+        }
+        browser.visit("/guestbook");
+        browser.picture(&format!("odd-texts-{width}"));
+    }
+    is_quiet(&browser, &[]);
+}
+
+#[test]
+fn nothing_of_a_browser_outlives_it() {
+    let mut browser = Browser::open(9);
+    let profile = browser.profile();
+    assert!(Browser::alive(&profile) > 0, "it is seen while it runs");
+    browser.kill_driver();
+    until("Chromium to end after its driver", || Browser::alive(&profile) == 0);
+    drop(browser);
+
+    let browser = Browser::open(9);
+    let profile = browser.profile();
+    drop(browser);
+    until("all to end with the test", || Browser::alive(&profile) == 0);
 }
 
 /// A lab and a browser that knows where it is.

@@ -21,6 +21,7 @@
 mod alone;
 mod ask;
 mod behind;
+mod cookies;
 mod differences;
 mod generate;
 mod judge;

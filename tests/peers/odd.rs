@@ -25,9 +25,14 @@ struct Message {
 const NOERROR: u16 = 0;
 const FORMERR: u16 = 1;
 const REFUSED: u16 = 5;
+const NOTAUTH: u16 = 9;
 const QR: u16 = 0x8000;
 const AA: u16 = 0x0400;
 const QUESTION: &[u8] = b"\x03www\x06foobar\x03com\0\0\x01\0\x01";
+const APEX: &[u8] = b"\x06foobar\x03com\0";
+const SOA: &[u8] = b"\0\x06\0\x01";
+const NOTIFY: u16 = 0x2400;
+const UPDATE: u16 = 0x2800;
 const OPT: &[u8] = b"\0\0\x29\x04\xD0\0\0\0\0\0\0";
 
 fn message(name: &'static str, flags: u16, counts: [u8; 4], rest: &[&[u8]]) -> Message {
@@ -66,6 +71,20 @@ fn messages() -> Vec<Message> {
         message("opcode 15 (RFC 8906 §8.1.4)", 0x7800, [1, 0, 0, 0], &[QUESTION]),
         message("opcode STATUS", 0x1000, [1, 0, 0, 0], &[QUESTION]),
         message("opcode IQUERY (RFC 3425)", 0x0800, [1, 0, 0, 0], &[QUESTION]),
+        message("AXFR over UDP (RFC 5936 §4.2)", 0, [1, 0, 0, 0], &[APEX, b"\0\xFC\0\x01"]).listed(Some((REFUSED, QR)), "BIND: FORMERR, NSD and Knot: NOTIMP; the question is well formed and known, only not answered this way"),
+        message("AXFR over UDP of another zone", 0, [1, 0, 0, 0], &[b"\x07example\0\0\xFC\0\x01"]).listed(Some((NOTAUTH, QR)), "NSD and Knot: NOTIMP to every AXFR over UDP; the server is not that zone's: as BIND"),
+        message("NOTIFY to a primary (RFC 1996)", NOTIFY, [1, 0, 0, 0], &[APEX, SOA]).listed(Some((NOTAUTH, QR | 0x2000)), "BIND: NOERROR, which a primary then does nothing with, NSD: REFUSED; there is no primary to hear it from: as Knot"),
+        message("NOTIFY of another zone", NOTIFY, [1, 0, 0, 0], &[b"\x07example\0", SOA]).listed(Some((NOTAUTH, QR | 0x2000)), "NSD: NXDOMAIN, which RFC 1996 has not; RFC 2136 §2.2 has this code for it: as BIND and Knot"),
+        message("NOTIFY without a question", NOTIFY, [0, 0, 0, 0], &[]),
+        message("UPDATE of nothing (RFC 2136)", UPDATE, [1, 0, 0, 0], &[APEX, SOA]).listed(Some((REFUSED, QR | 0x2800)), "NSD: NOTIMP, Knot: NOTAUTH; the zone is here and the policy forbids it (RFC 2136 §3.3): as BIND"),
+        message(
+            "UPDATE that adds a record (RFC 2136 §2.5.1)",
+            UPDATE,
+            [1, 0, 1, 0],
+            &[APEX, SOA, b"\x03new\xC0\x0C\0\x01\0\x01\0\0\0\x3C\0\x04\x7F\0\0\x09"],
+        ).listed(Some((REFUSED, QR | 0x2800)), "NSD: NOTIMP, Knot: NOTAUTH; the zone is here and the policy forbids it (RFC 2136 §3.3): as BIND"),
+        message("UPDATE of another zone", UPDATE, [1, 0, 0, 0], &[b"\x07example\0", SOA]).listed(Some((NOTAUTH, QR | 0x2800)), "NSD: NOTIMP to every UPDATE; RFC 2136 §3.1.2: as BIND and Knot"),
+        message("UPDATE without a zone", UPDATE, [0, 0, 0, 0], &[]).listed(Some((FORMERR, QR | 0x2800)), "NSD: NOTIMP to every UPDATE; RFC 2136 §3.1.1: as BIND and Knot"),
         message("EDNS (RFC 8906 §8.2.1)", 0, [1, 0, 0, 1], &[QUESTION, OPT]),
         message("EDNS version 1 (RFC 8906 §8.2.2)", 0, [1, 0, 0, 1], &[QUESTION, &opt([0, 1, 0, 0], b"")]),
         message(

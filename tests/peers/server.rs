@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
@@ -81,9 +82,29 @@ pub(crate) fn program(name: &str, package: &str) -> PathBuf {
 impl Server {
     /// Starts it with the zones of `world`, and waits until it serves each of them.
     pub(crate) fn start(kind: Kind, world: &World) -> Self {
+        Self::start_set(kind, world, |settings| settings)
+    }
+
+    /// The same with DNS cookies on; with `insist`, who has none of the server's is not answered over UDP.
+    pub(crate) fn start_with_cookies(kind: Kind, world: &World, insist: bool) -> Self {
+        let (place, setting) = match (kind, insist) {
+            (Kind::Bind, false) => ("answer-cookie no;", "answer-cookie yes;"),
+            (Kind::Bind, true) => ("answer-cookie no;", "answer-cookie yes; require-server-cookie yes;"),
+            (Kind::Knot, _) => ("  - id: default\n", "  - id: default\n    global-module: mod-cookies\n"),
+            (Kind::Wwwlab, false) => ("", "--cookies answer"),
+            (Kind::Wwwlab, true) => ("", "--cookies require"),
+            (Kind::Nsd, _) => panic!("NSD is not asked for cookies"),
+        };
+        Self::start_set(kind, world, |settings| {
+            assert!(settings.contains(place), "{} has no place for {setting}", kind.name());
+            settings.replacen(place, setting, 1)
+        })
+    }
+
+    fn start_set(kind: Kind, world: &World, set: impl Fn(String) -> String) -> Self {
         let mut why = String::new();
         for _ in 0..DRAWS_MOST {
-            match Self::try_start(kind, world) {
+            match Self::try_start(kind, world, &set) {
                 Ok(server) => return server,
                 Err(cause) => why = cause,
             }
@@ -91,14 +112,14 @@ impl Server {
         panic!("{} does not serve: {why}", kind.name());
     }
 
-    fn try_start(kind: Kind, world: &World) -> Result<Self, String> {
+    fn try_start(kind: Kind, world: &World, set: impl Fn(String) -> String) -> Result<Self, String> {
         let directory = tempfile::tempdir().unwrap();
         let zones = world.write(directory.path());
         let address = match kind {
             Kind::Wwwlab => any_address(),
             _ => free_address(),
         };
-        let command = command(kind, directory.path(), address, &zones);
+        let command = command(kind, directory.path(), address, &zones, set);
         Self::run(kind, command, directory, address, &zones)
     }
 
@@ -143,6 +164,13 @@ impl Server {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGHUP).unwrap();
     }
 
+    /// Ends it at once, as a power cut would.
+    pub(crate) fn kill(mut self) {
+        let group = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        killpg(group, Signal::SIGKILL).unwrap();
+        self.child.wait().unwrap();
+    }
+
     fn wait_until_it_serves(&mut self, zones: &[(String, PathBuf)]) -> Result<(), String> {
         let start = Instant::now();
         for (origin, _) in zones {
@@ -150,7 +178,10 @@ impl Server {
                 if let Some(status) = self.child.try_wait().unwrap() {
                     return Err(format!("it ended with {status}\n{}", self.log()));
                 }
-                let soa = Question::new(origin, "SOA", Transport::Udp);
+                // Ours says when it is ready; over TCP it answers also if it insists on cookies.
+                let over_tcp = self.kind == Kind::Wwwlab;
+                let transport = if over_tcp { Transport::Tcp } else { Transport::Udp };
+                let soa = Question::new(origin, "SOA", transport);
                 let answered = ask(self.address, &soa, Duration::from_millis(100));
                 if answered.is_ok_and(|answer| answer.aa && answer.answer.len() == 1) {
                     break;
@@ -189,18 +220,28 @@ pub(crate) fn any_address() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 0).into()
 }
 
-/// An address that was free a moment ago, for UDP and TCP.
+/// An address that was free a moment ago, for UDP and TCP, with a port below those from which outgoing connections are
+/// drawn, and never the same twice: no parallel test takes it in passing.
 pub(crate) fn free_address() -> SocketAddr {
-    loop {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = socket.local_addr().unwrap();
-        if TcpListener::bind(address).is_ok() {
+    static DRAWN: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 10_000).unwrap();
+    for _ in 0..10_000 {
+        let port = 20_000 + (first + DRAWN.fetch_add(1, Ordering::Relaxed) % 10_000) % 10_000;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
             return address;
         }
     }
+    panic!("no port from 20000 to 29999 is free");
 }
 
-fn command(kind: Kind, directory: &Path, address: SocketAddr, zones: &[(String, PathBuf)]) -> Command {
+fn command(
+    kind: Kind,
+    directory: &Path,
+    address: SocketAddr,
+    zones: &[(String, PathBuf)],
+    set: impl Fn(String) -> String,
+) -> Command {
     let mut command = Command::new(kind.program());
     let file = directory.join("conf");
     let text = match kind {
@@ -221,10 +262,11 @@ fn command(kind: Kind, directory: &Path, address: SocketAddr, zones: &[(String, 
             for (origin, file) in zones {
                 command.arg("--zone").arg(format!("{origin}={}", file.display()));
             }
+            command.args(set(String::new()).split_whitespace());
             return command;
         }
     };
-    fs::write(file, text).unwrap();
+    fs::write(file, set(text)).unwrap();
     command
 }
 

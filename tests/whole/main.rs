@@ -13,13 +13,15 @@ mod commands;
 mod conversation;
 mod crowd;
 mod death;
+mod deploy;
 mod life;
 mod names;
 mod ordinary_user;
+mod own_app;
 mod pages;
+mod php;
 mod ports;
 mod queries;
-
 mod reload;
 mod resolver;
 mod resolvers;

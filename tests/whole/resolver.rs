@@ -1,5 +1,9 @@
 //! The resolver: walks from the root, remembers, recovers, and never leaves the lab.
 
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
 use super::stage::{PATIENCE, Stage, until};
 
 #[test]
@@ -83,11 +87,11 @@ fn it_answers_over_tcp_and_to_those_who_do_not_want_recursion() {
 #[test]
 fn resolve_tells_the_way() {
     let stage = Stage::up();
-    let walk = |arguments: &[&str]| -> serde_json::Value {
+    let walk = |arguments: &[&str]| -> Value {
         let line = ["resolve", "--json"].iter().chain(arguments);
         serde_json::from_str(&stage.wwwlab(line).out).unwrap()
     };
-    let servers = |walk: &serde_json::Value| -> Vec<String> {
+    let servers = |walk: &Value| -> Vec<String> {
         let steps = walk["steps"].as_array().unwrap().iter();
         steps.map(|step| step["server"].as_str().unwrap().split(':').next().unwrap().to_owned()).collect()
     };
@@ -283,4 +287,55 @@ fn idle_connections_do_not_keep_others_out() {
     let _idle: Vec<_> = (0..400).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
     let answer = stage.dig("127.0.0.2", "www.foobar.com +tcp");
     assert!(answer.contains("A\t127.0.0.1"), "{answer}");
+}
+
+/// What `dig` heard from the resolver and how long that took.
+fn asked(stage: &Stage, name: &str) -> (String, Duration) {
+    let start = Instant::now();
+    (stage.dig("127.0.0.2", &format!("{name} +timeout=5")), start.elapsed())
+}
+
+#[test]
+fn a_server_whose_port_refuses_is_known_to_be_gone() {
+    let stage = Stage::up();
+    stage.wwwlab(["stop", "dns"]).ok();
+    let said: Value =
+        serde_json::from_str(&stage.wwwlab(["resolve", "--json", "www.foobar.com"]).out).unwrap();
+    assert_eq!(said["why"], "no name server answered: nobody listens at 127.0.0.1", "{said}");
+    // Nobody was waited for: the patience with one silent server alone is 800 ms.
+    assert!(said["micros"].as_u64().unwrap() < 500_000, "{said}");
+    let (answer, _) = asked(&stage, "mail.foobar.com");
+    assert!(answer.contains("EDE: 22 (No Reachable Authority)"), "{answer}");
+    assert!(answer.contains("nobody listens at 127.0.0.1"), "{answer}");
+    stage.wwwlab(["start", "dns"]).ok();
+    stage.wwwlab(["pause", "dns"]).ok();
+    let (answer, took) = asked(&stage, "blog.foobar.com");
+    assert!(answer.contains("127.0.0.1 is silent"), "{answer}");
+    assert!(took < Duration::from_secs(3), "{took:?}: {answer}");
+}
+
+#[test]
+fn a_delegation_to_a_server_that_does_not_serve_it_is_named() {
+    let stage = Stage::up();
+    let hears = |question: &str, about: &str| {
+        let (answer, _) = asked(&stage, question);
+        assert!(answer.contains("status: SERVFAIL") && answer.contains("EDE: 22 "), "{answer}");
+        let words = format!("127.0.0.1 does not serve {about} (referral to dept.foobar.com. again)");
+        assert!(answer.contains(&words), "{words}: {answer}");
+    };
+    hears("pc7.dept.foobar.com", "pc7.dept.foobar.com.");
+    // With what the first walk learned, and without.
+    hears("pc8.dept.foobar.com", "pc8.dept.foobar.com.");
+    hears("dept.foobar.com NS", "dept.foobar.com.");
+    stage.wwwlab(["cache", "flush"]).ok();
+    hears("dept.foobar.com NS", "dept.foobar.com.");
+}
+
+#[test]
+fn what_is_remembered_is_shown_as_a_zone_file_writes_it() {
+    let stage = Stage::up();
+    stage.dig("127.0.0.2", "www.old.foobar.com");
+    for shown in [stage.wwwlab(["cache"]).ok(), stage.wwwlab(["resolve", "old.foobar.com", "DNAME"]).ok()] {
+        assert!(shown.contains("DNAME wild.foobar.com."), "{shown}");
+    }
 }

@@ -10,6 +10,8 @@ fn at_second(stage: &Stage, name: &str) -> String {
 /// A lab whose settings in `[dns]` begin with `settings`, up.
 fn with(settings: &str) -> Stage {
     let stage = Stage::new();
+    let key = "key partner { algorithm hmac-sha256; secret \"YSBzZWNyZXQgb2YgYSBwYXJ0bmVy\"; };\n";
+    std::fs::write(stage.root().join("partner.key"), key).unwrap();
     stage.edit("lab.toml", |text| text.replacen("[dns] ", &format!("[dns]\n{settings}\n# "), 1));
     stage.wwwlab(["up", "-d"]).ok();
     stage
@@ -60,7 +62,7 @@ fn a_second_name_server_follows_and_stays_when_the_first_is_gone() {
     };
     assert_eq!((of("dns"), of("dns2")), ("2".to_owned(), "2".to_owned()));
     assert_eq!(stage.service("dns2")["state"], "running");
-    assert!(stage.log("dns").contains("tells 127.0.0.5"), "{}", stage.log("dns"));
+    until("dns tells dns2", || stage.log("dns").contains("tells 127.0.0.5"));
     // Only its primary may tell it that something changed.
     assert!(stage.dig("127.0.0.5", "+opcode=NOTIFY foobar.com SOA -b 127.0.0.9").contains("REFUSED"));
     stage.wwwlab(["stop", "dns"]).ok();
@@ -69,8 +71,7 @@ fn a_second_name_server_follows_and_stays_when_the_first_is_gone() {
 }
 
 /// What the shipped zones say to do: the delegation and the zone name both servers.
-#[test]
-fn the_shipped_zones_can_name_both_servers() {
+fn with_two_servers() -> Stage {
     let stage = with("secondary = true");
     for (file, server) in [("com", "tld"), ("foobar.com", "dns2")] {
         stage.edit(&format!("zones/loopback/{file}.zone"), |text| {
@@ -86,8 +87,37 @@ fn the_shipped_zones_can_name_both_servers() {
             stage.dig(address, "foobar.com NS +norec +noall +answer +authority").contains("ns2.foobar.com.")
         });
     }
+    stage
+}
+
+#[test]
+fn the_shipped_zones_can_name_both_servers() {
+    let stage = with_two_servers();
     stage.wwwlab(["stop", "dns"]).ok();
     assert_eq!(at_second(&stage, "ns2.foobar.com"), "127.0.0.5\n");
+}
+
+#[test]
+fn the_resolver_comes_to_the_second_server() {
+    let stage = with_two_servers();
+    for (trouble, remedy) in [("stop", "start"), ("pause", "resume")] {
+        stage.wwwlab([trouble, "dns"]).ok();
+        stage.wwwlab(["cache", "flush"]).ok();
+        let walk = |name: &str| -> serde_json::Value {
+            serde_json::from_str(&stage.wwwlab(["resolve", "--json", name]).ok()).unwrap()
+        };
+        let last =
+            |walk: &serde_json::Value| walk["steps"].as_array().unwrap().last().unwrap()["server"].clone();
+        let walks = ["www", "mail", "blog"].map(|name| walk(&format!("{name}.foobar.com")));
+        for walk in &walks {
+            assert_eq!(walk["outcome"], "NOERROR", "{walk}");
+            assert!(last(walk).as_str().unwrap().starts_with("127.0.0.5:"), "{walk}");
+            assert!(walk["micros"].as_u64().unwrap() < 3_000_000, "{walk}");
+        }
+        // Whichever was asked first at first, by then it is known who answers.
+        assert!(walks[2]["micros"].as_u64().unwrap() < 500_000, "{}", walks[2]);
+        stage.wwwlab([remedy, "dns"]).ok();
+    }
 }
 
 #[test]
@@ -103,9 +133,29 @@ fn two_name_servers_share_a_key() {
     });
     stage.wwwlab(["up", "-d"]).ok();
     until("dns2 has the zone", || at_second(&stage, "www.foobar.com") == "127.0.0.1\n");
-    assert!(stage.log("dns").contains("signed with k.foobar.com."), "{}", stage.log("dns"));
+    until("a signed transfer is told", || stage.log("dns").contains("signed with k.foobar.com."));
     assert!(stage.dig("127.0.0.1", "foobar.com AXFR").contains("Transfer failed"));
     assert!(stage.dig("127.0.0.1", "-k k.key foobar.com AXFR").contains("XFR size"));
+}
+
+/// A required cookie proves addresses; the two servers, which know none, talk over TCP.
+#[test]
+fn a_second_name_server_follows_where_cookies_are_required() {
+    let stage = with("secondary = true\ncookies = \"require\"");
+    until("dns2 has the zone", || at_second(&stage, "www.foobar.com +tcp") == "127.0.0.1\n");
+    add_host(&stage, 2);
+    until("dns2 has the edit", || at_second(&stage, "host2.foobar.com +tcp") == "127.0.0.2\n");
+}
+
+/// The second server may have the zones, whoever else may, and takes nobody else's key.
+#[test]
+fn a_second_name_server_has_what_is_for_somebody_else_only() {
+    let stage =
+        with("secondary = true\ntransfer_to = [\"192.0.2.0/24 key partner\"]\nkeys = [\"partner.key\"]");
+    until("dns2 has the zone", || at_second(&stage, "www.foobar.com") == "127.0.0.1\n");
+    assert!(stage.dig("127.0.0.1", "foobar.com AXFR").contains("Transfer failed"));
+    let update = stage.dig("127.0.0.5", "+opcode=UPDATE foobar.com SOA");
+    assert!(update.contains("REFUSED") && update.contains("their primary, 127.0.0.1:"), "{update}");
 }
 
 #[test]

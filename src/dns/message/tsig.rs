@@ -164,6 +164,10 @@ impl<'m> Signature<'m> {
         if read_u16(message, at)? != RecordType::TSIG.0 || read_u16(message, at + 2)? != CLASS {
             return None;
         }
+        // The TTL is 0 (§4.2); the code is made as if it were, whatever it says.
+        if message.get(at + 4..at + 8)? != [0; 4] {
+            return None;
+        }
         let (algorithm, at) = Name::read(message, at + 10).ok()?;
         let rest = message.get(at..)?;
         let (&[a, b, c, d, e, f], rest) = rest.split_first_chunk()?;

@@ -34,6 +34,10 @@ const IDENTIFIER_LONGEST: usize = 64;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
+/// This end of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Here(pub(super) SocketAddr);
+
 /// The name of the page that answered, for the journal.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct By(pub(super) &'static str);
@@ -51,6 +55,8 @@ pub(super) struct Asked {
     pub(super) prefers_json: bool,
     /// Which way it came.
     pub(super) journey: Journey,
+    /// Where it came in, if it came over a connection.
+    pub(super) here: Option<SocketAddr>,
     /// The secret of the session that it says it belongs to.
     pub(super) secret: Option<Secret>,
     /// Microseconds spent waiting for the database.
@@ -70,6 +76,7 @@ impl Asked {
             prefers_json: path.starts_with("/api/") || prefers_json(accept),
             secret: Secret::of(headers, &journey.scheme),
             journey,
+            here: request.extensions().get::<Here>().map(|here| here.0),
             database_micros: Arc::default(),
         }
     }

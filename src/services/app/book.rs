@@ -26,6 +26,21 @@ const PAGE: u32 = 20;
 /// As much of a message is shown in a list, in characters; the rest on its own page.
 const LISTED_LONGEST: usize = 1000;
 
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
 /// `GET /guestbook`: a page of entries and the form; for programs the same as `/api/entries`.
 pub(super) async fn list(
     State(application): State<Arc<Application>>,
@@ -60,7 +75,7 @@ pub(super) async fn sign(
         match form.checked() {
             Ok(signed) => {
                 application.sign(&asked, &signed, member.as_ref()).await?;
-                Ok(moved("/guestbook", None))
+                Ok(moved("/guestbook#signed", None))
             }
             Err(problems) => {
                 let sought = Sought::default();
@@ -120,7 +135,7 @@ pub(super) async fn edit(
         match form.checked() {
             Ok(checked) => {
                 application.edit(&asked, &id, Some(&member), &checked.message).await?;
-                Ok(moved(&format!("/guestbook/{id}"), None))
+                Ok(moved(&format!("/guestbook/{id}#saved"), None))
             }
             Err(problems) => edit_page(&application, &member, &id, &form.message, problems.message),
         }
@@ -140,7 +155,7 @@ pub(super) async fn delete(
         let member = application.member(&asked).await?.ok_or(Refusal::NotYours)?;
         member.vouches(&form.token)?;
         application.delete(&asked, &id, Some(&member)).await?;
-        Ok(moved("/guestbook", None))
+        Ok(moved("/guestbook#deleted", None))
     };
     answer("delete", &asked, made.await)
 }
@@ -205,7 +220,30 @@ pub(super) fn shown(entry: &Entry, member: Option<&Member>, longest: usize) -> V
     }
 }
 
-/// A time to the minute, for people.
+/// A time (RFC 3339) to the minute, for people: `21 November 2026, 23:34`.
 fn minute(time: &str) -> String {
-    time.get(..16).unwrap_or(time).replace('T', " ")
+    let part = |from, to| time.get(from..to);
+    let month = part(5, 7)
+        .and_then(|month| month.parse::<usize>().ok())
+        .and_then(|month| MONTHS.get(month.wrapping_sub(1)));
+    match (part(0, 4), month, part(8, 10), part(11, 16)) {
+        (Some(year), Some(month), Some(day), Some(minute)) => {
+            format!("{} {month} {year}, {minute}", day.trim_start_matches('0'))
+        }
+        _ => time.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_as_people_say_it() {
+        assert_eq!(minute("2026-01-01T00:00:00Z"), "1 January 2026, 00:00");
+        assert_eq!(minute("2026-12-31T23:59:59.5Z"), "31 December 2026, 23:59");
+        for odd in ["", "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "é"] {
+            assert_eq!(minute(odd), odd);
+        }
+    }
 }

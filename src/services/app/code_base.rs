@@ -2,13 +2,14 @@
 //!
 //! A directory with a `VERSION` and `templates/*.html`. It is read whole into a value that never changes, so
 //! that another version can be swapped in whole. Every template is compiled when it is read: a mistake shows
-//! at start, with file and line, and not to a visitor.
+//! at start, with file and line, and not to a visitor. So does a part that is missing: each page is made once, of
+//! nothing, to see whether all that it is made from is there.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use minijinja::{Environment, Value};
+use minijinja::{Environment, ErrorKind, Value};
 
 /// The pages that the application makes; each needs its template.
 const NEEDED: [&str; 6] =
@@ -39,6 +40,20 @@ pub enum CodeBaseError {
     Unreadable {
         /// Which one.
         file: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Something that is no file has a file's name.
+    #[error("{} is not a file", file.display())]
+    NotAFile {
+        /// Which one.
+        file: PathBuf,
+    },
+    /// A copy could not be written.
+    #[error("cannot keep a copy in {}", directory.display())]
+    Unwritable {
+        /// Where.
+        directory: PathBuf,
         /// Why not.
         source: io::Error,
     },
@@ -100,7 +115,27 @@ impl CodeBase {
             return Err(CodeBaseError::Missing { file: folder.join(missing) });
         }
         templates.add_global("version", version.clone());
+        for name in NEEDED {
+            check_parts(&templates, name, &folder)?;
+        }
         Ok(Self { version, templates })
+    }
+
+    /// Copies the code base in `from` to `to`, a directory that is not there yet, and reads it there: what was
+    /// checked is what was copied, whatever happens to `from` meanwhile. Only what makes a code base is copied.
+    pub fn copy(from: &Path, to: &Path) -> Result<Self, CodeBaseError> {
+        let (old, new) = (from.join("templates"), to.join("templates"));
+        let unwritten = |source| CodeBaseError::Unwritable { directory: to.to_owned(), source };
+        let names = template_names(&old)?;
+        if names.len() > TEMPLATES_MOST {
+            return Err(CodeBaseError::TooMany { directory: old });
+        }
+        fs::create_dir_all(&new).map_err(unwritten)?;
+        let templates = names.iter().map(|name| (old.join(name), new.join(name)));
+        for (from, to) in [(from.join("VERSION"), to.join("VERSION"))].into_iter().chain(templates) {
+            fs::write(to, read_bounded(&from)?).map_err(unwritten)?;
+        }
+        Self::read(to).map_err(|error| error.seen_from(to, from))
     }
 
     /// Which version it is: the first line of its `VERSION`.
@@ -111,6 +146,45 @@ impl CodeBase {
     /// Makes the page of the template `name` from `values`; every text in it is escaped.
     pub fn page(&self, name: &str, values: Value) -> Result<String, minijinja::Error> {
         self.templates.get_template(name)?.render(values)
+    }
+}
+
+/// Refuses a page that names what is not there: a template to extend, a filter, a function. Whatever else fails does
+/// because the page is made of nothing here.
+fn check_parts(templates: &Environment<'_>, name: &str, folder: &Path) -> Result<(), CodeBaseError> {
+    use ErrorKind::{
+        BadInclude, TemplateNotFound, UnknownBlock, UnknownFilter, UnknownFunction, UnknownTest,
+    };
+    let Err(error) = templates.get_template(name).and_then(|template| template.render(())) else {
+        return Ok(());
+    };
+    let mut innermost = &error;
+    while let Some(cause) = std::error::Error::source(innermost).and_then(|cause| cause.downcast_ref()) {
+        innermost = cause;
+    }
+    let missing = [BadInclude, TemplateNotFound, UnknownBlock, UnknownFilter, UnknownFunction, UnknownTest];
+    if !missing.contains(&innermost.kind()) {
+        return Ok(());
+    }
+    let file = folder.join(innermost.name().unwrap_or(name));
+    Err(CodeBaseError::Template { line: innermost.line().unwrap_or(1), file, source: error })
+}
+
+impl CodeBaseError {
+    /// The same error, told of the place that its files were copied from.
+    fn seen_from(mut self, copy: &Path, original: &Path) -> Self {
+        let (Self::Unreadable { file: path, .. }
+        | Self::NotAFile { file: path }
+        | Self::TooLong { file: path }
+        | Self::TooMany { directory: path }
+        | Self::Version { file: path }
+        | Self::Missing { file: path }
+        | Self::Template { file: path, .. }
+        | Self::Unwritable { directory: path, .. }) = &mut self;
+        if let Ok(rest) = path.strip_prefix(copy) {
+            *path = original.join(rest);
+        }
+        self
     }
 }
 
@@ -142,10 +216,18 @@ fn template_names(folder: &Path) -> Result<Vec<String>, CodeBaseError> {
 
 fn read_bounded(file: &Path) -> Result<String, CodeBaseError> {
     let unreadable = |source| CodeBaseError::Unreadable { file: file.to_owned(), source };
-    if fs::metadata(file).map_err(unreadable)?.len() > FILE_LONGEST {
+    // Asked before it is opened: a pipe would make whoever opens it wait.
+    if !fs::metadata(file).map_err(unreadable)?.is_file() {
+        return Err(CodeBaseError::NotAFile { file: file.to_owned() });
+    }
+    let mut text = String::new();
+    File::open(file)
+        .and_then(|open| open.take(FILE_LONGEST + 1).read_to_string(&mut text))
+        .map_err(unreadable)?;
+    if text.len() as u64 > FILE_LONGEST {
         return Err(CodeBaseError::TooLong { file: file.to_owned() });
     }
-    fs::read_to_string(file).map_err(unreadable)
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -189,6 +271,52 @@ mod tests {
         fs::write(directory.path().join("templates/home.html"), "\n\n{% if %}").unwrap();
         let refused = CodeBase::read(directory.path()).unwrap_err().to_string();
         assert!(refused.contains("templates/home.html:3"), "{refused}");
+    }
+
+    #[test]
+    fn a_part_that_is_not_there_is_told_with_the_page_that_wants_it() {
+        let directory = code_base(&WHOLE);
+        for (page, line) in [
+            ("\n{% extends 'frame.html' %}", 2),
+            ("{% include 'part.html' %}", 1),
+            ("{{ 1|shouted }}", 1),
+            ("{{ now() }}", 1),
+            ("{{ 1 is good }}", 1),
+        ] {
+            fs::write(directory.path().join("templates/edit.html"), page).unwrap();
+            let refused = CodeBase::read(directory.path()).unwrap_err().to_string();
+            assert!(refused.contains(&format!("templates/edit.html:{line} ")), "{page}: {refused}");
+        }
+        // Values that only a real visit has are no fault.
+        fs::write(directory.path().join("templates/edit.html"), "{{ entry.name.first }}").unwrap();
+        CodeBase::read(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn a_copy_is_checked_where_it_is_and_told_of_where_it_came_from() {
+        let (from, place) = (code_base(&WHOLE), tempfile::tempdir().unwrap());
+        fs::write(from.path().join("templates/notes.txt"), "not of the code base").unwrap();
+        let to = place.path().join("1");
+        assert_eq!(CodeBase::copy(from.path(), &to).unwrap().version(), "1.2");
+        assert!(!to.join("templates/notes.txt").exists());
+        fs::write(from.path().join("templates/edit.html"), "{% if %}").unwrap();
+        let refused = CodeBase::copy(from.path(), &place.path().join("2")).unwrap_err().to_string();
+        assert!(
+            refused.starts_with(&format!("{}/templates/edit.html:1 ", from.path().display())),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn only_files_are_read() {
+        let directory = code_base(&WHOLE);
+        let pipe = directory.path().join("templates/pipe.html");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(matches!(CodeBase::read(directory.path()), Err(CodeBaseError::NotAFile { .. })));
+        fs::remove_file(pipe).unwrap();
+        let long = "x".repeat(usize::try_from(FILE_LONGEST).unwrap() + 1);
+        fs::write(directory.path().join("templates/long.html"), long).unwrap();
+        assert!(matches!(CodeBase::read(directory.path()), Err(CodeBaseError::TooLong { .. })));
     }
 
     #[test]

@@ -6,10 +6,10 @@
 //! attempts at passwords are counted ([`super::attempts`]); what then still bounds them is that one password is checked
 //! at a time ([`super::passwords`]).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::http::HeaderMap;
-use axum::http::header::VIA;
+use axum::http::header::{FORWARDED, VIA};
 
 /// Longest text from a header that is shown on a page, in characters.
 const SHOWN_LONGEST: usize = 80;
@@ -23,7 +23,9 @@ pub(super) struct Journey {
     pub(super) client: IpAddr,
     /// What the web server calls itself in `Via` (RFC 9110 §7.6.3); nothing if none passed the request on.
     pub(super) web: Option<String>,
-    /// The name that was asked for.
+    /// Where the web server was asked, if it says so.
+    pub(super) web_address: Option<SocketAddr>,
+    /// The name that was asked for, with the port if one was named.
     pub(super) host: String,
     /// `http` or `https`, between the visitor and the web server.
     pub(super) scheme: String,
@@ -46,6 +48,7 @@ impl Journey {
                 .map(shortened)
                 .unwrap_or_default(),
             scheme: told("x-forwarded-proto").map_or_else(|| "http".to_owned(), shortened),
+            web_address: told(FORWARDED.as_str()).and_then(by),
             web: web.as_deref().map(shortened),
         }
     }
@@ -55,6 +58,13 @@ impl Journey {
 fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let list = headers.get_all(name).iter().next_back()?.to_str().ok()?;
     list.rsplit(',').next().map(str::trim).filter(|member| !member.is_empty())
+}
+
+/// The address in the `by` of one `Forwarded` element (RFC 7239 §5.1); nothing if it is a name or has no port.
+fn by(element: &str) -> Option<SocketAddr> {
+    let pairs = element.split(';').filter_map(|pair| pair.trim().split_once('='));
+    let (_, value) = pairs.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("by"))?;
+    value.trim_matches('"').parse().ok()
 }
 
 fn shortened(text: &str) -> String {
@@ -83,16 +93,32 @@ mod tests {
             ("x-forwarded-for", "10.0.0.66, 192.0.2.10"),
             ("x-forwarded-host", "www.foobar.com"),
             ("x-forwarded-proto", "https"),
+            ("forwarded", "by=10.0.0.9, for=192.0.2.10;By=\"[2001:db8::80]:8080\";proto=https"),
         ]);
         assert_eq!(journey.web.as_deref(), Some("web (wwwlab)"));
         assert_eq!(journey.visitor, "192.0.2.10");
         assert_eq!(journey.host, "www.foobar.com");
         assert_eq!(journey.scheme, "https");
+        assert_eq!(journey.web_address, Some("[2001:db8::80]:8080".parse().unwrap()));
+    }
+
+    #[test]
+    fn where_the_web_server_was_asked_is_an_address_or_nothing() {
+        let told = |forwarded| journey(&[("via", "1.1 wwwlab"), ("forwarded", forwarded)]).web_address;
+        assert_eq!(told("by=\"127.0.0.1:38080\""), Some("127.0.0.1:38080".parse().unwrap()));
+        for none in ["by=_hidden", "by=127.0.0.1", "for=192.0.2.10", "by", "=", ";;", "by=\"\""] {
+            assert_eq!(told(none), None, "{none}");
+        }
     }
 
     #[test]
     fn without_a_web_server_its_headers_are_nobodys_word() {
-        let journey = journey(&[("host", "here:3000"), ("x-forwarded-for", "10.0.0.66")]);
+        let journey = journey(&[
+            ("host", "here:3000"),
+            ("x-forwarded-for", "10.0.0.66"),
+            ("forwarded", "by=\"10.0.0.66:80\""),
+        ]);
+        assert_eq!(journey.web_address, None);
         assert_eq!(journey.web, None);
         assert_eq!(journey.visitor, "127.0.0.1");
         assert_eq!(journey.host, "here:3000");

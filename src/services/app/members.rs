@@ -17,7 +17,7 @@ use super::pages::{answer, page};
 use super::refusal::Refusal;
 use super::routes::Application;
 use super::session;
-use super::signing::{ACCOUNT_LONGEST, PASSWORD_LONGEST, PASSWORD_SHORTEST};
+use super::signing::{ACCOUNT_LONGEST, PASSWORD_LONGEST, PASSWORD_SHORTEST, Problems, account_problems};
 
 /// Either form as it was sent; a field that was not sent is empty.
 #[derive(Default, Deserialize)]
@@ -33,7 +33,7 @@ pub(super) async fn register_form(
     State(application): State<Arc<Application>>,
     Extension(asked): Extension<Asked>,
 ) -> Response {
-    let made = form_page(&application, &asked, "register.html", "", None).await;
+    let made = form_page(&application, &asked, "register.html", "", None, &Problems::default()).await;
     answer("register", &asked, made)
 }
 
@@ -47,7 +47,12 @@ pub(super) async fn register(
         let form: Form = body::form(request).await?;
         let name = form.name.trim();
         let registered = application.register(&asked, name, &form.password).await;
-        entered(&application, &asked, "register.html", name, registered).await
+        let problems = match &registered {
+            Err(Refusal::Unfit(_)) => account_problems(name, &form.password),
+            Err(taken @ Refusal::NameTaken) => Problems { name: Some(taken.happened(&asked)), message: None },
+            _ => Problems::default(),
+        };
+        entered(&application, &asked, "register.html", name, registered, &problems).await
     };
     answer("register", &asked, made.await)
 }
@@ -57,7 +62,7 @@ pub(super) async fn login_form(
     State(application): State<Arc<Application>>,
     Extension(asked): Extension<Asked>,
 ) -> Response {
-    let made = form_page(&application, &asked, "login.html", "", None).await;
+    let made = form_page(&application, &asked, "login.html", "", None, &Problems::default()).await;
     answer("login", &asked, made)
 }
 
@@ -71,7 +76,7 @@ pub(super) async fn login(
         let form: Form = body::form(request).await?;
         let name = form.name.trim();
         let logged_in = application.log_in(&asked, name, &form.password).await;
-        entered(&application, &asked, "login.html", name, logged_in).await
+        entered(&application, &asked, "login.html", name, logged_in, &Problems::default()).await
     };
     answer("login", &asked, made.await)
 }
@@ -88,7 +93,7 @@ pub(super) async fn logout(
             member.vouches(&form.token)?;
             application.leave(&asked).await?;
         }
-        Ok(moved("/guestbook", session::forgotten(&asked.journey.scheme)))
+        Ok(moved("/guestbook#bye", session::forgotten(&asked.journey.scheme)))
     };
     answer("logout", &asked, made.await)
 }
@@ -100,7 +105,8 @@ impl Member {
     }
 }
 
-/// Elsewhere, by GET, so that a reload sends nothing twice; with a cookie on the way.
+/// Elsewhere, by GET, so that a reload sends nothing twice; with a cookie on the way. A fragment names the message there
+/// that says what was done: it stays in the browser, so nothing has to be remembered for it.
 pub(super) fn moved(place: &str, cookie: Option<HeaderValue>) -> Response {
     let mut moved = StatusCode::SEE_OTHER.into_response();
     if let Ok(place) = HeaderValue::from_str(place) {
@@ -118,12 +124,13 @@ async fn entered(
     template: &str,
     name: &str,
     entered: Result<Member, Refusal>,
+    problems: &Problems,
 ) -> Result<Response, Refusal> {
     match entered {
-        Ok(member) => Ok(moved("/guestbook", member.secret.cookie(&asked.journey.scheme))),
+        Ok(member) => Ok(moved("/guestbook#welcome", member.secret.cookie(&asked.journey.scheme))),
         // These the visitor can put right in the form.
         Err(refusal @ (Refusal::Unfit(_) | Refusal::NameTaken | Refusal::WrongPassword)) => {
-            form_page(application, asked, template, name, Some(&refusal)).await
+            form_page(application, asked, template, name, Some(&refusal), problems).await
         }
         Err(refusal) => Err(refusal),
     }
@@ -135,12 +142,15 @@ async fn form_page(
     template: &str,
     name: &str,
     refusal: Option<&Refusal>,
+    problems: &Problems,
 ) -> Result<Response, Refusal> {
     let member = application.member(asked).await?;
     let values = context! {
         name,
         is_secured => asked.journey.scheme == "https",
         problem => refusal.map(|refusal| refusal.happened(asked)),
+        name_problem => problems.name.as_deref(),
+        password_problem => problems.message.as_deref(),
         account_longest => ACCOUNT_LONGEST,
         password_shortest => PASSWORD_SHORTEST,
         password_longest => PASSWORD_LONGEST,

@@ -1,5 +1,6 @@
 //! The home page, and what all pages that are made on the spot share.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Extension;
@@ -43,6 +44,7 @@ pub(super) async fn home(
             hits,
             entries => entries.iter().map(shown).collect::<Vec<_>>(),
             path => path(&asked, &application, &engine),
+            request_id => &*asked.id,
         };
         page(&application, member.as_ref(), "home.html", values)
     };
@@ -71,20 +73,77 @@ pub(super) fn answer(by: &'static str, asked: &Asked, made: Result<Response, Ref
     (Extension(By(by)), answer).into_response()
 }
 
-/// Who had a part in this very answer, from the visitor to the data.
+/// Who had a part in this very answer, from the visitor to the data, as templates read it: each with its kind, what
+/// spoke to it, its name, its address, and what else is known.
 fn path(asked: &Asked, application: &Application, engine: &Engine) -> Vec<Value> {
-    let step = |title: &str, detail: String| context! { title, detail };
     let journey = &asked.journey;
-    let mut path = vec![step("You", format!("{} asked for {}", journey.visitor, journey.host))];
-    match &journey.web {
-        Some(web) => path.push(step("Web server", format!("{web}, by {}", journey.scheme))),
-        None => path.push(step("Web server", "none: you asked the application directly".to_owned())),
+    let address = |address: Option<SocketAddr>| {
+        address.map(|address| match address.ip().to_canonical() {
+            IpAddr::V4(ip) => context! { host => ip.to_string(), port => address.port() },
+            IpAddr::V6(ip) => context! { host => format!("[{ip}]"), port => address.port() },
+        })
+    };
+    let host = without_port(&journey.host);
+    let client = context! {
+        kind => "client",
+        title => "You",
+        name => journey.visitor.as_str(),
+        more => [format!("asked for {host}")],
+    };
+    let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    let lookup = context! {
+        kind => "lookup",
+        title => "Name lookup",
+        over => "DNS",
+        name => if is_address { "none" } else { host },
+        address => journey.web_address.filter(|_| !is_address).map(|web| context! { host => web.ip().to_string() }),
+        more => [if is_address { "you asked by address" } else { "a name leads to an address" }],
+    };
+    let web = context! {
+        kind => "web",
+        title => "Web server",
+        over => journey.scheme.to_uppercase(),
+        is_absent => journey.web.is_none(),
+        name => journey.web.as_deref().unwrap_or("none"),
+        address => address(journey.web_address),
+        more => [if journey.web.is_none() { "you asked the application directly" } else { "passed it on" }],
+    };
+    let app = context! {
+        kind => "app",
+        title => "Application server",
+        over => "HTTP",
+        name => format!("{}, process {}", application.served_by(), std::process::id()),
+        address => address(asked.here),
+        more => [format!("runs version {} of the code base", application.code().version())],
+    };
+    let database = context! {
+        kind => "db",
+        title => "Database",
+        over => "SQL",
+        name => format!("{} {}", engine.name, engine.version),
+        more => [format!("keeps its data in {}", engine.place)],
+    };
+    vec![client, lookup, web, app, database]
+}
+
+/// A host as it is without the port that may be named behind it.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
     }
-    path.push(step(
-        "Application server",
-        format!("{}, process {}", application.served_by(), std::process::id()),
-    ));
-    path.push(step("Code base", format!("version {}", application.code().version())));
-    path.push(step("Database", format!("{} {}, {}", engine.name, engine.version, engine.place)));
-    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_parted_from_its_port() {
+        assert_eq!(without_port("www.foobar.com:38080"), "www.foobar.com");
+        assert_eq!(without_port("[::1]:80"), "[::1]");
+        for bare in ["www.foobar.com", "[2001:db8::a]", "", ":", "x:", "x:y"] {
+            assert_eq!(without_port(bare), bare);
+        }
+    }
 }

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 use super::asked::Asked;
-use crate::ground::explain::{Explanation, STYLE_HASH};
+use crate::ground::explain::{Component, Explanation, STYLE_HASH};
 use crate::ground::service;
 use crate::services::database::StoreError;
 
@@ -63,6 +63,7 @@ impl Refusal {
             status: status.as_u16(),
             reason: status.canonical_reason().unwrap_or("Error"),
             component: self.component(),
+            is_direct: asked.journey.web.is_none(),
             happened: &happened,
             teaches: self.teaches(),
             next: self.next(),
@@ -109,11 +110,11 @@ impl Refusal {
         }
     }
 
-    fn component(&self) -> &'static str {
+    fn component(&self) -> Component {
         match self {
-            Self::Database(_) => "database",
-            Self::Template(_) => "application files (code base)",
-            _ => "application",
+            Self::Database(_) => Component::Database,
+            Self::Template(_) => Component::CodeBase,
+            _ => Component::Application,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Which request is answered by which page.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
@@ -19,7 +19,8 @@ use crate::services::database::{Store, StoreError};
 /// What all pages share.
 #[derive(Debug)]
 pub(super) struct Application {
-    code: Arc<CodeBase>,
+    /// A snapshot that is swapped whole; the lock is held for a clone of the handle, never across an await.
+    code: RwLock<Arc<CodeBase>>,
     store: Store,
     served_by: String,
     journal: Journal,
@@ -57,7 +58,7 @@ pub(super) fn routes(application: Arc<Application>) -> Router {
 impl Application {
     pub(super) fn new(code: CodeBase, store: Store, served_by: String, journal: Journal) -> Self {
         Self {
-            code: Arc::new(code),
+            code: RwLock::new(Arc::new(code)),
             store,
             served_by,
             journal,
@@ -67,8 +68,14 @@ impl Application {
         }
     }
 
-    pub(super) fn code(&self) -> &CodeBase {
-        &self.code
+    /// The application files in service. Whoever makes a page holds on to one version of them.
+    pub(super) fn code(&self) -> Arc<CodeBase> {
+        self.code.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts other application files into service; pages that are being made are finished from the former.
+    pub(super) fn deploy(&self, code: CodeBase) {
+        *self.code.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(code);
     }
 
     pub(super) fn store(&self) -> &Store {

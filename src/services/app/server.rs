@@ -19,13 +19,14 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::asked::Peer;
+use super::asked::{Here, Peer};
 use super::code_base::{CodeBase, CodeBaseError};
 use super::routes::{Application, routes};
 use crate::ground::bind::{self, BindError, Listening, Transport};
+use crate::ground::channel::{Ask, Reply};
 use crate::ground::descriptors;
 use crate::ground::journal::Journal;
-use crate::ground::service::{Closed, DRAIN, Service};
+use crate::ground::service::{Closed, DRAIN, Service, causes};
 use crate::services::database::Store;
 
 /// Connections at most, if the process may open so many descriptors; more wait in the listener's queue. The web
@@ -82,6 +83,7 @@ pub enum AppError {
 #[derive(Debug)]
 pub struct App {
     address: SocketAddr,
+    application: Arc<Application>,
     store: Store,
     connections: TaskTracker,
     stop: CancellationToken,
@@ -100,9 +102,10 @@ impl Service for App {
             AppError::Bind(BindError { address: config.listen, transport: Transport::Tcp, source })
         })?;
         let store = Store::in_file(&config.database);
-        let application = Application::new(code, store.clone(), config.served_by, journal.clone());
+        let application = Arc::new(Application::new(code, store.clone(), config.served_by, journal.clone()));
         let app = Self {
             address,
+            application: application.clone(),
             store,
             connections: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -110,7 +113,7 @@ impl Service for App {
             cut_count: Arc::default(),
         };
         let connecting = Connecting {
-            routes: TowerToHyperService::new(routes(Arc::new(application))),
+            routes: TowerToHyperService::new(routes(application)),
             connections: app.connections.clone(),
             stop: app.stop.clone(),
             cut: app.cut.clone(),
@@ -122,6 +125,29 @@ impl Service for App {
 
     fn listening(&self) -> Vec<Listening> {
         vec![Listening { transport: Transport::Tcp, address: self.address }]
+    }
+
+    fn version(&self) -> Option<String> {
+        Some(self.application.code().version().to_owned())
+    }
+
+    async fn ask(&self, ask: Ask) -> Reply {
+        let Ask::Deploy { directory } = ask else {
+            return Reply::Refused(vec![format!("the application server cannot do that: {ask:?}")]);
+        };
+        // Reading files must not keep visitors waiting.
+        let read = tokio::task::spawn_blocking(move || CodeBase::read(&directory));
+        match read.await {
+            Ok(Ok(code)) => {
+                let version = code.version().to_owned();
+                self.application.deploy(code);
+                Reply::Deployed { version }
+            }
+            Ok(Err(error)) => Reply::Refused(causes(&error)),
+            Err(error) => {
+                Reply::Refused(vec!["reading the application files was cut".into(), error.to_string()])
+            }
+        }
     }
 
     async fn close(self) -> Closed {
@@ -182,9 +208,11 @@ async fn accept(listener: TcpListener, connecting: Connecting, journal: Journal)
 async fn serve(stream: TcpStream, peer: Peer, place: OwnedSemaphorePermit, connecting: Connecting) {
     // An answer is written in one piece; waiting to fill a packet would only delay it.
     let _ = stream.set_nodelay(true);
+    let here = stream.local_addr().ok().map(Here);
     let routes = connecting.routes;
     let answer = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
+        here.map(|here| request.extensions_mut().insert(here));
         routes.call(request)
     });
     let connection = http1::Builder::new()

@@ -5,11 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use crate::dns::name::Name;
+use crate::ground::prefix::Prefix;
 
 /// Who may: whoever is in the prefix, if there is one, and signed with the key, if there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allowed {
-    prefix: Option<(IpAddr, u8)>,
+    prefix: Option<Prefix>,
     /// The key that the question must be signed with.
     pub key: Option<Name>,
 }
@@ -41,19 +42,8 @@ pub enum AccessError {
 impl Allowed {
     /// Whether this lets `client` in, whose question was signed with `key`.
     pub fn lets_in(&self, client: IpAddr, key: Option<&Name>) -> bool {
-        let near = self.prefix.is_none_or(|(network, bits)| is_in(client.to_canonical(), network, bits));
+        let near = self.prefix.is_none_or(|prefix| prefix.contains(client));
         near && self.key.as_ref().is_none_or(|wanted| key == Some(wanted))
-    }
-}
-
-fn is_in(client: IpAddr, network: IpAddr, bits: u8) -> bool {
-    let differ = |one: u128, other: u128, width: u32| {
-        (one ^ other).checked_shr(width.saturating_sub(u32::from(bits))).unwrap_or(0) != 0
-    };
-    match (client, network) {
-        (IpAddr::V4(one), IpAddr::V4(other)) => !differ(one.to_bits().into(), other.to_bits().into(), 32),
-        (IpAddr::V6(one), IpAddr::V6(other)) => !differ(one.to_bits(), other.to_bits(), 128),
-        _ => false,
     }
 }
 
@@ -66,17 +56,9 @@ impl FromStr for Allowed {
         if place.is_empty() && key.is_none() {
             return Err(shape());
         }
-        let prefix = match place.split_once('/') {
-            _ if place.is_empty() => None,
-            None => {
-                let address: IpAddr = place.parse().map_err(|_| shape())?;
-                Some((address, if address.is_ipv4() { 32 } else { 128 }))
-            }
-            Some((network, bits)) => {
-                let network: IpAddr = network.parse().map_err(|_| shape())?;
-                let most = if network.is_ipv4() { 32 } else { 128 };
-                Some((network, bits.parse().ok().filter(|&bits| bits <= most).ok_or_else(shape)?))
-            }
+        let prefix = match place {
+            "" => None,
+            place => Some(place.parse().map_err(|_| shape())?),
         };
         Ok(Self { prefix, key })
     }

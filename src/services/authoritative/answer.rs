@@ -114,15 +114,39 @@ pub(super) fn cut(query: &[u8], reply: &mut Vec<u8>) -> Option<Finished> {
     Some(writer.finish())
 }
 
-/// Gives a cookie to whoever showed one. What keeps the question from being answered, if anything does: with NOERROR
-/// the answer is cut, so that it is asked again over TCP.
-fn unproven(writer: &mut Writer<'_>, edns: Option<Edns>, arrival: Arrival) -> Option<Refusal> {
+/// The answer to who has to prove its address first, whatever it wants; nothing if it has, or need not.
+pub(super) fn answer_unproven(
+    question: &Question,
+    arrival: Arrival,
+    reply: &mut Vec<u8>,
+) -> Option<Finished> {
+    let cookie = question.edns.and_then(|edns| edns.cookie);
+    if arrival.cookies?.judge(cookie.as_ref(), arrival.transport).verdict == Verdict::Answered {
+        return None;
+    }
+    let limit = longest_answer(question, arrival.transport);
+    let mut writer = Writer::begin(reply, question.id, question.flags, question.edns, limit);
+    writer.question(&question.name, question.record_type, question.class);
+    if let Some((rcode, _)) = unproven(&mut writer, question.edns, arrival) {
+        writer.set_rcode(rcode);
+    }
+    Some(writer.finish())
+}
+
+/// Gives a cookie to whoever showed one; what the question is worth by it.
+pub(super) fn give_cookie(writer: &mut Writer<'_>, edns: Option<Edns>, arrival: Arrival) -> Option<Verdict> {
     let cookie = edns.and_then(|edns| edns.cookie);
     let judged = arrival.cookies?.judge(cookie.as_ref(), arrival.transport);
     if let Some(given) = judged.given {
         writer.cookie(given, judged.is_good);
     }
-    match judged.verdict {
+    Some(judged.verdict)
+}
+
+/// Gives a cookie to whoever showed one. What keeps the question from being answered, if anything does: with NOERROR
+/// the answer is cut, so that it is asked again over TCP.
+fn unproven(writer: &mut Writer<'_>, edns: Option<Edns>, arrival: Arrival) -> Option<Refusal> {
+    match give_cookie(writer, edns, arrival)? {
         Verdict::Answered => None,
         Verdict::BadCookie => Some((Rcode::BADCOOKIE, None)),
         Verdict::OverTcp => {

@@ -7,11 +7,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use super::access::{Allowed, Peer};
-use super::answer::{self, INVALID_DATA};
+use super::answer::{self, Arrival, INVALID_DATA};
 use super::cookies::Jar;
+use super::seats::Seats;
 use super::shelf::Shelf;
 use super::transfer::{Changes, Transfer, changes_for};
 use super::zones::{Served, ZoneSet};
@@ -24,9 +25,6 @@ use crate::dns::types::{Class, Rcode, RecordType};
 use crate::ground::bind::Transport;
 use crate::ground::clock;
 use crate::ground::journal::Journal;
-
-/// Zones that are sent at a time: each holds its version of the zone in memory, and one message.
-const TRANSFERS_MOST: usize = 16;
 
 /// Octets of the longest signature, whatever its key is called.
 const LONGEST_SIGNATURE: usize = 384;
@@ -56,7 +54,7 @@ pub(super) struct Door {
     jar: Jar,
     keys: Vec<Arc<Key>>,
     transfer_to: Vec<Allowed>,
-    transferring: Arc<Semaphore>,
+    seats: Seats,
     followed: Vec<Followed>,
     journal: Journal,
 }
@@ -75,7 +73,7 @@ struct Came<'m> {
     message: &'m [u8],
     question: &'m Question,
     client: SocketAddr,
-    transport: Transport,
+    arrival: Arrival,
 }
 
 impl Door {
@@ -84,11 +82,11 @@ impl Door {
         jar: Jar,
         keys: Vec<Arc<Key>>,
         transfer_to: Vec<Allowed>,
+        seats: Seats,
         followed: Vec<Followed>,
         journal: Journal,
     ) -> Self {
-        let transferring = Arc::new(Semaphore::new(TRANSFERS_MOST));
-        Self { shelf, jar, keys, transfer_to, transferring, followed, journal }
+        Self { shelf, jar, keys, transfer_to, seats, followed, journal }
     }
 
     /// Answers `message` from `zones` into `reply`, and says what it became, with what follows a first message; nothing
@@ -113,14 +111,20 @@ impl Door {
         if question.wanted() == Wanted::Query && question.signature.is_none() && !is_transfer {
             return Some((answer::answer_question(zones, &question, arrival, 0, reply), None));
         }
+        // A signature proves more than a cookie does.
+        if question.signature.is_none()
+            && let Some(finished) = answer::answer_unproven(&question, arrival, reply)
+        {
+            return Some((finished, None));
+        }
+        let came = Came { message, question: &question, client, arrival };
         let now = clock::unix_millis() / 1_000;
         let checked =
             question.signature.map(|start| tsig::check_question(&self.keys, message, start, now)).transpose();
         let mut signer = match checked {
             Ok(signer) => signer,
-            Err(refused) => return Some((refuse_signature(refused, message, &question, now, reply), None)),
+            Err(refused) => return Some((refuse_signature(refused, &came, now, reply), None)),
         };
-        let came = Came { message, question: &question, client, transport };
         let finished = match question.wanted() {
             Wanted::Query if is_transfer && question.class == Class::IN => {
                 match self.transfer(zones, &came, signer, reply) {
@@ -151,8 +155,8 @@ impl Door {
         signer: Option<Signer>,
         reply: &mut Vec<u8>,
     ) -> Sent {
-        let Came { message, question, client, transport } = *came;
-        let refuse = |rcode, why, reply: &mut Vec<u8>| short(question, rcode, why, reply);
+        let Came { message, question, client, arrival: Arrival { transport, .. } } = *came;
+        let refuse = |rcode, why, reply: &mut Vec<u8>| short(came, rcode, why, reply);
         if question.edns.is_some_and(|edns| edns.version != 0) {
             return Sent::Whole(refuse(Rcode::BADVERS, None, reply), signer);
         }
@@ -181,7 +185,7 @@ impl Door {
             },
         };
         if current {
-            let mut writer = begin(question, transport, reply);
+            let mut writer = begin(came, transport, reply);
             writer.set(Flags::AA);
             if let Some(soa) = zone.apex().set(RecordType::SOA) {
                 let name = zone.apex().name();
@@ -191,11 +195,11 @@ impl Door {
             }
             return Sent::Whole(writer.finish(), signer);
         }
-        let Ok(permit) = self.transferring.clone().try_acquire_owned() else {
+        let Some(seat) = self.seats.take(client.ip()) else {
             return Sent::Whole(refuse(Rcode::SERVFAIL, Some(BUSY), reply), signer);
         };
         let journal = self.journal.clone();
-        let mut transfer = Transfer::new(zone.clone(), question.clone(), client, signer, journal, permit);
+        let mut transfer = Transfer::new(zone.clone(), question.clone(), client, signer, journal, seat);
         match transfer.write(reply) {
             Some(finished) => Sent::Begun(finished, Box::new(transfer)),
             // Its SOA alone fits any message.
@@ -205,40 +209,50 @@ impl Door {
 
     /// RFC 1996 §3.10, §3.11.
     fn hear_notify(&self, came: &Came<'_>, signer: Option<&Signer>, reply: &mut Vec<u8>) -> Finished {
+        if came.question.class != Class::IN {
+            return short(came, Rcode::NOTAUTH, Some(NO_SECONDARY), reply);
+        }
+        // Nothing else is told so (§3.7).
+        if came.question.record_type != RecordType::SOA {
+            return short(came, Rcode::FORMERR, None, reply);
+        }
         let Some(followed) = self.followed.iter().find(|followed| followed.origin == came.question.name)
         else {
-            return short(came.question, Rcode::NOTAUTH, Some(NO_SECONDARY), reply);
+            return short(came, Rcode::NOTAUTH, Some(NO_SECONDARY), reply);
         };
         let primary = &followed.primary;
         let from_it = primary.address.ip().to_canonical() == came.client.ip().to_canonical();
         let signed_by_it =
             primary.key.as_ref().is_none_or(|key| signer.is_some_and(|by| by.key().name == *key));
         if !from_it || !signed_by_it {
-            return short(came.question, Rcode::REFUSED, Some(NOT_THE_PRIMARY), reply);
+            return short(came, Rcode::REFUSED, Some(NOT_THE_PRIMARY), reply);
         }
         followed.changed.notify_one();
-        let mut writer = begin(came.question, came.transport, reply);
+        let mut writer = begin(came, came.arrival.transport, reply);
         writer.set(Flags::AA);
         writer.finish()
     }
 
     fn refuse_update(&self, zones: &ZoneSet, came: &Came<'_>, reply: &mut Vec<u8>) -> Finished {
         if zones.get(&came.question.name).is_none() {
-            return short(came.question, Rcode::NOTAUTH, Some(NO_APEX), reply);
+            return short(came, Rcode::NOTAUTH, Some(NO_APEX), reply);
         }
-        let file = self.shelf.file_of(&came.question.name);
-        let text = match &file {
-            Some(file) => format!(
+        let followed = self.followed.iter().find(|followed| followed.origin == came.question.name);
+        let text = match (followed, self.shelf.file_of(&came.question.name)) {
+            (Some(followed), _) => {
+                format!("this is a copy: zones change at their primary, {}", followed.primary.address)
+            }
+            (None, Some(file)) => format!(
                 "zones change by their files: edit {}, or switch to another with `wwwlab zone use`",
                 file.display()
             ),
-            None => "zones change at their primary".to_owned(),
+            (None, None) => "zones change by their files".to_owned(),
         };
         self.journal.note(format!(
             "{} wants to change {} over the network: refused; {text}",
             came.client, came.question.name
         ));
-        short(came.question, Rcode::REFUSED, Some(ExtendedError { code: 18, text: &text }), reply)
+        short(came, Rcode::REFUSED, Some(ExtendedError { code: 18, text: &text }), reply)
     }
 }
 
@@ -250,46 +264,44 @@ enum Sent {
     Begun(Finished, Box<Transfer>),
 }
 
-fn begin<'b>(question: &Question, transport: Transport, reply: &'b mut Vec<u8>) -> Writer<'b> {
+fn begin<'b>(came: &Came<'_>, transport: Transport, reply: &'b mut Vec<u8>) -> Writer<'b> {
+    let question = came.question;
     let reserved = if question.signature.is_some() { LONGEST_SIGNATURE } else { 0 };
     let limit = answer::longest_answer(question, transport).saturating_sub(reserved);
     let mut writer = Writer::begin(reply, question.id, question.flags, question.edns, limit);
     writer.question(&question.name, question.record_type, question.class);
+    if question.edns.is_some_and(|edns| edns.version == 0) {
+        answer::give_cookie(&mut writer, question.edns, came.arrival);
+    }
     writer
 }
 
 /// An answer without records, short enough for any transport.
 fn short<'b>(
-    question: &Question,
+    came: &Came<'_>,
     rcode: Rcode,
     why: Option<ExtendedError<'b>>,
     reply: &'b mut Vec<u8>,
 ) -> Finished {
-    let mut writer = begin(question, Transport::Udp, reply);
+    let mut writer = begin(came, Transport::Udp, reply);
     writer.set_rcode(rcode);
     why.into_iter().for_each(|why| writer.explain(why));
     writer.finish()
 }
 
 /// RFC 8945 §5.2.
-fn refuse_signature(
-    refused: Refused,
-    message: &[u8],
-    question: &Question,
-    now: u64,
-    reply: &mut Vec<u8>,
-) -> Finished {
+fn refuse_signature(refused: Refused, came: &Came<'_>, now: u64, reply: &mut Vec<u8>) -> Finished {
     match refused {
-        Refused::Malformed => short(question, Rcode::FORMERR, None, reply),
+        Refused::Malformed => short(came, Rcode::FORMERR, None, reply),
         Refused::Unknown(fault) => {
-            let finished = short(question, Rcode::NOTAUTH, None, reply);
-            if let Some(start) = question.signature {
-                tsig::append_fault(reply, message, start, fault);
+            let finished = short(came, Rcode::NOTAUTH, None, reply);
+            if let Some(start) = came.question.signature {
+                tsig::append_fault(reply, came.message, start, fault);
             }
             finished
         }
         Refused::Faulty(fault, mut signer) => {
-            let finished = short(question, Rcode::NOTAUTH, None, reply);
+            let finished = short(came, Rcode::NOTAUTH, None, reply);
             signer.sign_fault(reply, now, fault);
             finished
         }

@@ -4,10 +4,11 @@
 //! a master file, record by record, and then read and compiled as any other: so a zone of any size takes one message
 //! of memory on the way, and a primary that sends nonsense is told apart in the same words as a student's typing errors.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
+use crate::dns::message::Flags;
 use crate::dns::message::asked::{self, Record, Response, ResponseError};
 use crate::dns::message::tsig::{self, Checker, Key, Signer, Untrusted};
 use crate::dns::name::Name;
@@ -31,6 +33,9 @@ const WHOLE: Duration = Duration::from_secs(300);
 /// Octets of messages that are taken for one zone.
 const LARGEST_ZONE: usize = 256 << 20;
 
+/// Octets of a copy: names are written out in it that a message only points to.
+const LARGEST_COPY: usize = 2 * LARGEST_ZONE;
+
 /// From whom, and what.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
@@ -44,8 +49,10 @@ pub(super) struct Source {
 /// What came of it.
 #[derive(Debug)]
 pub(super) enum Fetched {
-    /// The primary has nothing newer.
+    /// The primary has this version.
     Current,
+    /// The primary has only this version, which is older.
+    Older(u32),
     /// This; it stands in the file as well.
     Zone(Box<Zone>),
 }
@@ -90,29 +97,26 @@ impl Source {
         let mut checker = self.ask(&mut stream, RecordType::SOA).await?;
         let (message, response) = self.receive(&mut stream, checker.id).await?;
         self.check(&mut checker, &message, true)?;
+        let no_zone = |why| FetchError::NoZone(self.primary, why);
+        // What it knows from others it cannot give, and what it was not asked says nothing of the zone.
+        if !response.flags.has(Flags::AA) {
+            return Err(no_zone("it is not an authority for it"));
+        }
+        if response.question != Some((self.origin.clone(), RecordType::SOA)) {
+            return Err(no_zone("it answers another question"));
+        }
         let serial = response.answers.iter().find_map(|record| self.serial(record));
-        let serial = serial.ok_or(FetchError::NoZone(self.primary, "there is no SOA in its answer"))?;
-        if have.is_some_and(|have| !serial_is_raised(have, serial)) {
-            return Ok(Fetched::Current);
+        let serial = serial.ok_or(no_zone("there is no SOA in its answer"))?;
+        match have {
+            Some(have) if have == serial => return Ok(Fetched::Current),
+            Some(have) if !serial_is_raised(have, serial) => return Ok(Fetched::Older(serial)),
+            _ => {}
         }
-        let beside = file.with_extension("new");
-        let written = self.transfer(&mut stream, &beside).await;
-        let compiled = match written {
-            Ok(()) => self.compile(&beside).await,
-            Err(why) => Err(why),
-        };
-        match compiled {
-            Ok(zone) => {
-                fs::rename(&beside, file)
-                    .map_err(|cause| FetchError::Write(file.display().to_string(), cause))?;
-                Ok(Fetched::Zone(Box::new(zone)))
-            }
-            Err(why) => {
-                // It may not be there.
-                let _ = fs::remove_file(&beside);
-                Err(why)
-            }
-        }
+        let beside = Beside(beside(file));
+        self.transfer(&mut stream, &beside.0).await?;
+        let zone = self.compile(&beside.0).await?;
+        fs::rename(&beside.0, file).map_err(|cause| FetchError::Write(file.display().to_string(), cause))?;
+        Ok(Fetched::Zone(Box::new(zone)))
     }
 
     async fn connect(&self) -> Result<TcpStream, FetchError> {
@@ -193,7 +197,8 @@ impl Source {
         );
         out.write_all(head.as_bytes()).map_err(unwritten)?;
         let mut checking = self.ask(stream, RecordType::AXFR).await?;
-        let (mut octets, mut first) = (0, None);
+        let (mut octets, mut written, mut first) = (0, 0, None);
+        let mut line = String::new();
         loop {
             let (message, response) = self.receive(stream, checking.id).await?;
             octets += message.len();
@@ -213,7 +218,14 @@ impl Source {
                     }
                     (Some(_), Some(_)) => return Err(no_zone("its last SOA is not its first")),
                 }
-                writeln!(out, "{record}").map_err(unwritten)?;
+                line.clear();
+                // A text takes whatever is written to it.
+                let _ = writeln!(line, "{record}");
+                written += line.len();
+                if written > LARGEST_COPY {
+                    return Err(no_zone("its copy would be larger than 512 MiB"));
+                }
+                out.write_all(line.as_bytes()).map_err(unwritten)?;
             }
             self.check(&mut checking, &message, complete)?;
             if first.is_none() {
@@ -251,6 +263,21 @@ impl Source {
         }
         // Names have no blanks in them: those are escaped.
         record.data.to_string().split(' ').nth(2)?.parse().ok()
+    }
+}
+
+/// Where a copy is written before it takes the place of `file`.
+pub(super) fn beside(file: &Path) -> PathBuf {
+    file.with_extension("new")
+}
+
+/// A file that is gone when this is, unless it took another's place.
+struct Beside(PathBuf);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // It may not be there.
+        let _ = fs::remove_file(&self.0);
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::shelf::Shelf;
@@ -70,8 +70,15 @@ impl Stamp {
     }
 }
 
-/// Keeps the zones of `shelf` as their files are, until `stop`.
+/// Keeps the zones of `shelf` as their files are, until `stop`, which waits for no file that is being read.
 pub(super) async fn keep(shelf: Arc<Shelf>, journal: Journal, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = keep_on(&shelf, &journal) => {}
+    }
+}
+
+async fn keep_on(shelf: &Shelf, journal: &Journal) {
     let touched = Arc::new(Touched::default());
     let mut watch = Watch::new(touched.clone());
     let mut noted = false;
@@ -81,8 +88,12 @@ pub(super) async fn keep(shelf: Arc<Shelf>, journal: Journal, stop: Cancellation
             noted = true;
             journal.note("zone files cannot be watched: they are looked at four times a second instead");
         }
+        let patience_ends = touched.patience_ends();
+        let lost = sleep_until(patience_ends.unwrap_or_else(clock::now).into());
         tokio::select! {
-            () = stop.cancelled() => return,
+            // How long it is waited for is to be known.
+            () = touched.begun() => continue,
+            () = lost, if patience_ends.is_some() => touched.lose_patience(clock::now()),
             () = touched.told() => wait_for_quiet(&touched).await,
             () = shelf.files_changed.notified() => {}
             () = sleep(LOOK), if !watching => touched.everything(),

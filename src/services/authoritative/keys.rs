@@ -1,4 +1,4 @@
-//! Keys for signed messages, from key files as `tsig-keygen` writes them and `dig -k`, BIND and Knot's `keymgr` know them:
+//! Keys for signed messages, from key files as `tsig-keygen` writes them and `dig -k` and BIND read them:
 //!
 //! ```text
 //! key "transfer.foobar.com" {
@@ -7,7 +7,8 @@
 //! };
 //! ```
 //!
-//! A file and not an argument: the arguments of a process are everybody's to read.
+//! A file and not an argument: the arguments of a process are everybody's to read. So are logs: what is wrong is told by
+//! its place, and no word of a file is repeated, since any may be a secret in the wrong place.
 
 use std::fs;
 use std::io;
@@ -44,7 +45,7 @@ pub enum KeyError {
     Wrong {
         /// The file.
         file: PathBuf,
-        /// What is wrong. It never quotes a secret.
+        /// What is wrong, and where. It never quotes the file.
         what: String,
     },
     /// A key is named that no file has.
@@ -90,46 +91,44 @@ fn text_of(file: &Path) -> Result<String, KeyError> {
 }
 
 fn parse(text: &str) -> Result<Vec<Key>, String> {
-    let words = words(text);
-    let mut words = words.iter().map(String::as_str);
+    let mut words = Words { words: words(text).into_iter(), place: "the end".into() };
     let mut keys = Vec::new();
     while let Some(word) = words.next() {
         if word != "key" {
-            return Err(format!("it begins with {word:?}, not with `key`"));
+            return Err(words.wrong("a key is to begin with `key`"));
         }
         let (mut algorithm, mut secret) = (None, None);
-        let name = words.next().unwrap_or_default();
-        let name: Name = name.parse().map_err(|cause| format!("{name:?} is no name for a key: {cause}"))?;
-        expect(&mut words, "{")?;
+        let name = words.next().unwrap_or_default().parse::<Name>();
+        let name = name.map_err(|_| words.wrong("this is no name for a key"))?;
+        words.expect("{")?;
         loop {
-            match words.next() {
+            match words.next().as_deref() {
                 Some("algorithm") => {
                     let word = words.next().unwrap_or_default();
-                    algorithm = Some(Algorithm::from_word(word).ok_or_else(|| {
-                        format!("the algorithm {word:?} is not one of hmac-sha256, hmac-sha384, hmac-sha512")
+                    algorithm = Some(Algorithm::from_word(&word).ok_or_else(|| {
+                        words.wrong("this is not one of hmac-sha256, hmac-sha384, hmac-sha512")
                     })?);
-                    expect(&mut words, ";")?;
+                    words.expect(";")?;
                 }
                 Some("secret") => {
                     let octets = BASE64.decode(words.next().unwrap_or_default().as_bytes());
-                    let octets = octets.map_err(|_| format!("the secret of {name} is not base64"))?;
+                    let octets = octets.map_err(|_| words.wrong("this secret is not base64"))?;
+                    if octets.is_empty() || octets.len() > LONGEST_SECRET {
+                        let length = octets.len();
+                        return Err(words
+                            .wrong(&format!("this secret has {length} octets, not 1 to {LONGEST_SECRET}")));
+                    }
                     secret = Some(octets);
-                    expect(&mut words, ";")?;
+                    words.expect(";")?;
                 }
                 Some("}") => break,
-                other => return Err(format!("{:?} is not part of a key", other.unwrap_or("the end"))),
+                _ => return Err(words.wrong("`algorithm`, `secret` or `}` is missing here")),
             }
         }
-        expect(&mut words, ";")?;
+        words.expect(";")?;
         let (Some(algorithm), Some(secret)) = (algorithm, secret) else {
-            return Err(format!("the key {name} needs an algorithm and a secret"));
+            return Err(words.wrong("the key that ends here needs an algorithm and a secret"));
         };
-        if secret.is_empty() || secret.len() > LONGEST_SECRET {
-            return Err(format!(
-                "the secret of {name} has {} octets, not 1 to {LONGEST_SECRET}",
-                secret.len()
-            ));
-        }
         keys.push(Key { name, algorithm, secret: secret.into() });
     }
     match keys.is_empty() {
@@ -138,30 +137,56 @@ fn parse(text: &str) -> Result<Vec<Key>, String> {
     }
 }
 
-fn expect<'w>(words: &mut impl Iterator<Item = &'w str>, wanted: &str) -> Result<(), String> {
-    match words.next() {
-        Some(word) if word == wanted => Ok(()),
-        _ => Err(format!("there is a {wanted:?} missing")),
+/// The words of a file, and where the last one stood.
+struct Words {
+    words: std::vec::IntoIter<(String, String)>,
+    place: String,
+}
+
+impl Words {
+    fn next(&mut self) -> Option<String> {
+        let Some((place, word)) = self.words.next() else {
+            self.place = "the end".into();
+            return None;
+        };
+        self.place = place;
+        Some(word)
+    }
+
+    fn expect(&mut self, wanted: &str) -> Result<(), String> {
+        match self.next() {
+            Some(word) if word == wanted => Ok(()),
+            _ => Err(self.wrong(&format!("a `{wanted}` is missing here"))),
+        }
+    }
+
+    fn wrong(&self, what: &str) -> String {
+        format!("{}: {what}", self.place)
     }
 }
 
-/// The words of `text`: braces and semicolons stand alone, quotes are left out, and so are comments.
-fn words(text: &str) -> Vec<String> {
+/// The words of `text`, each behind its place: braces and semicolons stand alone, quotes are left out, and so are
+/// comments.
+fn words(text: &str) -> Vec<(String, String)> {
     let mut words = Vec::new();
-    for line in text.lines() {
+    for (number, line) in (1_usize..).zip(text.lines()) {
         let marks = ["//", "#"].into_iter().flat_map(|mark| line.match_indices(mark)).map(|(at, _)| at);
         let end = marks.filter(|&at| !in_quotes(line, at)).min();
+        let mut of_line = Vec::new();
         let mut word = String::new();
         for character in line[..end.unwrap_or(line.len())].chars() {
             let alone = matches!(character, '{' | '}' | ';');
             if alone || character.is_whitespace() || character == '"' {
-                words.extend((!word.is_empty()).then(|| std::mem::take(&mut word)));
+                of_line.extend((!word.is_empty()).then(|| std::mem::take(&mut word)));
             } else {
                 word.push(character);
             }
-            words.extend(alone.then(|| character.to_string()));
+            of_line.extend(alone.then(|| character.to_string()));
         }
-        words.extend((!word.is_empty()).then_some(word));
+        of_line.extend((!word.is_empty()).then_some(word));
+        let placed =
+            (1_usize..).zip(of_line).map(|(count, word)| (format!("line {number}, word {count}"), word));
+        words.extend(placed);
     }
     words
 }
@@ -190,17 +215,40 @@ mod tests {
     fn what_is_no_key_file_says_why() {
         for (text, why) in [
             ("", "no key"),
-            ("zone x {", "not with `key`"),
-            ("key a { algorithm hmac-md5; secret \"YWI=\"; };", "hmac-sha256"),
+            ("zone x {", "line 1, word 1: a key is to begin with `key`"),
+            ("key a { algorithm hmac-md5; secret \"YWI=\"; };", "word 5: this is not one of hmac-sha256"),
             ("key a { algorithm hmac-sha256; secret \"?\"; };", "not base64"),
-            ("key a { algorithm hmac-sha256; secret \"\"; };", "not base64"),
+            (
+                "key a {\n algorithm hmac-sha256;\n secret \"\"; };",
+                "line 3, word 2: this secret is not base64",
+            ),
             ("key a { algorithm hmac-sha256; };", "needs an algorithm and a secret"),
             ("key a { algorithm hmac-sha256; secret \"YWI=\"; }", "missing"),
             ("key a..b { };", "no name for a key"),
-            ("key a { algorithm", "is not one of"),
+            ("key a { algorithm", "the end: this is not one of"),
         ] {
             let told = parse(text).unwrap_err();
             assert!(told.contains(why), "{text}: {told}");
+        }
+    }
+
+    /// Whatever word stands where a secret is not expected, or a secret where another word is.
+    #[test]
+    fn no_word_of_a_file_is_ever_repeated() {
+        const SECRET: &str = "c2VjcmV0IG9mIHNvbWVib2R5";
+        let right = format!("key name-of-it {{ algorithm hmac-sha256; secret \"{SECRET}\"; }};");
+        let words: Vec<&str> = right.split(' ').collect();
+        for place in 0..words.len() {
+            let mut wrong = words.clone();
+            wrong[place] = SECRET;
+            let swapped = wrong.join(" ");
+            wrong.remove(place);
+            for text in [swapped, wrong.join(" "), format!("{SECRET} {right}"), format!("{right} {SECRET}")] {
+                if let Err(told) = parse(&text) {
+                    assert!(!told.contains("c2Vj") && !told.contains("name-of-it"), "{text}: {told}");
+                    assert!(told.starts_with("line 1, word ") || told.starts_with("the end: "), "{told}");
+                }
+            }
         }
     }
 }

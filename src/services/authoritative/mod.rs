@@ -9,7 +9,8 @@
 //! - `shelf`: where the snapshot is swapped, whole, and what is known of each zone's file.
 //! - `keeper`: sees that a file was saved. `watch`: what the operating system tells of it.
 //! - `door`: who asks, and for what: signed messages, whole zones, word from a primary. Behind it `access` says who may
-//!   have a zone, `keys` reads secrets, `transfer` sends zones, `notify` tells others that one changed.
+//!   have a zone, `seats` how many at a time, `keys` reads secrets, `transfer` sends zones, `notify` tells others that one
+//!   changed.
 //! - `secondary`: follows a primary and its SOA's times; `fetch` has a zone from it.
 //! - `tally`: what it counts; `limit`: which answers are too many for one network.
 //! - `udp`, and `streams` that the resolver uses as well: the sockets.
@@ -24,6 +25,7 @@ mod keeper;
 pub mod keys;
 mod limit;
 mod notify;
+mod seats;
 mod secondary;
 mod shelf;
 mod tally;
@@ -63,6 +65,7 @@ use door::{Door, Followed};
 use fetch::Source;
 use keys::KeyError;
 use limit::RateLimit;
+use seats::Seats;
 use secondary::Secondary;
 use shelf::Shelf;
 use tally::{Outcome, Tally};
@@ -251,7 +254,8 @@ impl Service for Authoritative {
         secret[..8].copy_from_slice(&chance::random_u64().to_be_bytes());
         secret[8..].copy_from_slice(&chance::random_u64().to_be_bytes());
         let jar = Jar::new(config.cookies, &secret);
-        let door = Door::new(shelf.clone(), jar, keys, config.transfer_to, followed, journal.clone());
+        let seats = Seats::new(config.notify.iter().map(|peer| peer.address.ip()));
+        let door = Door::new(shelf.clone(), jar, keys, config.transfer_to, seats, followed, journal.clone());
         let door = Arc::new(door);
         let socket = Datagrams::new(socket).map_err(StartError::Address)?;
         let stop = CancellationToken::new();
@@ -375,7 +379,8 @@ fn secondaries(
 /// `foobar.com.zone`: letters, digits, dots, hyphens and underscores of the name; what else it has is written as its octets.
 fn file_name(origin: &Name) -> String {
     let name: String = match origin.to_lowercase().to_string().trim_end_matches('.') {
-        "" => "root".into(),
+        // As master files write it; no other name has this file (`root.` is a name like any other).
+        "" => "@".into(),
         name => name
             .chars()
             .map(|character| match character {

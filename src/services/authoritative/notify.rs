@@ -10,7 +10,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, UdpSocket};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -147,9 +148,13 @@ async fn ask(listener: &Listener, own: IpAddr, origin: &Name) -> io::Result<Stri
         let length = socket.recv(&mut reply).await?;
         let reply = &reply[..length];
         // What is no answer to this may be anybody's.
-        let Some(rcode) = answer_to(reply, id) else {
+        let Some((rcode, is_cut)) = answer_to(reply, id) else {
             continue;
         };
+        if is_cut && checker.is_none() {
+            // It wants to know first whether this address is forged.
+            return ask_over_stream(listener.address, own, &message, id).await;
+        }
         if let Some(checker) = &mut checker {
             let start = tsig::find(reply).unwrap_or_default();
             if let Err(why) = checker.check(reply, start, true, clock::unix_millis() / 1_000) {
@@ -160,10 +165,27 @@ async fn ask(listener: &Listener, own: IpAddr, origin: &Name) -> io::Result<Stri
     }
 }
 
-fn answer_to(reply: &[u8], id: u16) -> Option<Rcode> {
+/// Tells `address` with `message`, which is not signed, on a connection of its own.
+async fn ask_over_stream(address: SocketAddr, own: IpAddr, message: &[u8], id: u16) -> io::Result<String> {
+    let socket = match own {
+        IpAddr::V4(_) => TcpSocket::new_v4()?,
+        IpAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.bind((own, 0).into())?;
+    let mut stream = socket.connect(address).await?;
+    let length = u16::try_from(message.len()).unwrap_or(u16::MAX).to_be_bytes();
+    stream.write_all(&[&length[..], message].concat()).await?;
+    let mut reply = vec![0; usize::from(stream.read_u16().await?)];
+    stream.read_exact(&mut reply).await?;
+    let answer = answer_to(&reply, id).ok_or_else(|| io::Error::other("it answers something else"))?;
+    Ok(answer.0.to_string())
+}
+
+/// What came of the message `id`, and whether the answer is cut.
+fn answer_to(reply: &[u8], id: u16) -> Option<(Rcode, bool)> {
     let (head, _) = reply.split_first_chunk::<12>()?;
     let flags = u16::from_be_bytes([head[2], head[3]]);
     let is_answer =
         head[..2] == id.to_be_bytes() && flags & (Flags::QR | Flags::OPCODE) == Flags::QR | 0x2000;
-    is_answer.then_some(Rcode(flags & 0xF))
+    is_answer.then_some((Rcode(flags & 0xF), flags & Flags::TC != 0))
 }

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::fetch::{Fetched, Source};
+use super::fetch::{self, Fetched, Source};
 use super::shelf::Shelf;
 use crate::dns::types::RecordType;
 use crate::dns::zone::{self, Zone};
@@ -25,6 +25,10 @@ use crate::ground::{chance, clock};
 /// The shortest and the longest time between two questions, whatever the SOA says.
 const SOONEST: Duration = Duration::from_secs(1);
 const LATEST: Duration = Duration::from_secs(7 * 86_400);
+
+/// The shortest time between the starts of two questions, however often the primary says that the zone changed: its word
+/// is a datagram, which others can forge, and each question costs a connection.
+const PACE: Duration = Duration::from_millis(200);
 
 /// While there is no zone yet: the first pause, doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -84,6 +88,8 @@ impl Copy {
 impl Secondary {
     /// Serves the kept copy, if there is one that has not expired, before anything is asked.
     pub(super) fn restore(&self) -> Option<Copy> {
+        // What a server that was killed left behind.
+        let _ = fs::remove_file(fetch::beside(&self.file));
         let confirmed_millis = fs::metadata(&self.file).ok()?.modified().ok()?;
         let confirmed_millis = confirmed_millis.duration_since(UNIX_EPOCH).ok()?.as_millis();
         let zone = zone::load(&self.source.origin, &self.file).zone?;
@@ -104,27 +110,30 @@ impl Secondary {
             let mut pause = FIRST_PAUSE;
             let mut failing = String::new();
             loop {
-                let wait = match self.source.fetch(copy.as_ref().map(|copy| copy.serial), &self.file).await {
+                let next = clock::now() + PACE;
+                let fetch = self.source.fetch(copy.as_ref().map(|copy| copy.serial), &self.file);
+                let wait = match self.keep_time(&mut copy, fetch).await {
                     Ok(fetched) => {
+                        let older = self.older(&fetched, copy.as_ref());
                         copy = self.confirm(fetched, copy);
-                        if !std::mem::take(&mut failing).is_empty() {
-                            self.shelf.explain(&self.source.origin, None);
+                        match older {
+                            Some(why) => self.complain(&mut failing, why),
+                            None if !std::mem::take(&mut failing).is_empty() => {
+                                self.shelf.explain(&self.source.origin, None);
+                            }
+                            None => {}
                         }
                         pause = FIRST_PAUSE;
                         copy.as_ref().map_or(pause, |copy| copy.times.refresh)
                     }
                     Err(why) => {
-                        let why = causes(&why).join(": ");
-                        if failing != why {
-                            self.journal.note(format!("zone {}: {why}", self.source.origin));
-                            self.shelf.explain(&self.source.origin, Some(why.clone()));
-                            failing = why;
-                        }
+                        self.complain(&mut failing, causes(&why).join(": "));
                         pause = (2 * pause).min(LONGEST_PAUSE);
                         copy.as_ref().map_or(pause, |copy| copy.times.retry)
                     }
                 };
-                self.wait(jittered(wait), &mut copy).await;
+                self.keep_time(&mut copy, self.changed_within(jittered(wait))).await;
+                self.keep_time(&mut copy, sleep_until(next.into())).await;
             }
         };
         tokio::select! {
@@ -133,11 +142,29 @@ impl Secondary {
         }
     }
 
+    /// Tells why the zone cannot be followed, once.
+    fn complain(&self, failing: &mut String, why: String) {
+        if *failing != why {
+            self.journal.note(format!("zone {}: {why}", self.source.origin));
+            self.shelf.explain(&self.source.origin, Some(why.clone()));
+            *failing = why;
+        }
+    }
+
+    /// What is to be said of a primary whose serial went down: nothing is older by RFC 1982 than what is edited later.
+    fn older(&self, fetched: &Fetched, copy: Option<&Copy>) -> Option<String> {
+        let (Fetched::Older(theirs), Some(copy)) = (fetched, copy) else { return None };
+        let (primary, ours) = (self.source.primary, copy.serial);
+        Some(format!(
+            "the primary {primary} has serial {theirs}, lower than {ours} of the copy, which stays: raise it there"
+        ))
+    }
+
     /// The primary was asked: the copy is what it has.
     fn confirm(&self, fetched: Fetched, before: Option<Copy>) -> Option<Copy> {
         let now = clock::unix_millis();
         let copy = match fetched {
-            Fetched::Current => before.map(|copy| Copy { confirmed_millis: now, ..copy }),
+            Fetched::Current | Fetched::Older(_) => before.map(|copy| Copy { confirmed_millis: now, ..copy }),
             Fetched::Zone(zone) => {
                 let copy = Copy { serial: zone.serial(), times: Times::of(&zone), confirmed_millis: now };
                 self.shelf.publish(&self.source.origin, *zone, &self.file);
@@ -150,15 +177,22 @@ impl Secondary {
         copy
     }
 
-    /// Waits for `pause` or for word from the primary; ends the zone when its time comes meanwhile.
-    async fn wait(&self, pause: Duration, copy: &mut Option<Copy>) {
-        let over = sleep(pause);
-        tokio::pin!(over);
+    /// Waits for `pause` or for word from the primary.
+    async fn changed_within(&self, pause: Duration) {
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = self.changed.notified() => {}
+        }
+    }
+
+    /// Waits for `event`; ends the zone when its time comes meanwhile.
+    async fn keep_time<T>(&self, copy: &mut Option<Copy>, event: impl Future<Output = T>) -> T {
+        tokio::pin!(event);
         loop {
             let left = copy.as_ref().map(|copy| copy.left().unwrap_or_default());
             tokio::select! {
-                () = &mut over => return,
-                () = self.changed.notified() => return,
+                biased;
+                happened = &mut event => return happened,
                 () = sleep(left.unwrap_or_default()), if left.is_some() => {
                     let why = format!(
                         "the primary {} was silent for longer than the SOA's expire: the zone is not served any more",
@@ -182,3 +216,6 @@ fn jittered(pause: Duration) -> Duration {
     let parts = u32::try_from(chance::random_u64() % 1_000).unwrap_or(0);
     pause - pause / 10 * parts / 1_000
 }
+
+#[cfg(test)]
+mod tests;

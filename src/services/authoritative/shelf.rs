@@ -265,7 +265,11 @@ impl Shelf {
             }
             let told_more = told != touched.times_told(known());
             let undisturbed = !told_more && same_files(&before, &seen);
-            if undisturbed && load.zone.is_none() && wrong != Some(load.fingerprint) {
+            if undisturbed
+                && load.zone.is_none()
+                && wrong != Some(load.fingerprint)
+                && reading < READINGS_MOST
+            {
                 // A file that was just emptied to be written anew looks the same: only what stays wrong is refused.
                 wrong = Some(load.fingerprint);
                 tokio::time::sleep(SECOND_LOOK).await;

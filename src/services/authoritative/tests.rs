@@ -316,6 +316,54 @@ async fn rfc5936_section_2_2_a_large_zone_travels_in_many_messages() {
     lab.server.close().await;
 }
 
+/// A reader that is as fast as the server never makes it wait: others have their turn all the same.
+#[tokio::test]
+async fn while_a_zone_is_sent_others_are_answered() {
+    let mut text = ZONE.to_owned();
+    for number in 0..50_000 {
+        text += &format!("host{number} A 192.0.2.{}\n", number % 256);
+    }
+    let mut lab = Lab::giving(Some(&text), vec!["127.0.0.0/8".parse().unwrap()]).await;
+    lab.loaded().await;
+    let address = lab.server.address;
+    // In a thread of its own, which only reads.
+    let reader = std::thread::spawn(move || {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let query = asked::query(7, &"foobar.com".parse().unwrap(), RecordType::AXFR);
+        let framed = [&u16::try_from(query.len()).unwrap().to_be_bytes()[..], &query].concat();
+        io::Write::write_all(&mut stream, &framed).unwrap();
+        io::copy(&mut stream, &mut io::sink()).unwrap()
+    });
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(address).await.unwrap();
+    let query = asked::query(8, &"www.foobar.com".parse().unwrap(), RecordType::A);
+    let (mut answered, mut reply) = (0, [0; 2000]);
+    let messages = {
+        let sent = lab.hear(|what| match what {
+            Happened::ZoneSent { messages, .. } => Some(*messages),
+            _ => None,
+        });
+        tokio::pin!(sent);
+        socket.send(&query).await.unwrap();
+        loop {
+            tokio::select! {
+                biased;
+                messages = &mut sent => break messages,
+                _ = socket.recv(&mut reply) => {
+                    answered += 1;
+                    socket.send(&query).await.unwrap();
+                }
+            }
+        }
+    };
+    assert!(
+        messages > 50 && answered > messages / 4,
+        "{answered} answers while {messages} messages were sent"
+    );
+    lab.server.close().await;
+    assert!(reader.join().unwrap() > 1_000_000);
+}
+
 #[tokio::test]
 async fn rfc5936_section_5_a_zone_is_only_for_some() {
     let mut lab = Lab::giving(Some(ZONE), vec!["192.0.2.0/24".parse().unwrap()]).await;

@@ -9,8 +9,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use crate::dns::message::question::{Question, find_serial};
 use crate::dns::message::tsig::Signer;
 use crate::dns::message::writer::{Finished, Full, Section, Writer};
@@ -21,6 +19,8 @@ use crate::ground::clock;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 use crate::services::streams::Replies;
+
+use super::seats::Seat;
 
 /// Octets of a message beyond which no record is begun.
 const FULL_ENOUGH: usize = 16 << 10;
@@ -39,7 +39,7 @@ pub(super) struct Transfer {
     octets: usize,
     journal: Journal,
     /// One of the transfers that may be under way.
-    _permit: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 /// The record that is next.
@@ -66,7 +66,7 @@ impl Transfer {
         client: SocketAddr,
         signer: Option<Signer>,
         journal: Journal,
-        permit: OwnedSemaphorePermit,
+        seat: Seat,
     ) -> Self {
         Self {
             zone,
@@ -79,7 +79,7 @@ impl Transfer {
             messages: 0,
             octets: 0,
             journal,
-            _permit: permit,
+            _seat: seat,
         }
     }
 
@@ -88,6 +88,8 @@ impl Transfer {
         let mut message = Vec::new();
         while self.write(&mut message).is_some() {
             replies.send(&message).await;
+            // One who reads as fast as this writes never makes it wait: others have their turn all the same.
+            tokio::task::yield_now().await;
         }
         let (origin, client) = (self.zone.origin().to_string(), self.client);
         if self.part != Part::Over {

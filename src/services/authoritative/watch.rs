@@ -8,13 +8,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
+use crate::ground::clock;
+
 /// Whether the system tells when a writer has closed a file.
 const CLOSING_IS_TOLD: bool = cfg!(target_os = "linux");
+
+/// How long a writer that is not heard of any more is waited for. It may have written all without ever opening the file
+/// (truncate(2)), and then closes none.
+const WRITER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The folders that are watched.
 pub(super) struct Watch {
@@ -28,6 +35,8 @@ pub(super) struct Watch {
 #[derive(Debug, Default)]
 pub(super) struct Touched {
     told: Notify,
+    /// Told when a writer began.
+    begun: Notify,
     heard: Mutex<Heard>,
 }
 
@@ -37,7 +46,8 @@ struct Heard {
     names: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
     saved: BTreeSet<PathBuf>,
     gone: BTreeSet<PathBuf>,
-    being_written: BTreeSet<PathBuf>,
+    /// With the time when their writers were heard of last.
+    being_written: BTreeMap<PathBuf, Instant>,
     /// How often something was told of each.
     times: BTreeMap<PathBuf, u64>,
     everything: bool,
@@ -101,6 +111,8 @@ impl Watch {
             }
             match watcher.watch(&folder, RecursiveMode::NonRecursive) {
                 Ok(()) => {
+                    // That a writer closed a file was not told while nobody watched.
+                    self.touched.forsake(|file, _| file.starts_with(&folder));
                     self.folders.insert(folder, inode);
                 }
                 Err(_) => all = false,
@@ -125,6 +137,35 @@ impl Touched {
         self.told.notified().await;
     }
 
+    /// Waits until somebody began to write.
+    pub(super) async fn begun(&self) {
+        self.begun.notified().await;
+    }
+
+    /// When the first writer is not waited for any more, if there is one.
+    pub(super) fn patience_ends(&self) -> Option<Instant> {
+        self.heard().being_written.values().min().map(|&last| last + WRITER_PATIENCE)
+    }
+
+    /// Waits no more for writers that were not heard of for long at `now`: what they wrote is to be looked at.
+    pub(super) fn lose_patience(&self, now: Instant) {
+        self.forsake(|_, last| last + WRITER_PATIENCE <= now);
+    }
+
+    /// Waits no more for the writers of those files of which `is_one` is true, by their names.
+    fn forsake(&self, is_one: impl Fn(&Path, Instant) -> bool) {
+        let mut heard = self.heard();
+        let Heard { being_written, saved, names, .. } = &mut *heard;
+        being_written.retain(|file, last| {
+            let mut known = names.iter().filter(|(_, files)| files.contains(file));
+            let stays = !known.any(|(name, _)| is_one(name, *last));
+            if !stays {
+                saved.insert(file.clone());
+            }
+            stays
+        });
+    }
+
     /// What is to be looked at, once.
     pub(super) fn take(&self) -> Taken {
         let mut heard = self.heard();
@@ -144,7 +185,7 @@ impl Touched {
     /// Whether a writer has not closed one of `files` yet. When it does, that is told.
     pub(super) fn is_writing<'a>(&self, mut files: impl Iterator<Item = &'a Path>) -> bool {
         let heard = self.heard();
-        files.any(|file| heard.being_written.contains(file))
+        files.any(|file| heard.being_written.contains_key(file))
     }
 
     /// How often something was told of `files` so far.
@@ -159,13 +200,21 @@ impl Touched {
         let Heard { being_written, times, names: counted, .. } = &mut *heard;
         *counted = names;
         let counts = |file: &PathBuf| counted.values().any(|files| files.contains(file));
-        being_written.retain(counts);
+        being_written.retain(|file, _| counts(file));
         times.retain(|file, _| counts(file));
     }
 
     fn hear(&self, event: notify::Result<Event>) {
         let news = match event {
-            Ok(event) if !event.need_rescan() => self.heard().hear(&event),
+            Ok(event) if !event.need_rescan() => {
+                let mut heard = self.heard();
+                let writers = heard.being_written.len();
+                let news = heard.hear(&event);
+                if heard.being_written.len() > writers {
+                    self.begun.notify_one();
+                }
+                news
+            }
             // Something was not told.
             _ => {
                 self.everything();
@@ -218,7 +267,7 @@ impl Heard {
                 match meaning {
                     Meaning::Nothing => continue,
                     Meaning::Writing => {
-                        self.being_written.insert(file.clone());
+                        self.being_written.insert(file.clone(), clock::now());
                         continue;
                     }
                     Meaning::Saved => {
@@ -311,6 +360,25 @@ mod tests {
             happens(&touched, end, "/z/a");
             assert!(!writing() && has(&touched.take(), "/z/a"), "{end:?}");
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_writer_that_never_closes_is_not_waited_for_without_end() {
+        let touched = touched(&[("/z/a", "/z/a"), ("/z/b", "/z/b")]);
+        let is_writing = |file| touched.is_writing([Path::new(file)].into_iter());
+        happens(&touched, WRITTEN, "/z/a");
+        let end = touched.patience_ends().unwrap();
+        touched.lose_patience(end - Duration::from_millis(1));
+        assert!(is_writing("/z/a"));
+        touched.lose_patience(end);
+        assert!(!is_writing("/z/a") && has(&touched.take(), "/z/a") && touched.patience_ends().is_none());
+        // Nor one whose folder was not watched for a while.
+        happens(&touched, WRITTEN, "/z/b");
+        touched.forsake(|file, _| file.starts_with("/other"));
+        assert!(is_writing("/z/b"));
+        touched.forsake(|file, _| file.starts_with("/z"));
+        assert!(!is_writing("/z/b") && has(&touched.take(), "/z/b"));
     }
 
     #[test]

@@ -11,6 +11,8 @@ use lru::LruCache;
 
 use crate::ground::channel::CacheEntry;
 
+use super::shown::shown;
+
 /// An answer that nobody sent a TTL for is not remembered; one with a TTL above a day is kept for a day.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
@@ -165,12 +167,7 @@ impl Cache {
                     record_type: type_name(question.record_type),
                     outcome: answer.outcome(),
                     ttl_seconds: whole_seconds_up(left),
-                    records: answer
-                        .answers
-                        .iter()
-                        .chain(&answer.authorities)
-                        .map(ToString::to_string)
-                        .collect(),
+                    records: answer.answers.iter().chain(&answer.authorities).map(shown).collect(),
                     hits: entry.hits,
                     said_by: answer.said_by,
                 })

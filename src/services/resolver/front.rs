@@ -22,6 +22,7 @@ use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 
 use super::cache::{Answer, Cache, Failure, Question, rcode_name, type_name};
+use super::shown::shown;
 use super::walk::Walk;
 use super::{BoxedError, Config, Shared, lock};
 
@@ -118,7 +119,7 @@ impl Front {
             cached,
             steps,
             outcome: answer.outcome(),
-            records: answer.answers.iter().chain(&answer.authorities).map(ToString::to_string).collect(),
+            records: answer.answers.iter().chain(&answer.authorities).map(shown).collect(),
             why: answer.failure.map(|failure| failure.text),
             micros: watch.micros(),
         })

@@ -1,13 +1,16 @@
 //! The resolver: what `/etc/resolv.conf` would name. It asks root, tld and dns in turn, and remembers.
 //!
-//! Three parts: `cache` (ours, so that it can be seen and emptied), `walk` (hickory's recursor, which
-//! asks the way from the root; RFC 1034 §5.3.3) and `front` (hickory-server's request handler, behind bounded
-//! sockets of our own).
+//! Three parts: `cache` (ours, so that it can be seen and emptied), `walk` (hickory's recursor, which asks the way from the
+//! root, RFC 1034 §5.3.3, through `connections`, and is followed by `trace`) and `front` (hickory-server's request handler,
+//! behind bounded sockets of our own).
 //! It can only ever ask the name servers it was started with: nothing leaves the lab.
 
 mod asked;
 mod cache;
+mod connections;
 mod front;
+mod shown;
+mod trace;
 mod udp;
 mod walk;
 

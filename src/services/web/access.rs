@@ -1,8 +1,9 @@
 //! The access log: a line for each request, as every web server writes one, for the tools that read such logs.
 //!
 //! It stands apart from the journal, which the lab reads. A thread of its own writes, since a disk can stand still and
-//! the loop must not; what it cannot take in time is counted, and told in the journal. The file is opened
-//! again when it is no longer at its name: so `mv` and logrotate need no signal.
+//! the loop must not; what it cannot take in time is counted, and told in the journal. It writes a line that comes alone at
+//! once, and many together: to wake it for each would cost more than the answer. The file is opened again when it is no
+//! longer at its name: so `mv` and logrotate need no signal.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -13,17 +14,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::thread;
+use std::time::Duration;
 
 use hyper::header::{HeaderMap, HeaderName, REFERER, USER_AGENT};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use serde_json::json;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::ground::clock::{self, Stopwatch};
 use crate::ground::journal::Journal;
 
 /// Records that may wait to be written.
 const WAITING_MOST: usize = 4096;
+
+/// Between two writes. What comes in the meantime is written together; no more may come than can wait.
+const REST: Duration = Duration::from_millis(20);
+
+/// How long the writing of what waits may take at the end: a disk that stands still does not hold up the server's.
+pub(super) const FINISHES_WITHIN: Duration = Duration::from_secs(2);
 
 /// Bytes that are written at once, about.
 const BATCH: usize = 64 * 1024;
@@ -48,9 +58,14 @@ pub(super) struct AccessLog {
     lost: Arc<AtomicU64>,
 }
 
-/// The thread that writes; it ends when nobody can write any more.
+/// The thread that writes; it ends when nobody can write any more, at the latest with the process.
 #[derive(Debug)]
-pub(super) struct Writer(JoinHandle<()>);
+pub(super) struct Writer {
+    /// Its other end goes when the thread ends, however it does.
+    ended: oneshot::Receiver<()>,
+    path: PathBuf,
+    journal: Journal,
+}
 
 /// One request that is under way.
 #[derive(Debug)]
@@ -92,10 +107,13 @@ impl AccessLog {
         let (waiting, written) = sync_channel(WAITING_MOST);
         let lost = Arc::new(AtomicU64::new(0));
         let log = Self { waiting, lost: lost.clone() };
-        let thread = thread::Builder::new()
-            .name("access-log".into())
-            .spawn(move || write(&written, place, form, &lost, &journal))?;
-        Ok((log, Writer(thread)))
+        let (ends, ended) = oneshot::channel();
+        let writer = Writer { ended, path: path.to_owned(), journal: journal.clone() };
+        thread::Builder::new().name("access-log".into()).spawn(move || {
+            write(&written, place, form, &lost, &journal);
+            drop::<oneshot::Sender<()>>(ends);
+        })?;
+        Ok((log, writer))
     }
 
     /// A record that is written when it is finished.
@@ -105,10 +123,16 @@ impl AccessLog {
 }
 
 impl Writer {
-    /// Waits until all that waits is written; everybody who could write is gone.
-    pub(super) async fn finish(self) {
-        // A thread that panicked has said so on standard error.
-        let _ = tokio::task::spawn_blocking(move || self.0.join()).await;
+    /// Waits until all that waits is written, `limit` at most; everybody who could write is gone. Whether it is.
+    pub(super) async fn finish(self, limit: Duration) -> bool {
+        let is_written = timeout(limit, self.ended).await.is_ok();
+        if !is_written {
+            self.journal.note(format!(
+                "the last requests are missing in {}: it could not be written within {limit:?}",
+                self.path.display()
+            ));
+        }
+        is_written
     }
 }
 
@@ -223,7 +247,11 @@ impl Place {
 /// Writes what comes, as much as there is in one go.
 fn write(written: &Receiver<Entry>, mut place: Place, form: Form, lost: &AtomicU64, journal: &Journal) {
     let mut lines = String::new();
+    let mut last_write: Option<Stopwatch> = None;
     while let Ok(first) = written.recv() {
+        if let Some(rest) = last_write.and_then(|last| REST.checked_sub(last.elapsed())) {
+            thread::sleep(rest);
+        }
         lines.push_str(&first.line(form));
         while lines.len() < BATCH
             && let Ok(next) = written.try_recv()
@@ -233,6 +261,8 @@ fn write(written: &Receiver<Entry>, mut place: Place, form: Form, lost: &AtomicU
         if place.write(&lines).is_err() {
             lost.fetch_add(lines.lines().count() as u64, Ordering::Relaxed);
         }
+        // Where more waits than is written at once, there is no rest.
+        last_write = (lines.len() < BATCH).then(Stopwatch::start);
         lines.clear();
         let lost = lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
@@ -309,8 +339,29 @@ mod tests {
             log.record(entry(), Stopwatch::start()).write(7);
         }
         drop(log);
-        writer.finish().await;
+        assert!(writer.finish(FINISHES_WITHIN).await);
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().filter(|line| line.contains("\" 200 7 ")).count(), 100);
+    }
+
+    #[tokio::test]
+    async fn a_log_that_nobody_takes_does_not_hold_up_the_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("access.log");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        // Its reader never reads: once the pipe is full, a write waits for ever.
+        let reader = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let (journal, mut told) = crate::ground::journal::journal();
+        let (log, writer) = AccessLog::open(&path, Form::Combined, journal).unwrap();
+        for _ in 0..WAITING_MOST {
+            let long = Entry { agent: "x".repeat(FIELD_AT_MOST), ..entry() };
+            log.record(long, Stopwatch::start()).write(7);
+        }
+        drop(log);
+        assert!(!writer.finish(Duration::from_millis(50)).await);
+        let mut events = Vec::new();
+        assert!(told.hear(&mut events, 1).await);
+        assert!(events[0].1.to_string().contains("the last requests are missing in "), "{events:?}");
+        drop(reader);
     }
 }

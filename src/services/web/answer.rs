@@ -148,12 +148,7 @@ impl Server {
     ) {
         let bytes = response.body().size_hint().exact();
         let headers = response.headers_mut();
-        headers.insert(SERVER, HeaderValue::from_static("wwwlab"));
-        headers.insert(X_SERVED_BY, self.served_by.clone());
-        if let Ok(id) = HeaderValue::from_str(id.as_str()) {
-            headers.insert(X_REQUEST_ID, id);
-        }
-        self.protection.add(headers, by);
+        self.sign(headers, by, id);
         timing::add_own(headers, stopwatch.elapsed().saturating_sub(app));
         self.journal.tell(|| Happened::Request {
             client: told.client,
@@ -166,6 +161,16 @@ impl Server {
             micros: stopwatch.micros(),
             id: id.as_str().to_owned(),
         });
+    }
+
+    /// Who answers, under which number, and what a browser may do with it.
+    pub(super) fn sign(&self, headers: &mut HeaderMap, by: By, id: &RequestId) {
+        headers.insert(SERVER, HeaderValue::from_static("wwwlab"));
+        headers.insert(X_SERVED_BY, self.served_by.clone());
+        if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+            headers.insert(X_REQUEST_ID, id);
+        }
+        self.protection.add(headers, by);
     }
 
     async fn make(
@@ -184,6 +189,7 @@ impl Server {
         let asker = Asker {
             client: client.ip(),
             host: host_of(parts.version, &parts.uri, &parts.headers).unwrap_or_default(),
+            here: self.address,
             version: parts.version,
             id,
         };

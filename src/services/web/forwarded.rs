@@ -4,7 +4,7 @@
 //! alone: it faces the world, so that what a client wrote into them is replaced, never continued. Behind another proxy
 //! that would be wrong, and the application would see that proxy as its client.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use hyper::Version;
 use hyper::header::{
@@ -56,6 +56,8 @@ pub(super) struct Asker<'a> {
     pub(super) client: IpAddr,
     /// The host asked for, with its port.
     pub(super) host: &'a str,
+    /// Where this server listens.
+    pub(super) here: SocketAddr,
     /// The version of the client's message.
     pub(super) version: Version,
     /// The request's identifier.
@@ -88,7 +90,7 @@ pub(super) fn to_application(headers: &HeaderMap, asker: Asker<'_>) -> HeaderMap
     let client = asker.client.to_canonical();
     let ours = [
         (HOST, asker.host),
-        (FORWARDED, &forwarded(client, asker.host)),
+        (FORWARDED, &forwarded(client, asker.here, asker.host)),
         (X_FORWARDED_FOR, &client.to_string()),
         (X_FORWARDED_HOST, asker.host),
         (X_FORWARDED_PROTO, "http"),
@@ -173,13 +175,13 @@ pub(super) fn go_over(headers: &mut HeaderMap, protocol: HeaderValue) {
     headers.insert(UPGRADE, protocol);
 }
 
-/// Who asked, for which host, over what (RFC 7239 §4 and §6).
-fn forwarded(client: IpAddr, host: &str) -> String {
+/// Who asked, where, for which host, over what (RFC 7239 §4 and §6).
+fn forwarded(client: IpAddr, here: SocketAddr, host: &str) -> String {
     let client = match client {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("\"[{address}]\""),
     };
-    format!("for={client};host=\"{host}\";proto=http")
+    format!("for={client};by=\"{here}\";host=\"{host}\";proto=http")
 }
 
 /// Who passed a message on, and in which version it had come (RFC 9110 §7.6.3, §2.5).
@@ -208,6 +210,7 @@ mod tests {
         let asker = Asker {
             client: "::ffff:192.0.2.10".parse().unwrap(),
             host: "www.foobar.com:8080",
+            here: "192.0.2.80:8080".parse().unwrap(),
             version: Version::HTTP_11,
             id: &id,
         };
@@ -253,7 +256,8 @@ mod tests {
         assert_eq!(sent["x-forwarded-host"], "www.foobar.com:8080");
         assert_eq!(sent["x-forwarded-proto"], "http");
         assert_eq!(sent["x-request-id"], id.as_str());
-        assert_eq!(sent["forwarded"], "for=192.0.2.10;host=\"www.foobar.com:8080\";proto=http");
+        let forwarded = "for=192.0.2.10;by=\"192.0.2.80:8080\";host=\"www.foobar.com:8080\";proto=http";
+        assert_eq!(sent.get_all("forwarded").iter().collect::<Vec<_>>(), [forwarded]);
         assert!(!sent.contains_key("x-real-ip"));
         let via: Vec<_> = sent.get_all("via").iter().collect();
         assert_eq!(via, ["1.0 fred", "1.1 wwwlab"]);
@@ -269,8 +273,8 @@ mod tests {
 
     #[test]
     fn an_address_of_ipv6_is_quoted() {
-        let forwarded = forwarded("2001:db8::1".parse().unwrap(), "a");
-        assert_eq!(forwarded, "for=\"[2001:db8::1]\";host=\"a\";proto=http");
+        let forwarded = forwarded("2001:db8::1".parse().unwrap(), "[::1]:80".parse().unwrap(), "a");
+        assert_eq!(forwarded, "for=\"[2001:db8::1]\";by=\"[::1]:80\";host=\"a\";proto=http");
     }
 
     #[test]

@@ -1,15 +1,22 @@
 //! The door: accepts connections, as many as there is room for.
+//!
+//! One too many is told so in words, as a page and never as JSON: what it would rather read stands in its request, and to
+//! wait for that would be to serve it.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use crate::ground::chance::RequestId;
+use hyper::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderValue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use crate::ground::chance::RequestId;
+use crate::ground::clock;
+
+use super::answer::By;
 use super::connection::{self, Surroundings};
 use super::failure::{Circumstances, Failure};
 use super::room::Seats;
@@ -79,31 +86,53 @@ impl Listener {
     }
 
     /// A whole answer, by hand: it is given before any request was read.
-    fn full(&self, connections: usize) -> String {
+    fn full(&self, connections: usize) -> Vec<u8> {
         let failure = Failure::Full { connections };
         let id = RequestId::draw();
-        let (media_type, page) = failure.explained(Circumstances {
+        let circumstances = Circumstances {
             site: self.around.server.names.first(),
             address: self.around.server.address,
             request_id: id.as_str(),
             as_json: false,
-        });
-        format!(
-            "HTTP/1.1 {}\r\nServer: wwwlab\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\n\
-             Cache-Control: no-store\r\nRetry-After: 1\r\nX-Request-Id: {id}\r\nConnection: close\r\n\r\n{page}",
-            failure.status(),
-            page.len(),
-        )
+        };
+        let (_, page) = failure.explained(circumstances);
+        let mut response = failure.response(circumstances);
+        self.around.server.sign(response.headers_mut(), By::Web, &id);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_LENGTH, page.len().into());
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(
+            UNIX_EPOCH + Duration::from_millis(clock::unix_millis()),
+        )) {
+            headers.insert(DATE, date);
+        }
+        let mut answer = format!("HTTP/1.1 {}\r\n", response.status()).into_bytes();
+        for (name, value) in response.headers() {
+            answer.extend([title_case(name.as_str()).as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        }
+        answer.extend([b"\r\n", page.as_bytes()].concat());
+        answer
     }
 }
 
-async fn turn_away(mut stream: TcpStream, answer: String) -> io::Result<()> {
-    stream.write_all(answer.as_bytes()).await?;
+async fn turn_away(mut stream: TcpStream, answer: Vec<u8>) -> io::Result<()> {
+    stream.write_all(&answer).await?;
     // Closing over a request that nobody read would reset the connection, and take the answer away.
     stream.shutdown().await?;
     let mut unread = [0; 1024];
     while stream.read(&mut unread).await? > 0 {}
     Ok(())
+}
+
+/// A field's name as the other answers of HTTP/1.1 have it: `Retry-After`.
+fn title_case(name: &str) -> String {
+    let mut begins = true;
+    let letters = name.chars().map(|letter| {
+        let letter = if begins { letter.to_ascii_uppercase() } else { letter };
+        begins = letter == '-';
+        letter
+    });
+    letters.collect()
 }
 
 /// Whether accepting failed for one connection only, and the next may be accepted at once.

@@ -9,7 +9,8 @@
 //! 5. `site`, `beneath`, `memory`, `version`, `media`: the file at that place, and nothing outside the site.
 //!    `representation`, `coding`, `conditional`, `range`: which form of it goes out, and what of that; mostly pure.
 //! 6. `proxy`, `forwarded`, `trace`, `upload`, `tunnel`: a request passed on, and its answer back.
-//!    `balance`, `pool`, `check`: which application server gets it; `upstream`, `hearing`: the kept connections to one.
+//!    `balance`, `pool`, `check`: which application server gets it; `upstream`, `hearing`: the kept connections to one; `fastcgi`: one that
+//!    speaks that.
 //! 7. `failure`: what went wrong, as a page that a student can read, or as JSON for a program.
 //! 8. `page`, `pieces`, `timing`, `protection`, `access`: the body that goes out, where its time went, what a browser may do with
 //!    it, and the line in the access log.
@@ -24,6 +25,7 @@ mod coding;
 mod conditional;
 mod connection;
 mod failure;
+mod fastcgi;
 mod forwarded;
 mod hearing;
 mod host;
@@ -72,6 +74,7 @@ use access::{AccessLog, Writer};
 use answer::Server;
 use balance::MEMBERS_MOST;
 use connection::Surroundings;
+use fastcgi::Scripts;
 use host::Names;
 use listener::Listener;
 use pool::Pool;
@@ -121,6 +124,9 @@ pub struct Config {
     /// How long an application server's machine may take to take a connection.
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
     pub app_connect_timeout: Duration,
+    /// The application speaks FastCGI; its script is DIR/index.php.
+    #[arg(long, value_name = "DIR")]
+    pub app_scripts: Option<PathBuf>,
     /// How long the application may take to its first byte.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
     pub app_timeout: Duration,
@@ -292,7 +298,8 @@ impl Service for Web {
                 .map_err(|source| StartError::AccessLog { file: file.clone(), source })?,
         };
         let seats = Seats::new(max_connections);
-        let pool = Pool::new(&config.app, config.balance, journal.clone(), &tasks, &cut);
+        let scripts = config.app_scripts.map(|root| Scripts { root, journal: journal.clone() });
+        let pool = Pool::new(&config.app, config.balance, scripts.as_ref(), journal.clone(), &tasks, &cut);
         if let Some(every) = config.app_check {
             check::start(&pool, &host, every.max(CHECK_EVERY_LEAST), &tasks, &stop);
         }
@@ -353,7 +360,7 @@ impl Service for Web {
         drop(self.cut);
         self.tasks.wait().await;
         if let Some(writer) = self.writer {
-            writer.finish().await;
+            writer.finish(access::FINISHES_WITHIN).await;
         }
         Closed { cut }
     }

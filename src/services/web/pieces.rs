@@ -10,8 +10,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::io::{self, Read, Seek, SeekFrom};
 
 use hyper::body::Bytes;
 
@@ -36,6 +35,8 @@ pub(super) struct Pieces {
     source: Source,
     parts: VecDeque<Part>,
     left: u64,
+    /// The piece that went out last: when it has been sent, its memory takes the next.
+    last: Bytes,
 }
 
 /// Some bytes of an answer.
@@ -62,7 +63,7 @@ impl Pieces {
     /// The `parts`, one after the other.
     pub(super) fn new(source: Source, parts: Vec<Part>) -> Self {
         let left = parts.iter().map(Part::bytes).sum();
-        Self { source, parts: parts.into(), left }
+        Self { source, parts: parts.into(), left, last: Bytes::new() }
     }
 
     /// Bytes that are still to be sent.
@@ -85,28 +86,28 @@ impl Pieces {
 
     /// The first of `span`; what does not come with it is the next part.
     fn cut(&mut self, span: Span) -> Result<Bytes, PieceError> {
-        let (file, version) = match &self.source {
+        let (mut file, version) = match &self.source {
             Source::Memory(content) => return slice(content, span).ok_or(PieceError::Changed),
             Source::File(file, version) => (file, version),
         };
-        let wanted = usize::try_from(span.bytes().min(PIECE)).unwrap_or(usize::MAX);
-        let mut piece = vec![0; wanted];
-        let read = loop {
-            match file.read_at(&mut piece, span.from) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => break read?,
-            }
-        };
+        let wanted = span.bytes().min(PIECE);
+        let last = std::mem::take(&mut self.last);
+        let mut piece = if last.is_unique() { Vec::from(last) } else { Vec::new() };
+        piece.clear();
+        piece.reserve(usize::try_from(wanted).unwrap_or(usize::MAX));
+        // Nobody else reads from this opening of the file. What is appended need not be zeroed first.
+        file.seek(SeekFrom::Start(span.from))?;
+        let read = file.take(wanted).read_to_end(&mut piece)?;
         // Looked at after reading, so that nothing that was written before is overlooked.
         if read == 0 || !version.has_content_of(&Version::of(&file.metadata()?)) {
             return Err(PieceError::Changed);
         }
-        piece.truncate(read);
         let rest = Span { from: span.from.saturating_add(read as u64), to: span.to };
         if rest.bytes() > 0 {
             self.parts.push_front(Part::Span(rest));
         }
-        Ok(piece.into())
+        self.last = piece.into();
+        Ok(self.last.clone())
     }
 }
 
@@ -162,6 +163,19 @@ mod tests {
             all(&mut pieces(&file, &spans)).unwrap(),
             [&content[content.len() - 3..], &content[5..7]].concat()
         );
+    }
+
+    #[test]
+    fn a_piece_that_was_sent_makes_room_for_the_next() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&vec![b'x'; usize::try_from(PIECE).unwrap() * 3]).unwrap();
+        let mut sending = pieces(&file, &[Span { from: 0, to: PIECE * 3 }]);
+        let first = sending.next().unwrap().unwrap();
+        let second = sending.next().unwrap().unwrap();
+        assert_ne!(first.as_ptr(), second.as_ptr(), "the first is not sent yet");
+        let place = second.as_ptr();
+        drop(second);
+        assert_eq!(sending.next().unwrap().unwrap().as_ptr(), place);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::ground::clock::Stopwatch;
 use crate::ground::journal::Journal;
 
 use super::balance::{Balance, Change, Member, Policy, Tried};
+use super::fastcgi::Scripts;
 use super::upstream::{KEPT_AT_MOST, Upstream};
 
 /// All of them.
@@ -37,12 +38,15 @@ impl Pool {
     pub(super) fn new(
         members: &[Member],
         policy: Policy,
+        scripts: Option<&Scripts>,
         journal: Journal,
         tasks: &TaskTracker,
         cut: &CancellationToken,
     ) -> Arc<Self> {
         let kept = KEPT_AT_MOST / members.len().max(1);
-        let upstream = |member: &Member| Upstream::new(member.address, kept, tasks.clone(), cut.clone());
+        let upstream = |member: &Member| {
+            Upstream::new(member.address, kept, scripts.cloned(), tasks.clone(), cut.clone())
+        };
         Arc::new(Self {
             upstreams: members.iter().map(upstream).collect(),
             balance: Mutex::new(Balance::new(members, policy)),

@@ -32,7 +32,7 @@ impl Protection {
             policy => Some(HeaderValue::from_str(policy).map_err(|_| refused(policy))?),
         };
         let explanations = format!(
-            "default-src 'none'; style-src '{}'; base-uri 'none'; frame-ancestors 'none'",
+            "default-src 'none'; img-src 'self'; style-src '{}'; base-uri 'none'; frame-ancestors 'none'",
             explain::STYLE_HASH
         );
         let explanations = HeaderValue::from_str(&explanations).map_err(|_| refused(&explanations))?;

@@ -22,6 +22,9 @@ use super::pieces::{Part, Pieces, Source, slice};
 use super::range::{Asked, Span, asked};
 use super::site::{Content, Site, SiteFile};
 
+/// Header fields that the answer of a file has, about.
+const HEADERS: usize = 20;
+
 /// A file in the form that goes out.
 #[derive(Debug)]
 pub(super) struct Representation {
@@ -96,6 +99,8 @@ impl Representation {
             return Err(Failure::ConditionFails { condition });
         }
         let mut response = Response::new(Page::empty());
+        // Room for all that are added on the way out.
+        *response.headers_mut() = HeaderMap::with_capacity(HEADERS);
         let headers = response.headers_mut();
         headers.insert(ETAG, self.validators.etag.clone());
         if let Some((modified, _)) = &self.validators.last_modified {

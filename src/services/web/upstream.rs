@@ -9,10 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use super::fastcgi::{self, Scripts};
 use super::hearing::{Hearing, Signs};
 use super::pool::Turn;
 use super::upload::Upload;
@@ -30,6 +32,8 @@ pub(super) struct Upstream {
     /// A plain mutex: it is held for a push or a pop, never across an await.
     kept: Mutex<Vec<Line>>,
     kept_at_most: usize,
+    /// Where it speaks FastCGI, the scripts that it runs.
+    scripts: Option<Scripts>,
     tasks: TaskTracker,
     cut: CancellationToken,
 }
@@ -58,14 +62,16 @@ pub(super) struct ConnectError {
 }
 
 impl Upstream {
-    /// At `address`, with `kept_at_most` idle connections; each is one of `tasks`, which `cut` ends.
+    /// At `address`, with `kept_at_most` idle connections; each is one of `tasks`, which `cut` ends. It runs `scripts` if
+    /// it speaks FastCGI.
     pub(super) fn new(
         address: SocketAddr,
         kept_at_most: usize,
+        scripts: Option<Scripts>,
         tasks: TaskTracker,
         cut: CancellationToken,
     ) -> Arc<Self> {
-        Arc::new(Self { address, kept: Mutex::new(Vec::new()), kept_at_most, tasks, cut })
+        Arc::new(Self { address, kept: Mutex::new(Vec::new()), kept_at_most, scripts, tasks, cut })
     }
 
     /// The connection that was used last, of those that are still open.
@@ -84,18 +90,43 @@ impl Upstream {
         let refused = |source| ConnectError { address: self.address, source };
         let stream = TcpStream::connect(self.address).await.map_err(refused)?;
         stream.set_nodelay(true).map_err(refused)?;
-        let (stream, signs) = Hearing::new(stream);
-        let (sender, connection) = http1::Builder::new()
-            .max_buf_size(HEAD_AT_MOST)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| refused(io::Error::other(error)))?;
+        let opened = match &self.scripts {
+            None => {
+                let (stream, signs) = Hearing::new(stream);
+                self.open(stream, signs, std::future::pending()).await
+            }
+            Some(scripts) => {
+                let (near, far) = tokio::io::duplex(HEAD_AT_MOST);
+                let answering = fastcgi::serve(far, stream, scripts.clone());
+                self.open(near, Signs::default(), answering).await
+            }
+        };
+        opened.map_err(|error| refused(io::Error::other(error)))
+    }
+
+    /// Speaks HTTP over `stream`, while `beside` is done.
+    async fn open(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        signs: Signs,
+        beside: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<Line, hyper::Error> {
+        let (sender, connection) =
+            http1::Builder::new().max_buf_size(HEAD_AT_MOST).handshake(TokioIo::new(stream)).await?;
         let cut = self.cut.child_token();
         let ended = cut.clone().drop_guard();
         self.tasks.spawn(async move {
-            tokio::select! {
+            let both = async {
                 // How it ended is told to the request that it carried.
-                _ = connection.with_upgrades() => {}
+                let connection = connection.with_upgrades();
+                tokio::pin!(connection, beside);
+                tokio::select! {
+                    _ = &mut connection => {}
+                    () = &mut beside => drop(connection.await),
+                }
+            };
+            tokio::select! {
+                () = both => {}
                 () = cut.cancelled() => {}
             }
         });

@@ -160,3 +160,13 @@ proptest! {
         append_fault(&mut reply, &octets, start, Fault::BadKey);
     }
 }
+
+#[test]
+fn rfc8945_section_4_2_a_signature_has_no_ttl() {
+    let known = key("k", Algorithm::Sha256, b"secret");
+    let (mut message, _) = signed_by(&known);
+    let ttl = start_of(&message) + known.name.as_wire().len() + 4;
+    assert_eq!(message[ttl..ttl + 4], [0; 4]);
+    message[ttl + 2] = 2;
+    assert!(matches!(check_question(&[known], &message, start_of(&message), NOW), Err(Refused::Malformed)));
+}

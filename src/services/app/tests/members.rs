@@ -61,7 +61,7 @@ async fn only_its_owner_edits_and_deletes_an_entry() {
 
     let form = format!("message=new&token={}", ada.token);
     let edited = lab.send("/guestbook/1/edit", &form, &[&ada.cookie]).await;
-    assert_eq!((edited.status, edited.header("location")), (303, Some("/guestbook/1")));
+    assert_eq!((edited.status, edited.header("location")), (303, Some("/guestbook/1#saved")));
     let page = lab.get("/guestbook/1").await.body;
     assert!(page.contains("new</p>") && page.contains("edited <time"), "{page}");
     let deleted = lab.send("/guestbook/1/delete", &format!("token={}", ada.token), &[&ada.cookie]).await;

@@ -222,6 +222,7 @@ impl Failure {
             status: self.status().as_u16(),
             reason: self.status().canonical_reason().unwrap_or("Error"),
             component: text.component,
+            is_direct: false,
             happened: &text.happened,
             teaches: text.teaches,
             next: &next,

@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
+use crate::ground::explain::Component;
+
 use super::super::wire::{FIELDS_AT_MOST, HEAD_AT_MOST, TARGET_AT_MOST, Violation};
 use super::{Circumstances, Failure};
 
-const REQUEST: &str = "the request itself";
-const WEB_SERVER: &str = "web server";
-const APPLICATION: &str = "application server";
+const REQUEST: Component = Component::Request;
+const WEB_SERVER: Component = Component::WebServer;
+const APPLICATION: Component = Component::ApplicationServer;
 
 /// What there is to say.
 pub(super) struct Words {
     /// The component at fault.
-    pub(super) component: &'static str,
+    pub(super) component: Component,
     /// What happened.
     pub(super) happened: String,
     /// What that teaches.

@@ -2,6 +2,7 @@
 
 mod application;
 mod files;
+mod limits;
 mod passing;
 mod protocol;
 mod several;
@@ -145,6 +146,9 @@ async fn one_connection_too_many_is_turned_away() {
     let second = stand.ask(&get("/")).await;
     assert_eq!((second.status, second.header("retry-after")), (503, Some("1")));
     assert_eq!(second.body.len().to_string(), second.header("content-length").unwrap());
+    for name in ["date", "x-request-id", "x-served-by", "x-frame-options", "content-security-policy"] {
+        assert!(second.header(name).is_some(), "{name}");
+    }
 }
 
 #[tokio::test]

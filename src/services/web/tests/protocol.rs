@@ -7,6 +7,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::ground::clock::Stopwatch;
+
 use super::super::wire::Patience;
 use super::stand::{Answer, Application, Stand, get};
 
@@ -162,6 +164,25 @@ async fn slow_heads_are_told_and_idle_connections_closed() {
     let said = stand.raw(&kept).await;
     assert!(said.contains(" 200 OK"), "it is closed when it has been idle: {said}");
     stand.close_clean().await;
+}
+
+/// Each answer is made at once, so that the connection never waits for anything but its next request.
+#[tokio::test]
+async fn a_connection_in_use_is_not_idle() {
+    let patience = Patience { idle: Duration::from_millis(200), ..Patience::default() };
+    let stand = Stand::start("127.0.0.1:9".parse().unwrap(), |config| config.patience = patience).await;
+    let mut stream = TcpStream::connect(stand.address()).await.unwrap();
+    let request = get("/about.html").replace("Connection: close\r\n", "");
+    let since = Stopwatch::start();
+    while since.elapsed() < 3 * patience.idle {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut said = Vec::new();
+        while !said.ends_with(b"<p>about</p>") {
+            assert_ne!(stream.read_buf(&mut said).await.unwrap(), 0, "closed after {:?}", since.elapsed());
+        }
+    }
+    // And then it is.
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
 }
 
 #[tokio::test]

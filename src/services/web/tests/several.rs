@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::super::{Config, Member, Policy, StartError, Web};
-use super::stand::{Application, Stand, get};
+use super::stand::{Application, Stand, get, nobody};
 use crate::ground::channel::{Ask, Reply, UpstreamState};
 use crate::ground::service::Service;
 
@@ -23,9 +23,11 @@ async fn before(apps: &[Member], change: impl FnOnce(&mut Config)) -> Stand {
     .await
 }
 
-/// An address at which nothing listens.
-async fn gone() -> Member {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().into()
+/// An address at which nothing listens, for as long as the tests run.
+fn gone() -> Member {
+    let (socket, address) = nobody();
+    std::mem::forget(socket);
+    address.into()
 }
 
 async fn states(stand: &Stand) -> Vec<UpstreamState> {
@@ -83,7 +85,7 @@ async fn the_one_with_the_fewest_requests_under_way_is_next() {
 
 #[tokio::test]
 async fn who_cannot_be_reached_costs_nobody_an_answer() {
-    let (dead, alive) = (gone().await, Application::echoing().await);
+    let (dead, alive) = (gone(), Application::echoing().await);
     let mut stand = before(&[dead, alive.address.into()], |_| {}).await;
     for _ in 0..6 {
         assert_eq!(stand.ask(POST).await.text(), "x", "nothing was sent to who was not there");
@@ -100,7 +102,8 @@ async fn who_cannot_be_reached_costs_nobody_an_answer() {
 
 #[tokio::test]
 async fn when_all_are_gone_each_is_named_and_asked_again_the_next_time() {
-    let apps = [gone().await, gone().await];
+    let (back, address) = nobody();
+    let apps = [gone(), address.into()];
     let stand = before(&apps, |_| {}).await;
     for _ in 0..5 {
         let answer = stand.ask(&get("/")).await;
@@ -111,7 +114,7 @@ async fn when_all_are_gone_each_is_named_and_asked_again_the_next_time() {
         }
     }
     // It is back: the next request finds it, out or not.
-    let again = TcpListener::bind(apps[1].address).await.unwrap();
+    let again = back.listen(1).unwrap();
     let mut client = TcpStream::connect(stand.address()).await.unwrap();
     client.write_all(get("/").as_bytes()).await.unwrap();
     let (mut app, _) = again.accept().await.unwrap();
@@ -173,7 +176,7 @@ async fn checks_take_one_out_and_bring_it_back() {
 #[tokio::test]
 async fn each_is_named_once_and_few_enough() {
     let directory = tempfile::tempdir().unwrap();
-    let address = gone().await;
+    let address = gone();
     for apps in
         [vec![address, address], (1..=17).map(|port| ([127, 0, 0, 1], port).into()).map(addressed).collect()]
     {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::ground::channel::{Ask, Reply};
@@ -32,6 +32,7 @@ pub(super) fn config(site: &Path, app: SocketAddr) -> Config {
         balance: super::super::Policy::default(),
         app_check: None,
         app_connect_timeout: Duration::from_secs(2),
+        app_scripts: None,
         app_timeout: Duration::from_secs(5),
         app_idle_timeout: Duration::from_secs(60),
         served_by: "server".into(),
@@ -50,6 +51,16 @@ pub(super) struct Stand {
     web: Web,
     told: Told,
     directory: TempDir,
+    /// Keeps the application's address from others.
+    _nobody: Option<TcpSocket>,
+}
+
+/// An address at which nobody listens, nor can as long as the socket is kept: it is bound, and no more.
+pub(super) fn nobody() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
 }
 
 impl Stand {
@@ -60,10 +71,8 @@ impl Stand {
 
     /// In front of an address at which nothing listens.
     pub(super) async fn without_application() -> Self {
-        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = taken.local_addr().unwrap();
-        drop(taken);
-        Self::before(address).await
+        let (nobody, address) = nobody();
+        Self { _nobody: Some(nobody), ..Self::before(address).await }
     }
 
     /// In front of `app`, with `change` made to its configuration.
@@ -80,7 +89,7 @@ impl Stand {
         change(&mut config);
         let (journal, told) = journal();
         let web = Web::start(config, journal).await.unwrap();
-        Self { web, told, directory }
+        Self { web, told, directory, _nobody: None }
     }
 
     pub(super) fn address(&self) -> SocketAddr {

@@ -25,6 +25,8 @@ pub(in crate::services::web) struct Course {
     elsewhere: AtomicBool,
     /// Whoever waits to tell that the client has ended its side.
     ends: Mutex<Option<Waker>>,
+    /// Something of an answer is made, and the client does not take it.
+    stuck: AtomicBool,
     /// Something may still come that nobody wants.
     unread: AtomicBool,
     /// The last answer was broken off.
@@ -65,6 +67,7 @@ impl Course {
             answered: AtomicU64::new(0),
             elsewhere: AtomicBool::new(false),
             ends: Mutex::default(),
+            stuck: AtomicBool::new(false),
             unread: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             refusal: Mutex::default(),
@@ -126,10 +129,31 @@ impl Course {
         self.begun.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether every request that has come was answered.
+    /// Whether every request that has come was answered, and the answer is on its way.
     pub(in crate::services::web) fn is_idle(&self) -> bool {
+        self.is_answered() && !self.stuck.load(Ordering::Relaxed)
+    }
+
+    /// The same, with the answer perhaps not yet on its way.
+    fn is_answered(&self) -> bool {
         let answered = self.answered.load(Ordering::Relaxed);
         self.passed.load(Ordering::Relaxed) <= answered && self.begun.load(Ordering::Relaxed) <= answered
+    }
+
+    /// The client does not take what is written: whoever makes room for others, it is not this one, whose answer would be
+    /// cut. How long that may last, the rim knows.
+    pub(super) fn stuck(&self) {
+        if !self.stuck.swap(true, Ordering::Relaxed) {
+            self.seat.busy();
+        }
+    }
+
+    /// It takes it again.
+    pub(super) fn flows(&self) {
+        self.stuck.store(false, Ordering::Relaxed);
+        if self.is_idle() {
+            self.seat.idle();
+        }
     }
 
     /// Whether more than one request is being answered.
@@ -162,7 +186,7 @@ impl Course {
     /// Whether an answer of this server's own is on its way, also to a client that has nothing more to say; the reader is
     /// woken when it is not.
     pub(super) fn outlasts_its_client(&self, context: &Context<'_>) -> bool {
-        let outlasts = !self.elsewhere.load(Ordering::Relaxed) && !self.is_idle();
+        let outlasts = !self.elsewhere.load(Ordering::Relaxed) && !self.is_answered();
         if outlasts {
             *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
         }

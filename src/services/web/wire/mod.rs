@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::io::poll_read_buf;
 
 use crate::ground::clock::Stopwatch;
@@ -77,6 +77,8 @@ pub(super) struct Rim {
     patience: Patience,
     /// What the connection is waiting for, and until when.
     awaited: Awaited,
+    until: Instant,
+    /// Rings then, or earlier: to set it with each request would cost more than to look when it rings.
     alarm: Pin<Box<Sleep>>,
     /// Runs while the client takes nothing, since when.
     stuck: Option<(Stopwatch, Pin<Box<Sleep>>)>,
@@ -119,6 +121,7 @@ pub(super) enum Speaks {
 impl Rim {
     /// Around `stream`; what becomes of its requests is told to `course`.
     pub(super) fn new(stream: TcpStream, course: Arc<Course>, patience: Patience) -> Self {
+        let alarm = sleep(patience.idle);
         Self {
             stream,
             held: Vec::new(),
@@ -127,7 +130,8 @@ impl Rim {
             course,
             patience,
             awaited: Awaited::Request,
-            alarm: Box::pin(sleep(patience.idle)),
+            until: alarm.deadline(),
+            alarm: Box::pin(alarm),
             stuck: None,
             credit: Credit::new(patience.answer),
             lingering: None,
@@ -189,6 +193,8 @@ impl Rim {
     fn note(&mut self, look: &Look) {
         if look.heads > 0 {
             self.course.passed(look.heads);
+            // Whatever is waited for next is waited for anew.
+            self.awaited = Awaited::Nothing;
         }
         match look.wrong {
             None => {}
@@ -230,11 +236,26 @@ impl Rim {
             self.awaited = awaited;
             match awaited {
                 Awaited::Nothing => {}
-                Awaited::Request => self.alarm.set(sleep(self.patience.idle)),
-                Awaited::RestOfHead => self.alarm.set(sleep(self.patience.head)),
+                Awaited::Request => self.wait(self.patience.idle),
+                Awaited::RestOfHead => self.wait(self.patience.head),
             }
         }
-        awaited != Awaited::Nothing && self.alarm.as_mut().poll(context).is_ready()
+        while awaited != Awaited::Nothing && self.alarm.as_mut().poll(context).is_ready() {
+            if self.alarm.deadline() >= self.until {
+                return true;
+            }
+            self.alarm.as_mut().reset(self.until);
+        }
+        false
+    }
+
+    /// Has the client be late in `patience` from now on.
+    fn wait(&mut self, patience: Duration) {
+        let fresh = sleep(patience);
+        self.until = fresh.deadline();
+        if self.until < self.alarm.deadline() || self.alarm.is_elapsed() {
+            self.alarm.set(fresh);
+        }
     }
 
     /// What a write came to, with the time that the client may take nothing.
@@ -246,10 +267,12 @@ impl Rim {
         if let Poll::Ready(result) = &written {
             if let Some((since, _)) = self.stuck.take() {
                 self.credit.spend(since.elapsed());
+                self.course.flows();
             }
             self.credit.earn(result.as_ref().map_or(0, |bytes| *bytes as u64));
             return written;
         }
+        self.course.stuck();
         let left = self.credit.left();
         let (_, stuck) = self.stuck.get_or_insert_with(|| (Stopwatch::start(), Box::pin(sleep(left))));
         ready!(stuck.as_mut().poll(context));
@@ -381,5 +404,49 @@ impl AsyncWrite for Rim {
                 return Poll::Ready(Ok(()));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::super::room::Seats;
+    use super::*;
+
+    /// What the last answer left behind is as good as a request: who makes room is somebody else.
+    #[tokio::test]
+    async fn a_connection_whose_answer_is_not_taken_makes_no_room() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let seats = Seats::new(1);
+        let course = Arc::new(Course::new(seats.take().await.unwrap()));
+        let mut rim = Rim::new(stream, course.clone(), Patience::default());
+        let mut written = 0;
+        let write = async |rim: &mut Rim| {
+            std::future::poll_fn(|context| {
+                Poll::Ready(match Pin::new(&mut *rim).poll_write(context, &[0; 65_536]) {
+                    Poll::Ready(more) => Some(more.unwrap()),
+                    Poll::Pending => None,
+                })
+            })
+            .await
+        };
+        while let Some(more) = write(&mut rim).await {
+            written += more;
+        }
+        assert!(!course.is_idle());
+        assert!(seats.take().await.is_none());
+        let mut all = vec![0; written + 1];
+        let (sent, taken) = tokio::join!(rim.write_all(b"."), client.read_exact(&mut all));
+        sent.unwrap();
+        taken.unwrap();
+        assert!(course.is_idle());
+        let newcomer = tokio::spawn(async move { seats.take().await.is_some() });
+        course.asked_to_leave().await;
+        drop((rim, course));
+        assert!(newcomer.await.unwrap());
     }
 }
