@@ -8,6 +8,11 @@ pub fn unix_millis() -> u64 {
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Now, as HTTP dates are compared with it.
+pub fn system_time() -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(unix_millis())
+}
+
 /// Now, as seconds since the Unix epoch modulo 2³², as DNS counts them (RFC 1982, RFC 9018 §4.3).
 pub fn unix_seconds() -> u32 {
     u32::try_from(unix_millis() / 1000 % (1 << 32)).unwrap_or(0)

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
@@ -14,6 +15,9 @@ use tempfile::TempDir;
 
 /// Nothing that is waited for here takes this long unless it is broken.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Between two looks at what is waited for.
+const LOOKS_EVERY: Duration = Duration::from_millis(5);
 
 /// How often a port is drawn for nginx, which cannot draw one itself.
 const DRAWS_MOST: usize = 5;
@@ -99,7 +103,7 @@ fn wwwlab(site: &Path, upstream: SocketAddr) -> (Running, SocketAddr) {
 /// Set to do what ours does without settings: the character set of texts, redirects without a host, what was
 /// compressed before, no dotfiles. Nothing where its port was taken meanwhile.
 fn nginx(server: &str, place: &Path) -> Option<(Running, SocketAddr)> {
-    let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
     let folder = place.display();
     let config = format!(
         "daemon off; master_process off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
@@ -130,9 +134,21 @@ fn nginx(server: &str, place: &Path) -> Option<(Running, SocketAddr)> {
             return None;
         }
         assert!(start.elapsed() < PATIENCE, "nginx does not listen");
-        std::thread::yield_now();
+        std::thread::park_timeout(LOOKS_EVERY);
     }
-    Some((running, address))
+    // Whoever answers there is it only if it is still there.
+    running.0.try_wait().unwrap().is_none().then_some((running, address))
+}
+
+/// A free port below those from which outgoing connections are drawn, so that no parallel test takes it in passing.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 10_000 + u16::try_from(std::process::id() % 9_000).unwrap();
+    let mut port = first + NEXT.fetch_add(1, Ordering::Relaxed) * 50;
+    while TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err() {
+        port += 1;
+    }
+    port
 }
 
 /// A program, which Debian may keep where an ordinary user's PATH does not look.
@@ -151,7 +167,7 @@ impl Drop for Running {
             let _ = kill(group, Signal::SIGTERM);
             let start = Instant::now();
             while matches!(self.0.try_wait(), Ok(None)) && start.elapsed() < Duration::from_secs(5) {
-                std::thread::yield_now();
+                std::thread::park_timeout(LOOKS_EVERY);
             }
             let _ = killpg(group, Signal::SIGKILL);
         }

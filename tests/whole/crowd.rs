@@ -93,7 +93,7 @@ fn a_full_web_server_says_so_and_serves_whom_it_holds() {
     );
     let mut web = Service::start("-n 128", &line, &stage);
     let note = web.line();
-    assert!(note.starts_with("36 connections at most, not 1024"), "{note}");
+    assert!(note.starts_with("32 connections at most, not 1024"), "{note}");
     assert!(note.contains("128 descriptors"), "{note}");
 
     // Each has the web server at work with a request whose body does not come, and is wanted; the first that is turned
@@ -111,10 +111,10 @@ fn a_full_web_server_says_so_and_serves_whom_it_holds() {
         inside.push(visitor);
         assert!(inside.len() <= 128, "nobody was turned away");
     };
-    assert_eq!(inside.len(), 36);
+    assert_eq!(inside.len(), 32);
     assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
     assert!(refused.contains("\r\nRetry-After: 1\r\n"), "{refused}");
-    assert!(refused.contains("All 36 connections of the web server are in use."), "{refused}");
+    assert!(refused.contains("All 32 connections of the web server are in use."), "{refused}");
 
     // As many as can be turned away at once, less the one that may still be, stand in the door.
     let mut outside: Vec<TcpStream> = (0..23).map(|_| visit(web.address)).collect();
@@ -143,7 +143,7 @@ fn a_full_web_server_says_so_and_serves_whom_it_holds() {
         idle.push(visitor);
     }
     // All that are held are at work at the same time: with a page that needs a connection to the application.
-    let mut last = idle.split_off(idle.len() - 36);
+    let mut last = idle.split_off(idle.len() - 32);
     for visitor in &mut last {
         write!(visitor, "GET /guestbook HTTP/1.1\r\nHost: www.foobar.com\r\n\r\n").unwrap();
     }

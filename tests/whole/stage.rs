@@ -15,7 +15,10 @@ use tempfile::TempDir;
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_wwwlab");
 
 /// Nothing that is waited for here takes this long unless it is broken.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two looks at what is waited for: to look all the time would take the processor from it.
+const LOOKS_EVERY: Duration = Duration::from_millis(5);
 
 /// A lab directory; its lab, if one is up, ends with it.
 pub(crate) struct Stage {
@@ -214,7 +217,7 @@ pub(crate) fn until(what: &str, mut happened: impl FnMut() -> bool) {
     let start = Instant::now();
     while !happened() {
         assert!(start.elapsed() < PATIENCE, "still not: {what}");
-        std::thread::yield_now();
+        std::thread::park_timeout(LOOKS_EVERY);
     }
 }
 

@@ -102,14 +102,14 @@ impl Application {
         self.heard(asked.database(self.store().entry(id)).await)?.ok_or(Refusal::NoSuchEntry)
     }
 
-    /// Gives entry `id` another message, which was checked.
+    /// Gives entry `id` another message, which was checked; returns it as it is then.
     pub(super) async fn edit(
         &self,
         asked: &Asked,
         id: &str,
         member: Option<&Member>,
         message: &str,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Entry, Refusal> {
         let id = number(id)?;
         let owner = member.ok_or(Refusal::NotYours)?.account;
         done(self.heard(asked.database(self.store().edit(id, owner, message)).await)?)
@@ -145,9 +145,9 @@ fn number(id: &str) -> Result<i64, Refusal> {
     id.parse().ok().filter(|_| plain).ok_or(Refusal::NoSuchEntry)
 }
 
-fn done(changed: Changed) -> Result<(), Refusal> {
+fn done<T>(changed: Changed<T>) -> Result<T, Refusal> {
     match changed {
-        Changed::Done => Ok(()),
+        Changed::Done(done) => Ok(done),
         Changed::NotYours => Err(Refusal::NotYours),
         Changed::Absent => Err(Refusal::NoSuchEntry),
     }

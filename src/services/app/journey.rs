@@ -1,4 +1,10 @@
 //! Which way a request came, as far as its own headers tell: they are all that the application sees of it.
+//!
+//! Anybody can write headers. Those of a client the web server replaces; whoever asks the application itself, with a
+//! `Via`, is believed like a web server. On one machine the addresses tell no difference: what keeps strangers
+//! from lying here is that the application listens on loopback, for the machine's own users. They can choose as whom their
+//! attempts at passwords are counted ([`super::attempts`]); what then still bounds them is that one password is checked
+//! at a time ([`super::passwords`]).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -32,7 +38,7 @@ impl Journey {
             // `1.1 web.example (comment)`: the version of the protocol, then the name.
             via.split_once(' ').map_or(via, |(_, name)| name).to_owned()
         });
-        // Anybody can write these headers; only the web server's own word is believed.
+        // Without a web server on the way they are nobody's word.
         let told = |name| web.as_ref().and_then(|_| last(headers, name));
         Self {
             client: told("x-forwarded-for").and_then(|address| address.parse().ok()).unwrap_or(peer),

@@ -11,6 +11,9 @@ use crate::services::database::{Page, Place, SEARCH_LONGEST};
 /// Entries of one answer at most.
 pub(super) const LIMIT_MOST: u32 = 50;
 
+/// Text of one answer's entries at most, in bytes, where they are given whole; one entry is given whatever its length.
+const TEXT_MOST: usize = 256 * 1024;
+
 /// What a query may say.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct Sought {
@@ -62,6 +65,21 @@ impl Listing {
         application.heard(asked.database(finding).await)
     }
 
+    /// The same without what goes beyond [`TEXT_MOST`], but for the newest of them; the link to what is older leads on.
+    pub(super) fn shortened(mut found: Page) -> Page {
+        let mut bytes = 0;
+        let fits = found.entries.iter().take_while(|entry| {
+            bytes += entry.name.len() + entry.message.len();
+            bytes <= TEXT_MOST
+        });
+        let fits = fits.count().max(1);
+        if fits < found.entries.len() {
+            found.entries.truncate(fits);
+            found.older = found.entries.last().map(|last| Place::Before(last.id));
+        }
+        found
+    }
+
     /// The link to the same listing at `path` from another place.
     pub(super) fn link(&self, path: &str, place: Place) -> String {
         let mut query = Vec::new();
@@ -83,6 +101,7 @@ impl Listing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::services::database::Entry;
 
     #[test]
     fn a_link_leads_to_the_same_listing_elsewhere() {
@@ -91,6 +110,28 @@ mod tests {
         assert_eq!(listing.link("/x", Place::Before(7)), "/x?search=a%26b%20%C3%BC&before=7&limit=3");
         let listing = Listing::of(Sought::default(), 20).unwrap();
         assert_eq!(listing.link("/x", Place::Newest), "/x");
+    }
+
+    #[test]
+    fn a_page_of_long_entries_is_cut_and_goes_on_behind_the_last() {
+        let entry = |id, length| Entry {
+            id,
+            name: String::new(),
+            message: "x".repeat(length),
+            written_at: 0,
+            edited_at: None,
+            owner: None,
+        };
+        let page = |length, count| Page {
+            entries: (1..=count).rev().map(|id| entry(id, length)).collect(),
+            ..Page::default()
+        };
+        let cut = Listing::shortened(page(TEXT_MOST / 4, 6));
+        assert_eq!((cut.entries.len(), cut.older), (4, Some(Place::Before(3))));
+        let one = Listing::shortened(page(TEXT_MOST + 1, 2));
+        assert_eq!((one.entries.len(), one.older), (1, Some(Place::Before(2))));
+        assert_eq!(Listing::shortened(page(10, 50)), page(10, 50));
+        assert_eq!(Listing::shortened(Page::default()), Page::default());
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_SECURITY_POLICY;
 use axum::response::{Html, IntoResponse as _, Response};
 use minijinja::{Value, context};
 
@@ -14,6 +16,12 @@ use super::deeds::Member;
 use super::refusal::Refusal;
 use super::routes::Application;
 use crate::services::database::Engine;
+
+/// What a browser may do with a page (CSP3): everything from the site itself, nothing inline, in nobody's frame. So a
+/// message that got through as a script all the same would not run.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
+);
 
 /// Entries on the home page.
 const NEWEST_AT_HOME: u32 = 5;
@@ -55,7 +63,8 @@ pub(super) fn page(
         token => member.map(|member| member.secret.form_token()),
         ..values
     };
-    application.code().page(name, values).map(|page| Html(page).into_response()).map_err(Refusal::Template)
+    let page = application.code().page(name, values).map_err(Refusal::Template)?;
+    Ok(([(CONTENT_SECURITY_POLICY, POLICY)], Html(page)).into_response())
 }
 
 /// What was made, or the page of why not, as `by` for the journal.

@@ -4,6 +4,8 @@
 //! one hash is computed at a time, on a thread of its own, so that the event loop goes on and the memory is bounded.
 //! Blocks of that size are taken from the operating system and given back whole: at rest they cost nothing.
 
+use std::sync::Arc;
+
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -32,13 +34,13 @@ const NOBODYS: &str =
 /// Where passwords are hashed, one after the other.
 #[derive(Debug)]
 pub(super) struct Passwords {
-    turn: Semaphore,
-    waiting: Semaphore,
+    turn: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
 }
 
 impl Default for Passwords {
     fn default() -> Self {
-        Self { turn: Semaphore::new(1), waiting: Semaphore::new(WAITING_MOST + 1) }
+        Self { turn: Arc::new(Semaphore::new(1)), waiting: Arc::new(Semaphore::new(WAITING_MOST + 1)) }
     }
 }
 
@@ -70,8 +72,14 @@ impl Passwords {
         &self,
         hashing: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        let _waiting = self.waiting.try_acquire().map_err(|_| Refusal::Busy)?;
-        let _turn = self.turn.acquire().await.map_err(|_| Refusal::Busy)?;
+        let waiting = self.waiting.clone().try_acquire_owned().map_err(|_| Refusal::Busy)?;
+        let turn = self.turn.clone().acquire_owned().await.map_err(|_| Refusal::Busy)?;
+        // Once begun it goes on, also when nobody waits for it any more; so the turn is its own until it ends.
+        let hashing = move || {
+            let hashed = hashing();
+            drop((turn, waiting));
+            hashed
+        };
         spawn_blocking(hashing).await.map_err(|_| Refusal::Busy)
     }
 }
@@ -117,5 +125,24 @@ mod tests {
         }
         let refused = passwords.is("x".into(), None).await.unwrap_err();
         assert!(matches!(refused, Refusal::Busy), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn whoever_hangs_up_leaves_no_hash_without_its_turn() {
+        let passwords = Passwords::default();
+        let (begins, begun) = std::sync::mpsc::channel();
+        let (ends, ended) = std::sync::mpsc::channel::<()>();
+        let hashing = move || {
+            begins.send(()).unwrap();
+            ended.recv().unwrap();
+        };
+        let mut asked = Box::pin(passwords.in_turn(hashing));
+        assert!(futures_util::poll!(&mut asked).is_pending());
+        begun.recv().unwrap();
+        drop(asked);
+        assert_eq!(passwords.turn.available_permits(), 0, "it is still being computed");
+        ends.send(()).unwrap();
+        passwords.in_turn(|| ()).await.unwrap();
+        assert_eq!(passwords.waiting.available_permits(), WAITING_MOST + 1);
     }
 }

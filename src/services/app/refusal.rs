@@ -4,12 +4,12 @@ use std::io;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 use super::asked::Asked;
-use crate::ground::explain::{Component, Explanation};
+use crate::ground::explain::{Component, Explanation, STYLE_HASH};
 use crate::ground::service;
 use crate::services::database::StoreError;
 
@@ -72,6 +72,12 @@ impl Refusal {
         let (media_type, body) = explanation.in_form(asked.prefers_json);
         let mut answer = (status, Body::from(body)).into_response();
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        // It has a style of its own, and nothing else.
+        let policy =
+            format!("default-src 'none'; style-src '{STYLE_HASH}'; base-uri 'none'; frame-ancestors 'none'");
+        if let Ok(policy) = HeaderValue::from_str(&policy) {
+            answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+        }
         if let Some(seconds) = self.retry_after() {
             answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -219,6 +219,8 @@ async fn serve(stream: TcpStream, peer: Peer, place: OwnedSemaphorePermit, conne
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
         .max_header_size(HEAD_LONGEST)
+        // Who has sent all may say so (`nc -N`), and still wants its answer.
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), answer);
     tokio::pin!(connection);
     let mut draining = false;

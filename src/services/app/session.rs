@@ -30,14 +30,14 @@ impl Secret {
         chance::secret().map(Self)
     }
 
-    /// The one that the cookies of a request carry, if they do.
+    /// The one that the cookies of a request carry, if they do: the first that can be one, since a browser also sends
+    /// what others put under this name for a wider domain or a narrower path (RFC 6265 §5.4).
     pub(super) fn of(headers: &HeaderMap, scheme: &str) -> Option<Self> {
         let name = cookie_name(scheme);
         let fields = headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
-        let mut cookies = fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.split_once('='));
-        let (_, value) = cookies.find(|(cookie, _)| cookie.trim() == name)?;
-        let bytes = HEXLOWER.decode(value.trim().as_bytes()).ok()?;
-        bytes.try_into().ok().map(Self)
+        let cookies = fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.split_once('='));
+        let secret = |value: &str| HEXLOWER.decode(value.trim().as_bytes()).ok()?.try_into().ok().map(Self);
+        cookies.filter(|(cookie, _)| cookie.trim() == name).find_map(|(_, value)| secret(value))
     }
 
     /// What the database knows it by.
@@ -107,7 +107,15 @@ mod tests {
         assert!(secured.starts_with("__Host-session=") && secured.ends_with("; Secure"), "{secured}");
 
         let pair = plain.split(';').next().unwrap();
-        assert_eq!(Secret::of(&sent(&["theme=dark", &format!("a=b; {pair} ")]), "http"), Some(secret));
+        assert_eq!(
+            Secret::of(&sent(&["theme=dark", &format!("a=b; {pair} ")]), "http"),
+            Some(secret.clone())
+        );
+        assert_eq!(
+            Secret::of(&sent(&[&format!("session=old; {pair}")]), "http"),
+            Some(secret),
+            "a stranger's first"
+        );
         assert_eq!(Secret::of(&sent(&[pair]), "https"), None, "a plain cookie opens nothing over TLS");
     }
 

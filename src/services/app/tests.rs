@@ -104,6 +104,8 @@ async fn what_is_not_there_is_explained() {
     let absent = lab.get("/nowhere/'a&b'?x=1").await;
     assert_eq!(absent.status, 404);
     assert!(absent.body.contains("no page /nowhere/&#39;a&amp;b&#39;."), "{}", absent.body);
+    let policy = absent.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
     let refused = lab.ask("POST /", &["Content-Type: text/plain"], "x").await;
     assert_eq!(refused.status, 405);
     assert!(refused.header("allow").unwrap().contains("GET"), "{}", refused.head);
@@ -278,6 +280,18 @@ async fn several_requests_may_follow_on_one_connection() {
     // An idle connection is closed, not cut.
     assert_eq!(lab.app.close().await, Closed { cut: 0 });
     assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn who_has_ended_its_side_still_gets_its_answer() {
+    let lab = Lab::up().await;
+    let mut stream = lab.connect().await;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("</html>"), "{answer}");
+    lab.app.close().await;
 }
 
 #[tokio::test]

@@ -15,7 +15,13 @@ use super::store::Store;
 use crate::ground::clock;
 
 /// Length of a text to search for at most, in characters; what is beyond it is not looked for.
-pub const SEARCH_LONGEST: usize = 200;
+pub const SEARCH_LONGEST: usize = 100;
+
+/// Entries that one search looks at; where there are more, the rest is another page.
+const SEARCHED_MOST: i64 = 1_000;
+
+/// As much of a message is searched, in characters.
+const SEARCHED_LONGEST: i64 = 1_000;
 
 /// Entries of one page at most.
 const PAGE_LONGEST: u32 = 100;
@@ -61,10 +67,10 @@ pub struct Page {
 }
 
 /// What became of a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Changed {
-    /// It is on the disk.
-    Done,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed<T = ()> {
+    /// It is on the disk; what is there now.
+    Done(T),
     /// The entry belongs to somebody else, or to nobody.
     NotYours,
     /// There is no such entry.
@@ -77,13 +83,17 @@ impl Store {
         Ok(self.page(Place::Newest, "", most).await?.entries)
     }
 
-    /// At most `most` entries (1 to 100) from `place`, of those that have `search` in their name or message, or
-    /// of all where it is empty. Upper and lower case of A to Z are the same.
+    /// At most `most` entries (1 to 100) from `place`, of those that have `search` in their name or in the first thousand
+    /// characters of their message, or of all where it is empty. Upper and lower case of A to Z are the same.
+    ///
+    /// A search looks at a thousand entries at a time: a page may have fewer than `most`, or none, and another behind it.
     pub async fn page(&self, place: Place, search: &str, most: u32) -> Result<Page, StoreError> {
         let pattern = pattern(search);
         let most = most.clamp(1, PAGE_LONGEST);
         self.database
-            .with(move |connection| Box::pin(async move { page(connection, place, &pattern, most).await }))
+            .within_time(move |connection| {
+                Box::pin(async move { page(connection, place, &pattern, most).await })
+            })
             .await
     }
 
@@ -100,16 +110,19 @@ impl Store {
         self.database.with(move |connection| Box::pin(async move { sign(connection, entry).await })).await
     }
 
-    /// Gives entry `id` another message, if it belongs to the account `owner`.
-    pub async fn edit(&self, id: i64, owner: i64, message: &str) -> Result<Changed, StoreError> {
+    /// Gives entry `id` another message, if it belongs to the account `owner`; returns it as it is then.
+    pub async fn edit(&self, id: i64, owner: i64, message: &str) -> Result<Changed<Entry>, StoreError> {
         let (message, now) = (message.to_owned(), millis(clock::unix_millis()));
         self.database
             .with(move |connection| {
                 Box::pin(async move {
-                    let edit = "UPDATE entries SET message = ?, edited_at = ? WHERE id = ? AND owner = ?";
+                    let edit = "UPDATE entries SET message = ?, edited_at = ? WHERE id = ? AND owner = ? \
+                                RETURNING id, name, message, written_at, edited_at, owner";
                     let edit = sqlx::query(edit).bind(message).bind(now).bind(id).bind(owner);
-                    let done = edit.execute(&mut *connection).await?;
-                    changed(connection, id, done.rows_affected()).await
+                    // All rows, so that the statement has run to its end: only then it is on the disk.
+                    let rows = edit.fetch_all(&mut *connection).await?;
+                    let edited = rows.first().map(read).transpose()?;
+                    changed(connection, id, edited).await
                 })
             })
             .await
@@ -122,7 +135,7 @@ impl Store {
                 Box::pin(async move {
                     let delete = sqlx::query("DELETE FROM entries WHERE id = ? AND owner = ?");
                     let done = delete.bind(id).bind(owner).execute(&mut *connection).await?;
-                    changed(connection, id, done.rows_affected()).await
+                    changed(connection, id, (done.rows_affected() > 0).then_some(())).await
                 })
             })
             .await
@@ -153,41 +166,62 @@ async fn page(
     pattern: &str,
     most: u32,
 ) -> sqlx::Result<Page> {
-    let statement = match place {
-        Place::Newest | Place::Before(_) => {
-            "SELECT id, name, message, written_at, edited_at, owner FROM entries \
-             WHERE id < ? AND (? = '%' OR name LIKE ? ESCAPE '!' OR message LIKE ? ESCAPE '!') \
-             ORDER BY id DESC LIMIT ?"
-        }
-        Place::After(_) => {
-            "SELECT id, name, message, written_at, edited_at, owner FROM entries \
-             WHERE id > ? AND (? = '%' OR name LIKE ? ESCAPE '!' OR message LIKE ? ESCAPE '!') \
-             ORDER BY id LIMIT ?"
-        }
-    };
     let (Place::Before(bound) | Place::After(bound)) = place else {
         return Box::pin(page(connection, Place::Before(i64::MAX), pattern, most))
             .await
             .map(|page| Page { newer: None, ..page });
     };
-    let query = sqlx::query(statement).bind(bound).bind(pattern).bind(pattern).bind(pattern);
+    let backwards = matches!(place, Place::After(_));
+    let (statement, border) = if backwards {
+        (
+            "SELECT id, name, message, written_at, edited_at, owner \
+             FROM (SELECT * FROM entries WHERE id > ? ORDER BY id LIMIT ?) AS seen \
+             WHERE ? = '%' OR name LIKE ? ESCAPE '!' OR substr(message, 1, ?) LIKE ? ESCAPE '!' \
+             ORDER BY id LIMIT ?",
+            "SELECT id FROM entries WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?",
+        )
+    } else {
+        (
+            "SELECT id, name, message, written_at, edited_at, owner \
+             FROM (SELECT * FROM entries WHERE id < ? ORDER BY id DESC LIMIT ?) AS seen \
+             WHERE ? = '%' OR name LIKE ? ESCAPE '!' OR substr(message, 1, ?) LIKE ? ESCAPE '!' \
+             ORDER BY id DESC LIMIT ?",
+            "SELECT id FROM entries WHERE id < ? ORDER BY id DESC LIMIT 1 OFFSET ?",
+        )
+    };
     // One more than is shown tells whether there are others.
-    let rows = query.bind(most.saturating_add(1)).fetch_all(connection).await?;
+    let fetched = i64::from(most) + 1;
+    let is_search = pattern != "%";
+    let seen = if is_search { SEARCHED_MOST } else { fetched };
+    let query = sqlx::query(statement).bind(bound).bind(seen).bind(pattern).bind(pattern);
+    let query = query.bind(SEARCHED_LONGEST).bind(pattern).bind(fetched);
+    let rows = query.fetch_all(&mut *connection).await?;
     let mut entries = rows.iter().map(read).collect::<sqlx::Result<Vec<_>>>()?;
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let more = entries.len() > most;
     entries.truncate(most);
-    let backwards = matches!(place, Place::After(_));
     if backwards {
         entries.reverse();
     }
+    // The first that the search did not look at, where it came so far.
+    let unseen: Option<i64> = if is_search && !more {
+        sqlx::query_scalar(border).bind(bound).bind(SEARCHED_MOST).fetch_optional(connection).await?
+    } else {
+        None
+    };
     // On the side that was come from there is at least the entry that was named, or was when it was named.
     let (is_older, is_newer) = if backwards { (true, more) } else { (more, true) };
-    Ok(Page {
+    let mut page = Page {
         older: entries.last().filter(|_| is_older).map(|last| Place::Before(last.id)),
         newer: entries.first().filter(|_| is_newer).map(|first| Place::After(first.id)),
         entries,
-    })
+    };
+    match unseen {
+        Some(id) if backwards => page.newer = Some(Place::After(id.saturating_sub(1))),
+        Some(id) => page.older = Some(Place::Before(id.saturating_add(1))),
+        None => {}
+    }
+    Ok(page)
 }
 
 async fn entry(connection: &mut SqliteConnection, id: i64) -> sqlx::Result<Option<Entry>> {
@@ -202,12 +236,12 @@ async fn sign(connection: &mut SqliteConnection, entry: Entry) -> sqlx::Result<E
     Ok(Entry { id: done.last_insert_rowid(), ..entry })
 }
 
-/// What a change of entry `id` came to that touched so many `rows`.
-async fn changed(connection: &mut SqliteConnection, id: i64, rows: u64) -> sqlx::Result<Changed> {
-    Ok(match rows {
-        0 if entry(connection, id).await?.is_none() => Changed::Absent,
-        0 => Changed::NotYours,
-        _ => Changed::Done,
+/// What a change of entry `id` came to that was `done`, or touched nothing.
+async fn changed<T>(connection: &mut SqliteConnection, id: i64, done: Option<T>) -> sqlx::Result<Changed<T>> {
+    Ok(match done {
+        Some(done) => Changed::Done(done),
+        None if entry(connection, id).await?.is_none() => Changed::Absent,
+        None => Changed::NotYours,
     })
 }
 

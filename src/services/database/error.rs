@@ -53,7 +53,9 @@ pub enum StoreError {
         source: Arc<sqlx::Error>,
     },
     /// There is no room for more; what was saved is kept.
-    #[error("the disk of the database {place} is full; free some space, nothing saved is lost")]
+    #[error(
+        "the disk of the database {place} is full, or the database has reached 1 GiB; free some space, nothing saved is lost"
+    )]
     Full {
         /// Which database.
         place: String,
@@ -117,6 +119,7 @@ impl StoreError {
             Trouble::Full => Self::Full { place, source },
             Trouble::ReadOnly => Self::ReadOnly { place, source },
             Trouble::Corrupt => Self::Corrupt { place, source },
+            Trouble::Interrupted => Self::Silent { place },
             Trouble::Other => Self::Refused { place, source },
         }
     }
@@ -124,6 +127,13 @@ impl StoreError {
     /// Whether the connections are still good, so that only the cause has to go away; after any other
     /// failure the database is opened anew, because its file may be another one by then.
     pub(super) fn leaves_connections_sound(&self) -> bool {
-        matches!(self, Self::Locked { .. } | Self::Busy { .. } | Self::Full { .. } | Self::Refused { .. })
+        matches!(
+            self,
+            Self::Locked { .. }
+                | Self::Busy { .. }
+                | Self::Silent { .. }
+                | Self::Full { .. }
+                | Self::Refused { .. }
+        )
     }
 }

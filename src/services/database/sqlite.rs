@@ -14,6 +14,12 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Row as _, SqliteConnection};
 
+/// Instructions of the engine's machine between two looks at the time; one can read a whole message.
+const ASK_EVERY: i32 = 1_000;
+
+/// Pages of the file at most, of 4 KiB: 1 GiB. Anybody may sign, and nobody shall fill the disk.
+const PAGES_MOST: &str = "262144";
+
 /// Makes the database's directory (mode 0700) and its empty file (mode 0600) if they are not there.
 ///
 /// An existing file is never opened here: closing a descriptor of a file drops every POSIX lock that this
@@ -35,12 +41,30 @@ pub(super) fn options(file: &Path, lock_wait: Duration) -> SqliteConnectOptions 
         .journal_mode(SqliteJournalMode::Truncate)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(lock_wait)
+        .pragma("max_page_count", PAGES_MOST)
         .thread_name(|number| format!("sqlite-{number}"))
 }
 
 /// The library's version: `3.50.4`.
 pub(super) async fn version(connection: &mut SqliteConnection) -> sqlx::Result<String> {
     sqlx::query_scalar("SELECT sqlite_version()").fetch_one(connection).await
+}
+
+/// Lets statements run as long as `goes_on` says so; the engine asks now and then.
+pub(super) async fn limit(
+    connection: &mut SqliteConnection,
+    goes_on: impl FnMut() -> bool + Send + 'static,
+) -> sqlx::Result<()> {
+    connection.lock_handle().await?.set_progress_handler(ASK_EVERY, goes_on);
+    Ok(())
+}
+
+/// Lets statements run to their end again; waits for the one that runs, or was to run though nobody waits for it.
+pub(super) async fn unlimit(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    // Too short to be asked about; it comes behind all that was sent before, while the handle may be had in between.
+    sqlx::query("SELECT 1").execute(&mut *connection).await?;
+    connection.lock_handle().await?.remove_progress_handler();
+    Ok(())
 }
 
 /// Answers if the file can be read now.
@@ -73,6 +97,8 @@ pub(super) enum Trouble {
     ReadOnly,
     /// Damaged, or no database.
     Corrupt,
+    /// The statement was broken off.
+    Interrupted,
     /// Anything else: the statement is wrong.
     Other,
 }
@@ -96,6 +122,7 @@ impl Trouble {
             13 => Self::Full,
             8 => Self::ReadOnly,
             11 | 26 => Self::Corrupt,
+            9 => Self::Interrupted,
             _ => Self::Other,
         }
     }

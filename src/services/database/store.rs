@@ -9,6 +9,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
@@ -16,10 +17,12 @@ use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
 use sqlx::{Sqlite, SqliteConnection};
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::error::StoreError;
 use super::hits::Hits;
 use super::{schema, sqlite};
+use crate::ground::clock;
 
 /// No call takes longer than this.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
@@ -64,6 +67,7 @@ impl Store {
             file: file.to_owned(),
             opened: Mutex::new(None),
             locked: watch::Sender::new(None),
+            is_limited: Arc::default(),
         });
         Self { hits: Hits::start(database.clone()), database }
     }
@@ -106,6 +110,8 @@ pub(super) struct Database {
     opened: Mutex<Option<Arc<Opened>>>,
     /// The last call that waited in vain for another process's lock, told to all who wait behind it.
     locked: watch::Sender<Option<StoreError>>,
+    /// Whether the connection has a limit of time that ends with the call that set it.
+    is_limited: Arc<AtomicBool>,
 }
 
 /// Connections to a database whose schema is the newest.
@@ -126,6 +132,28 @@ impl Database {
     {
         let answer = timeout(ANSWER_WITHIN, self.act(act)).await;
         answer.unwrap_or_else(|_| Err(self.silent()))
+    }
+
+    /// The same for what could take long: the engine breaks a statement off when its time is over, or when nobody waits
+    /// for it any more; else it would keep the only connection from all others.
+    pub(super) async fn within_time<T, F>(&self, act: F) -> Result<T, StoreError>
+    where
+        T: Send,
+        F: FnOnce(&mut SqliteConnection) -> Doing<'_, T> + Send + 'static,
+    {
+        let given_up = CancellationToken::new();
+        let until = clock::now() + ANSWER_WITHIN;
+        let (goes_on, is_limited) = (given_up.clone(), self.is_limited.clone());
+        // However this ends.
+        let _gives_up = given_up.drop_guard();
+        self.with(move |connection| {
+            Box::pin(async move {
+                is_limited.store(true, Ordering::Relaxed);
+                sqlite::limit(connection, move || !goes_on.is_cancelled() && clock::now() < until).await?;
+                act(connection).await
+            })
+        })
+        .await
     }
 
     async fn act<T, F>(&self, act: F) -> Result<T, StoreError>
@@ -186,7 +214,17 @@ impl Database {
         let place = self.place();
         sqlite::prepare_file(&self.file)
             .map_err(|source| StoreError::Uncreatable { place: place.clone(), source: Arc::new(source) })?;
+        let is_limited = self.is_limited.clone();
         let pool = SqlitePoolOptions::new()
+            .after_release(move |connection, _| {
+                let was_limited = is_limited.swap(false, Ordering::Relaxed);
+                Box::pin(async move {
+                    if was_limited {
+                        sqlite::unlimit(connection).await?;
+                    }
+                    Ok(true)
+                })
+            })
             .max_connections(CONNECTIONS_MOST)
             .acquire_timeout(ACQUIRE_WITHIN)
             .idle_timeout(None)

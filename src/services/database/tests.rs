@@ -265,6 +265,63 @@ async fn a_search_takes_every_sign_literally() {
 }
 
 #[tokio::test]
+async fn a_search_looks_at_a_thousand_entries_at_a_time() {
+    let (_directory, file) = lab();
+    let store = Store::in_file(&file);
+    let many = "WITH RECURSIVE numbers(number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers LIMIT 2500) \
+                INSERT INTO entries (name, message, written_at) \
+                SELECT 'Ada', iif(number IN (1, 2499), 'rare', 'usual'), 1 FROM numbers";
+    let signing = store
+        .database
+        .with(|connection| Box::pin(async move { sqlx::query(many).execute(connection).await.map(drop) }));
+    signing.await.unwrap();
+    let ids = |page: &super::Page| page.entries.iter().map(|entry| entry.id).collect::<Vec<_>>();
+    let mut place = Place::Newest;
+    for (found, older) in [(vec![2499], Some(1501)), (vec![], Some(501)), (vec![1], None)] {
+        let page = store.page(place, "rare", 20).await.unwrap();
+        assert_eq!((ids(&page), page.older), (found, older.map(Place::Before)));
+        place = page.older.unwrap_or_default();
+    }
+    let newer = store.page(Place::After(1), "rare", 20).await.unwrap();
+    assert_eq!((ids(&newer), newer.newer), (vec![], Some(Place::After(1001))));
+    let whole = store.page(Place::Newest, "usual", 100).await.unwrap();
+    assert_eq!((whole.entries.len(), whole.older), (100, Some(Place::Before(2400))));
+    let late = format!("{}needle", "x".repeat(1_000));
+    store.sign("Ada", &late, None).await.unwrap();
+    assert_eq!(store.page(Place::Newest, "needle", 20).await.unwrap().entries, [], "as far as it is listed");
+    assert_eq!(store.page(Place::Newest, "xxx", 20).await.unwrap().entries.len(), 1);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_statement_that_nobody_waits_for_is_broken_off() {
+    let (_directory, file) = lab();
+    let store = Store::in_file(&file);
+    store.ping().await.unwrap();
+    let endless = "WITH RECURSIVE numbers(number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers) \
+                   SELECT count(*) FROM numbers";
+    for _ in 0..3 {
+        let (begins, mut begun) = tokio::sync::oneshot::channel();
+        let mut asked = Box::pin(store.database.within_time(move |connection| {
+            Box::pin(async move {
+                let _ = begins.send(());
+                sqlx::query(endless).execute(connection).await.map(drop)
+            })
+        }));
+        tokio::select! {
+            biased;
+            done = &mut asked => panic!("{done:?}"),
+            begun = &mut begun => begun.unwrap(),
+        }
+        assert!(futures_util::poll!(&mut asked).is_pending());
+        drop(asked);
+        // It would not come free in time.
+        store.sign("Ada", "meanwhile", None).await.unwrap();
+    }
+    store.close().await;
+}
+
+#[tokio::test]
 async fn only_its_owner_changes_an_entry() {
     let (_directory, file) = lab();
     let store = Store::in_file(&file);
@@ -280,11 +337,12 @@ async fn only_its_owner_changes_an_entry() {
     let untouched = store.entry(hers).await.unwrap().unwrap();
     assert_eq!((untouched.message.as_str(), untouched.edited_at), ("hers", None));
 
-    assert_eq!(store.edit(hers, ada, "edited").await.unwrap(), Changed::Done);
+    let done = store.edit(hers, ada, "edited").await.unwrap();
     let edited = store.entry(hers).await.unwrap().unwrap();
+    assert_eq!(done, Changed::Done(edited.clone()));
     assert_eq!((edited.message.as_str(), edited.owner), ("edited", Some(ada)));
     assert!(edited.edited_at.unwrap() >= edited.written_at);
-    assert_eq!(store.delete(hers, ada).await.unwrap(), Changed::Done);
+    assert_eq!(store.delete(hers, ada).await.unwrap(), Changed::Done(()));
     assert_eq!(store.delete(hers, ada).await.unwrap(), Changed::Absent);
     assert_eq!(store.entry(hers).await.unwrap(), None);
     let next = store.sign("Ada", "next", Some(ada)).await.unwrap().id;

@@ -18,6 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use hyper::header::{HeaderMap, HeaderName, REFERER, USER_AGENT};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -215,7 +216,15 @@ struct Place {
 
 impl Place {
     fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+        // A pipe without a reader would be waited for, at the start by the server itself: it is an error instead.
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .custom_flags(OFlag::O_NONBLOCK.bits())
+            .open(path)?;
+        // Its reader, once there, may be slow; the thread that writes waits for it.
+        fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND))?;
         Ok(Self { path: path.to_owned(), file })
     }
 
@@ -268,6 +277,17 @@ fn write(written: &Receiver<Entry>, mut place: Place, form: Form, lost: &AtomicU
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pipe_that_nobody_reads_stops_nobody() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let refused = Place::open(&pipe).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(nix::libc::ENXIO), "{refused}");
+        let _reader = OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+        Place::open(&pipe).unwrap().write("line\n").unwrap();
+    }
 
     fn entry() -> Entry {
         Entry {

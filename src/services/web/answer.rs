@@ -29,7 +29,7 @@ use super::representation::Representation;
 use super::site::{Found, Site};
 use super::target::{Place, is_for_files_only, place};
 use super::timing;
-use super::wire::Refusal;
+use super::wire::{FIELDS_AT_MOST, Refusal, TARGET_AT_MOST, Violation};
 
 /// What can be done somewhere on this server.
 pub(super) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
@@ -180,6 +180,9 @@ impl Server {
         body: Incoming,
         id: &RequestId,
     ) -> Result<Made, (Failure, Duration)> {
+        if let Some(violation) = beyond_limits(parts) {
+            return Err((Failure::Refused { violation }, Duration::ZERO));
+        }
         if let Some(made) = self.without_application(parts).map_err(|failure| (failure, Duration::ZERO))? {
             return Ok(made);
         }
@@ -277,6 +280,16 @@ impl Told<'_> {
             id: id.as_str().to_owned(),
             ..Entry::default()
         }
+    }
+}
+
+/// Which limit a head is beyond that the rim did not look at, since it came by HTTP/2 ([`super::wire`] knows HTTP/1).
+fn beyond_limits(parts: &Parts) -> Option<Violation> {
+    let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    match parts.version {
+        Version::HTTP_2 if target > TARGET_AT_MOST => Some(Violation::TargetTooLong),
+        Version::HTTP_2 if parts.headers.len() > FIELDS_AT_MOST => Some(Violation::TooManyFields),
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whether the client has it already, or means another version: conditional requests (RFC 9110 §13). Pure.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use hyper::header::{
     HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
@@ -56,8 +56,9 @@ impl Validators {
     }
 
     /// Whether the ranges asked for are of this version: step 5. A date is of it only if it is the very one that was
-    /// said (§13.1.5).
-    pub(super) fn allow_ranges(&self, headers: &HeaderMap) -> bool {
+    /// said (§13.1.5), and so long ago that it could not be said of two versions, `now` being the `Date` of the answer:
+    /// a second (§8.8.2.2).
+    pub(super) fn allow_ranges(&self, headers: &HeaderMap, now: SystemTime) -> bool {
         let mut conditions = headers.get_all(IF_RANGE).iter();
         let (Some(condition), None) = (conditions.next(), conditions.next()) else {
             return !headers.contains_key(IF_RANGE);
@@ -65,8 +66,9 @@ impl Validators {
         match condition.to_str() {
             Ok(tag) if tag.starts_with(['"', 'W']) && tag.ends_with('"') => self.is_strongly(tag),
             Ok(date) => {
-                let date = httpdate::parse_http_date(date).ok();
-                date.is_some() && self.last_modified.as_ref().map(|(_, time)| *time) == date
+                let Ok(date) = httpdate::parse_http_date(date) else { return false };
+                let is_said = self.last_modified.as_ref().is_some_and(|(_, time)| *time == date);
+                is_said && now.duration_since(date).is_ok_and(|age| age >= Duration::from_secs(1))
             }
             Err(_) => false,
         }

@@ -4,10 +4,11 @@
 //! silent for too long.
 
 use std::convert::Infallible;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -18,6 +19,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,6 +28,7 @@ use super::answer::Server;
 use super::answered::Answered;
 use super::page::Page;
 use super::room::Seat;
+use super::stream::Stream;
 use super::wire::{Course, FIELDS_AT_MOST, HEAD_AT_MOST, Patience, Rim, Speaks};
 
 /// What hyper may hold of one connection in either direction, in bytes: a head goes in whole.
@@ -51,6 +54,8 @@ pub(super) struct Surroundings {
     /// Everything ends.
     pub(super) cut: CancellationToken,
     pub(super) tasks: TaskTracker,
+    /// A place for each answer beside the first of its connection.
+    pub(super) further: Arc<Semaphore>,
 }
 
 /// Answers requests until the client goes, is silent for too long or has to make room, `stop` lets it finish the one
@@ -74,7 +79,7 @@ pub(super) async fn serve(stream: TcpStream, client: SocketAddr, seat: Seat, aro
 }
 
 async fn http1(rim: Rim, client: SocketAddr, course: &Arc<Course>, around: &Surroundings) {
-    let service = service_fn(|request| answer(client, course.clone(), around.server.clone(), request));
+    let service = service_fn(|request| answer(client, course.clone(), around, request));
     let connection = http1::Builder::new()
         // The rim keeps the time.
         .header_read_timeout(None)
@@ -103,10 +108,13 @@ async fn http1(rim: Rim, client: SocketAddr, course: &Arc<Course>, around: &Surr
 
 async fn http2(rim: Rim, client: SocketAddr, course: &Arc<Course>, around: &Surroundings) {
     let service = {
-        let (course, server) = (course.clone(), around.server.clone());
-        service_fn(move |request| answer(client, course.clone(), server.clone(), request))
+        let (course, around) = (course.clone(), around.clone());
+        service_fn(move |request| {
+            let (course, around) = (course.clone(), around.clone());
+            async move { answer(client, course, &around, request).await }
+        })
     };
-    let mut builder = http2::Builder::new(Tracked { tasks: around.tasks.clone(), cut: around.cut.clone() });
+    let mut builder = http2::Builder::new(Tracked(around.clone()));
     builder
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_EVERY)
@@ -139,15 +147,34 @@ async fn http2(rim: Rim, client: SocketAddr, course: &Arc<Course>, around: &Surr
 async fn answer(
     client: SocketAddr,
     course: Arc<Course>,
-    server: Arc<Server>,
+    around: &Surroundings,
     request: Request<Incoming>,
 ) -> Result<Response<Answered>, Infallible> {
     let refusal = course.begin();
+    let server = &around.server;
     let ending = Answered::new(course.clone(), request.version() == Version::HTTP_10);
+    let ending = match Stream::current() {
+        // The places are never closed.
+        Some(stream) if course.is_at_several() => {
+            ending.of(stream, around.further.clone().acquire_owned().await.ok())
+        }
+        Some(stream) => ending.of(stream, None),
+        None => ending,
+    };
     let asks_for_another = request.version() != Version::HTTP_2 && request.headers().contains_key(UPGRADE);
     let (response, record) = match refusal {
         Some(refusal) => server.refuse(client, refusal),
-        None => server.answer(client, request).await,
+        None => {
+            let mut answering = pin!(server.answer(client, request));
+            // What this server can answer itself, it answers at once.
+            match poll_fn(|context| Poll::Ready(answering.as_mut().poll(context))).await {
+                Poll::Ready(answered) => answered,
+                Poll::Pending => {
+                    course.ask_elsewhere();
+                    answering.await
+                }
+            }
+        }
     };
     let goes_over = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if asks_for_another {
@@ -185,17 +212,15 @@ async fn silent(course: &Course, patience: Duration) {
 
 /// Runs the streams of an HTTP/2 connection as tasks that the server knows and can end.
 #[derive(Debug, Clone)]
-struct Tracked {
-    tasks: TaskTracker,
-    cut: CancellationToken,
-}
+struct Tracked(Surroundings);
 
 impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tracked {
     fn execute(&self, stream: F) {
-        let cut = self.cut.clone();
-        self.tasks.spawn(async move {
+        let (cut, patience) = (self.0.cut.clone(), self.0.patience.answer);
+        self.0.tasks.spawn(async move {
             tokio::select! {
-                _ = stream => {}
+                // A stream that is dropped before its end is reset (RFC 9113 §8.1, CANCEL).
+                _ = Stream::serve(stream, patience) => {}
                 () = cut.cancelled() => {}
             }
         });

@@ -2,7 +2,7 @@
 //!
 //! A request goes through these rooms in order:
 //!
-//! 1. `listener`, `room` and `connection`: sockets, limits, HTTP/1 and HTTP/2. The only rooms that accept anything.
+//! 1. `listener`, `room`, `connection` and `stream`: sockets, limits, HTTP/1 and HTTP/2. The only rooms that accept anything.
 //! 2. `wire`: the rim around each socket, where a request is refused that is none (RFC 9112), or too large, or too slow.
 //! 3. `answer`, `answered`: one request in, one response out and followed to its end: this server's story on one page.
 //! 4. `host`, `target`: which site, and which place in it; pure.
@@ -41,6 +41,7 @@ mod range;
 mod representation;
 mod room;
 mod site;
+mod stream;
 mod target;
 mod timing;
 mod trace;
@@ -57,6 +58,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
 use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -83,6 +86,12 @@ use wire::Patience;
 
 pub use access::Form;
 pub use balance::{Member, Policy};
+
+/// Bytes of an answer that wait in the kernel unsent. Accepted sockets have it of the one that listens. Without it Linux
+/// says that there is room only when a third of the send buffer is free: megabytes, which a slow but steady client takes
+/// in more time than it has to take anything.
+#[cfg(target_os = "linux")]
+const UNSENT_AT_MOST: u32 = 64 * 1024;
 
 /// Checks of an application server are no closer than this, whatever is asked for.
 const CHECK_EVERY_LEAST: Duration = Duration::from_millis(10);
@@ -146,7 +155,7 @@ pub struct Config {
     /// How long a client may take.
     #[arg(skip)]
     patience: Patience,
-    /// Connections open at once, if the process may open twice as many descriptors. One more takes the place of the
+    /// Connections open at once, if the process may open nine quarters as many descriptors. One more takes the place of the
     /// one that has been idle longest; where none is idle, it is answered 503 and closed.
     #[arg(long, value_name = "COUNT", default_value_t = 1024)]
     pub max_connections: u32,
@@ -264,6 +273,9 @@ impl Service for Web {
         let host = HeaderValue::try_from(&config.name)
             .map_err(|_| StartError::Name { name: config.name.clone(), option: "--name" })?;
         let socket = bind::tcp(config.listen)?;
+        #[cfg(target_os = "linux")]
+        // Where it cannot be set, a slow reader is waited for less exactly.
+        let _ = SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_AT_MOST);
         let address =
             socket.local_addr().map_err(|source| StartError::Address { listen: config.listen, source })?;
 
@@ -271,7 +283,8 @@ impl Service for Web {
         let stop = CancellationToken::new();
         let cut = CancellationToken::new();
         let wanted = config.max_connections as usize;
-        let Room { connections: max_connections, turned_away } = Room::within(descriptors::most(), wanted);
+        let Room { connections: max_connections, further, turned_away } =
+            Room::within(descriptors::most(), wanted);
         if max_connections < wanted {
             journal.note(format!(
                 "{max_connections} connections at most, not {wanted}: this process may open {} descriptors, its hard limit (`ulimit -Hn`)",
@@ -315,6 +328,7 @@ impl Service for Web {
                 stop: stop.clone(),
                 cut: cut.clone(),
                 tasks: tasks.clone(),
+                further: Arc::new(Semaphore::new(further)),
             },
         };
         tasks.spawn(listener.serve());

@@ -15,6 +15,9 @@ const OWN: usize = 32;
 /// Descriptors of one connection: its own, and the file or the connection to the application that it needs.
 const EACH: usize = 2;
 
+/// Answers beside a connection's first one: a quarter of the connections, and so many at most. Each needs a descriptor.
+const FURTHER_MOST: usize = 256;
+
 /// Connections that are turned away at once, at most.
 const TURNED_AWAY_MOST: usize = 64;
 
@@ -23,6 +26,8 @@ const TURNED_AWAY_MOST: usize = 64;
 pub(super) struct Room {
     /// Connections that are served at once.
     pub(super) connections: usize,
+    /// Answers at once that are not the first of their connection (HTTP/2), over all connections.
+    pub(super) further: usize,
     /// Connections that are told at once that there is no room; one more is closed without a word.
     pub(super) turned_away: usize,
 }
@@ -32,8 +37,10 @@ impl Room {
     pub(super) fn within(descriptors: usize, wanted: usize) -> Self {
         let left = descriptors.saturating_sub(OWN);
         let turned_away = (left / 4).clamp(1, TURNED_AWAY_MOST);
-        let connections = wanted.min((left.saturating_sub(turned_away) / EACH).max(1));
-        Self { connections, turned_away }
+        // Each connection's own, and its quarter of a further answer.
+        let fit = left.saturating_sub(turned_away) * 4 / (EACH * 4 + 1);
+        let connections = wanted.min(fit.max(1));
+        Self { connections, further: (connections / 4).clamp(1, FURTHER_MOST), turned_away }
     }
 }
 
@@ -140,14 +147,14 @@ mod tests {
         for descriptors in [40, 64, 128, 256, 1024, 4096, 20_000] {
             let room = Room::within(descriptors, usize::MAX);
             assert!(
-                OWN + EACH * room.connections + room.turned_away <= descriptors,
+                OWN + EACH * room.connections + room.further + room.turned_away <= descriptors,
                 "{descriptors}: {room:?}"
             );
         }
-        assert_eq!(Room::within(128, 1024), Room { connections: 36, turned_away: 24 });
-        assert_eq!(Room::within(1024, 1024), Room { connections: 464, turned_away: 64 });
-        assert_eq!(Room::within(20_000, 1024), Room { connections: 1024, turned_away: 64 });
-        assert_eq!(Room::within(0, 1024), Room { connections: 1, turned_away: 1 });
+        assert_eq!(Room::within(128, 1024), Room { connections: 32, further: 8, turned_away: 24 });
+        assert_eq!(Room::within(1024, 1024), Room { connections: 412, further: 103, turned_away: 64 });
+        assert_eq!(Room::within(20_000, 1024), Room { connections: 1024, further: 256, turned_away: 64 });
+        assert_eq!(Room::within(0, 1024), Room { connections: 1, further: 1, turned_away: 1 });
     }
 
     #[tokio::test]

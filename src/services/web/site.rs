@@ -111,7 +111,13 @@ impl Site {
                     return Ok(Some(Entry::File(Content::Small(small))));
                 }
             }
-            Err(_) => self.memory.forget(place),
+            Err(error) => {
+                self.memory.forget(place);
+                // Most requests are for no file: to find that out costs one look.
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) {
+                    return Ok(None);
+                }
+            }
         }
         match self.directory.open(place)? {
             Some(file) => self.look_at(place, file).map(Some),

@@ -15,13 +15,11 @@ use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::wire::SLOWEST;
 use crate::ground::clock::Stopwatch;
 
 /// How long a client may pause in the middle of its request's body.
 pub(super) const CLIENT_PATIENCE: Duration = Duration::from_secs(10);
-
-/// The slowest that a client may send, in bytes a second: what it sends buys so much more time, and no other.
-const SLOWEST: u64 = 1024;
 
 /// How long the application may take to say "go on" (100) to a client that waits for it; then the body is sent anyway,
 /// since it may not know that (RFC 9110 §10.1.1).

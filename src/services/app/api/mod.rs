@@ -69,7 +69,7 @@ pub(super) async fn listed(
     sought: Sought,
 ) -> Result<Response, Refusal> {
     let listing = Listing::of(sought, PAGE)?;
-    let found = listing.find(application, asked).await?;
+    let found = Listing::shortened(listing.find(application, asked).await?);
     Ok(Json(json!({
         "entries": found.entries.iter().map(shown).collect::<Vec<_>>(),
         "older": found.older.map(|place| listing.link("/api/entries", place)),
@@ -152,8 +152,8 @@ async fn edit(
         let member = application.member(&asked).await?;
         // Only the message is checked: the name stays as it is.
         let form = checked("-".to_owned(), sent.message)?;
-        application.edit(&asked, &id, member.as_ref(), &form.message).await?;
-        Ok(Json(shown(&application.entry(&asked, &id).await?)).into_response())
+        let edited = application.edit(&asked, &id, member.as_ref(), &form.message).await?;
+        Ok(Json(shown(&edited)).into_response())
     };
     answer("api", &asked, made.await)
 }

@@ -1,6 +1,6 @@
 //! Conditions by hand, and all combinations of them beside a reference that has the RFC's words.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proptest::prelude::*;
 
@@ -8,6 +8,11 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MODIFIED: Duration = Duration::from_secs(1_000_000);
+
+/// When a date that was said of the file is said of no other version.
+fn later() -> SystemTime {
+    UNIX_EPOCH + MODIFIED + SECOND
+}
 
 fn file(is_weak: bool) -> Validators {
     Validators::new("a", is_weak, Some(UNIX_EPOCH + MODIFIED))
@@ -63,7 +68,7 @@ fn a_date_that_is_none_is_no_condition() {
     for name in [IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE] {
         let headers = headers(&[(name.clone(), &same)]);
         assert_eq!(dateless.verdict(&headers), Verdict::Holds, "{name}");
-        assert_eq!(dateless.allow_ranges(&headers), name != IF_RANGE, "{name}");
+        assert_eq!(dateless.allow_ranges(&headers, later()), name != IF_RANGE, "{name}");
     }
 }
 
@@ -82,11 +87,20 @@ fn ranges_are_of_exactly_this_version() {
         ("Wednesday", false),
         ("", false),
     ] {
-        assert_eq!(file(false).allow_ranges(&headers(&[(IF_RANGE, condition)])), allowed, "{condition}");
+        assert_eq!(
+            file(false).allow_ranges(&headers(&[(IF_RANGE, condition)]), later()),
+            allowed,
+            "{condition}"
+        );
     }
-    assert!(file(false).allow_ranges(&HeaderMap::new()));
-    assert!(!file(true).allow_ranges(&headers(&[(IF_RANGE, "\"a\"")])));
-    assert!(!file(false).allow_ranges(&headers(&[(IF_RANGE, "\"a\""), (IF_RANGE, "\"a\"")])));
+    let just_now = later() - Duration::from_millis(1);
+    assert!(
+        !file(false).allow_ranges(&headers(&[(IF_RANGE, &same)]), just_now),
+        "said of two versions, perhaps"
+    );
+    assert!(file(false).allow_ranges(&HeaderMap::new(), later()));
+    assert!(!file(true).allow_ranges(&headers(&[(IF_RANGE, "\"a\"")]), later()));
+    assert!(!file(false).allow_ranges(&headers(&[(IF_RANGE, "\"a\""), (IF_RANGE, "\"a\"")]), later()));
 }
 
 /// RFC 9110 §13.2.2 word by word, for a GET; a list is what its tags are, a date is how far it is from the file's.

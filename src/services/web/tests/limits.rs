@@ -95,7 +95,8 @@ impl Speaker {
 #[tokio::test]
 async fn more_streams_than_there_may_be_are_refused() {
     let paused = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let stand = Stand::before(paused.local_addr().unwrap()).await;
+    // A quarter of the connections are the places for answers beside a connection's first: more than there are streams.
+    let stand = Stand::start(paused.local_addr().unwrap(), |config| config.max_connections = 512).await;
     let mut speaker = Speaker::to(&stand).await;
     for number in 0..=100 {
         speaker.say(&frame(HEADERS, WHOLE, 2 * number + 1, &asking("/slow"))).await;

@@ -7,6 +7,7 @@ mod passing;
 mod protocol;
 mod several;
 mod stand;
+mod taking;
 mod upgrade;
 
 use std::io::Write;

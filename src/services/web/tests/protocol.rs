@@ -220,6 +220,13 @@ async fn http_2_by_prior_knowledge_gets_the_same_answers() {
         let text = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap().to_bytes();
         assert!(String::from_utf8_lossy(&text).contains(body), "{target}");
     }
+    let long = hyper::Request::get(format!("http://www.foobar.com/{}", "x".repeat(9_000)));
+    let wide = hyper::Request::get("http://www.foobar.com/about.html");
+    let wide = (0..101).fold(wide, |wide, number| wide.header(format!("x-{number}"), "y"));
+    for (request, status) in [(long, 414), (wide, 431)] {
+        let answer = sender.send_request(request.body(String::new()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), status);
+    }
     let request = hyper::Request::post("http://www.foobar.com/sign")
         .header("cookie", "a=b")
         .header("cookie", "c=d")

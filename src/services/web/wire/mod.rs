@@ -12,6 +12,7 @@
 
 mod chunks;
 mod course;
+mod credit;
 mod framing;
 mod head;
 mod violation;
@@ -28,9 +29,12 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::io::poll_read_buf;
 
+use crate::ground::clock::Stopwatch;
+
 use framing::{Framing, Look, Wrong};
 
 pub(super) use course::{Course, Refusal};
+pub(super) use credit::{Credit, SLOWEST};
 pub(super) use head::{FIELDS_AT_MOST, HEAD_AT_MOST, TARGET_AT_MOST};
 pub(super) use violation::Violation;
 
@@ -50,7 +54,7 @@ pub(crate) struct Patience {
     pub(crate) idle: Duration,
     /// To send the head of a request, once it has begun.
     pub(crate) head: Duration,
-    /// To take anything of an answer.
+    /// To take anything of an answer; less where it took it slower than [`SLOWEST`].
     pub(crate) answer: Duration,
 }
 
@@ -76,8 +80,9 @@ pub(super) struct Rim {
     until: Instant,
     /// Rings then, or earlier: to set it with each request would cost more than to look when it rings.
     alarm: Pin<Box<Sleep>>,
-    /// Runs while the client takes nothing.
-    stuck: Option<Pin<Box<Sleep>>>,
+    /// Runs while the client takes nothing, since when.
+    stuck: Option<(Stopwatch, Pin<Box<Sleep>>)>,
+    credit: Credit,
     /// Runs while what is not wanted is read away.
     lingering: Option<Pin<Box<Sleep>>>,
     /// Nothing more is read.
@@ -128,6 +133,7 @@ impl Rim {
             until: alarm.deadline(),
             alarm: Box::pin(alarm),
             stuck: None,
+            credit: Credit::new(patience.answer),
             lingering: None,
             ended: None,
         }
@@ -258,15 +264,17 @@ impl Rim {
         context: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
-            if self.stuck.take().is_some() {
+        if let Poll::Ready(result) = &written {
+            if let Some((since, _)) = self.stuck.take() {
+                self.credit.spend(since.elapsed());
                 self.course.flows();
             }
+            self.credit.earn(result.as_ref().map_or(0, |bytes| *bytes as u64));
             return written;
         }
         self.course.stuck();
-        let patience = self.patience.answer;
-        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(patience)));
+        let left = self.credit.left();
+        let (_, stuck) = self.stuck.get_or_insert_with(|| (Stopwatch::start(), Box::pin(sleep(left))));
         ready!(stuck.as_mut().poll(context));
         Poll::Ready(Err(ErrorKind::TimedOut.into()))
     }
@@ -327,7 +335,15 @@ impl AsyncRead for Rim {
                 })
             };
             match read {
-                Poll::Ready((_, 1..)) | Poll::Ready((0, _)) => return Poll::Ready(Ok(())),
+                Poll::Ready((_, 1..)) => return Poll::Ready(Ok(())),
+                // The library would take the end of the requests for the client's, and end the answer. It asks again when
+                // the answer is out. What the application is still asked for ends: that client may be gone.
+                Poll::Ready((0, _))
+                    if rim.framing.is_at_head() && rim.course.outlasts_its_client(context) =>
+                {
+                    return Poll::Pending;
+                }
+                Poll::Ready((0, _)) => return Poll::Ready(Ok(())),
                 Poll::Ready(_) => {}
                 Poll::Pending if rim.is_late(context) => match rim.awaited {
                     Awaited::RestOfHead => rim.refuse(Violation::HeadSlow),
