@@ -50,7 +50,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long a client may take, in each respect.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
-    /// To begin its next request, or its first.
+    /// To begin its next request, or its first; up to twice as long where the end of the answer before was not seen.
     pub(crate) idle: Duration,
     /// To send the head of a request, once it has begun.
     pub(crate) head: Duration,
@@ -235,16 +235,19 @@ impl Rim {
         if awaited != self.awaited {
             self.awaited = awaited;
             match awaited {
-                Awaited::Nothing => {}
-                Awaited::Request => self.wait(self.patience.idle),
+                Awaited::Nothing | Awaited::Request => self.wait(self.patience.idle),
                 Awaited::RestOfHead => self.wait(self.patience.head),
             }
         }
-        while awaited != Awaited::Nothing && self.alarm.as_mut().poll(context).is_ready() {
-            if self.alarm.deadline() >= self.until {
+        while self.alarm.as_mut().poll(context).is_ready() {
+            if self.alarm.deadline() < self.until {
+                self.alarm.as_mut().reset(self.until);
+            } else if awaited == Awaited::Nothing {
+                // Nobody says here when an answer is out: to look again now and then costs less than to be told.
+                self.wait(self.patience.idle);
+            } else {
                 return true;
             }
-            self.alarm.as_mut().reset(self.until);
         }
         false
     }
