@@ -116,7 +116,15 @@ impl Explanation<'_> {
 }
 
 /// What a Content-Security-Policy calls the page's only style (CSP3 §6.7.3.3); it must follow each change of that.
-pub const STYLE_HASH: &str = "sha256-VG8emPnIrbVWpC3+csF3XMqEYQLAZElYGVHhmA3HUuU=";
+const STYLE_HASH: &str = "sha256-VG8emPnIrbVWpC3+csF3XMqEYQLAZElYGVHhmA3HUuU=";
+
+/// What a browser may do with a page of an explanation: it has a style of its own and the site's icon, and nothing else
+/// (Content Security Policy).
+pub fn content_security_policy() -> String {
+    format!(
+        "default-src 'none'; img-src 'self'; style-src '{STYLE_HASH}'; base-uri 'none'; frame-ancestors 'none'"
+    )
+}
 
 /// The 32 digits of an identifier in the groups that a UUID is written in (RFC 9562 §4).
 fn uuid(id: &str) -> String {

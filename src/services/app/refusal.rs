@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 use super::asked::Asked;
-use crate::ground::explain::{Component, Explanation, STYLE_HASH};
+use crate::ground::explain::{Component, Explanation, content_security_policy};
 use crate::ground::service;
 use crate::services::database::StoreError;
 
@@ -72,10 +72,7 @@ impl Refusal {
         let (media_type, body) = explanation.in_form(asked.prefers_json);
         let mut answer = (status, Body::from(body)).into_response();
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-        // It has a style of its own, and nothing else.
-        let policy =
-            format!("default-src 'none'; style-src '{STYLE_HASH}'; base-uri 'none'; frame-ancestors 'none'");
-        if let Ok(policy) = HeaderValue::from_str(&policy) {
+        if let Ok(policy) = HeaderValue::from_str(&content_security_policy()) {
             answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
         }
         if let Some(seconds) = self.retry_after() {

@@ -105,7 +105,7 @@ async fn what_is_not_there_is_explained() {
     assert_eq!(absent.status, 404);
     assert!(absent.body.contains("no page /nowhere/&#39;a&amp;b&#39;."), "{}", absent.body);
     let policy = absent.header("content-security-policy").unwrap();
-    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+    assert!(policy.starts_with("default-src 'none'; img-src 'self'; style-src 'sha256-"), "{policy}");
     let refused = lab.ask("POST /", &["Content-Type: text/plain"], "x").await;
     assert_eq!(refused.status, 405);
     assert!(refused.header("allow").unwrap().contains("GET"), "{}", refused.head);

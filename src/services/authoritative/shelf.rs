@@ -245,7 +245,8 @@ impl Shelf {
         };
         let mut wrong = None;
         let known = || changed.files.iter().map(PathBuf::as_path);
-        for reading in 1..=READINGS_MOST {
+        // One more than these is the second look at what the last of them found wrong.
+        for reading in 1..=READINGS_MOST + 1 {
             if touched.is_writing(known()) {
                 return;
             }
@@ -268,7 +269,7 @@ impl Shelf {
             if undisturbed
                 && load.zone.is_none()
                 && wrong != Some(load.fingerprint)
-                && reading < READINGS_MOST
+                && reading <= READINGS_MOST
             {
                 // A file that was just emptied to be written anew looks the same: only what stays wrong is refused.
                 wrong = Some(load.fingerprint);
@@ -278,7 +279,7 @@ impl Shelf {
             if undisturbed {
                 return self.accept(&changed, load, seen);
             }
-            if reading == READINGS_MOST {
+            if reading >= READINGS_MOST {
                 // Saved without end: what is wrong may be wrong of the reading alone, and the next one is due already.
                 if load.zone.is_some() || !told_more {
                     self.accept(&changed, load, seen);

@@ -31,10 +31,7 @@ impl Protection {
             "" => None,
             policy => Some(HeaderValue::from_str(policy).map_err(|_| refused(policy))?),
         };
-        let explanations = format!(
-            "default-src 'none'; img-src 'self'; style-src '{}'; base-uri 'none'; frame-ancestors 'none'",
-            explain::STYLE_HASH
-        );
+        let explanations = explain::content_security_policy();
         let explanations = HeaderValue::from_str(&explanations).map_err(|_| refused(&explanations))?;
         Ok(Self { files, explanations })
     }

@@ -37,8 +37,9 @@ impl Room {
     pub(super) fn within(descriptors: usize, wanted: usize) -> Self {
         let left = descriptors.saturating_sub(OWN);
         let turned_away = (left / 4).clamp(1, TURNED_AWAY_MOST);
-        // Each connection's own, and its quarter of a further answer.
-        let fit = left.saturating_sub(turned_away) * 4 / (EACH * 4 + 1);
+        let left = left.saturating_sub(turned_away);
+        // Each connection's own, and its quarter of a further answer, until these are the most that there are.
+        let fit = (left * 4 / (EACH * 4 + 1)).max(left.saturating_sub(FURTHER_MOST) / EACH);
         let connections = wanted.min(fit.max(1));
         Self { connections, further: (connections / 4).clamp(1, FURTHER_MOST), turned_away }
     }
