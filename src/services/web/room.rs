@@ -38,7 +38,7 @@ impl Room {
         let left = descriptors.saturating_sub(OWN);
         let turned_away = (left / 4).clamp(1, TURNED_AWAY_MOST);
         let left = left.saturating_sub(turned_away);
-        // Each connection's own, and its quarter of a further answer, until these are the most that there are.
+        // Each connection's own, and its quarter of a further answer; or all further ones that there ever are.
         let fit = (left * 4 / (EACH * 4 + 1)).max(left.saturating_sub(FURTHER_MOST) / EACH);
         let connections = wanted.min(fit.max(1));
         Self { connections, further: (connections / 4).clamp(1, FURTHER_MOST), turned_away }
@@ -154,6 +154,7 @@ mod tests {
         }
         assert_eq!(Room::within(128, 1024), Room { connections: 32, further: 8, turned_away: 24 });
         assert_eq!(Room::within(1024, 1024), Room { connections: 412, further: 103, turned_away: 64 });
+        assert_eq!(Room::within(20_000, 10_000), Room { connections: 9_824, further: 256, turned_away: 64 });
         assert_eq!(Room::within(20_000, 1024), Room { connections: 1024, further: 256, turned_away: 64 });
         assert_eq!(Room::within(0, 1024), Room { connections: 1, further: 1, turned_away: 1 });
     }
