@@ -10,7 +10,7 @@ pub(crate) const ENTRIES: [(&str, &str); 5] = [
 ];
 
 /// The dynamic page's own words, which no static or error page has.
-const WORDS: [&str; 3] = ["<h1>You found www.foobar.com</h1>", "visit number", "<strong class=\"counter\">"];
+const WORDS: [&str; 2] = ["<h1>You found www.foobar.com</h1>", "<strong class=\"counter\">"];
 
 /// Whether this is the right page: a 200, made by the application for this visit with all entries from the
 /// database, whose time is told. If not, why not.

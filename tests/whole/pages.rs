@@ -5,6 +5,23 @@ use std::net::{Ipv4Addr, TcpStream};
 
 use super::stage::{Stage, until};
 
+/// What `make bench` takes for the right page: it measures nothing if that is another one.
+#[path = "../../benches/stack/page.rs"]
+mod measured;
+
+#[test]
+fn the_home_page_is_the_one_that_is_measured() {
+    let stage = Stage::up();
+    for (name, message) in measured::ENTRIES {
+        let url = "http://www.foobar.com/guestbook";
+        let fields = [format!("name={name}"), format!("message={message}")];
+        let [name, message] = &fields;
+        let said = stage.wwwlab(["curl", "-si", "--data-urlencode", name, "--data-urlencode", message, url]);
+        assert!(said.out.starts_with("HTTP/1.1 303 "), "{said:?}");
+    }
+    measured::right(&stage.curl("-si http://www.foobar.com/").out).unwrap();
+}
+
 #[test]
 fn the_home_page_walks_the_whole_path() {
     let stage = Stage::up();
