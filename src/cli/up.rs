@@ -16,7 +16,6 @@ use crate::ground::clock::{self, Stopwatch};
 use crate::ground::event::{Event, Happened, Micros};
 use crate::ground::lines::{LineReader, write_line};
 use crate::ground::service::causes;
-use crate::lab::config::Network;
 use crate::lab::control;
 use crate::lab::directory::Directory;
 use crate::lab::hosts::ServiceName;
@@ -39,9 +38,6 @@ pub(super) struct Arguments {
     /// Come up in the background and return
     #[arg(short, long)]
     detach: bool,
-    /// How hosts are realised [default: as lab.toml says, else loopback]
-    #[arg(long, value_name = "NETWORK")]
-    network: Option<Network>,
     /// This is the detached lab itself: reports on descriptor 0
     #[arg(long, hide = true)]
     detached: bool,
@@ -49,19 +45,19 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Result<u8, Failure> {
     let watch = Stopwatch::start();
-    let directory = place.find_on(arguments.network)?;
+    let directory = place.find_to_bring_up()?;
     if arguments.detached {
-        return block_on(be_detached(directory, arguments.network))?;
+        return block_on(be_detached(directory))?;
     }
     if arguments.detach {
-        return detach(arguments, place, &directory, world, watch);
+        return detach(place, &directory, world, watch);
     }
     block_on(async {
         let quit =
             asked_to_quit().map_err(|error| Failure::System("cannot watch for signals".into(), error))?;
         tokio::pin!(quit);
         let lab = tokio::select! {
-            lab = Lab::up(directory.clone(), arguments.network) => lab?,
+            lab = Lab::up(directory.clone()) => lab?,
             // What was started so far is killed as it is dropped.
             () = &mut quit => return Err(Failure::Said("ended before the lab was up".into())),
         };
@@ -126,13 +122,7 @@ fn asked_to_quit() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 /// Starts this program again, away from the terminal, and waits until it is up.
-fn detach(
-    arguments: &Arguments,
-    place: &Place,
-    directory: &Directory,
-    world: &mut World,
-    watch: Stopwatch,
-) -> Result<u8, Failure> {
+fn detach(place: &Place, directory: &Directory, world: &mut World, watch: Stopwatch) -> Result<u8, Failure> {
     let system = |what: &'static str| move |error| Failure::System(what.into(), error);
     directory.prepare()?;
     let log = Log::open(&directory.log("lab"))
@@ -142,9 +132,7 @@ fn detach(
     let (ours, theirs) = StdUnixStream::pair().map_err(system("cannot make a channel"))?;
     let mut command = Command::new(executable);
     command.arg0("wwwlab").args(["up", "--detached"]);
-    if let Some(network) = arguments.network {
-        command.arg("--network").arg(network.to_string());
-    }
+    command.arg("--network").arg(directory.network.to_string());
     for (option, value) in [("--lab", &place.lab), ("--state", &place.state)] {
         if let Some(value) = value {
             command.arg(option).arg(value);
@@ -181,7 +169,7 @@ fn detach(
 }
 
 /// The detached lab's own life.
-async fn be_detached(directory: Directory, network: Option<Network>) -> Result<u8, Failure> {
+async fn be_detached(directory: Directory) -> Result<u8, Failure> {
     let system = |what: &'static str| move |error| Failure::System(what.into(), error);
     // Fails only for a process that leads a session already, which serves as well.
     let _ = nix::unistd::setsid();
@@ -191,7 +179,7 @@ async fn be_detached(directory: Directory, network: Option<Network>) -> Result<u
     let quit = asked_to_quit().map_err(system("cannot watch for signals"))?;
     tokio::pin!(quit);
     let came_up = tokio::select! {
-        lab = Lab::up(directory, network) => lab,
+        lab = Lab::up(directory) => lab,
         () = &mut quit => return Ok(1),
         // Nobody waits for it any more: ^C of the command that started it.
         _ = starter.readable() => return Ok(1),

@@ -11,7 +11,7 @@ fn an_empty_file_is_the_built_in_lab() {
     let config = parse("").unwrap();
     assert_eq!(config, Config::default());
     assert_eq!(config.web.name, "www.foobar.com");
-    assert_eq!(config.dns.zones.len(), 2);
+    assert_eq!(config.zones(ServiceName::Dns, Network::Loopback).len(), 2);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn values_have_bounds_and_the_message_names_them() {
     }
     let written =
         "[dns]\ntransfer_to = [\"key k\", \"::1\", \"10.0.0.0/8 key k\"]\nnotify = [\"[::1]:53 key k\"]";
-    assert_eq!(parse(written).unwrap().dns.transfer_to.len(), 3);
+    assert_eq!(parse(written).unwrap().dns.transfer_to.unwrap().len(), 3);
     let command = parse("[app]\ncommand = \"sh -c 'exec $0 -x' a\\\\ b\"").unwrap().app.command.unwrap();
     assert_eq!(command, ["sh", "-c", "exec $0 -x", "a b"], "as a shell splits it, and no more of a shell");
     assert_eq!(parse("[ports]\ndns = 0\nhttp = 8080").unwrap().ports.dns, Port::Free);
