@@ -16,6 +16,7 @@ use crate::ground::clock::{self, Stopwatch};
 use crate::ground::event::{Event, Happened, Micros};
 use crate::ground::lines::{LineReader, write_line};
 use crate::ground::service::causes;
+use crate::lab::config::Network;
 use crate::lab::control;
 use crate::lab::directory::Directory;
 use crate::lab::hosts::ServiceName;
@@ -272,16 +273,17 @@ fn introduce(
         ]);
     }
     write!(world.out, "{}", table.render(world.width))?;
-    for reason in &status.ports.reasons {
-        writeln!(world.out, "  {dim}{reason}{dim:#}")?;
-    }
+    super::status::remark(status, world)?;
     super::status::warn(status, world)?;
     let there = match (&directory.toml, place.lab.is_none()) {
         (Some(_), true) => format!(" {dim}(there, cd {} first){dim:#}", quoted(directory.root.as_os_str())),
         _ => String::new(),
     };
     writeln!(world.out, "\n{bold}Try in another terminal{bold:#}{there}")?;
-    let lines = next_lines(status, &world.program);
+    let lines = match directory.network {
+        Network::Loopback => next_lines(status, &world.program),
+        Network::Hosts => next_lines_on_hosts(status, &world.program),
+    };
     let widest = lines.iter().map(|(command, _)| command.len()).max().unwrap_or_default();
     let longest = lines.iter().map(|(_, why)| why.len()).max().unwrap_or_default();
     let beside = world.width.is_none_or(|width| widest + longest + 4 <= width);
@@ -319,6 +321,20 @@ fn next_lines(status: &LabStatus, program: &str) -> Vec<(String, &'static str)> 
         (dig(ServiceName::Resolver), "the resolver: asks from the root, remembers"),
         (format!("curl -H 'Host: {site}' http://{web}/"), "the web server, found by its address"),
         (format!("{program} curl http://{site}/"), "name and page: the whole path"),
+        (format!("{program} cache"), "what the resolver remembers, counting down"),
+        (format!("{program} stop app"), "curl again: a 502 that says why; mend: start app"),
+        (format!("{program} status"), "every service, its process, what it takes"),
+    ]
+}
+
+/// The lines to try where hosts are machines of their own: there the tools need to be told nothing.
+fn next_lines_on_hosts(status: &LabStatus, program: &str) -> Vec<(String, &'static str)> {
+    let site = &status.site_name;
+    vec![
+        (format!("{program} shell"), "a terminal on the client, where the next three are to be typed"),
+        (format!("dig {site}"), "asks the resolver, as every program does"),
+        (format!("dig +trace {site}"), "asks the way from the root by itself"),
+        (format!("curl http://{site}/"), "name and page: the whole path"),
         (format!("{program} cache"), "what the resolver remembers, counting down"),
         (format!("{program} stop app"), "curl again: a 502 that says why; mend: start app"),
         (format!("{program} status"), "every service, its process, what it takes"),

@@ -234,11 +234,13 @@ pub struct Dns {
 pub const PEERS_MOST: usize = 16;
 
 /// Who may have whole zones in `network` when `lab.toml` names nobody: this machine, with which a lab on loopback is alone;
-/// the computers of the users, and those of their Internet provider.
+/// the server itself, the computers of the users, and those of their Internet provider.
 fn default_transfer_to(network: Network) -> Vec<String> {
     let neighbours: &[&str] = match network {
         Network::Loopback => &["127.0.0.0/8"],
-        Network::Hosts => &["192.0.2.0/24", "198.51.100.0/24", "2001:db8::/32"],
+        Network::Hosts => {
+            &["8.8.8.8", "192.0.2.0/24", "198.51.100.0/24", "2001:4860:4860::8888", "2001:db8::/32"]
+        }
     };
     neighbours.iter().map(|&prefix| prefix.to_owned()).collect()
 }

@@ -1,10 +1,12 @@
 //! The hosts of a lab and the services that run on them: the names that the rest of the house uses.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::ground::bind::{self, Transport};
 
 use super::config::Network;
 
@@ -203,6 +205,12 @@ impl Host {
             (Network::Hosts, Self::Server2) => [0x2001, 0x4860, 0x4860, 0, 0, 0, 0, 0x8844],
         };
         Some(Ipv6Addr::from(groups))
+    }
+
+    /// Whether this process is on a host of `network`: an address that is nobody else's can be bound there alone.
+    pub fn is_any_here(network: Network) -> bool {
+        let mut firsts = Self::ALL.into_iter().map(|host| SocketAddr::new(host.address(network), 0));
+        firsts.any(|address| bind::probe(address, Transport::Udp).is_ok())
     }
 
     /// All its addresses in `network`, that of IPv4 first.
