@@ -20,6 +20,29 @@ fn the_shipped_file_changes_nothing() {
 }
 
 #[test]
+fn zones_and_who_may_have_them_follow_the_network_unless_they_are_set() {
+    let config = parse("").unwrap();
+    for (network, folder) in [(Network::Loopback, "zones/loopback/"), (Network::Hosts, "zones/hosts/")] {
+        for server in [ServiceName::Root, ServiceName::Tld, ServiceName::Dns] {
+            let zones = config.zones(server, network);
+            assert!(!zones.is_empty());
+            for file in zones.values() {
+                assert!(file.starts_with(folder) && file.is_file(), "{}", file.display());
+            }
+        }
+        assert_eq!(config.zones(ServiceName::Dns2, network), config.zones(ServiceName::Dns, network));
+        assert!(config.zones(ServiceName::Web, network).is_empty());
+    }
+    assert_eq!(config.transfer_to(Network::Loopback), ["127.0.0.0/8"]);
+    assert!(!config.transfer_to(Network::Hosts).contains(&"127.0.0.0/8".to_owned()));
+    let set = parse("[tld]\nzones = { \"org\" = \"org.zone\" }\n[dns]\ntransfer_to = []").unwrap();
+    for network in Network::ALL {
+        assert_eq!(set.zones(ServiceName::Tld, network)["org"], Path::new("org.zone"));
+        assert!(set.transfer_to(network).is_empty());
+    }
+}
+
+#[test]
 fn an_unknown_key_names_the_nearest() {
     let error = parse("[web]\nname = \"a.b\"\nap_timeout = \"5s\"").unwrap_err();
     assert_eq!(error, "lab.toml:3:1: unknown key `ap_timeout`: did you mean `app_timeout`?");

@@ -376,6 +376,42 @@ async fn rfc5936_section_5_a_zone_is_only_for_some() {
 }
 
 #[tokio::test]
+async fn each_address_that_it_listens_at_is_answered_at() {
+    let listen = vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("foobar.com.zone");
+    std::fs::write(&file, ZONE).unwrap();
+    let zones = vec![format!("foobar.com={}", file.display()).parse().unwrap()];
+    let (journal, _told) = journal();
+    let server = Authoritative::start(Config { listen, zones, ..Config::default() }, journal).await.unwrap();
+    let listening = server.listening();
+    assert_eq!(listening.len(), 4, "each over UDP and TCP: {listening:?}");
+    for Listening { transport, address } in listening {
+        assert_ne!(address.port(), 0);
+        let query = asked::query(77, &"www.foobar.com".parse().unwrap(), RecordType::A);
+        let mut reply = vec![0; 2000];
+        let length = match transport {
+            Transport::Udp => {
+                let any = if address.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+                let socket = UdpSocket::bind(any).await.unwrap();
+                socket.send_to(&query, address).await.unwrap();
+                timeout(Duration::from_secs(5), socket.recv(&mut reply)).await.unwrap().unwrap()
+            }
+            Transport::Tcp => {
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                stream.write_u16(query.len().try_into().unwrap()).await.unwrap();
+                stream.write_all(&query).await.unwrap();
+                let length = usize::from(stream.read_u16().await.unwrap());
+                stream.read_exact(&mut reply[..length]).await.unwrap()
+            }
+        };
+        let response = asked::read_response(&reply[..length]).unwrap();
+        assert_eq!(response.rcode, Rcode::NOERROR, "{address}/{transport}");
+    }
+    server.close().await;
+}
+
+#[tokio::test]
 async fn a_taken_port_and_a_zone_given_twice_are_refused() {
     let lab = Lab::with(Some(ZONE)).await;
     let start = |listen: SocketAddr, zones: &[&str]| {
