@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::ground::journal::{Told, journal};
 use crate::ground::service::Service as _;
-use crate::services::app::{App, Config};
+use crate::services::app::{App, Config, Sessions};
 use crate::services::database::withhold::{self, Withheld};
 
 /// An application of its own for one test.
@@ -24,7 +24,9 @@ impl Lab {
         let config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             code: Path::new(env!("CARGO_MANIFEST_DIR")).join("app"),
-            database: directory.path().join("state/guestbook.db"),
+            database: Some(directory.path().join("state/guestbook.db")),
+            database_url_file: None,
+            sessions: Sessions::default(),
             served_by: "web-01".into(),
         };
         let (journal, told) = journal();
