@@ -2,6 +2,7 @@
 
 mod lab;
 mod members;
+mod with_a_server;
 
 use std::path::Path;
 

@@ -1,6 +1,7 @@
 //! What is MySQL's and MariaDB's own: where the server is, how a session with it is set up, its error numbers, its dialect.
 
 use std::fmt;
+use std::sync::Arc;
 
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{ConnectOptions as _, MySqlConnection};
@@ -25,7 +26,7 @@ pub(super) const COUNT: &str = "UPDATE counters SET value = LAST_INSERT_ID(value
 /// A database of a server, and how to get in.
 #[derive(Clone)]
 pub struct Server {
-    options: MySqlConnectOptions,
+    options: Arc<MySqlConnectOptions>,
 }
 
 impl Server {
@@ -33,7 +34,7 @@ impl Server {
     pub(super) fn new(options: MySqlConnectOptions) -> Self {
         // What sqlx would say to the server by itself is said in `SESSION`.
         let options = options.pipes_as_concat(false).no_engine_substitution(false);
-        Self { options: options.timezone(None).set_names(false) }
+        Self { options: Arc::new(options.timezone(None).set_names(false)) }
     }
 
     /// Its host and port.

@@ -1,8 +1,6 @@
 //! The store on a real file, alone, shared, locked and broken; with a real server in rooms of their own.
 
 mod both;
-#[path = "../../../tests/mariadb/server.rs"]
-mod mariadb;
 mod server;
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,13 +10,13 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use self::mariadb::MariaDb;
 use super::act::Act;
 use super::connection::Connection;
 use super::withhold::{Config, Withheld};
 use super::{Server, Store, StoreError, Target};
 use crate::ground::journal;
 use crate::ground::service::Service as _;
+use crate::services::mariadb::MariaDb;
 
 fn lab() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();

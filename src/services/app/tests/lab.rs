@@ -20,8 +20,18 @@ pub(super) struct Lab {
 
 impl Lab {
     pub(super) async fn up() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// One with a database of a server, named by `url_file`.
+    pub(super) async fn up_with_a_server(url_file: PathBuf) -> Self {
+        Self::with(|config| (config.database, config.database_url_file) = (None, Some(url_file))).await
+    }
+
+    /// One whose settings are changed by `tell`.
+    pub(super) async fn with(tell: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let config = Config {
+        let mut config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             code: Path::new(env!("CARGO_MANIFEST_DIR")).join("app"),
             database: Some(directory.path().join("state/guestbook.db")),
@@ -29,6 +39,7 @@ impl Lab {
             sessions: Sessions::default(),
             served_by: "web-01".into(),
         };
+        tell(&mut config);
         let (journal, told) = journal();
         let app = App::start(config, journal).await.unwrap();
         Self { directory, app, told }
