@@ -110,6 +110,9 @@ impl Act for Opening<'_> {
     type Done = ();
 
     async fn on(&self, connection: &mut Connection) -> sqlx::Result<()> {
+        // Outside the transaction: it is over as soon as it is done, and holds no rows that others wait for.
+        let now = [self.now.into()];
+        connection.change("DELETE FROM sessions WHERE expires_at <= ?", &now).await?;
         connection.begin().await?;
         let done = self.open(connection).await;
         connection.end(done).await
@@ -118,8 +121,6 @@ impl Act for Opening<'_> {
 
 impl Opening<'_> {
     async fn open(&self, connection: &mut Connection) -> sqlx::Result<()> {
-        let now = [self.now.into()];
-        connection.change("DELETE FROM sessions WHERE expires_at <= ?", &now).await?;
         let open = "SELECT digest FROM sessions WHERE account = ? ORDER BY expires_at DESC";
         let open = connection.rows(open, &[self.account.into()]).await?;
         for superfluous in open.iter().skip(SESSIONS_MOST - 1) {

@@ -8,13 +8,16 @@ use sqlx::{ConnectOptions as _, MySqlConnection};
 
 use super::error::Trouble;
 
-/// How a session is set up, in one statement.
+/// How a session is set up, in one round trip.
 ///
 /// - What does not fit is an error, whatever the server thinks of that (`STRICT_ALL_TABLES`).
 /// - A row's lock is waited for once and long, and not twice and short: who comes again is the last in the queue.
 /// - No statement takes longer than a call may. The two servers have two names for that; each passes over what is written
 ///   in the comment that is meant for the other.
-const SESSION: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
+/// - Gaps between rows are not locked: nothing here counts on a range that stays as it was, and those who clear what has
+///   ended would wait for each other.
+const SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+     SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
      SESSION innodb_lock_wait_timeout = 2 \
      /*M!100100 , SESSION max_statement_time = 3 */ /*!80000 , SESSION max_execution_time = 3000 */ \
      , NAMES utf8mb4";
