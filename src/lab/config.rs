@@ -438,6 +438,19 @@ pub struct App {
     /// How long that program may take until it listens: 100 ms to 5 min; default 10 s.
     #[serde(deserialize_with = "start_timeout")]
     pub start_timeout: Duration,
+    /// Where it is kept who is logged in; default in the database.
+    pub sessions: Sessions,
+}
+
+/// Where the application keeps who is logged in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sessions {
+    /// In the memory of its process: a restart logs everybody out.
+    Memory,
+    /// In the database.
+    #[default]
+    Database,
 }
 
 /// Words of a command.
@@ -451,6 +464,7 @@ impl Default for App {
             fastcgi: None,
             root: "php".into(),
             start_timeout: Duration::from_secs(10),
+            sessions: Sessions::default(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::config::{Config, Cookies, Network, ZoneFiles};
+use super::config::{Config, Cookies, Network, Sessions, ZoneFiles};
 use super::directory::Directory;
 use super::foreign::Program;
 use super::hosts::{Host, ServiceName};
@@ -178,6 +178,9 @@ impl Design {
                 let own = self.path(&self.config.app.code);
                 line.option("--code", Releases::of(&self.directory).served(own));
                 line.option("--database", self.directory.database());
+                if self.config.app.sessions == Sessions::Memory {
+                    line.option("--sessions", "memory");
+                }
                 line.option("--served-by", service.host().as_str());
             }
             ServiceName::Db => line.option("--withhold", self.directory.database()),
