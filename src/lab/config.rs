@@ -18,7 +18,7 @@ use serde::de::{Deserializer, Error as _};
 
 use super::hosts::{Host, ServiceName};
 use bounds::{
-    app_check, app_connect_timeout, app_idle_timeout, app_timeout, cache_entries, command,
+    app_check, app_connect_timeout, app_idle_timeout, app_timeout, cache_entries, classroom, command,
     content_security_policy, host_name, host_names, keys, max_body, max_connections, notify, rate_limit,
     resolver_count, start_timeout, transfer_to, upstreams, zones,
 };
@@ -29,6 +29,8 @@ use bounds::{
 pub struct Config {
     /// The lab as a whole.
     pub lab: Lab,
+    /// What network `hosts` has beside the hosts of the services.
+    pub network: Wiring,
     /// Which ports the services take.
     pub ports: Ports,
     /// The root name server.
@@ -64,12 +66,15 @@ pub enum Network {
     /// As addresses 127.0.0.x of this machine.
     #[default]
     Loopback,
+    /// As network namespaces of Linux, each with the address that it would have.
+    Hosts,
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Loopback => "loopback",
+            Self::Hosts => "hosts",
         })
     }
 }
@@ -83,6 +88,15 @@ pub enum Restart {
     Never,
     /// It is started again, after 0.2 s and then ever longer up to 5 s.
     OnFailure,
+}
+
+/// `[network]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wiring {
+    /// Further computers, `pc1` and so on, in a network of their own behind the home's router: 0 to 200; default 0.
+    #[serde(deserialize_with = "classroom")]
+    pub classroom: u32,
 }
 
 /// `[ports]`
@@ -510,6 +524,13 @@ impl Config {
         let absent = ServiceName::RESOLVERS.get(resolvers..).unwrap_or_default();
         let no_second = (!self.dns.secondary).then_some(ServiceName::Dns2);
         ServiceName::ALL.into_iter().filter(move |name| !absent.contains(name) && no_second != Some(*name))
+    }
+
+    /// The hosts that these services run on, each once.
+    pub fn hosts(&self) -> Vec<Host> {
+        let mut hosts: Vec<Host> = self.services().map(ServiceName::host).collect();
+        hosts.dedup();
+        hosts
     }
 
     /// The hosts at which its name servers and resolvers listen.

@@ -40,6 +40,12 @@ impl Design {
         Some(SocketAddr::new(service.host().address(self.network), port))
     }
 
+    /// Where the host of `service` is to be entered, if it is a machine of its own.
+    pub fn place(&self, service: ServiceName) -> Option<PathBuf> {
+        let place = || self.directory.machines().join(service.host().as_str());
+        (self.network == Network::Hosts).then(place)
+    }
+
     /// The zones that `service` publishes, if it is a name server.
     pub fn zones(&self, service: ServiceName) -> Option<&ZoneFiles> {
         match service {
@@ -203,7 +209,8 @@ impl Design {
             ("PYTHONUNBUFFERED", "1".into()),
         ];
         let directory = self.directory.root.clone();
-        Some(Program { words, directory, environment, settings, address, patience: app.start_timeout })
+        let (patience, place) = (app.start_timeout, self.place(service));
+        Some(Program { words, directory, environment, settings, address, patience, place })
     }
 
     /// To whom the name server of foobar.com gives its zones, whom it tells of them, and with which keys.

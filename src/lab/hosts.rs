@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::config::Network;
+use super::network::plan;
 
 /// A service of the lab, in the order in which a first request meets them.
 #[derive(
@@ -123,7 +124,7 @@ impl FromStr for ServiceName {
 }
 
 /// A machine of the lab.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Host {
     /// Where the resolver runs.
@@ -159,6 +160,11 @@ impl Host {
         }
     }
 
+    /// Whether it is there for a resolver.
+    pub fn is_resolver(self) -> bool {
+        matches!(self, Self::Resolver | Self::Resolver2 | Self::Resolver3 | Self::Resolver4)
+    }
+
     /// Its address in `network`.
     pub fn address(self, network: Network) -> IpAddr {
         let last = match (network, self) {
@@ -171,6 +177,7 @@ impl Host {
             (Network::Loopback, Self::Root) => 3,
             (Network::Loopback, Self::Tld) => 4,
             (Network::Loopback, Self::Server2) => 5,
+            (Network::Hosts, host) => return IpAddr::V4(plan::addresses(host).0),
         };
         IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))
     }

@@ -94,6 +94,11 @@ struct Need {
 /// Decides all ports.
 pub fn decide(config: &Config, network: Network) -> Result<Ports, PortError> {
     let wanted = &config.ports;
+    if network == Network::Hosts {
+        let real = |wanted: Port, real| if let Port::Fixed(port) = wanted { port } else { real };
+        let (dns, http, app) = (real(wanted.dns, 53), real(wanted.http, 80), real(wanted.app, 3000));
+        return Ok(Ports { dns, http, app, reasons: Vec::new() });
+    }
     let at = |hosts: &[Host]| hosts.iter().map(|host| host.address(network)).collect();
     let dns = Need {
         what: "DNS",
