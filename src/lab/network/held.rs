@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitStatus;
 
 use nix::sys::signal::Signal;
@@ -154,9 +154,4 @@ pub(super) fn remove(place: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-/// Where the machine `host` of the lab whose machines are at `place` is to be entered.
-pub fn machine(place: &Path, host: &str) -> PathBuf {
-    place.join(host)
 }
