@@ -528,8 +528,12 @@ impl Config {
 
     /// The hosts that these services run on, each once.
     pub fn hosts(&self) -> Vec<Host> {
-        let mut hosts: Vec<Host> = self.services().map(ServiceName::host).collect();
-        hosts.dedup();
+        let mut hosts = Vec::new();
+        for host in self.services().map(ServiceName::host) {
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        }
         hosts
     }
 

@@ -158,7 +158,8 @@ impl Plan {
         let resolvers: Vec<_> = provider.iter().map(|&(host, at)| (at, of(host, [27, 64]))).collect();
         plan.lan(isp, "lan", ["192.0.2.33/27", "2001:db8:2::1/64"], &resolvers);
         for &(host, at) in &others {
-            let own = of(host, [24, 64]);
+            // The two servers' addresses differ in their last digits, and each is in a network of its own.
+            let own = of(host, [24, if matches!(host, Host::Server | Host::Server2) { 124 } else { 64 }]);
             plan.lan_of(internet, host.as_str(), own.map(Net::first), &[(at, own)]);
         }
         plan.between(

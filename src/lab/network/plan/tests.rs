@@ -6,14 +6,9 @@ use super::*;
 
 /// The largest lab: everything there can be.
 fn largest() -> Plan {
-    let hosts: Vec<Host> = ServiceName::ALL.map(ServiceName::host).into();
-    let mut unique = Vec::new();
-    hosts.into_iter().for_each(|host| {
-        if !unique.contains(&host) {
-            unique.push(host);
-        }
-    });
-    Plan::new(&unique, CLASSROOM_MOST)
+    let mut config = Config::default();
+    (config.resolver.count, config.dns.secondary, config.network.classroom) = (4, true, CLASSROOM_MOST);
+    Plan::of(&config)
 }
 
 fn owner(plan: &Plan, address: IpAddr) -> Option<usize> {
