@@ -48,6 +48,12 @@ impl Design {
         self.addresses(service).into_iter().next()
     }
 
+    /// Where the host of `service` is to be entered, if it is a machine of its own.
+    pub fn place(&self, service: ServiceName) -> Option<PathBuf> {
+        let place = || self.directory.machines().join(service.host().as_str());
+        (self.network == Network::Hosts).then(place)
+    }
+
     /// The zones that `service` publishes, if it is a name server.
     pub fn zones(&self, service: ServiceName) -> Option<ZoneFiles> {
         let is_one = match service {
@@ -217,7 +223,8 @@ impl Design {
             ("PYTHONUNBUFFERED", "1".into()),
         ];
         let directory = self.directory.root.clone();
-        Some(Program { words, directory, environment, settings, address, patience: app.start_timeout })
+        let (patience, place) = (app.start_timeout, self.place(service));
+        Some(Program { words, directory, environment, settings, address, patience, place })
     }
 
     /// To whom the name server of foobar.com gives its zones, whom it tells of them, and with which keys.

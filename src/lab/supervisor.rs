@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ use crate::ground::clock;
 use crate::ground::event::{Event, Happened};
 use crate::ground::lines::{LineReader, write_line};
 
+use super::child::{StartFailure, describe};
+use super::config::{Config, Network};
 use super::control::{Request, Response};
 use super::design::Design;
 use super::desk::{Desk, Post};
@@ -27,6 +30,7 @@ use super::directory::{Directory, DirectoryError};
 use super::guard::Guard;
 use super::keeper::{Keeper, Means, Sink};
 use super::log::Log;
+use super::network::held::Network as Wires;
 use super::ports::{self, PortError};
 use super::status::LabStatus;
 
@@ -65,6 +69,9 @@ pub enum UpError {
     /// The guard or the executable cannot be started.
     #[error("cannot start the lab's own processes")]
     Process(#[source] io::Error),
+    /// There is no network for its hosts.
+    #[error("network `hosts` cannot be made")]
+    Network(#[source] StartFailure),
     /// Services could not start.
     #[error("{}", .0.join("\n"))]
     Services(Vec<String>),
@@ -76,6 +83,8 @@ pub struct Lab {
     desk: Arc<Desk>,
     listener: UnixListener,
     keepers: JoinSet<()>,
+    /// What its hosts are, where they are machines of their own.
+    wires: Option<Wires>,
     events: mpsc::Receiver<Event>,
     lock: Lock,
     /// Cancelled when the lab is to end, and when it has ended.
@@ -93,9 +102,15 @@ impl Lab {
         let ports = ports::decide(&config, network)?;
         let executable = std::env::current_exe().map_err(UpError::Process)?;
         let socket = directory.control_socket();
-        let guard = Guard::start(&executable, vec![socket.clone(), directory.lock_file()])
+        let machines = (network == Network::Hosts).then(|| directory.machines());
+        let leftovers = [Some(socket.clone()), machines.clone(), Some(directory.lock_file())];
+        let guard = Guard::start(&executable, leftovers.into_iter().flatten().collect(), machines.clone())
             .map_err(UpError::Process)?;
         lock.file_is_the_guards = true;
+        let wires = match &machines {
+            None => None,
+            Some(place) => Some(Self::wires(&executable, &config, &directory, place, &guard).await?),
+        };
         let design = Arc::new(Design { config, network, directory, ports });
         let (watcher, events) = mpsc::channel(SHOWN_MOST);
         if let Some(pid) = left_behind {
@@ -119,12 +134,33 @@ impl Lab {
         }
         let listener = listen(&socket).map_err(|source| UpError::State { path: socket, source })?;
         let desk = Arc::new(Desk { design, since: clock::unix_millis(), guard, services });
-        let lab = Self { desk, listener, keepers, events, lock, end, ended: CancellationToken::new() };
+        let ended = CancellationToken::new();
+        let lab = Self { desk, listener, keepers, wires, events, lock, end, ended };
         match lab.desk.all_started().await {
             Ok(()) => Ok(lab),
             Err(failures) => {
                 lab.run(std::future::ready(()), |_| {}).await;
                 Err(UpError::Services(failures))
+            }
+        }
+    }
+
+    /// Makes the network whose machines are to be entered at `place`.
+    async fn wires(
+        executable: &Path,
+        config: &Config,
+        directory: &Directory,
+        place: &Path,
+        guard: &Guard,
+    ) -> Result<Wires, UpError> {
+        let path = directory.log("network");
+        let log = Log::open(&path).and_then(|log| log.handle());
+        let log = log.map_err(|source| UpError::State { path, source })?;
+        match Wires::start(executable, config, place, log, guard).await {
+            Ok(wires) => Ok(wires),
+            Err(failure) => {
+                guard.clone().close();
+                Err(UpError::Network(failure))
             }
         }
     }
@@ -145,6 +181,11 @@ impl Lab {
                 () = &mut quit => break,
                 () = self.end.cancelled() => break,
                 Some(event) = self.events.recv() => show(event),
+                how = gone(&mut self.wires) => {
+                    let how = how.map(describe).unwrap_or_default();
+                    show(note(format!("the network is gone ({how}), and with it every cable: the lab ends")));
+                    break;
+                }
                 _ = rounds.tick() => {
                     if self.desk.guard.mend() {
                         show(note("the guard was gone and is replaced"));
@@ -167,6 +208,9 @@ impl Lab {
         }
         self.end.cancel();
         while self.keepers.join_next().await.is_some() {}
+        if let Some(wires) = self.wires {
+            wires.close().await;
+        }
         while let Ok(event) = self.events.try_recv() {
             show(event);
         }
@@ -179,6 +223,14 @@ impl Lab {
         self.ended.cancel();
         let _ =
             tokio::time::timeout(REST, async { while conversations.join_next().await.is_some() {} }).await;
+    }
+}
+
+/// Ends when the network has ended by itself, and how.
+async fn gone(wires: &mut Option<Wires>) -> Option<ExitStatus> {
+    match wires {
+        Some(wires) => wires.gone().await,
+        None => std::future::pending().await,
     }
 }
 
