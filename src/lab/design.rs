@@ -7,8 +7,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::config::{Config, Cookies, Network, ZoneFiles};
+use super::database::address::Address;
+use super::database::server::Server;
+use super::database::{Database, address_file};
 use super::directory::Directory;
-use super::foreign::Program;
+use super::foreign::{Program, Ready};
 use super::hosts::{Host, ServiceName};
 use super::php;
 use super::ports::Ports;
@@ -26,15 +29,17 @@ pub struct Design {
     pub directory: Directory,
     /// The decided ports.
     pub ports: Ports,
+    /// The database.
+    pub database: Database,
 }
 
 impl Design {
-    /// Where `service` listens; nothing for an embedded database.
+    /// Where `service` listens; nothing for an embedded database, or for one whose host has yet to be looked up.
     pub fn address(&self, service: ServiceName) -> Option<SocketAddr> {
         let port = match service {
             ServiceName::Web => self.ports.http,
             ServiceName::App => self.ports.app,
-            ServiceName::Db => return None,
+            ServiceName::Db => return self.database.address().and_then(Address::socket),
             _ => self.ports.dns,
         };
         Some(SocketAddr::new(service.host().address(self.network), port))
@@ -166,7 +171,11 @@ impl Design {
             ServiceName::App => {
                 let own = self.path(&self.config.app.code);
                 line.option("--code", Releases::of(&self.directory).served(own));
-                line.option("--database", self.directory.database());
+                match self.database.address() {
+                    // A file, since everybody may read arguments.
+                    Some(_) => line.option("--database-url-file", address_file(&self.directory)),
+                    None => line.option("--database", self.directory.database()),
+                }
                 line.option("--served-by", service.host().as_str());
             }
             ServiceName::Db => line.option("--withhold", self.directory.database()),
@@ -177,8 +186,10 @@ impl Design {
     /// The program that is `service`, where it is not wwwlab's own.
     pub fn foreign(&self, service: ServiceName) -> Option<Program> {
         let app = &self.config.app;
-        if service != ServiceName::App {
-            return None;
+        match service {
+            ServiceName::App => {}
+            ServiceName::Db => return self.database.own().map(Server::command),
+            _ => return None,
         }
         let address = self.address(service)?;
         let file = self.directory.state.join("php-fpm.conf");
@@ -187,23 +198,27 @@ impl Design {
             (None, Some(program)) => (php::command(program, &file), Some((file, php::settings(address)))),
             (None, None) => return None,
         };
-        let database = self.directory.database();
-        // Three slashes end the authority, which is empty; the fourth begins an absolute path for those who count on
-        // it (SQLAlchemy), and is one too many, which does no harm, for the others.
-        let mut url = OsString::from("sqlite:///");
-        url.push(&database);
-        let environment = vec![
+        let mut environment = vec![
             ("HOST", address.ip().to_string().into()),
             ("PORT", address.port().to_string().into()),
-            ("DATABASE_URL", url),
-            ("DATABASE_FILE", database.into_os_string()),
             ("LAB_NAME", self.config.web.name.clone().into()),
             ("SERVED_BY", service.host().as_str().into()),
             // Python keeps lines back when nobody sits at a terminal; a log wants them now.
             ("PYTHONUNBUFFERED", "1".into()),
         ];
-        let directory = self.directory.root.clone();
-        Some(Program { words, directory, environment, settings, address, patience: app.start_timeout })
+        match self.database.address() {
+            Some(address) => environment.push(("DATABASE_URL", address.with_password().into())),
+            None => {
+                let database = self.directory.database();
+                // Three slashes end the authority, which is empty; the fourth begins an absolute path for those who count
+                // on it (SQLAlchemy), and is one too many, which does no harm, for the others.
+                let mut url = OsString::from("sqlite:///");
+                url.push(&database);
+                environment.extend([("DATABASE_URL", url), ("DATABASE_FILE", database.into_os_string())]);
+            }
+        }
+        let (directory, patience) = (self.directory.root.clone(), app.start_timeout);
+        Some(Program { words, directory, environment, settings, address, patience, ready: Ready::Accepts })
     }
 
     /// To whom the name server of foobar.com gives its zones, whom it tells of them, and with which keys.
