@@ -15,6 +15,7 @@ mod crowd;
 mod death;
 mod deploy;
 mod life;
+mod mysql;
 mod names;
 mod ordinary_user;
 mod own_app;
