@@ -142,7 +142,8 @@ impl Address {
         let (host, port) = self.endpoint();
         format!(
             "# Written by wwwlab at each `wwwlab db`.\n[client]\nuser = {}\npassword = {}\nhost = {host}\nport = {port}\n\
-             protocol = tcp\n[mysql]\ndatabase = {}\n",
+             protocol = tcp\n[mysql]\ndatabase = {}\n\
+             # Whatever the terminal's language is said to be.\ndefault-character-set = utf8mb4\n",
             quoted(&self.user),
             quoted(&self.password),
             self.name

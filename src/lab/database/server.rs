@@ -162,7 +162,9 @@ impl Server {
                     .ok_or_else(|| ServerError::NoInstaller(self.program.clone()))?;
                 let mut words = vec![installer.display().to_string(), "--no-defaults".into()];
                 words.extend(
-                    ["--datadir=./initialising", "--skip-test-db", "--skip-name-resolve"].map(str::to_owned),
+                    // Without `--force` it wants this machine's name to be known.
+                    ["--force", "--datadir=./initialising", "--skip-test-db", "--skip-name-resolve"]
+                        .map(str::to_owned),
                 );
                 words.extend([format!("--auth-root-socket-user={}", administrator()), REDO_LOG.into()]);
                 words
