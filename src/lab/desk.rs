@@ -62,6 +62,21 @@ impl Desk {
         if failures.is_empty() { Ok(()) } else { Err(failures) }
     }
 
+    /// Shows, to the user who waits, what takes long before a service serves. Does not end.
+    pub(super) async fn progress(&self, mut show: impl FnMut(&str)) {
+        let Some(post) = self.post(ServiceName::Db) else {
+            return std::future::pending().await;
+        };
+        let mut condition = post.condition.clone();
+        while condition.changed().await.is_ok() {
+            let now = condition.borrow_and_update().clone();
+            if now.state == State::Starting && !now.detail.is_empty() {
+                show(&format!("{}: {}", post.name, now.detail));
+            }
+        }
+        std::future::pending().await
+    }
+
     /// Answers everything but the end of the lab.
     pub(super) async fn answer(&self, request: Request) -> Response {
         match request {
@@ -88,7 +103,7 @@ impl Desk {
 
     /// How the lab stands.
     pub(super) fn status(&self) -> LabStatus {
-        let Design { config, network, directory, ports } = &*self.design;
+        let Design { config, network, directory, ports, database } = &*self.design;
         let me = std::process::id();
         let mut supervisor = usage::of(me).unwrap_or_default();
         if let Some(guard) = self.guard.pid().and_then(usage::of) {
@@ -101,6 +116,7 @@ impl Desk {
             pid: me,
             since: self.since,
             ports: ports.clone(),
+            database: database.told(directory),
             site_name: config.web.name.clone(),
             services: self.services.iter().map(|post| self.service(post)).collect(),
             supervisor,
@@ -124,9 +140,9 @@ impl Desk {
             }
         }
         let directory = &self.design.directory;
-        let file = match post.name {
-            ServiceName::Db => directory.database(),
-            name => directory.log(name.as_str()),
+        let disk_bytes = match post.name {
+            ServiceName::Db => self.design.database.disk_bytes(directory),
+            name => fs::metadata(directory.log(name.as_str())).map_or(0, |log| log.len()),
         };
         ServiceStatus {
             name: post.name,
@@ -135,7 +151,7 @@ impl Desk {
             further: self.design.addresses(post.name).into_iter().skip(1).collect(),
             usage: condition.pid.and_then(usage::of),
             condition,
-            disk_bytes: fs::metadata(file).map(|file| file.len()).unwrap_or_default(),
+            disk_bytes,
         }
     }
 
