@@ -219,6 +219,9 @@ impl Proxy {
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.over(question, &mut answer, lease);
         }
+        if !forwarded::is_framed(answer.headers_mut()) {
+            return Err(Failure::AppGarbled { address: lease.turn.address() });
+        }
         let (parts, body) = answer.into_parts();
         let page = FromApp::new(body, lease, !body_is_through, self.limits.idle);
         let mut response = Response::new(Page::App(page));
