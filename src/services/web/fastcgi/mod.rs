@@ -195,9 +195,10 @@ impl Reader {
     }
 
     fn complain(&mut self) {
-        let said = String::from_utf8_lossy(&std::mem::take(&mut self.complaint)).trim().to_owned();
-        if !said.is_empty() {
-            self.scripts.journal.note(format!("the application complains: {said}"));
+        let said = std::mem::take(&mut self.complaint);
+        // Each line for itself: what a script says must not look like a line of the log's own.
+        for line in String::from_utf8_lossy(&said).lines().map(str::trim).filter(|line| !line.is_empty()) {
+            self.scripts.journal.note(format!("the application complains: {line}"));
         }
     }
 }
