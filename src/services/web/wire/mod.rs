@@ -54,6 +54,8 @@ pub(crate) struct Patience {
     pub(crate) idle: Duration,
     /// To send the head of a request, once it has begun.
     pub(crate) head: Duration,
+    /// To send more of a body; less where it sent it slower than [`SLOWEST`].
+    pub(crate) body: Duration,
     /// To take anything of an answer; less where it took it slower than [`SLOWEST`].
     pub(crate) answer: Duration,
 }
@@ -61,7 +63,12 @@ pub(crate) struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         // A head may be typed by hand.
-        Self { idle: Duration::from_secs(60), head: Duration::from_secs(30), answer: Duration::from_secs(30) }
+        Self {
+            idle: Duration::from_secs(60),
+            head: Duration::from_secs(30),
+            body: Duration::from_secs(10),
+            answer: Duration::from_secs(30),
+        }
     }
 }
 
@@ -218,6 +225,19 @@ impl Rim {
         self.ended = Some(Ended::Refused);
         self.course.passed(1);
         self.course.refuse(refusal);
+    }
+
+    /// A client that has ended its side may still read what it asked for, or may be gone: only a reset tells, which comes
+    /// at the latest in answer to something that is written. Nobody wakes for it behind the end of what is read.
+    fn poll_reset(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        loop {
+            if let Ok(Some(error)) | Err(error) = self.stream.take_error() {
+                return Poll::Ready(error);
+            }
+            let looking = self.looking.get_or_insert_with(|| Box::pin(sleep(LOOK_EVERY)));
+            ready!(looking.as_mut().poll(context));
+            looking.set(sleep(LOOK_EVERY));
+        }
     }
 
     /// What the connection waits for now.
