@@ -44,6 +44,9 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes that are read at once of a head that has begun: many who send one slowly shall cost little.
 const PIECE: usize = 1024;
 
+/// How often a connection whose client has ended its side is looked at, whether it was reset since.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
 /// How long a client whose request was refused may take to read why.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -90,6 +93,8 @@ pub(super) struct Rim {
     /// Runs while the client takes nothing, since when.
     stuck: Option<(Stopwatch, Pin<Box<Sleep>>)>,
     credit: Credit,
+    /// Runs while the client has ended its side and an answer is made.
+    looking: Option<Pin<Box<Sleep>>>,
     /// Runs while what is not wanted is read away.
     lingering: Option<Pin<Box<Sleep>>>,
     /// Nothing more is read.
@@ -141,6 +146,7 @@ impl Rim {
             alarm: Box::pin(alarm),
             stuck: None,
             credit: Credit::new(patience.answer),
+            looking: None,
             lingering: None,
             ended: None,
         }
@@ -360,11 +366,9 @@ impl AsyncRead for Rim {
             match read {
                 Poll::Ready((_, 1..)) => return Poll::Ready(Ok(())),
                 // The library would take the end of the requests for the client's, and end the answer. It asks again when
-                // the answer is out. What the application is still asked for ends: that client may be gone.
-                Poll::Ready((0, _))
-                    if rim.framing.is_at_head() && rim.course.outlasts_its_client(context) =>
-                {
-                    return Poll::Pending;
+                // the answer is out.
+                Poll::Ready((0, _)) if rim.framing.is_at_head() && !rim.course.is_answered() => {
+                    return rim.poll_reset(context).map(Err);
                 }
                 Poll::Ready((0, _)) => return Poll::Ready(Ok(())),
                 Poll::Ready(_) => {}
