@@ -167,6 +167,8 @@ impl Design {
                 let own = self.path(&self.config.app.code);
                 line.option("--code", Releases::of(&self.directory).served(own));
                 line.option("--database", self.directory.database());
+                let web = ServiceName::Web.host().address(self.network);
+                line.option("--trusted-proxy", web.to_string());
                 line.option("--served-by", service.host().as_str());
             }
             ServiceName::Db => line.option("--withhold", self.directory.database()),

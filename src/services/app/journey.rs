@@ -1,10 +1,9 @@
 //! Which way a request came, as far as its own headers tell: they are all that the application sees of it.
 //!
-//! Anybody can write headers. Those of a client the web server replaces; whoever asks the application itself, with a
-//! `Via`, is believed like a web server. On one machine the addresses tell no difference: what keeps strangers
-//! from lying here is that the application listens on loopback, for the machine's own users. They can choose as whom their
-//! attempts at passwords are counted ([`super::attempts`]); what then still bounds them is that one password is checked
-//! at a time ([`super::passwords`]).
+//! Anybody can write headers. Those of a client the web server replaces; and what is written in a request is believed
+//! only if it comes from the web server's address. Where web server and visitors share one machine, they share its address
+//! too: then the machine's own users can still choose as whom their attempts at passwords are counted
+//! ([`super::attempts`]), and what bounds them is that one password is checked at a time ([`super::passwords`]).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -32,9 +31,10 @@ pub(super) struct Journey {
 }
 
 impl Journey {
-    /// Reads it from `headers` of a request that `peer` sent.
-    pub(super) fn of(headers: &HeaderMap, peer: IpAddr) -> Self {
-        let web = last(headers, VIA.as_str()).map(|via| {
+    /// Reads it from `headers` of a request that `peer` sent; what they tell counts if that is one of `trusted`.
+    pub(super) fn of(headers: &HeaderMap, peer: IpAddr, trusted: &[IpAddr]) -> Self {
+        let is_trusted = trusted.iter().any(|proxy| proxy.to_canonical() == peer.to_canonical());
+        let web = last(headers, VIA.as_str()).filter(|_| is_trusted).map(|via| {
             // `1.1 web.example (comment)`: the version of the protocol, then the name.
             via.split_once(' ').map_or(via, |(_, name)| name).to_owned()
         });
@@ -73,16 +73,22 @@ fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use axum::http::HeaderName;
 
     use super::*;
+
+    /// The same address, as one listener and the other may see it.
+    const WEB: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    const PEER: IpAddr = IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped());
 
     fn journey(headers: &[(&'static str, &str)]) -> Journey {
         let headers = headers
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
             .collect();
-        Journey::of(&headers, IpAddr::from([127, 0, 0, 1]))
+        Journey::of(&headers, PEER, &[WEB])
     }
 
     #[test]
@@ -103,6 +109,17 @@ mod tests {
     }
 
     #[test]
+    fn who_is_not_the_web_server_is_not_believed() {
+        let told = [("via", "1.1 wwwlab"), ("x-forwarded-for", "10.0.0.66"), ("x-forwarded-proto", "https")];
+        let headers =
+            told.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+        let stranger = IpAddr::from([127, 0, 0, 9]);
+        let journey = Journey::of(&headers.collect(), stranger, &[WEB]);
+        assert_eq!((journey.client, journey.visitor.as_str()), (stranger, "127.0.0.9"));
+        assert_eq!((journey.web, journey.scheme.as_str()), (None, "http"));
+    }
+
+    #[test]
     fn where_the_web_server_was_asked_is_an_address_or_nothing() {
         let told = |forwarded| journey(&[("via", "1.1 wwwlab"), ("forwarded", forwarded)]).web_address;
         assert_eq!(told("by=\"127.0.0.1:38080\""), Some("127.0.0.1:38080".parse().unwrap()));
@@ -120,7 +137,7 @@ mod tests {
         ]);
         assert_eq!(journey.web_address, None);
         assert_eq!(journey.web, None);
-        assert_eq!(journey.visitor, "127.0.0.1");
+        assert_eq!(journey.visitor, PEER.to_string());
         assert_eq!(journey.host, "here:3000");
         assert_eq!(journey.scheme, "http");
     }

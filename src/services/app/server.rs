@@ -1,6 +1,6 @@
 //! The application server as a service: it listens, hands connections to the routes, and drains.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,6 +60,9 @@ pub struct Config {
     /// The database: a SQLite file, made when it is first needed
     #[arg(long, value_name = "FILE")]
     pub database: PathBuf,
+    /// Whose word counts about who asked and how (X-Forwarded-For and the like): the web server's address; repeatable
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub trusted_proxy: Vec<IpAddr>,
     /// The name of the machine, shown on pages and in X-Served-By
     #[arg(long, value_name = "NAME", default_value = "server")]
     pub served_by: String,
@@ -102,7 +105,13 @@ impl Service for App {
             AppError::Bind(BindError { address: config.listen, transport: Transport::Tcp, source })
         })?;
         let store = Store::in_file(&config.database);
-        let application = Arc::new(Application::new(code, store.clone(), config.served_by, journal.clone()));
+        let application = Arc::new(Application::new(
+            code,
+            store.clone(),
+            config.served_by,
+            config.trusted_proxy,
+            journal.clone(),
+        ));
         let app = Self {
             address,
             application: application.clone(),

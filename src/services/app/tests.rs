@@ -329,6 +329,7 @@ async fn what_prevents_a_start_is_named() {
         listen,
         code: code.to_owned(),
         database: lab.database(),
+        trusted_proxy: Vec::new(),
         served_by: "web-01".into(),
     };
     let code = Path::new(env!("CARGO_MANIFEST_DIR")).join("app");

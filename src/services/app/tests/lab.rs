@@ -25,6 +25,7 @@ impl Lab {
             listen: "127.0.0.1:0".parse().unwrap(),
             code: Path::new(env!("CARGO_MANIFEST_DIR")).join("app"),
             database: directory.path().join("state/guestbook.db"),
+            trusted_proxy: vec!["127.0.0.1".parse().unwrap()],
             served_by: "web-01".into(),
         };
         let (journal, told) = journal();
