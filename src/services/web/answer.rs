@@ -53,6 +53,14 @@ pub(super) struct Server {
     pub(super) access: Option<AccessLog>,
 }
 
+/// Between which addresses a connection is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ends {
+    pub(super) client: SocketAddr,
+    /// Where the client asked: one address, also where this server listens at all of them.
+    pub(super) here: SocketAddr,
+}
+
 /// A response, and who made it.
 struct Made {
     response: Response<Page>,
@@ -73,12 +81,13 @@ pub(super) enum By {
 }
 
 impl Server {
-    /// Answers a request of `client`; also what the access log is to say of it.
+    /// Answers a request that came over a connection with these `ends`; also what the access log is to say of it.
     pub(super) async fn answer(
         &self,
-        client: SocketAddr,
+        ends: Ends,
         request: Request<Incoming>,
     ) -> (Response<Page>, Option<Record>) {
+        let client = ends.client;
         let stopwatch = Stopwatch::start();
         let id = RequestId::draw();
         let (mut parts, body) = request.into_parts();
@@ -88,7 +97,7 @@ impl Server {
         let has_body = !body.is_end_stream();
 
         let accept = parts.headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
-        let Made { mut response, by, app } = match self.make(client, &parts, body, &id).await {
+        let Made { mut response, by, app } = match self.make(ends, &parts, body, &id).await {
             Ok(made) => made,
             Err((failure, app)) => self.failed(&failure, &id, prefers_json(accept), app),
         };
@@ -175,7 +184,7 @@ impl Server {
 
     async fn make(
         &self,
-        client: SocketAddr,
+        ends: Ends,
         parts: &Parts,
         body: Incoming,
         id: &RequestId,
@@ -187,9 +196,9 @@ impl Server {
             return Ok(made);
         }
         let asker = Asker {
-            client: client.ip(),
+            client: ends.client.ip(),
             host: host_of(parts.version, &parts.uri, &parts.headers).unwrap_or_default(),
-            here: self.address,
+            here: ends.here,
             version: parts.version,
             id,
         };

@@ -23,7 +23,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::answer::Server;
+use super::answer::{Ends, Server};
 use super::answered::Answered;
 use super::page::Page;
 use super::room::Seat;
@@ -60,6 +60,9 @@ pub(super) struct Surroundings {
 /// Answers requests until the client goes, is silent for too long or has to make room, `stop` lets it finish the one
 /// that it is at, or `cut` ends it.
 pub(super) async fn serve(stream: TcpStream, client: SocketAddr, seat: Seat, around: Surroundings) {
+    let listens = around.server.address;
+    let here = if listens.ip().is_unspecified() { stream.local_addr().unwrap_or(listens) } else { listens };
+    let ends = Ends { client, here };
     let course = Arc::new(Course::new(seat));
     let mut rim = Rim::new(stream, course.clone(), around.patience);
     let speaks = tokio::select! {
@@ -71,14 +74,14 @@ pub(super) async fn serve(stream: TcpStream, client: SocketAddr, seat: Seat, aro
     };
     // How a connection ends is the client's business: every request was told when it was answered.
     match speaks {
-        Ok(Some(Speaks::Http1)) => http1(rim, client, &course, &around).await,
-        Ok(Some(Speaks::Http2)) => http2(rim, client, &course, &around).await,
+        Ok(Some(Speaks::Http1)) => http1(rim, ends, &course, &around).await,
+        Ok(Some(Speaks::Http2)) => http2(rim, ends, &course, &around).await,
         Ok(None) | Err(_) => {}
     }
 }
 
-async fn http1(rim: Rim, client: SocketAddr, course: &Arc<Course>, around: &Surroundings) {
-    let service = service_fn(|request| answer(client, course.clone(), around, request));
+async fn http1(rim: Rim, ends: Ends, course: &Arc<Course>, around: &Surroundings) {
+    let service = service_fn(|request| answer(ends, course.clone(), around, request));
     let connection = http1::Builder::new()
         // The rim keeps the time.
         .header_read_timeout(None)
@@ -105,12 +108,12 @@ async fn http1(rim: Rim, client: SocketAddr, course: &Arc<Course>, around: &Surr
     }
 }
 
-async fn http2(rim: Rim, client: SocketAddr, course: &Arc<Course>, around: &Surroundings) {
+async fn http2(rim: Rim, ends: Ends, course: &Arc<Course>, around: &Surroundings) {
     let service = {
         let (course, around) = (course.clone(), around.clone());
         service_fn(move |request| {
             let (course, around) = (course.clone(), around.clone());
-            async move { answer(client, course, &around, request).await }
+            async move { answer(ends, course, &around, request).await }
         })
     };
     let mut builder = http2::Builder::new(Tracked(around.clone()));
@@ -144,7 +147,7 @@ async fn http2(rim: Rim, client: SocketAddr, course: &Arc<Course>, around: &Surr
 
 /// Answers one request, or what stands for one that was refused.
 async fn answer(
-    client: SocketAddr,
+    ends: Ends,
     course: Arc<Course>,
     around: &Surroundings,
     request: Request<Incoming>,
@@ -162,8 +165,8 @@ async fn answer(
     };
     let asks_for_another = request.version() != Version::HTTP_2 && request.headers().contains_key(UPGRADE);
     let (response, record) = match refusal {
-        Some(refusal) => server.refuse(client, refusal),
-        None => server.answer(client, request).await,
+        Some(refusal) => server.refuse(ends.client, refusal),
+        None => server.answer(ends, request).await,
     };
     let goes_over = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if asks_for_another {
