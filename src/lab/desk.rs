@@ -17,6 +17,7 @@ use super::design::Design;
 use super::guard::Guard;
 use super::hosts::ServiceName;
 use super::keeper::Command;
+use super::log;
 use super::releases::{Release, Releases};
 use super::status::{Condition, LabStatus, ServiceStatus, State};
 use super::usage;
@@ -124,17 +125,20 @@ impl Desk {
             }
         }
         let directory = &self.design.directory;
-        let file = match post.name {
-            ServiceName::Db => directory.database(),
-            name => directory.log(name.as_str()),
+        let usage = match self.design.foreign(post.name) {
+            Some(_) => usage::of_group,
+            None => usage::of,
         };
         ServiceStatus {
             name: post.name,
             host: post.name.host(),
             address: self.design.address(post.name),
-            usage: condition.pid.and_then(usage::of),
+            usage: condition.pid.and_then(usage),
             condition,
-            disk_bytes: fs::metadata(file).map(|file| file.len()).unwrap_or_default(),
+            disk_bytes: match post.name {
+                ServiceName::Db => fs::metadata(directory.database()).map_or(0, |file| file.len()),
+                name => log::bytes(&directory.log(name.as_str())),
+            },
         }
     }
 
