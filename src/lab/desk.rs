@@ -25,7 +25,7 @@ use super::usage;
 /// A service that does not answer an order by then stands still.
 const REPLY_WITHIN: Duration = Duration::from_secs(3);
 
-/// A large zone takes its time to be read.
+/// A large zone takes its time to be read; application files that were given up too early would be served and not kept.
 const LONG_REPLY_WITHIN: Duration = Duration::from_secs(12);
 
 /// Everything a request may need.
@@ -256,7 +256,8 @@ impl Desk {
             return Response::Refused(vec![absent(ServiceName::App)]);
         };
         let place = Releases::of(&self.design.directory);
-        let served = match self.service(post).condition.state {
+        let Condition { state, pid, .. } = self.service(post).condition;
+        let served = match state {
             State::Starting => {
                 return Response::Refused(vec!["app is just starting: try again when it serves".into()]);
             }
@@ -264,21 +265,29 @@ impl Desk {
                 let remedy = "app stands still and cannot be told: `wwwlab resume app`, then deploy";
                 return Response::Refused(vec![remedy.into()]);
             }
-            State::Stopped | State::Failed => false,
+            State::Stopped | State::Failed => None,
             State::Running => {
                 let directory = place.last(releases, self.design.path(&self.design.config.app.code));
                 match self.ask(ServiceName::App, Ask::Deploy { directory }).await {
-                    Ok(Reply::Deployed { version }) => {
-                        let _ = post.commands.send(Command::Deployed(version)).await;
-                        true
-                    }
+                    Ok(Reply::Deployed { version }) => pid.map(|pid| (pid, version)),
                     Ok(Reply::Refused(causes)) | Err(causes) => return Response::Refused(causes),
                     Ok(_) => return Response::Refused(vec!["app answered something else".into()]),
                 }
             }
         };
-        match place.keep(releases) {
-            Ok(()) => Response::Deployed { served },
+        let kept = place.keep(releases);
+        let now = post.condition.borrow().clone();
+        // The process that said so may have ended since, and another have begun with what was kept then.
+        let is_there = served.as_ref().is_some_and(|(pid, _)| now.pid == Some(*pid));
+        if let Some((pid, version)) = served {
+            let _ = post.commands.send(Command::Deployed(pid, version)).await;
+        }
+        match kept {
+            Ok(()) if now.pid.is_some() && !is_there => {
+                let remedy = "it is kept, but app was started anew meanwhile, with the former one: `wwwlab restart app`";
+                Response::Refused(vec![remedy.into()])
+            }
+            Ok(()) => Response::Deployed { served: is_there },
             Err(error) => {
                 let mut why = vec!["it is in service until app is restarted, but not kept".to_owned()];
                 why.extend(causes(&error));
@@ -292,7 +301,7 @@ impl Desk {
             return Err(vec![absent(name)]);
         };
         let (asker, reply) = oneshot::channel();
-        let long = matches!(ask, Ask::ZoneUse { .. });
+        let long = matches!(ask, Ask::ZoneUse { .. } | Ask::Deploy { .. });
         let _ = post.commands.send(Command::Ask(ask, asker)).await;
         let within = if long { LONG_REPLY_WITHIN } else { REPLY_WITHIN };
         match tokio::time::timeout(within, reply).await {
