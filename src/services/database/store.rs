@@ -192,9 +192,10 @@ impl Database {
         }
     }
 
-    /// What errors call it.
+    /// What errors call it: from where this process was started if it is below, since visitors read them too.
     pub(super) fn place(&self) -> String {
-        self.file.display().to_string()
+        let here = std::env::current_dir().unwrap_or_default();
+        self.file.strip_prefix(here).unwrap_or(&self.file).display().to_string()
     }
 
     async fn opened(&self) -> Result<Arc<Opened>, StoreError> {
