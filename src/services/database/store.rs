@@ -65,6 +65,7 @@ impl Store {
     pub fn in_file(file: &Path) -> Self {
         let database = Arc::new(Database {
             file: file.to_owned(),
+            here: std::env::current_dir().unwrap_or_default(),
             opened: Mutex::new(None),
             locked: watch::Sender::new(None),
             is_limited: Arc::default(),
@@ -107,6 +108,8 @@ impl Store {
 #[derive(Debug)]
 pub(super) struct Database {
     file: PathBuf,
+    /// Where this process was started.
+    here: PathBuf,
     opened: Mutex<Option<Arc<Opened>>>,
     /// The last call that waited in vain for another process's lock, told to all who wait behind it.
     locked: watch::Sender<Option<StoreError>>,
@@ -194,8 +197,7 @@ impl Database {
 
     /// What errors call it: from where this process was started if it is below, since visitors read them too.
     pub(super) fn place(&self) -> String {
-        let here = std::env::current_dir().unwrap_or_default();
-        self.file.strip_prefix(here).unwrap_or(&self.file).display().to_string()
+        self.file.strip_prefix(&self.here).unwrap_or(&self.file).display().to_string()
     }
 
     async fn opened(&self) -> Result<Arc<Opened>, StoreError> {
