@@ -282,25 +282,26 @@ fn requests_and_answers_are_passed_on_as_nginx_does() {
 fn who_has_ended_its_side_is_answered_where_nginx_does_not() {
     let [ours, nginx] = [Slow::start(), Slow::start()];
     let servers = Servers::before(ours.address, nginx.address);
-    let asked = |server| {
+    // It ends its side when the application has the request.
+    let asked = |server, application: &Slow| {
         let mut stream = TcpStream::connect(server).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(b"GET /slow HTTP/1.1\r\nHost: www.foobar.com\r\nConnection: close\r\n\r\n").unwrap();
+        let application = application.asked();
         stream.shutdown(Shutdown::Write).unwrap();
-        stream
+        (stream, application)
     };
     let heard = |mut stream: TcpStream| {
         let mut heard = String::new();
         stream.read_to_string(&mut heard).unwrap();
         heard
     };
-    let client = asked(servers.nginx);
-    let application = nginx.asked();
+    let (client, application) = asked(servers.nginx, &nginx);
     // It does not wait for the answer: so there need be none.
     assert_eq!(heard(client), "");
     drop(application);
-    let client = asked(servers.ours);
-    ours.asked().write_all(OK.as_bytes()).unwrap();
+    let (client, mut application) = asked(servers.ours, &ours);
+    application.write_all(OK.as_bytes()).unwrap();
     let heard = heard(client);
     assert!(heard.starts_with("HTTP/1.1 200 ") && heard.ends_with("\r\n\r\nok"), "{heard}");
 }
