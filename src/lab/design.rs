@@ -198,6 +198,8 @@ impl Design {
                     Some(_) => line.option("--database-url-file", address_file(&self.directory)),
                     None => line.option("--database", self.directory.database()),
                 }
+                let web = ServiceName::Web.host().address(self.network);
+                line.option("--trusted-proxy", web.to_string());
                 line.option("--served-by", service.host().as_str());
             }
             ServiceName::Db => line.option("--withhold", self.directory.database()),

@@ -1,7 +1,6 @@
 //! What requests to a running lab are answered from: it passes them on to keepers and services, and reads how
 //! they stand.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use super::design::Design;
 use super::guard::Guard;
 use super::hosts::ServiceName;
 use super::keeper::Command;
+use super::log;
 use super::releases::{Release, Releases};
 use super::status::{Condition, LabStatus, ServiceStatus, State};
 use super::usage;
@@ -24,7 +24,7 @@ use super::usage;
 /// A service that does not answer an order by then stands still.
 const REPLY_WITHIN: Duration = Duration::from_secs(3);
 
-/// A large zone takes its time to be read.
+/// A large zone takes its time to be read; application files that were given up too early would be served and not kept.
 const LONG_REPLY_WITHIN: Duration = Duration::from_secs(12);
 
 /// Everything a request may need.
@@ -142,14 +142,18 @@ impl Desk {
         let directory = &self.design.directory;
         let disk_bytes = match post.name {
             ServiceName::Db => self.design.database.disk_bytes(directory),
-            name => fs::metadata(directory.log(name.as_str())).map_or(0, |log| log.len()),
+            name => log::bytes(&directory.log(name.as_str())),
+        };
+        let usage = match self.design.foreign(post.name) {
+            Some(_) => usage::of_group,
+            None => usage::of,
         };
         ServiceStatus {
             name: post.name,
             host: post.name.host(),
             address: self.design.address(post.name),
             further: self.design.addresses(post.name).into_iter().skip(1).collect(),
-            usage: condition.pid.and_then(usage::of),
+            usage: condition.pid.and_then(usage),
             condition,
             disk_bytes,
         }
@@ -270,7 +274,8 @@ impl Desk {
             return Response::Refused(vec![absent(ServiceName::App)]);
         };
         let place = Releases::of(&self.design.directory);
-        let served = match self.service(post).condition.state {
+        let Condition { state, pid, .. } = self.service(post).condition;
+        let served = match state {
             State::Starting => {
                 return Response::Refused(vec!["app is just starting: try again when it serves".into()]);
             }
@@ -278,21 +283,29 @@ impl Desk {
                 let remedy = "app stands still and cannot be told: `wwwlab resume app`, then deploy";
                 return Response::Refused(vec![remedy.into()]);
             }
-            State::Stopped | State::Failed => false,
+            State::Stopped | State::Failed => None,
             State::Running => {
                 let directory = place.last(releases, self.design.path(&self.design.config.app.code));
                 match self.ask(ServiceName::App, Ask::Deploy { directory }).await {
-                    Ok(Reply::Deployed { version }) => {
-                        let _ = post.commands.send(Command::Deployed(version)).await;
-                        true
-                    }
+                    Ok(Reply::Deployed { version }) => pid.map(|pid| (pid, version)),
                     Ok(Reply::Refused(causes)) | Err(causes) => return Response::Refused(causes),
                     Ok(_) => return Response::Refused(vec!["app answered something else".into()]),
                 }
             }
         };
-        match place.keep(releases) {
-            Ok(()) => Response::Deployed { served },
+        let kept = place.keep(releases);
+        let now = post.condition.borrow().clone();
+        // The process that said so may have ended since, and another have begun with what was kept then.
+        let is_there = served.as_ref().is_some_and(|(pid, _)| now.pid == Some(*pid));
+        if let Some((pid, version)) = served {
+            let _ = post.commands.send(Command::Deployed(pid, version)).await;
+        }
+        match kept {
+            Ok(()) if now.pid.is_some() && !is_there => {
+                let remedy = "it is kept, but app was started anew meanwhile, with the former one: `wwwlab restart app`";
+                Response::Refused(vec![remedy.into()])
+            }
+            Ok(()) => Response::Deployed { served: is_there },
             Err(error) => {
                 let mut why = vec!["it is in service until app is restarted, but not kept".to_owned()];
                 why.extend(causes(&error));
@@ -306,7 +319,7 @@ impl Desk {
             return Err(vec![absent(name)]);
         };
         let (asker, reply) = oneshot::channel();
-        let long = matches!(ask, Ask::ZoneUse { .. });
+        let long = matches!(ask, Ask::ZoneUse { .. } | Ask::Deploy { .. });
         let _ = post.commands.send(Command::Ask(ask, asker)).await;
         let within = if long { LONG_REPLY_WITHIN } else { REPLY_WITHIN };
         match tokio::time::timeout(within, reply).await {

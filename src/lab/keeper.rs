@@ -51,8 +51,8 @@ pub enum Command {
     Do(Verb, oneshot::Sender<Result<String, String>>),
     /// Ask the service.
     Ask(Ask, oneshot::Sender<Reply>),
-    /// The service says that it serves this version of the application files from now on.
-    Deployed(String),
+    /// Its process with this number says that it serves this version of the application files from now on.
+    Deployed(u32, String),
 }
 
 /// Hears every event, in order: writes it to its service's log and shows it to whoever watches.
@@ -173,7 +173,9 @@ impl Keeper {
                             process.ask(ask, asker).await;
                         }
                     }
-                    Command::Deployed(version) => self.deployed(version),
+                    // Another one has read for itself what it serves.
+                    Command::Deployed(pid, version) if pid == self.pid() => self.deployed(version),
+                    Command::Deployed(..) => {}
                 },
                 sign = sign(&mut self.process) => match sign {
                     Sign::Report(report) => self.hear(report),

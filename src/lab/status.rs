@@ -70,7 +70,7 @@ pub struct ServiceStatus {
     pub condition: Condition,
     /// What it takes of the machine; nothing while it has no process.
     pub usage: Option<Usage>,
-    /// Bytes it keeps on disk: the database its file, the others their log.
+    /// Bytes it keeps on disk: the database its file, the others their logs, older ones too.
     pub disk_bytes: u64,
 }
 

@@ -74,7 +74,7 @@ pub(super) fn to_application(headers: &HeaderMap, asker: Asker<'_>) -> HeaderMap
         headers.remove(CONTENT_LENGTH);
     }
     remove_hop_by_hop(&mut headers);
-    for name in &OURS {
+    for name in OURS.iter().chain(&disguised(&headers)) {
         headers.remove(name);
     }
     // After the removal: what `Connection` named must not take these away.
@@ -105,6 +105,29 @@ pub(super) fn to_application(headers: &HeaderMap, asker: Asker<'_>) -> HeaderMap
     headers
 }
 
+/// Whether it is certain where the body of an answer with these headers ends, and that it was understood: of transfer
+/// codings only `chunked` was undone (RFC 9112 §6.1), and a length is one number (§6.3), also where it was said again.
+pub(super) fn is_framed(headers: &mut HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    if codings.next().is_some_and(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
+        || codings.next().is_some()
+    {
+        return false;
+    }
+    let lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let mut said =
+        lengths.flat_map(|said| said.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
+    let Some(length) = said.next().map(<[u8]>::to_owned) else { return true };
+    let is_number = !length.is_empty() && length.iter().all(u8::is_ascii_digit);
+    if !is_number || said.any(|again| again != length) {
+        return false;
+    }
+    HeaderValue::from_bytes(&length).is_ok_and(|length| {
+        headers.insert(CONTENT_LENGTH, length);
+        true
+    })
+}
+
 /// Makes the application's headers fit for the client.
 pub(super) fn from_application(headers: &mut HeaderMap, version: Version) {
     if headers.contains_key(TRANSFER_ENCODING) {
@@ -112,6 +135,21 @@ pub(super) fn from_application(headers: &mut HeaderMap, version: Version) {
     }
     remove_hop_by_hop(headers);
     headers.append(VIA, via(version));
+}
+
+/// Those that become one of ours, or what frames a message, where `_` is taken for `-`: to a program that knows headers by
+/// CGI's names (RFC 3875 §4.1.18), as WSGI has them, `X_Forwarded_For` is `X-Forwarded-For`.
+fn disguised(headers: &HeaderMap) -> Vec<HeaderName> {
+    let is_disguised = |name: &&HeaderName| {
+        let plain = name.as_str().replace('_', "-");
+        name.as_str().contains('_')
+            && OURS
+                .iter()
+                .chain(&HOP_BY_HOP)
+                .chain(&[CONTENT_LENGTH, HOST, EXPECT])
+                .any(|known| *known == *plain)
+    };
+    headers.keys().filter(is_disguised).cloned().collect()
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
@@ -261,6 +299,21 @@ mod tests {
         assert!(!sent.contains_key("x-real-ip"));
         let via: Vec<_> = sent.get_all("via").iter().collect();
         assert_eq!(via, ["1.0 fred", "1.1 wwwlab"]);
+    }
+
+    #[test]
+    fn nobody_says_it_by_another_spelling() {
+        let (sent, _) = forward(&[
+            ("x_forwarded_for", "10.0.0.1"),
+            ("x_forwarded-proto", "https"),
+            ("x-real_ip", "10.0.0.1"),
+            ("x_request_id", "mine"),
+            ("content_length", "7"),
+            ("transfer_encoding", "chunked"),
+            ("x_mine", "1"),
+        ]);
+        let left: Vec<_> = sent.keys().filter(|name| name.as_str().contains('_')).collect();
+        assert_eq!(left, ["x_mine"]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ use super::forwarded::{self, Asker, Expectation};
 use super::page::{FromApp, Page};
 use super::pool::{Pool, Turn};
 use super::tunnel::Tunnel;
-use super::upload::{CLIENT_PATIENCE, Party, Upload, UploadError, Watch};
+use super::upload::{Party, Upload, UploadError, Watch};
 use super::upstream::{ConnectError, Lease, Line};
 
 /// The way to the application servers.
@@ -50,6 +50,8 @@ pub(super) struct Limits {
     pub(super) idle: Duration,
     /// The largest request body, in bytes.
     pub(super) body_bytes: u64,
+    /// The longest pause in one.
+    pub(super) body_pause: Duration,
 }
 
 /// What an attempt came to that brought no answer.
@@ -89,7 +91,7 @@ impl Proxy {
             headers.remove(EXPECT);
         }
         let question = Question { parts, client: asker.client, headers, has_body };
-        let (upload, watch) = Upload::new(body, self.limits.body_bytes);
+        let (upload, watch) = Upload::new(body, self.limits.body_bytes, self.limits.body_pause);
         let stopwatch = Stopwatch::start();
         let answer = self.exchange(&question, upload, &watch).await;
         let took = stopwatch.elapsed();
@@ -219,6 +221,9 @@ impl Proxy {
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.over(question, &mut answer, lease);
         }
+        if !forwarded::is_framed(answer.headers_mut()) {
+            return Err(Failure::AppGarbled { address: lease.turn.address() });
+        }
         let (parts, body) = answer.into_parts();
         let page = FromApp::new(body, lease, !body_is_through, self.limits.idle);
         let mut response = Response::new(Page::App(page));
@@ -269,7 +274,7 @@ impl Proxy {
 
     fn late(&self, party: Party, turn: &Turn) -> Missed {
         match party {
-            Party::Client => Missed::OfClient(Failure::BodySlow { waited: CLIENT_PATIENCE }),
+            Party::Client => Missed::OfClient(Failure::BodySlow { waited: self.limits.body_pause }),
             Party::Application => {
                 let waited = self.limits.first_byte;
                 Missed::Failed(Failure::AppSilent { address: turn.address(), waited })
