@@ -42,6 +42,9 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 const OURS: [HeaderName; 6] =
     [FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REAL_IP, X_REQUEST_ID];
 
+/// Fields that are added, at most.
+const ADDED: usize = 11;
+
 /// What may be asked for by `Upgrade` and is not passed on: other versions of HTTP, in which requests could be sent past
 /// this server, and TLS, which is its own to speak.
 const NOT_PASSED: [&str; 4] = ["h2c", "h2", "http", "tls"];
@@ -66,19 +69,25 @@ pub(super) struct Asker<'a> {
 
 /// The headers of a request as the application gets them.
 pub(super) fn to_application(headers: &HeaderMap, asker: Asker<'_>) -> HeaderMap {
-    let mut headers = headers.clone();
-    let another = another_protocol(&headers, asker.version);
-    let waits = asker.version != Version::HTTP_10 && expectation(&headers) == Expectation::Continue;
-    if headers.contains_key(TRANSFER_ENCODING) {
-        // RFC 9112 §6.3: the body's framing is the transfer coding's; a length beside it must not survive.
-        headers.remove(CONTENT_LENGTH);
+    let another = another_protocol(headers, asker.version);
+    let waits = asker.version != Version::HTTP_10 && expectation(headers) == Expectation::Continue;
+    let named: Vec<HeaderName> = named_by_connection(headers).collect();
+    // RFC 9112 §6.3: the body's framing is the transfer coding's; a length beside it must not survive.
+    let is_coded = headers.contains_key(TRANSFER_ENCODING);
+    let stays = |name: &HeaderName| {
+        HOP_BY_HOP.contains(name)
+            || OURS.contains(name)
+            || is_disguised(name)
+            || *name == EXPECT
+            || (is_coded && *name == CONTENT_LENGTH)
+            || named.contains(name)
+    };
+    let passed = headers.iter().filter(|(name, _)| !stays(name));
+    let mut headers = HeaderMap::with_capacity(headers.len() + ADDED);
+    for (name, value) in passed {
+        headers.append(name.clone(), value.clone());
     }
-    remove_hop_by_hop(&mut headers);
-    for name in OURS.iter().chain(&disguised(&headers)) {
-        headers.remove(name);
-    }
-    // After the removal: what `Connection` named must not take these away.
-    headers.remove(EXPECT);
+    // What `Connection` named does not take these away.
     if waits {
         headers.insert(EXPECT, HeaderValue::from_static(CONTINUE));
     }
@@ -137,19 +146,13 @@ pub(super) fn from_application(headers: &mut HeaderMap, version: Version) {
     headers.append(VIA, via(version));
 }
 
-/// Those that become one of ours, or what frames a message, where `_` is taken for `-`: to a program that knows headers by
-/// CGI's names (RFC 3875 §4.1.18), as WSGI has them, `X_Forwarded_For` is `X-Forwarded-For`.
-fn disguised(headers: &HeaderMap) -> Vec<HeaderName> {
-    let is_disguised = |name: &&HeaderName| {
+/// Whether it becomes one of ours, or one that frames a message, where `_` is taken for `-`: to a program that knows
+/// headers by CGI's names (RFC 3875 §4.1.18), as WSGI has them, `X_Forwarded_For` is `X-Forwarded-For`.
+fn is_disguised(name: &HeaderName) -> bool {
+    name.as_str().contains('_') && {
         let plain = name.as_str().replace('_', "-");
-        name.as_str().contains('_')
-            && OURS
-                .iter()
-                .chain(&HOP_BY_HOP)
-                .chain(&[CONTENT_LENGTH, HOST, EXPECT])
-                .any(|known| *known == *plain)
-    };
-    headers.keys().filter(is_disguised).cloned().collect()
+        OURS.iter().chain(&HOP_BY_HOP).chain(&[CONTENT_LENGTH, HOST, EXPECT]).any(|known| *known == *plain)
+    }
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {

@@ -5,12 +5,11 @@
 
 use std::error::Error;
 use std::io::ErrorKind;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue, UPGRADE};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderValue, UPGRADE};
 use hyper::http::request::Parts;
 use hyper::http::uri::{PathAndQuery, Uri};
 use hyper::upgrade::{self, OnUpgrade};
@@ -86,11 +85,7 @@ impl Proxy {
         if forwarded::expectation(&parts.headers) == Expectation::Unknown {
             return (Err(Failure::ExpectationUnknown), Duration::ZERO);
         }
-        let mut headers = forwarded::to_application(&parts.headers, asker);
-        if !has_body {
-            headers.remove(EXPECT);
-        }
-        let question = Question { parts, client: asker.client, headers, has_body };
+        let question = Question { parts, asker, has_body };
         let (upload, watch) = Upload::new(body, self.limits.body_bytes, self.limits.body_pause);
         let stopwatch = Stopwatch::start();
         let answer = self.exchange(&question, upload, &watch).await;
@@ -112,7 +107,7 @@ impl Proxy {
         let mut may_repeat = question.may_be_repeated();
         let mut tried = Tried::default();
         let mut each = Vec::new();
-        while let Some(mut turn) = self.pool.turn(question.client, &mut tried) {
+        while let Some(mut turn) = self.pool.turn(question.asker.client, &mut tried) {
             match self.attempt(&mut turn, request, question, &mut may_repeat, watch).await {
                 Ok((answer, line)) => {
                     turn.answered();
@@ -187,6 +182,7 @@ impl Proxy {
     ) -> Result<Response<Incoming>, Missed> {
         line.signs.ask();
         let sent = tokio::select! {
+            biased;
             sent = line.sender.try_send_request(request) => sent,
             party = watch.late(self.limits.first_byte) => return Err(self.late(party, turn)),
         };
@@ -245,7 +241,8 @@ impl Proxy {
         lease: Lease,
     ) -> Result<Response<Page>, Failure> {
         let garbled = Failure::AppGarbled { address: lease.turn.address() };
-        let asked = question.headers.get(UPGRADE).and_then(|asked| asked.to_str().ok());
+        let asked = forwarded::another_protocol(&question.parts.headers, question.asker.version);
+        let asked = asked.as_ref().and_then(|asked| asked.to_str().ok());
         let (Some(asked), Some(chosen), Some(client)) =
             (asked, answer.headers().get(UPGRADE).cloned(), question.parts.extensions.get::<OnUpgrade>())
         else {
@@ -286,8 +283,7 @@ impl Proxy {
 /// A request as the application gets it.
 struct Question<'a> {
     parts: &'a Parts,
-    client: IpAddr,
-    headers: HeaderMap,
+    asker: Asker<'a>,
     has_body: bool,
 }
 
@@ -297,8 +293,11 @@ impl Question<'_> {
         let mut request = Request::new(upload);
         *request.method_mut() = self.parts.method.clone();
         *request.uri_mut() = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
-        *request.headers_mut() = self.headers.clone();
-        if self.headers.contains_key(EXPECT) {
+        *request.headers_mut() = forwarded::to_application(&self.parts.headers, self.asker);
+        if !self.has_body {
+            request.headers_mut().remove(EXPECT);
+        }
+        if request.headers().contains_key(EXPECT) {
             let wanted = CancellationToken::new();
             let told = wanted.clone();
             ext::on_informational(&mut request, move |interim| {
@@ -313,7 +312,9 @@ impl Question<'_> {
 
     /// Whether asking twice is the same as asking once; a body is gone once it was sent.
     fn may_be_repeated(&self) -> bool {
-        self.parts.method.is_idempotent() && !self.has_body && !self.headers.contains_key(CONTENT_LENGTH)
+        self.parts.method.is_idempotent()
+            && !self.has_body
+            && !self.parts.headers.contains_key(CONTENT_LENGTH)
     }
 }
 
