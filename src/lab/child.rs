@@ -200,6 +200,13 @@ impl Starting {
         self.0.pid
     }
 
+    /// Gives it an order to which being ready is the reply.
+    pub async fn order(&mut self, ask: Ask) {
+        let order = Order { number: self.0.last_number, ask };
+        // One that ended takes no orders, and `ready` says that it ended.
+        let _ = tokio::time::timeout(ORDER_WITHIN, write_line(&mut self.0.orders, &order)).await;
+    }
+
     /// Waits until it serves, says why not, dies, or takes too long. `hear` hears what it reports before.
     pub async fn ready(mut self, mut hear: impl FnMut(Report)) -> Result<Running, StartFailure> {
         let deadline = tokio::time::sleep(READY_WITHIN);

@@ -69,7 +69,9 @@ impl Network {
             arguments.extend(["--classroom".into(), config.network.classroom.to_string().into()]);
         }
         arguments.extend(config.hosts().iter().map(|host| host.as_str().into()));
-        let running = Starting::spawn(executable, &arguments, log, guard)?.ready(|_| {}).await?;
+        let mut starting = Starting::spawn(executable, &arguments, log, guard)?;
+        starting.order(Ask::Make).await;
+        let running = starting.ready(|_| {}).await?;
         guard.hold();
         let (orders, given) = mpsc::channel(ORDERS_MOST);
         let (going, gone) = oneshot::channel();

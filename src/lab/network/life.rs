@@ -16,6 +16,9 @@ use crate::ground::service::causes;
 /// Makes `plan` with its links at `place`, and holds it.
 pub(super) fn run(plan: &Plan, place: &Path) -> Result<(), NetworkError> {
     let supervisor = supervisor().map_err(NetworkError::NoChannel)?;
+    let mut orders = Orders::new(&supervisor);
+    // Until then nothing is made: a supervisor that is killed now has not told its guard of this process yet.
+    let Some(Order { ask: Ask::Make, .. }) = orders.next() else { return Ok(()) };
     let mut network = match kernel::realise(plan, place) {
         Ok(network) => network,
         Err(error) => {
@@ -27,19 +30,41 @@ pub(super) fn run(plan: &Plan, place: &Path) -> Result<(), NetworkError> {
     if tell(&supervisor, &Report::Ready { listening: Vec::new(), version: None }).is_err() {
         return Ok(());
     }
-    let mut orders = BufReader::new(&supervisor);
-    let mut text = Vec::new();
-    loop {
-        text.clear();
-        let most = u64::try_from(LONGEST_LINE).unwrap_or(u64::MAX);
-        match orders.by_ref().take(most).read_until(b'\n', &mut text) {
-            Ok(0) | Err(_) => return Ok(()),
-            Ok(_) => {}
-        }
-        // A line that is no order has no number to reply to; none of ours is.
-        let Ok(Order { number, ask }) = serde_json::from_slice(&text) else { continue };
+    while let Some(Order { number, ask }) = orders.next() {
         if tell(&supervisor, &Report::Reply { number, reply: obey(&mut network, &ask) }).is_err() {
-            return Ok(());
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What the supervisor orders, until its end of the channel closes.
+struct Orders<'a> {
+    lines: BufReader<&'a UnixStream>,
+    text: Vec<u8>,
+}
+
+impl<'a> Orders<'a> {
+    fn new(supervisor: &'a UnixStream) -> Self {
+        Self { lines: BufReader::new(supervisor), text: Vec::new() }
+    }
+}
+
+impl Iterator for Orders<'_> {
+    type Item = Order;
+
+    fn next(&mut self) -> Option<Order> {
+        let most = u64::try_from(LONGEST_LINE).unwrap_or(u64::MAX);
+        loop {
+            self.text.clear();
+            match self.lines.by_ref().take(most).read_until(b'\n', &mut self.text) {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => {}
+            }
+            // A line that is no order has no number to reply to; none of ours is.
+            if let Ok(order) = serde_json::from_slice(&self.text) {
+                return Some(order);
+            }
         }
     }
 }
