@@ -1,0 +1,1 @@
+//! Paths told of what could have been seen.
