@@ -556,7 +556,7 @@ fn maker(by: &str) -> &'static str {
 fn timing(answer: &Exchange, name: &str) -> Option<u64> {
     let metrics = answer.header("server-timing")?.split(',');
     let of_name = metrics.map(str::trim).find_map(|metric| metric.strip_prefix(name)?.strip_prefix(";dur="));
-    let millis: f64 = of_name?.parse().ok()?;
+    let millis = of_name?.parse().ok().filter(|millis: &f64| millis.is_finite())?;
     // Fifteen minutes are more than anything here is waited for.
     let millis = millis.clamp(0.0, 900_000.0);
     u64::try_from(std::time::Duration::from_secs_f64(millis / 1_000.0).as_micros()).ok()

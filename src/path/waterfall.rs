@@ -131,7 +131,7 @@ impl Sheet<'_> {
             _ => BAR,
         };
         let about = if step.placed { "≈" } else { "" };
-        let micros = format!("{about}{}", Micros(step.micros));
+        let micros = cut(&format!("{about}{}", Micros(step.micros)), DURATION);
         let _ =
             writeln!(text, "{label}{space}{}{micros:>DURATION$}", self.bar(step.begins, step.ends(), style));
         let indent = indent(step, 4);
@@ -168,8 +168,11 @@ impl Sheet<'_> {
             let label = cut(&label, self.label - 1);
             let space = " ".repeat(self.label - label.width());
             let bar = self.bar(begins, begins + micros, DIM);
-            let _ =
-                writeln!(text, "{DIM}{label}{DIM:#}{space}{bar}{:>DURATION$}", Micros(micros).to_string());
+            let _ = writeln!(
+                text,
+                "{DIM}{label}{DIM:#}{space}{bar}{:>DURATION$}",
+                cut(&Micros(micros).to_string(), DURATION)
+            );
         }
         let sum = format!(
             "{} in steps + {} in gaps ({} %) = {}",

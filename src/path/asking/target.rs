@@ -57,7 +57,7 @@ impl Target {
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
         let given = authority.port();
-        if host.is_empty() || given.is_none() && authority.as_str().ends_with(':') {
+        if host.is_empty() || given.is_none() && authority.as_str() != authority.host() {
             return Err(TargetError::NoUrl(shown));
         }
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
