@@ -68,8 +68,6 @@ mod kernel {
 mod tests {
     use std::net::{TcpListener, TcpStream, UdpSocket};
 
-    use super::*;
-
     #[test]
     fn a_connection_has_a_round_trip_and_a_datagram_socket_has_none() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();

@@ -16,6 +16,7 @@ use super::symptoms::Lab;
 use crate::dns::message::LONGEST_UDP;
 use crate::dns::message::asked::Response;
 use crate::dns::types::Rcode;
+use crate::ground::event::Micros;
 pub use last::{NothingSeen, tell_last};
 
 /// Who is who in the lab.
@@ -376,7 +377,7 @@ impl Teller<'_> {
             step.said.push(Said::new(
                 "TCP/IP",
                 match connect {
-                    Some(micros) => format!("a connection of its own, in {micros} µs"),
+                    Some(micros) => format!("a connection of its own, in {}", Micros(*micros)),
                     None => "over a connection that was kept from before".to_owned(),
                 },
             ));
@@ -385,7 +386,7 @@ impl Teller<'_> {
             "hears",
             match (&made, &passed) {
                 (Some((_, made)), _) => {
-                    format!("{}, made by its page {:?} in {} µs", made.status, made.by, made.micros)
+                    format!("{}, made by its page {:?} in {}", made.status, made.by, Micros(made.micros))
                 }
                 (None, Some((_, _, Some(status), ..))) => format!("{status}"),
                 (None, _) => why.unwrap_or_else(|| "no answer that could be passed on".to_owned()),
@@ -452,6 +453,9 @@ impl Teller<'_> {
             }
             None if failed => {
                 self.lacks(Heading::Database, "asked in vain: it did not serve the application")
+            }
+            None if answer.header("server-timing").is_none() => {
+                self.lacks(Heading::Database, "not known: nobody told of it");
             }
             None if told => self.lacks(Heading::Database, "not asked: this page needs nothing of it"),
             None => self.lacks(Heading::Database, "not reached"),

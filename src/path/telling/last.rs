@@ -3,8 +3,6 @@
 //! Nobody measured at the client. So the connection is not known, and what lies between the look-up and the request is a
 //! gap: the client's own time.
 
-use std::net::IpAddr;
-
 use super::{Cast, Question, Span, Teller, Told, What, client, heard, step};
 use crate::path::asking::{Timed, Trouble};
 use crate::path::events::Request;
@@ -12,6 +10,9 @@ use crate::path::model::{Exchange, FORM, Heading, Path, Said, Watched};
 
 /// A look-up so long before a request may be for it, in microseconds.
 const LOOKED_UP_WITHIN: u64 = 5_000_000;
+
+/// A question and its answer's arrival are told so far from each other at most, in milliseconds.
+const TOLD_APART: u64 = 1_000;
 
 /// There is no event of a dig or curl.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -24,8 +25,8 @@ pub fn tell_last(told: &[Told], cast: &Cast) -> Result<Path, NothingSeen> {
         What::Request(request) if told.service == "web" => Some(request),
         _ => None,
     });
-    let question = newest(told, |told| match &told.what {
-        What::Question(question) if !is_another_servers(question, told, cast) => Some(question),
+    let question = newest(told, |event| match &event.what {
+        What::Question(question) if !is_another_servers(question, event, told, cast) => Some(question),
         _ => None,
     });
     match (request, question) {
@@ -49,17 +50,21 @@ fn newest<'a, T>(told: &'a [Told], of: impl Fn(&'a Told) -> Option<&'a T>) -> Op
         .max_by_key(|(told, _)| (told.at, told.mono))
 }
 
-/// Whether a name server was asked by a resolver on the way to an answer, or for another reason than a look-up.
-fn is_another_servers(question: &Question, told: &Told, cast: &Cast) -> bool {
-    if told.service.starts_with("resolver") {
-        return false;
-    }
-    let asked = |ip: IpAddr| {
-        cast.parties.iter().any(|party| {
-            party.name.starts_with("resolver") && party.address.is_some_and(|address| address.ip() == ip)
-        })
+/// Whether a name server was asked by a resolver on the way to an answer, or for another reason than a look-up. On one
+/// machine the addresses tell no difference, but the resolver tells whom it asked what.
+fn is_another_servers(question: &Question, event: &Told, told: &[Told], cast: &Cast) -> bool {
+    let address = cast.named(&event.service).address;
+    let is_step = |told: &Told| match &told.what {
+        What::Asked { step, .. } => {
+            Some(step.server) == address
+                && step.record_type == question.record_type
+                && step.name.eq_ignore_ascii_case(&question.name)
+                && told.at.abs_diff(event.at) <= TOLD_APART
+        }
+        _ => false,
     };
-    asked(question.client.ip()) || matches!(question.record_type.as_str(), "SOA" | "AXFR" | "IXFR")
+    !event.service.starts_with("resolver")
+        && (matches!(question.record_type.as_str(), "SOA" | "AXFR" | "IXFR") || told.iter().any(is_step))
 }
 
 /// A dig.

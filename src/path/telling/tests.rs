@@ -273,6 +273,24 @@ fn the_last_request_is_told_with_the_look_up_before_it() {
 
     let path = tell_last(&events[..2], &cast()).unwrap();
     assert_eq!((path.asked.as_str(), path.micros, path.steps.len()), ("www.foobar.com. A", 350, 2));
+
+    // What a resolver asks a name server is no dig; what somebody else asks it is one.
+    let mut asked = question(false);
+    for (key, value) in [("service", "root"), ("name", "com."), ("type", "NS")] {
+        asked[key] = value.into();
+    }
+    let last = |asked: &Value| {
+        let events = [events.clone(), told(&[at(asked.clone(), 40_000)])].concat();
+        tell_last(
+            &events[..].iter().filter(|told| told.service != "web").cloned().collect::<Vec<_>>(),
+            &cast(),
+        )
+        .unwrap()
+        .asked
+    };
+    assert_eq!(last(&asked), "www.foobar.com. A");
+    asked["name"] = "net.".into();
+    assert_eq!(last(&asked), "net. NS");
     assert_eq!(tell_last(&events[..1], &cast()).unwrap_err(), NothingSeen);
 }
 
