@@ -37,7 +37,7 @@ const SAVED_MOST: u64 = 4 << 20;
 Exit codes: 0 the page came; 4 it did not (where, and what to look at next, is told); 1 to 3 as those of wwwlab. \
 With --compare the worse of both.")]
 pub(super) struct Arguments {
-    /// The page, like http://www.foobar.com/guestbook [default: the site's home page]
+    /// The page, like `http://www.foobar.com/guestbook` [default: the site's home page]
     #[arg(conflicts_with_all = ["last", "compare"])]
     url: Option<String>,
     /// Have the resolver forget the name first, so that it asks from the root (with --compare: before A)

@@ -17,11 +17,13 @@ const ROW: usize = 24;
 /// Where bars begin, and how long the whole is.
 const BARS: usize = 380;
 const BAR: usize = 460;
-/// A host's box, and the space to the next.
+/// A box, and the space to the one below.
 const BOX_WIDTH: usize = 168;
 const BOX_HEIGHT: usize = 44;
 const BOX_SPACE: usize = 18;
-const BOXES_A_ROW: usize = 5;
+/// Columns of boxes, and from one to the next.
+const COLUMNS: usize = 4;
+const COLUMN: usize = (WIDTH - 2 * MARGIN - BOX_WIDTH) / (COLUMNS - 1);
 /// Characters of a label.
 const LABEL: usize = 46;
 
@@ -32,10 +34,10 @@ const COLOURS: [&str; 8] =
 /// Draws `path`.
 pub fn draw(path: &Path) -> String {
     let account = Account::of(path);
-    let parties = parties(path);
-    let diagram = parties.len().div_ceil(BOXES_A_ROW) * (BOX_HEIGHT + BOX_SPACE);
+    let boxes = boxes(path);
+    let lines = boxes.iter().map(|at| at.line + 1).max().unwrap_or_default();
     let rows = path.steps.len() + account.gaps.len() + usize::from(path.failure.is_some()) * 2;
-    let waterfall = MARGIN + 56 + diagram + 16;
+    let waterfall = MARGIN + 56 + lines * (BOX_HEIGHT + BOX_SPACE) + 16;
     let height = waterfall + rows * ROW + 2 * ROW + MARGIN;
     let title = format!("The way of {}", short(&path.asked, 90));
     let mut picture = format!(
@@ -52,7 +54,7 @@ pub fn draw(path: &Path) -> String {
     text(&mut picture, MARGIN, MARGIN + 14, "font-size=\"18\" font-weight=\"bold\"", &title);
     let below = format!("{} after {}", outcome.trim_end(), Micros(path.micros));
     text(&mut picture, MARGIN, MARGIN + 36, "", &below);
-    boxes(&mut picture, path, &parties, MARGIN + 56);
+    diagram(&mut picture, path, &boxes, MARGIN + 56);
     let mut y = waterfall;
     for step in &path.steps {
         let colour = COLOURS[step.heading.number() - 1];
@@ -89,28 +91,72 @@ pub fn draw(path: &Path) -> String {
     picture
 }
 
-/// Whoever spoke, each once, in the order in which they did.
-fn parties(path: &Path) -> Vec<Party> {
-    let mut found: Vec<Party> = Vec::new();
-    let mut steps: Vec<&Step> = path.steps.iter().collect();
-    steps.sort_by_key(|step| (step.begins, step.depth));
-    for party in steps.into_iter().flat_map(|step| [&step.from, &step.to]) {
-        if !found.iter().any(|known| known.name == party.name) {
-            found.push(party.clone());
-        }
-    }
-    found
+/// Whoever spoke, in its place in the diagram.
+struct Place {
+    party: Party,
+    /// Who asked it first; nothing of whom nobody asked.
+    asker: Option<usize>,
+    /// How far from the client, and in which line.
+    column: usize,
+    line: usize,
 }
 
-/// The boxes: name, host, address, and under which headings each was asked.
-fn boxes(picture: &mut String, path: &Path, parties: &[Party], top: usize) {
-    for (at, party) in parties.iter().enumerate() {
-        let x = MARGIN + at % BOXES_A_ROW * (BOX_WIDTH + BOX_SPACE);
-        let y = top + at / BOXES_A_ROW * (BOX_HEIGHT + BOX_SPACE);
+/// Whoever spoke, each once, in the order in which they did: beside each whom it asked, one below the other.
+fn boxes(path: &Path) -> Vec<Place> {
+    let mut boxes: Vec<Place> = Vec::new();
+    let mut steps: Vec<&Step> = path.steps.iter().collect();
+    steps.sort_by_key(|step| (step.begins, step.depth));
+    for step in steps {
+        let known = |boxes: &[Place], name: &str| boxes.iter().position(|known| known.party.name == name);
+        let asker = known(&boxes, &step.from.name).unwrap_or_else(|| {
+            boxes.push(Place { party: step.from.clone(), asker: None, column: 0, line: 0 });
+            boxes.len() - 1
+        });
+        if known(&boxes, &step.to.name).is_none() {
+            let column = (boxes[asker].column + 1).min(COLUMNS - 1);
+            boxes.push(Place { party: step.to.clone(), asker: Some(asker), column, line: 0 });
+        }
+    }
+    let mut line = 0;
+    for at in 0..boxes.len() {
+        if boxes[at].asker.is_none() {
+            line = place(&mut boxes, at, line);
+        }
+    }
+    boxes
+}
+
+/// Puts the box at `at` into `line`, and whom it asked beside it; the next free line.
+fn place(boxes: &mut [Place], at: usize, line: usize) -> usize {
+    boxes[at].line = line;
+    let mut next = line;
+    // Whoever was asked comes after who asked: so this ends.
+    for asked in at + 1..boxes.len() {
+        if boxes[asked].asker == Some(at) {
+            next = place(boxes, asked, next);
+        }
+    }
+    next.max(line + 1)
+}
+
+/// Draws the diagram: name, host and address of each, and lines between who asked and who was asked.
+fn diagram(picture: &mut String, path: &Path, boxes: &[Place], top: usize) {
+    let corner = |at: &Place| (MARGIN + at.column * COLUMN, top + at.line * (BOX_HEIGHT + BOX_SPACE));
+    for at in boxes {
+        let (party, (x, y)) = (&at.party, corner(at));
         let heading = path.steps.iter().find(|step| step.to.name == party.name).map(|step| step.heading);
         let colour = heading.map_or("#1f2328", |heading: Heading| COLOURS[heading.number() - 1]);
         let failed = path.steps.iter().any(|step| step.failed && step.to.name == party.name);
         let width = if failed { 4 } else { 2 };
+        if let Some(asker) = at.asker {
+            let (from, line) = corner(&boxes[asker]);
+            let (from, middle) = (from + BOX_WIDTH, x - (COLUMN - BOX_WIDTH) / 2);
+            let (line, to) = (line + BOX_HEIGHT / 2, y + BOX_HEIGHT / 2);
+            let _ = writeln!(
+                picture,
+                "<path d=\"M{from} {line}H{middle}V{to}H{x}\" fill=\"none\" stroke=\"#8c959f\"/>"
+            );
+        }
         let _ = writeln!(
             picture,
             "<rect x=\"{x}\" y=\"{y}\" width=\"{BOX_WIDTH}\" height=\"{BOX_HEIGHT}\" rx=\"6\" fill=\"#f6f8fa\" \
@@ -129,13 +175,6 @@ fn boxes(picture: &mut String, path: &Path, parties: &[Party], top: usize) {
             (None, _) => String::new(),
         };
         text(picture, x + 10, y + 35, "font-size=\"12\" fill=\"#57606a\"", &short(&address, 24));
-        if at + 1 < parties.len() && (at + 1) % BOXES_A_ROW != 0 {
-            let (from, to, middle) = (x + BOX_WIDTH, x + BOX_WIDTH + BOX_SPACE, y + BOX_HEIGHT / 2);
-            let _ = writeln!(
-                picture,
-                "<line x1=\"{from}\" y1=\"{middle}\" x2=\"{to}\" y2=\"{middle}\" stroke=\"#8c959f\"/>"
-            );
-        }
     }
 }
 
@@ -210,6 +249,27 @@ mod tests {
         // The one address is the name of the language.
         assert_eq!(picture.matches("http://").count(), 3, "{picture}");
         assert_eq!(picture.matches("<text").count(), picture.matches("</text>").count());
+    }
+
+    #[test]
+    fn lines_lead_from_who_asked_to_who_was_asked() {
+        let told: Vec<_> = boxes(&example::page())
+            .into_iter()
+            .map(|at| (at.party.name, at.asker, at.column, at.line))
+            .collect();
+        let at = |name: &str, asker, column, line| (name.to_owned(), asker, column, line);
+        assert_eq!(
+            told,
+            [
+                at("client", None, 0, 0),
+                at("resolver", Some(0), 1, 0),
+                at("root", Some(1), 2, 0),
+                at("web", Some(0), 1, 1),
+                at("app", Some(3), 2, 1),
+                at("db", Some(4), 3, 1),
+            ]
+        );
+        assert_eq!(draw(&example::page()).matches("<path ").count(), 5);
     }
 
     #[test]

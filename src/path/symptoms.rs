@@ -111,6 +111,12 @@ impl Lab<'_> {
                     self.types(&format!("logs {}", party.name)),
                 ],
             ),
+            ("SERVFAIL", None) => (
+                "resolver",
+                "The resolver did not find the answer, or remembers that it did not a moment ago (RFC 9520)."
+                    .into(),
+                vec![self.types(&format!("resolve --fresh {shown}")), self.types("logs resolver")],
+            ),
             (outcome, _) => (
                 "resolver",
                 format!("The resolver gave no address; it said {outcome}."),
