@@ -3,10 +3,11 @@
 //! The parts, in the order in which a request meets them:
 //!
 //! 1. [`cli`]: what the user types, and the only part that prints.
-//! 2. [`lab`]: what is around the path: which hosts and services there are, their processes, their control.
-//! 3. [`services`]: **the path**, one folder per service: resolver → authoritative → web → app → database.
-//! 4. [`dns`]: names, messages and zone files: what the DNS services and the commands compute with.
-//! 5. [`ground`]: what everything stands on: events, the channel between processes, sockets, clock, chance.
+//! 2. [`path`]: one request's whole way, told from what its client saw and the services told.
+//! 3. [`lab`]: what is around the path: which hosts and services there are, their processes, their control.
+//! 4. [`services`]: **the path**, one folder per service: resolver → authoritative → web → app → database.
+//! 5. [`dns`]: names, messages and zone files: what the DNS services and the commands compute with.
+//! 6. [`ground`]: what everything stands on: events, the channel between processes, sockets, clock, chance.
 //!
 //! A part imports only from those below it; `lab` and `services` never import each other: they meet over
 //! sockets, arguments and the channel. `tests/architecture.rs` holds that.
@@ -15,4 +16,5 @@ pub mod cli;
 pub mod dns;
 pub mod ground;
 pub mod lab;
+pub mod path;
 pub mod services;

@@ -7,8 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The parts, from the top down: each may use those named beside it, and itself.
-const FLOORS: [(&str, &[&str]); 5] = [
-    ("cli", &["lab", "services", "dns", "ground"]),
+const FLOORS: [(&str, &[&str]); 6] = [
+    ("cli", &["path", "lab", "services", "dns", "ground"]),
+    ("path", &["dns", "ground"]),
     ("lab", &["ground"]),
     ("services", &["dns", "ground"]),
     ("dns", &["ground"]),

@@ -12,6 +12,7 @@ mod down;
 mod logs;
 mod new;
 mod page;
+mod path;
 mod queries;
 mod resolve;
 mod screen;
@@ -59,7 +60,7 @@ struct Arguments {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 not done (the reason is on standard error); 2 wrong arguments, or a file that cannot be used; 3 the lab is not up. \
-`wwwlab dig` and `wwwlab curl` exit as dig and curl do.";
+`wwwlab dig` and `wwwlab curl` exit as dig and curl do; `wwwlab path` exits 4 when the request fails that it tells.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -97,6 +98,8 @@ enum Command {
     Dig(dig::Arguments),
     /// Run curl against the lab, names looked up at its resolver
     Curl(curl::Arguments),
+    /// Make one request and tell its whole way: name, connection, web server, application, database
+    Path(path::Arguments),
     /// Open the real client (mariadb, mysql or sqlite3) on the lab's database
     Db(db::Arguments),
     /// Put another version of the application files into service, or the former one back
@@ -255,6 +258,7 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Zone(zone) => zone::run(&zone, &place, world),
         Command::Dig(dig) => dig::run(&dig, &place.find()?, world),
         Command::Curl(curl) => curl::run(&curl, &place.find()?, world),
+        Command::Path(path) => path::run(&path, &place.find()?, world),
         Command::Db(db) => db::run(&db, &place.find()?, world),
         Command::Deploy(deploy) => deploy::run(&deploy, &place.find()?, world),
         Command::Doctor(doctor) => doctor::run(&doctor, &place.find()?, world),

@@ -7,6 +7,7 @@ pub mod bind;
 pub mod chance;
 pub mod channel;
 pub mod clock;
+pub mod connection;
 pub mod datagrams;
 pub mod descriptors;
 pub mod event;

@@ -21,6 +21,7 @@ mod names;
 mod ordinary_user;
 mod own_app;
 mod pages;
+mod path;
 mod php;
 mod ports;
 mod queries;

@@ -1,0 +1,226 @@
+//! `wwwlab path URL`: one real request, and its whole way told.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::ground::clock::{self, Stopwatch};
+use crate::lab::control::{self, Request};
+use crate::lab::directory::Directory;
+use crate::lab::hosts::ServiceName;
+use crate::lab::log::json_beside;
+use crate::lab::status::LabStatus;
+use crate::path::asking::{self, Asked, Seen, Target};
+use crate::path::events::{self, Told, What};
+use crate::path::model::{FORM, Party, Path, STEPS_MOST};
+use crate::path::telling::{self, Cast};
+use crate::path::{compare, har, svg, waterfall};
+
+use super::cache::Which;
+use super::{Failure, World, block_on};
+
+/// Exit code where the request failed, and was told up to where.
+const REQUEST_FAILED: u8 = 4;
+
+/// Services tell at once, and in their own time when they are busy: so long their words are waited for.
+const TOLD_WITHIN: Duration = Duration::from_millis(500);
+/// Between two looks at what they told.
+const LOOKS_EVERY: Duration = Duration::from_millis(3);
+
+/// The largest saved path that is read, in bytes.
+const SAVED_MOST: u64 = 4 << 20;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 the page came; 4 it did not (where, and what to look at next, is told); 1 to 3 as those of wwwlab. \
+With --compare the worse of both.")]
+pub(super) struct Arguments {
+    /// The page, like `http://www.foobar.com/guestbook` [default: the site's home page]
+    #[arg(conflicts_with_all = ["last", "compare"])]
+    url: Option<String>,
+    /// Have the resolver forget the name first, so that it asks from the root (with --compare: before A)
+    #[arg(long, conflicts_with = "last")]
+    fresh: bool,
+    /// The way of the last dig or curl that the services saw
+    #[arg(long, conflicts_with = "compare")]
+    last: bool,
+    /// Two ways side by side; each a URL, or a file that --json wrote
+    #[arg(long, num_args = 2, value_names = ["A", "B"])]
+    compare: Option<Vec<String>>,
+    /// Print JSON, which --compare reads again
+    #[arg(long, conflicts_with = "har")]
+    json: bool,
+    /// Print an HTTP archive (HAR 1.2), for a browser's network panel
+    #[arg(long, conflicts_with = "compare")]
+    har: bool,
+    /// Draw waterfall and hosts to a file, as a picture for a report
+    #[arg(long, value_name = "FILE", conflicts_with = "compare")]
+    svg: Option<PathBuf>,
+    #[command(flatten)]
+    of: Which,
+}
+
+pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
+    if let Some([one, other]) = arguments.compare.as_deref() {
+        let before = either(one, arguments.fresh, arguments, directory, world)?;
+        let after = either(other, false, arguments, directory, world)?;
+        match arguments.json {
+            true => world.json(&compare::Comparison::of(&before, &after))?,
+            false => write!(world.out, "{}", compare::render(&before, &after, world.width))?,
+        }
+        return Ok(code(&before).max(code(&after)));
+    }
+    let path = match arguments.last {
+        true => last(directory, world)?,
+        false => request(arguments.url.as_deref(), arguments.fresh, arguments, directory, world)?,
+    };
+    if let Some(file) = &arguments.svg {
+        fs::write(file, svg::draw(&path)).map_err(|error| {
+            Failure::System(format!("cannot write the picture to {}", file.display()), error)
+        })?;
+    }
+    match (arguments.json, arguments.har) {
+        (true, _) => world.json(&path)?,
+        (_, true) => world.json(&har::archive(&path))?,
+        _ => write!(world.out, "{}", waterfall::render(&path, world.width))?,
+    }
+    Ok(code(&path))
+}
+
+fn code(path: &Path) -> u8 {
+    if path.failure.is_some() { REQUEST_FAILED } else { 0 }
+}
+
+/// A saved path, or that of a request made now.
+fn either(
+    what: &str,
+    fresh: bool,
+    arguments: &Arguments,
+    directory: &Directory,
+    world: &World,
+) -> Result<Path, Failure> {
+    if what.contains("://") { request(Some(what), fresh, arguments, directory, world) } else { saved(what) }
+}
+
+/// Reads a path that was saved.
+fn saved(file: &str) -> Result<Path, Failure> {
+    let cannot = |error| Failure::System(format!("cannot read the path in {file}"), error);
+    let length = fs::metadata(file).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Failure::Unusable(format!(
+            "{file} is neither a file nor a URL: save one with `path --json URL > {file}`, or write http://…"
+        )),
+        _ => cannot(error),
+    })?;
+    if length.len() > SAVED_MOST {
+        return Err(Failure::Unusable(format!(
+            "{file} is too large for a path: it has {} bytes",
+            length.len()
+        )));
+    }
+    let text = fs::read(file).map_err(cannot)?;
+    let path: Path = serde_json::from_slice(&text).map_err(|error| {
+        Failure::Unusable(format!("{file} is no path as `wwwlab path --json` saves them: {error}"))
+    })?;
+    if path.form != FORM || path.steps.len() > STEPS_MOST {
+        return Err(Failure::Unusable(format!(
+            "{file} was saved by another version of wwwlab: save it again"
+        )));
+    }
+    Ok(path)
+}
+
+/// Makes a request and tells its way.
+fn request(
+    url: Option<&str>,
+    fresh: bool,
+    arguments: &Arguments,
+    directory: &Directory,
+    world: &World,
+) -> Result<Path, Failure> {
+    let status = block_on(control::status(directory))??;
+    let home = format!("http://{}/", status.site_name);
+    let target = Target::read(url.unwrap_or(&home), status.ports.http)
+        .map_err(|error| Failure::Unusable(error.to_string()))?;
+    let resolver = status.service(arguments.of.resolver).and_then(|service| service.address);
+    let Some(resolver) = resolver else {
+        return Err(Failure::Said(format!("this lab has no {}", arguments.of.resolver)));
+    };
+    if fresh {
+        // One that is down remembers nothing; the request will show that it is.
+        let forget = Request::CacheFlush(arguments.of.resolver, Some(target.host.clone()));
+        let _ = block_on(control::ask(directory, &forget))?;
+    }
+    let asked = Asked { target, resolver, client: client(&status) };
+    let began = clock::monotonic_micros();
+    let seen = block_on(asking::ask(asked))?;
+    let told = told(&seen, directory)?;
+    Ok(telling::tell(&seen, &told, began, &cast(&status, world)))
+}
+
+/// Tells the way of the last request.
+fn last(directory: &Directory, world: &World) -> Result<Path, Failure> {
+    let status = block_on(control::status(directory))??;
+    let mut told = read(directory)?;
+    // What an earlier run told lies on another clock.
+    told.retain(|told| told.at >= status.since);
+    telling::tell_last(&told, &cast(&status, world)).map_err(|error| Failure::Said(error.to_string()))
+}
+
+/// Where the lab's client asks from.
+fn client(_: &LabStatus) -> IpAddr {
+    Ipv4Addr::LOCALHOST.into()
+}
+
+fn cast(status: &LabStatus, world: &World) -> Cast {
+    let parties = status.services.iter().map(|service| Party {
+        name: service.name.as_str().into(),
+        host: Some(service.host.as_str().into()),
+        address: service.address,
+    });
+    Cast { parties: parties.collect(), program: world.program.clone() }
+}
+
+/// What the services told of the request that was `seen`, once it is all there or has been waited for.
+fn told(seen: &Seen, directory: &Directory) -> Result<Vec<Told>, Failure> {
+    let watch = Stopwatch::start();
+    loop {
+        let mut told = read(directory)?;
+        told.retain(|told| told.at >= seen.began);
+        if is_whole(seen, &told) || watch.elapsed() > TOLD_WITHIN {
+            return Ok(told);
+        }
+        std::thread::sleep(LOOKS_EVERY);
+    }
+}
+
+/// Whether whoever answered has told so.
+fn is_whole(seen: &Seen, told: &[Told]) -> bool {
+    let from = |of: Option<SocketAddr>, told: &Told| match &told.what {
+        What::Question(question) => Some(question.client) == of && told.service.starts_with("resolver"),
+        What::Request(request) => Some(request.client) == of && told.service == "web",
+        _ => false,
+    };
+    let looked_up = seen.lookup.as_ref().filter(|lookup| lookup.answered.is_ok());
+    let connected = seen.connection.as_ref().and_then(|connection| connection.result.as_ref().ok());
+    let answered = seen.exchange.as_ref().and_then(|exchange| exchange.result.as_ref().ok());
+    let id = answered.and_then(|answer| answer.header("x-request-id"));
+    let made = answered.and_then(|answer| answer.header("server-timing"));
+    let by_app = made.is_some_and(|timing| timing.contains("app;"));
+    looked_up.is_none_or(|lookup| told.iter().any(|told| from(lookup.from, told)))
+        && (answered.is_none() || told.iter().any(|told| from(connected.map(|end| end.from), told)))
+        && (!by_app
+            || told.iter().any(|told| {
+                told.service == "app"
+                    && matches!(&told.what, What::Request(made) if Some(made.id.as_str()) == id)
+            }))
+}
+
+/// What the services told lately.
+fn read(directory: &Directory) -> Result<Vec<Told>, Failure> {
+    let logs: Vec<PathBuf> =
+        ServiceName::ALL.iter().map(|service| json_beside(&directory.log(service.as_str()))).collect();
+    events::read(&logs)
+        .map_err(|error| Failure::System(format!("cannot read the logs of {}", directory.name()), error))
+}

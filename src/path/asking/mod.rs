@@ -1,0 +1,139 @@
+//! The request itself, made as any client makes it: a name looked up over UDP, a TCP connection, an HTTP request.
+//!
+//! Nothing of the lab's is used on the way but its addresses, so that what is measured is what a stranger would meet. Each
+//! part has its limit in time and size; what goes wrong ends the asking and is kept as it was seen, for
+//! [`super::symptoms`] to explain.
+
+mod connect;
+mod exchange;
+mod lookup;
+mod target;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+pub use connect::Connected;
+pub use lookup::{Answered, Lookup};
+pub use target::{Target, TargetError};
+
+use super::model::Exchange;
+use crate::ground::chance::RequestId;
+use crate::ground::clock::{self, Stopwatch};
+
+/// What is to be asked for, and where the lab is.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The page.
+    pub target: Target,
+    /// The resolver.
+    pub resolver: SocketAddr,
+    /// The address from which the client asks.
+    pub client: IpAddr,
+}
+
+/// What was seen of one request.
+#[derive(Debug)]
+pub struct Seen {
+    /// What was asked for.
+    pub target: Target,
+    /// When it began, milliseconds since the Unix epoch.
+    pub began: u64,
+    /// The trace that it was sent under, 32 digits.
+    pub trace: String,
+    /// The name's look-up; nothing where the URL has an address.
+    pub lookup: Option<Lookup>,
+    /// The connection; nothing if it did not come to that.
+    pub connection: Option<Timed<Result<Connected, Trouble>>>,
+    /// The server that was connected to.
+    pub server: Option<SocketAddr>,
+    /// The request; nothing if it did not come to that.
+    pub exchange: Option<Timed<Result<Exchange, Trouble>>>,
+    /// The whole, in microseconds.
+    pub micros: u64,
+}
+
+/// Something with its place in time.
+#[derive(Debug)]
+pub struct Timed<T> {
+    /// When it began, in microseconds since the request began.
+    pub begins: u64,
+    /// How long it took, in microseconds.
+    pub micros: u64,
+    /// What came of it.
+    pub result: T,
+}
+
+/// What can go wrong on a wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nobody listens at the port.
+    Refused,
+    /// The other side, or its kernel, cut the connection.
+    Reset,
+    /// The other side ended the connection before its answer was whole.
+    Closed,
+    /// Nothing came within so many milliseconds.
+    Silent(u64),
+    /// There is no way to the address.
+    Unreachable(String),
+    /// What came is no answer.
+    Malformed(String),
+}
+
+impl Trouble {
+    /// What the operating system's error is on the wire.
+    fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused,
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Reset,
+            io::ErrorKind::UnexpectedEof => Self::Closed,
+            _ => Self::Unreachable(error.to_string()),
+        }
+    }
+}
+
+/// Makes the request and measures.
+pub async fn ask(asked: Asked) -> Seen {
+    let watch = Stopwatch::start();
+    let began = clock::unix_millis();
+    let trace = RequestId::draw().as_str().to_owned();
+    let mut seen = Seen {
+        began,
+        trace,
+        lookup: None,
+        connection: None,
+        server: None,
+        exchange: None,
+        micros: 0,
+        target: asked.target,
+    };
+    follow(&mut seen, asked.resolver, asked.client, &watch).await;
+    seen.micros = watch.micros();
+    seen
+}
+
+/// Goes on as far as it can.
+async fn follow(seen: &mut Seen, resolver: SocketAddr, client: IpAddr, watch: &Stopwatch) {
+    let address = match seen.target.address() {
+        Some(address) => address,
+        None => {
+            let lookup = lookup::look_up(resolver, client, &seen.target.host, watch).await;
+            let found = lookup.address();
+            seen.lookup = Some(lookup);
+            let Some(found) = found else { return };
+            found
+        }
+    };
+    let server = SocketAddr::new(address, seen.target.port);
+    seen.server = Some(server);
+    let begins = watch.micros();
+    let (result, stream) = match connect::connect(server, client).await {
+        Ok((connected, stream)) => (Ok(connected), Some(stream)),
+        Err(trouble) => (Err(trouble), None),
+    };
+    seen.connection = Some(Timed { begins, micros: watch.micros() - begins, result });
+    let Some(stream) = stream else { return };
+    let begins = watch.micros();
+    let result = exchange::exchange(stream, &seen.target, &seen.trace).await;
+    seen.exchange = Some(Timed { begins, micros: watch.micros() - begins, result });
+}

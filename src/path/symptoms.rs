@@ -1,0 +1,265 @@
+//! What a failure means: which component, what is seen on the wire, what to look at next.
+//!
+//! Pure. The symptom says more than the words of any program: a closed port refuses, a process that stands still is silent,
+//! a killed one resets, and who passes a request on says 502 or 504 of who stands behind.
+
+use super::asking::Trouble;
+use super::model::{Failure, Heading, Party};
+
+impl Trouble {
+    /// On the wire.
+    pub fn symptom(&self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Reset => "reset",
+            Self::Closed => "closed",
+            Self::Silent(_) => "timeout",
+            Self::Unreachable(_) => "unreachable",
+            Self::Malformed(_) => "malformed",
+        }
+    }
+
+    /// What it means, of `component`.
+    fn meaning(&self, component: &str) -> String {
+        match self {
+            Self::Refused => {
+                format!("Nobody listens at the port: the {component} is stopped, or was killed.")
+            }
+            Self::Reset => {
+                format!("The connection was cut: the {component} was killed in the middle of its work.")
+            }
+            Self::Closed => format!("The {component} ended the connection before its answer was whole."),
+            Self::Silent(millis) => format!(
+                "Nothing came for {}: the {component} stands still (paused?), or is very slow; a port that \
+                 nobody listens at would have refused at once.",
+                seconds(*millis)
+            ),
+            Self::Unreachable(why) => format!("The address cannot be reached ({why})."),
+            Self::Malformed(what) => format!("What came cannot be read ({what})."),
+        }
+    }
+}
+
+/// `5 s`, `0.8 s`.
+fn seconds(millis: u64) -> String {
+    match millis % 1000 / 100 {
+        0 => format!("{} s", millis / 1000),
+        tenths => format!("{}.{tenths} s", millis / 1000),
+    }
+}
+
+/// What is known about the lab for saying what to type.
+#[derive(Debug, Clone, Copy)]
+pub struct Lab<'a> {
+    /// How wwwlab is called here.
+    pub program: &'a str,
+}
+
+impl Lab<'_> {
+    fn types(self, line: &str) -> String {
+        format!("{} {line}", self.program)
+    }
+
+    /// What brings `service` back after `trouble`.
+    fn remedy(self, trouble: &Trouble, service: &str) -> Vec<String> {
+        let verb = match trouble {
+            Trouble::Silent(_) => "resume",
+            Trouble::Refused => "start",
+            Trouble::Reset | Trouble::Closed => "restart",
+            Trouble::Unreachable(_) | Trouble::Malformed(_) => {
+                return vec![self.types("status"), self.types(&format!("logs {service}"))];
+            }
+        };
+        vec![
+            self.types("status"),
+            self.types(&format!("logs {service}")),
+            self.types(&format!("{verb} {service}")),
+        ]
+    }
+
+    /// The resolver could not be asked.
+    pub fn resolver(self, trouble: &Trouble, service: &str) -> Failure {
+        Failure {
+            heading: Heading::Dns,
+            component: "resolver".into(),
+            symptom: trouble.symptom().into(),
+            happened: trouble.meaning("resolver"),
+            next: self.remedy(trouble, service),
+        }
+    }
+
+    /// The resolver answered, but without an address. `asked` is the last name server that it asked, and what came.
+    pub fn answer(self, name: &str, outcome: &str, asked: Option<(&Party, &str)>) -> Failure {
+        let shown = name.trim_end_matches('.');
+        let (component, happened, next) = match (outcome, asked) {
+            ("NXDOMAIN", _) => (
+                "the name",
+                format!("There is no name {name}: the zone that would have it says so, so nobody has."),
+                vec![self.types(&format!("dig {shown}")), self.types("zone list")],
+            ),
+            ("NODATA", _) => (
+                "the name",
+                format!("{name} exists, but has no A record: there is no address to connect to."),
+                vec![self.types(&format!("dig {shown} ANY")), self.types("zone list")],
+            ),
+            ("SERVFAIL", Some((party, what))) => (
+                party.name.as_str(),
+                format!("The resolver could not find the answer: it asked {party} last, and heard: {what}."),
+                vec![
+                    self.types("status"),
+                    self.types(&format!("resolve --fresh {shown}")),
+                    self.types(&format!("logs {}", party.name)),
+                ],
+            ),
+            ("SERVFAIL", None) => (
+                "resolver",
+                "The resolver did not find the answer, or remembers that it did not a moment ago (RFC 9520)."
+                    .into(),
+                vec![self.types(&format!("resolve --fresh {shown}")), self.types("logs resolver")],
+            ),
+            (outcome, _) => (
+                "resolver",
+                format!("The resolver gave no address; it said {outcome}."),
+                vec![self.types(&format!("resolve --fresh {shown}")), self.types("logs resolver")],
+            ),
+        };
+        Failure {
+            heading: Heading::Dns,
+            component: component.into(),
+            symptom: outcome.into(),
+            happened,
+            next,
+        }
+    }
+
+    /// No connection to the web server.
+    pub fn connection(self, trouble: &Trouble) -> Failure {
+        Failure { heading: Heading::Tcp, ..self.exchange(trouble) }
+    }
+
+    /// A connection to the web server, and no answer.
+    pub fn exchange(self, trouble: &Trouble) -> Failure {
+        Failure {
+            heading: Heading::Web,
+            component: "web server".into(),
+            symptom: trouble.symptom().into(),
+            happened: trouble.meaning("web server"),
+            next: self.remedy(trouble, "web"),
+        }
+    }
+
+    /// An answer that is none. `by_web`: whether the web server made it itself; `why`: what it says of the application.
+    pub fn status(self, status: u16, by_web: bool, why: Option<&str>) -> Option<Failure> {
+        let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+        let (heading, component, happened, service) = match (status, by_web) {
+            (..400, _) => return None,
+            (502, true) => (
+                Heading::Application,
+                "application server",
+                format!(
+                    "The web server got no answer from the application server: refused, cut or broken{why}."
+                ),
+                "app",
+            ),
+            (504, true) => (
+                Heading::Application,
+                "application server",
+                format!(
+                    "The application server did not begin its answer in time{why}: it stands still, or is slow."
+                ),
+                "app",
+            ),
+            (503, true) => (
+                Heading::Application,
+                "application server",
+                format!("The web server has no application server that it could ask now{why}."),
+                "app",
+            ),
+            (503, false) => (
+                Heading::Database,
+                "database",
+                "The application was asked, but what it needs, its database, did not serve it.".into(),
+                "db",
+            ),
+            (500.., true) => (Heading::Web, "web server", "The web server failed itself.".into(), "web"),
+            (500.., false) => (
+                Heading::Application,
+                "application",
+                "The application failed while it made the page.".into(),
+                "app",
+            ),
+            (404, true) => (
+                Heading::Web,
+                "the request",
+                "The web server has no such file, and does not ask the application for it.".into(),
+                "web",
+            ),
+            (404, false) => {
+                (Heading::Application, "the request", "The application has no such page.".into(), "app")
+            }
+            (_, by_web) => (
+                if by_web { Heading::Web } else { Heading::Application },
+                "the request",
+                "The request itself was refused; the page says why.".into(),
+                if by_web { "web" } else { "app" },
+            ),
+        };
+        let mut next = vec![self.types("status")];
+        if service != "db" {
+            next.push(self.types(&format!("logs {service}")));
+        }
+        match (status, component) {
+            (502 | 503, "application server") => next.push(self.types("start app")),
+            (504, _) => next.push(self.types("resume app")),
+            (_, "database") => next.extend([self.types("logs app"), self.types("start db")]),
+            _ => {}
+        }
+        Some(Failure { heading, component: component.into(), symptom: status.to_string(), happened, next })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAB: Lab<'static> = Lab { program: "wwwlab" };
+
+    #[test]
+    fn each_symptom_names_a_component_and_a_remedy() {
+        let failure = LAB.connection(&Trouble::Refused);
+        assert_eq!((failure.heading, failure.symptom.as_str()), (Heading::Tcp, "refused"));
+        assert_eq!(failure.next, ["wwwlab status", "wwwlab logs web", "wwwlab start web"]);
+        let failure = LAB.exchange(&Trouble::Silent(15_000));
+        assert!(
+            failure.happened.contains("for 15 s") && failure.next[2] == "wwwlab resume web",
+            "{failure:?}"
+        );
+        assert_eq!(LAB.resolver(&Trouble::Silent(800), "resolver").symptom, "timeout");
+        assert_eq!((seconds(800), seconds(5_000)), ("0.8 s".into(), "5 s".into()));
+    }
+
+    #[test]
+    fn a_failing_answer_is_laid_at_who_failed() {
+        let of = |status, by_web| {
+            LAB.status(status, by_web, None).map(|failure| (failure.heading, failure.component))
+        };
+        assert_eq!(of(200, false), None);
+        assert_eq!(of(303, true), None);
+        assert_eq!(of(502, true), Some((Heading::Application, "application server".into())));
+        assert_eq!(of(504, true), Some((Heading::Application, "application server".into())));
+        assert_eq!(of(503, false), Some((Heading::Database, "database".into())));
+        assert_eq!(of(500, false), Some((Heading::Application, "application".into())));
+        assert_eq!(of(404, true), Some((Heading::Web, "the request".into())));
+        assert_eq!(of(400, true), Some((Heading::Web, "the request".into())));
+    }
+
+    #[test]
+    fn a_name_without_an_answer_is_laid_at_the_last_name_server() {
+        let dns = Party { name: "dns".into(), host: None, address: Some("127.0.0.1:53".parse().unwrap()) };
+        let failure = LAB.answer("www.foobar.com.", "SERVFAIL", Some((&dns, "nobody listens")));
+        assert_eq!(failure.component, "dns");
+        assert!(failure.happened.contains("dns 127.0.0.1:53") && failure.happened.contains("nobody listens"));
+        assert_eq!(LAB.answer("x.", "SERVFAIL", None).component, "resolver");
+        assert_eq!(LAB.answer("x.", "NXDOMAIN", None).symptom, "NXDOMAIN");
+    }
+}
