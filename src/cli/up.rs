@@ -220,7 +220,7 @@ fn line(event: &Event, root: &str) -> String {
         Happened::Request { status: 500.., .. } => BAD,
         _ => anstyle::Style::new(),
     };
-    let time = clock::rfc3339(event.at);
+    let time = clock::rfc3339(event.when.at);
     let time = time.get(11..23).unwrap_or(&time);
     let (dim, bold) = (DIM, BOLD);
     format!(

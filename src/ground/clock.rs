@@ -23,6 +23,13 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
+/// Now, in microseconds of the clock that all processes of this machine share and that never goes back; 0 where there is
+/// none. It begins anew when the machine does.
+pub fn monotonic_micros() -> u64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map(Duration::from);
+    u64::try_from(now.unwrap_or_default().as_micros()).unwrap_or(u64::MAX)
+}
+
 /// A running stopwatch.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(Instant);
@@ -70,6 +77,14 @@ pub fn common_log(unix_millis: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_shared_clock_goes_as_fast_as_the_measuring_one() {
+        let (shared, own) = (monotonic_micros(), Stopwatch::start());
+        while own.micros() < 2_000 {}
+        let passed = monotonic_micros() - shared;
+        assert!((2_000..=own.micros() + 1_000_000).contains(&passed), "{passed} µs");
+    }
 
     #[test]
     fn times_read_as_rfc_3339() {

@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
 
-use super::clock;
-use super::event::Happened;
+use super::event::{Happened, Moment};
 
 /// Events that may wait to be sent.
 const WAITING_MOST: usize = 256;
@@ -18,14 +17,14 @@ const WAITING_MOST: usize = 256;
 /// The telling end; clones tell to the same place.
 #[derive(Debug, Clone)]
 pub struct Journal {
-    waiting: mpsc::Sender<(u64, Happened)>,
+    waiting: mpsc::Sender<(Moment, Happened)>,
     untold: Arc<AtomicU64>,
 }
 
 /// The hearing end.
 #[derive(Debug)]
 pub struct Told {
-    waiting: mpsc::Receiver<(u64, Happened)>,
+    waiting: mpsc::Receiver<(Moment, Happened)>,
     untold: Arc<AtomicU64>,
 }
 
@@ -40,7 +39,7 @@ impl Journal {
     /// Tells what `make` makes, if there is room; otherwise counts it as untold.
     pub fn tell(&self, make: impl FnOnce() -> Happened) {
         match self.waiting.try_reserve() {
-            Ok(room) => room.send((clock::unix_millis(), make())),
+            Ok(room) => room.send((Moment::now(), make())),
             Err(_) => {
                 self.untold.fetch_add(1, Ordering::Relaxed);
             }
@@ -54,13 +53,13 @@ impl Journal {
 }
 
 impl Told {
-    /// Waits for events and appends up to `most` of them to `batch`, with their times; false when every
+    /// Waits for events and appends up to `most` of them to `batch`, with their moments; false when every
     /// telling end is gone. What could not be told is told as a number.
-    pub async fn hear(&mut self, batch: &mut Vec<(u64, Happened)>, most: usize) -> bool {
+    pub async fn hear(&mut self, batch: &mut Vec<(Moment, Happened)>, most: usize) -> bool {
         let heard = self.waiting.recv_many(batch, most).await;
         let count = self.untold.swap(0, Ordering::Relaxed);
         if count > 0 {
-            batch.push((clock::unix_millis(), Happened::Untold { count }));
+            batch.push((Moment::now(), Happened::Untold { count }));
         }
         heard > 0
     }

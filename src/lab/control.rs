@@ -10,10 +10,12 @@ use tokio::net::UnixStream;
 
 use crate::ground::channel::{CacheEntry, QueryCounts, UpstreamState, WalkTold, ZoneState};
 use crate::ground::clock::Stopwatch;
+use crate::ground::event::Event;
 use crate::ground::lines::{LineReader, write_line};
 
 use super::directory::Directory;
 use super::hosts::ServiceName;
+use super::journal::Wanted;
 use super::releases::Release;
 use super::status::LabStatus;
 use super::usage;
@@ -64,6 +66,10 @@ pub enum Request {
         /// The file, absolute.
         file: PathBuf,
     },
+    /// What has happened, as far as it is still kept.
+    Journal(Wanted),
+    /// What happens from now on, until whoever asks hangs up: the one request that is answered more than once.
+    Watch(Wanted),
     /// Have the application serve the last of these releases, or without any the lab's own files.
     Deploy(Vec<Release>),
     /// End the lab.
@@ -122,6 +128,17 @@ pub enum Response {
     Walk(Box<WalkTold>),
     /// A zone as master-file text.
     Zone(String),
+    /// What has happened, in order; of more than fits, the last.
+    Journal {
+        /// The events.
+        events: Vec<Event>,
+        /// How many older ones would have been wanted and are left out.
+        left_out: usize,
+    },
+    /// What happens from now on will be told.
+    Watching,
+    /// Something happened.
+    Happened(Box<Event>),
     /// The release is kept. Whether the application serves it already: it may be down.
     Deployed {
         /// Whether it does.

@@ -82,7 +82,9 @@ impl Desk {
             },
             Request::ZoneUse { origin, file } => self.use_zone(&origin, &file).await,
             Request::Deploy(releases) => self.deploy(&releases).await,
-            Request::Down => Response::Refused(vec!["the desk does not close the house".into()]),
+            Request::Journal(_) | Request::Watch(_) | Request::Down => {
+                Response::Refused(vec!["the desk does not close the house".into()])
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ground::channel::{Ask, Reply, Report};
 use crate::ground::clock;
-use crate::ground::event::{Event, Happened};
+use crate::ground::event::{Event, Happened, Moment};
 use crate::ground::service::causes;
 
 use super::child::{self, Sign, StartFailure, describe};
@@ -51,31 +51,32 @@ pub enum Command {
 #[derive(Debug, Clone)]
 pub struct Sink {
     log: Arc<Mutex<Log>>,
-    service: &'static str,
+    service: ServiceName,
     watcher: mpsc::Sender<Event>,
 }
 
 impl Sink {
     /// Events of `service` go to `log` and to `watcher`, which may miss some when it is slow.
-    pub fn new(service: &'static str, log: Log, watcher: mpsc::Sender<Event>) -> Self {
+    pub fn new(service: ServiceName, log: Log, watcher: mpsc::Sender<Event>) -> Self {
         Self { log: Arc::new(Mutex::new(log)), service, watcher }
     }
 
-    /// Hears `what`, which happened `at`.
-    pub fn hear(&self, at: u64, what: Happened) {
-        let event = Event { at, service: self.service.into(), what };
+    /// Hears `what`, which happened `when`.
+    pub fn hear(&self, when: Moment, what: Happened) {
+        let (host, service) = (self.service.host().as_str().into(), self.service.as_str().into());
+        let event = Event { when, host, service, what };
         self.log().write(&event);
         let _ = self.watcher.try_send(event);
     }
 
     /// Hears that the service is in `state` now.
     fn state(&self, state: &str, detail: impl Into<String>) {
-        self.hear(clock::unix_millis(), Happened::State { state: state.into(), detail: detail.into() });
+        self.hear(Moment::now(), Happened::State { state: state.into(), detail: detail.into() });
     }
 
     fn report(&self, report: Report) {
-        if let Report::Happened { at, what } = report {
-            self.hear(at, what);
+        if let Report::Happened { when, what } = report {
+            self.hear(when, what);
         }
     }
 
@@ -355,7 +356,7 @@ impl Keeper {
     fn deployed(&mut self, version: String) {
         let former = self.version.replace(version.clone());
         self.condition.send_modify(|condition| condition.version = Some(version.clone()));
-        self.sink.hear(clock::unix_millis(), Happened::Deployed { version, former });
+        self.sink.hear(Moment::now(), Happened::Deployed { version, former });
     }
 
     fn hear(&mut self, report: Report) {

@@ -46,7 +46,7 @@ impl Log {
 
     /// Writes `event` as a line. A disk that is full loses the line, not the lab.
     pub fn write(&mut self, event: &Event) {
-        self.text.write(&format!("{} {}\n", clock::rfc3339(event.at), event.what));
+        self.text.write(&format!("{} {}\n", clock::rfc3339(event.when.at), event.what));
         if let Ok(json) = serde_json::to_string(event) {
             self.json.write(&format!("{json}\n"));
         }
@@ -87,7 +87,7 @@ fn append_to(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ground::event::Happened;
+    use crate::ground::event::{Happened, Moment};
 
     #[test]
     fn a_full_log_is_turned_over() {
@@ -95,14 +95,21 @@ mod tests {
         let path = directory.path().join("web.log");
         let mut log = Log::open(&path).unwrap();
         (log.text.length, log.json.length) = (LARGEST, LARGEST);
-        let event =
-            |text: &str| Event { at: 0, service: "web".into(), what: Happened::Note { text: text.into() } };
+        let event = |text: &str| Event {
+            when: Moment { at: 0, mono: 7 },
+            host: "server".into(),
+            service: "web".into(),
+            what: Happened::Note { text: text.into() },
+        };
         log.write(&event("old"));
         log.write(&event("new"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "1970-01-01T00:00:00.000Z new\n");
         assert!(fs::read_to_string(directory.path().join("web.log.1")).unwrap().ends_with(" old\n"));
         let json = fs::read_to_string(json_beside(&path)).unwrap();
-        assert_eq!(json, "{\"at\":0,\"service\":\"web\",\"event\":\"note\",\"text\":\"new\"}\n");
+        assert_eq!(
+            json,
+            "{\"at\":0,\"mono\":7,\"host\":\"server\",\"service\":\"web\",\"event\":\"note\",\"text\":\"new\"}\n"
+        );
         assert!(directory.path().join("web.jsonl.1").is_file());
     }
 }

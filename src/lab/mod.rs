@@ -20,6 +20,7 @@ pub mod foreign;
 pub mod guard;
 pub mod holder;
 pub mod hosts;
+pub mod journal;
 pub mod keeper;
 pub mod log;
 mod php;

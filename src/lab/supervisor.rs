@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::ground::clock;
-use crate::ground::event::{Event, Happened};
+use crate::ground::event::{Event, Happened, Moment};
 use crate::ground::lines::{LineReader, write_line};
 
 use super::config::Network;
@@ -112,7 +112,7 @@ impl Lab {
         for name in design.config.services() {
             let path = design.directory.log(name.as_str());
             let log = Log::open(&path).map_err(|source| UpError::State { path, source })?;
-            let sink = Sink::new(name.as_str(), log, watcher.clone());
+            let sink = Sink::new(name, log, watcher.clone());
             let (keeper, condition) = Keeper::new(name, means.clone(), sink);
             let (commands, received) = mpsc::channel(COMMANDS_MOST);
             keepers.spawn(keeper.keep(received));
@@ -188,7 +188,8 @@ const ROUNDS: Duration = Duration::from_secs(1);
 
 /// Something that the lab itself has to say.
 fn note(text: impl Into<String>) -> Event {
-    Event { at: clock::unix_millis(), service: "lab".into(), what: Happened::Note { text: text.into() } }
+    let what = Happened::Note { text: text.into() };
+    Event { when: Moment::now(), host: "lab".into(), service: "lab".into(), what }
 }
 
 /// Out of descriptors, or saying good-bye: how long to wait.

@@ -135,6 +135,7 @@ pub(super) async fn around(
         bytes: answer.body().size_hint().exact(),
         micros,
         id: asked.id.to_string(),
+        trace: None,
     });
     answer
 }

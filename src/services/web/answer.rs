@@ -160,6 +160,7 @@ impl Server {
             bytes,
             micros: stopwatch.micros(),
             id: id.as_str().to_owned(),
+            trace: None,
         });
     }
 
