@@ -71,7 +71,7 @@ pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Re
         world.out.flush()?;
         let screen = Screen::open()?;
         let root = format!("{}/", directory.root.display());
-        lab.run(quit, |event| screen.show(line(&event, &root))).await;
+        lab.run(quit, |event| screen.show(line(event, &root))).await;
         screen.show("wwwlab: everything is down".into());
         screen.close();
         Ok(0)
@@ -212,7 +212,7 @@ async fn be_detached(directory: Directory, network: Option<Network>) -> Result<u
 }
 
 /// One event as a line: time, service, what; files are named from the lab directory `root`.
-fn line(event: &Event, root: &str) -> String {
+pub(super) fn line(event: &Event, root: &str) -> String {
     let style = match &event.what {
         Happened::State { state, .. } if state == "running" => GOOD,
         Happened::State { .. } => LIMITED,

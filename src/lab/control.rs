@@ -198,6 +198,42 @@ pub enum ControlError {
 
 /// Asks the lab in `directory`.
 pub async fn ask(directory: &Directory, request: &Request) -> Result<Response, ControlError> {
+    talk(directory, request).await.map(|(response, _)| response)
+}
+
+/// Has the lab in `directory` tell what happens from now on.
+pub async fn watch(directory: &Directory, wanted: Wanted) -> Result<Watched, ControlError> {
+    match talk(directory, &Request::Watch(wanted)).await? {
+        (Response::Watching, reader) => Ok(Watched { reader, lab: directory.name() }),
+        _ => Err(ControlError::Strange(directory.name())),
+    }
+}
+
+/// What happens in a lab.
+#[derive(Debug)]
+pub struct Watched {
+    reader: LineReader<UnixStream>,
+    lab: String,
+}
+
+impl Watched {
+    /// The next thing that happens; nothing when the lab has ended. Dropping the wait loses nothing.
+    pub async fn next(&mut self) -> Result<Option<Event>, ControlError> {
+        match self.reader.next().await {
+            Ok(Some(Response::Happened(event))) => Ok(Some(*event)),
+            Ok(None) => Ok(None),
+            // A supervisor that is killed may end the conversation in the middle of a line.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
+            Ok(Some(_)) | Err(_) => Err(ControlError::Strange(self.lab.clone())),
+        }
+    }
+}
+
+/// Asks, and hears the first answer; more may be read where more come.
+async fn talk(
+    directory: &Directory,
+    request: &Request,
+) -> Result<(Response, LineReader<UnixStream>), ControlError> {
     let stands = || directory.locked_by().filter(|&pid| usage::is_stopped(pid));
     let socket = directory.control_socket();
     let failed = |source: io::Error| match source.kind() {
@@ -208,7 +244,9 @@ pub async fn ask(directory: &Directory, request: &Request) -> Result<Response, C
     let talk = async {
         let mut stream = UnixStream::connect(&socket).await?;
         write_line(&mut stream, request).await?;
-        LineReader::new(stream).next::<Response>().await
+        let mut reader = LineReader::new(stream);
+        let response = reader.next::<Response>().await?;
+        io::Result::Ok(response.map(|response| (response, reader)))
     };
     tokio::pin!(talk);
     let patience = Stopwatch::start();
@@ -228,8 +266,8 @@ pub async fn ask(directory: &Directory, request: &Request) -> Result<Response, C
         }
         Ok(Err(error)) => Err(failed(error)),
         Ok(Ok(None)) => Err(failed(io::ErrorKind::UnexpectedEof.into())),
-        Ok(Ok(Some(Response::Refused(causes)))) => Err(ControlError::Refused(causes)),
-        Ok(Ok(Some(response))) => Ok(response),
+        Ok(Ok(Some((Response::Refused(causes), _)))) => Err(ControlError::Refused(causes)),
+        Ok(Ok(Some(answered))) => Ok(answered),
     }
 }
 

@@ -26,6 +26,7 @@ use super::design::Design;
 use super::foreign;
 use super::guard::Guard;
 use super::hosts::ServiceName;
+use super::journal::{Entry, Journal};
 use super::log::Log;
 use super::process::{Running, Starting};
 use super::status::{Condition, State};
@@ -47,26 +48,26 @@ pub enum Command {
     Deployed(String),
 }
 
-/// Hears every event, in order: writes it to its service's log and shows it to whoever watches.
+/// Hears every event of a service: writes it to the service's log and gives it to the journal.
 #[derive(Debug, Clone)]
 pub struct Sink {
     log: Arc<Mutex<Log>>,
     service: ServiceName,
-    watcher: mpsc::Sender<Event>,
+    journal: Journal,
 }
 
 impl Sink {
-    /// Events of `service` go to `log` and to `watcher`, which may miss some when it is slow.
-    pub fn new(service: ServiceName, log: Log, watcher: mpsc::Sender<Event>) -> Self {
-        Self { log: Arc::new(Mutex::new(log)), service, watcher }
+    /// Events of `service` go to `log` and to `journal`.
+    pub(super) fn new(service: ServiceName, log: Log, journal: Journal) -> Self {
+        Self { log: Arc::new(Mutex::new(log)), service, journal }
     }
 
     /// Hears `what`, which happened `when`.
     pub fn hear(&self, when: Moment, what: Happened) {
         let (host, service) = (self.service.host().as_str().into(), self.service.as_str().into());
-        let event = Event { when, host, service, what };
-        self.log().write(&event);
-        let _ = self.watcher.try_send(event);
+        let entry = Entry::of(Event { when, host, service, what });
+        self.log().write(&entry.event, &entry.json);
+        self.journal.hear(entry);
     }
 
     /// Hears that the service is in `state` now.

@@ -1,8 +1,8 @@
 //! What is around the path: where a lab lives, which hosts and services it has, their processes and control.
 //!
 //! Read in this order: [`directory`] and [`config`] (what the user wrote), [`hosts`] and [`design`] (what that makes),
-//! [`ports`] (where it can be), [`child`], [`foreign`], `php`, [`process`], [`keeper`] and [`supervisor`] (its processes), [`guard`] (what ends
-//! them when the supervisor is killed), [`control`] and `desk` (how commands reach a running lab), [`usage`] and
+//! [`ports`] (where it can be), [`child`], [`foreign`], `php`, [`process`], [`keeper`] and [`supervisor`] (its processes), [`log`] and [`journal`] (what they tell), [`guard`] (what ends
+//! them when the supervisor is killed), [`control`], `desk` and `watcher` (how commands reach a running lab), [`usage`] and
 //! [`holder`] (what the operating system knows), [`releases`] (deployed application files), [`doctor`] (what works here), [`builtin`] (the lab to copy).
 //!
 //! It starts services as processes of the same executable and never calls them: the two meet over arguments,
@@ -30,3 +30,4 @@ pub mod releases;
 pub mod status;
 pub mod supervisor;
 pub mod usage;
+mod watcher;

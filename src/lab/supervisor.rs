@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::ground::clock;
-use crate::ground::event::{Event, Happened, Moment};
+use crate::ground::event::Event;
 use crate::ground::lines::{LineReader, write_line};
 
 use super::config::Network;
@@ -26,17 +26,19 @@ use super::design::Design;
 use super::desk::{Desk, Post};
 use super::directory::{Directory, DirectoryError};
 use super::guard::Guard;
+use super::journal::{Heard, Journal};
 use super::keeper::{Keeper, Means, Sink};
 use super::log::Log;
 use super::ports::{self, PortError};
 use super::status::LabStatus;
+use super::watcher;
 
 /// Commands that may talk to a lab at a time.
 const COMMANDS_MOST: usize = 64;
 /// A command that has not said what it wants by then is hung up on.
 const REQUEST_WITHIN: Duration = Duration::from_secs(5);
-/// Events that may wait to be shown.
-const SHOWN_MOST: usize = 1024;
+/// Events that are shown in one go.
+const SHOWN_MOST: usize = 128;
 
 /// Why a lab could not come up.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +79,9 @@ pub struct Lab {
     desk: Arc<Desk>,
     listener: UnixListener,
     keepers: JoinSet<()>,
-    events: mpsc::Receiver<Event>,
+    journal: Journal,
+    /// What whoever brought it up is shown; nothing where nobody looks.
+    heard: Heard,
     lock: Lock,
     /// Cancelled when the lab is to end, and when it has ended.
     end: CancellationToken,
@@ -98,11 +102,13 @@ impl Lab {
             .map_err(UpError::Process)?;
         lock.file_is_the_guards = true;
         let design = Arc::new(Design { config, network, directory, ports });
-        let (watcher, events) = mpsc::channel(SHOWN_MOST);
+        let path = design.directory.journal();
+        let journal = Journal::open(&path).map_err(|source| UpError::State { path, source })?;
+        let heard = journal.watch_first();
         if let Some(pid) = left_behind {
-            let _ = watcher.try_send(note(format!(
+            journal.note(format!(
                 "the last run (supervisor {pid}) and its guard were killed; what they left is cleaned up"
-            )));
+            ));
         }
 
         let end = CancellationToken::new();
@@ -112,15 +118,17 @@ impl Lab {
         for name in design.config.services() {
             let path = design.directory.log(name.as_str());
             let log = Log::open(&path).map_err(|source| UpError::State { path, source })?;
-            let sink = Sink::new(name, log, watcher.clone());
+            let sink = Sink::new(name, log, journal.clone());
             let (keeper, condition) = Keeper::new(name, means.clone(), sink);
             let (commands, received) = mpsc::channel(COMMANDS_MOST);
             keepers.spawn(keeper.keep(received));
             services.push(Post { name, commands, condition });
         }
         let listener = listen(&socket).map_err(|source| UpError::State { path: socket, source })?;
-        let desk = Arc::new(Desk { design, since: clock::unix_millis(), guard, services });
-        let lab = Self { desk, listener, keepers, events, lock, end, ended: CancellationToken::new() };
+        let desk =
+            Arc::new(Desk { design, since: clock::unix_millis(), guard, services, journal: journal.clone() });
+        let ended = CancellationToken::new();
+        let lab = Self { desk, listener, keepers, journal, heard, lock, end, ended };
         match lab.desk.all_started().await {
             Ok(()) => Ok(lab),
             Err(failures) => {
@@ -137,21 +145,25 @@ impl Lab {
 
     /// Answers commands and shows every event to `show`, until `quit` is over or a command ends the lab; then
     /// ends every service at the same time, and leaves nothing behind.
-    pub async fn run(mut self, quit: impl Future<Output = ()>, mut show: impl FnMut(Event)) {
+    pub async fn run(mut self, quit: impl Future<Output = ()>, mut show: impl FnMut(&Event)) {
         tokio::pin!(quit);
         let mut conversations = JoinSet::new();
+        let mut batch = Vec::new();
         let mut rounds = tokio::time::interval(ROUNDS);
         loop {
             tokio::select! {
                 () = &mut quit => break,
                 () = self.end.cancelled() => break,
-                Some(event) = self.events.recv() => show(event),
+                () = self.heard.next(&mut batch, SHOWN_MOST) => {
+                    batch.drain(..).for_each(|entry| show(&entry.event));
+                }
                 _ = rounds.tick() => {
+                    self.journal.settle();
                     if self.desk.guard.mend() {
-                        show(note("the guard was gone and is replaced"));
+                        self.journal.note("the guard was gone and is replaced");
                     }
                     if !self.desk.design.directory.control_socket().exists() {
-                        show(note("the lab's state was removed: nobody could reach the lab any more, so it ends"));
+                        self.journal.note("the lab's state was removed: nobody could reach the lab any more, so it ends");
                         break;
                     }
                 }
@@ -168,9 +180,8 @@ impl Lab {
         }
         self.end.cancel();
         while self.keepers.join_next().await.is_some() {}
-        while let Ok(event) = self.events.try_recv() {
-            show(event);
-        }
+        self.heard.rest().iter().for_each(|entry| show(&entry.event));
+        self.journal.close();
         let directory = &self.desk.design.directory;
         drop(self.listener);
         let _ = fs::remove_file(directory.control_socket());
@@ -185,12 +196,6 @@ impl Lab {
 
 /// How often the lab looks after what nobody tells it of.
 const ROUNDS: Duration = Duration::from_secs(1);
-
-/// Something that the lab itself has to say.
-fn note(text: impl Into<String>) -> Event {
-    let what = Happened::Note { text: text.into() };
-    Event { when: Moment::now(), host: "lab".into(), service: "lab".into(), what }
-}
 
 /// Out of descriptors, or saying good-bye: how long to wait.
 const REST: Duration = Duration::from_millis(100);
@@ -308,6 +313,7 @@ async fn converse(mut stream: UnixStream, desk: Arc<Desk>, end: CancellationToke
             ended.cancelled().await;
             Response::Done("everything is down".into())
         }
+        Request::Watch(wanted) => return watcher::tell(stream, &desk.journal, wanted, ended).await,
         request => desk.answer(request).await,
     };
     let _ = tokio::time::timeout(REQUEST_WITHIN, write_line(&mut stream, &response)).await;

@@ -1,0 +1,43 @@
+//! `wwwlab watch [SERVICE…] [--request ID] [--json]`: what happens, one line each, as soon as it is known.
+
+use crate::lab::control::{self, ControlError};
+use crate::lab::directory::Directory;
+use crate::lab::hosts::ServiceName;
+use crate::lab::journal::{Wanted, Which};
+
+use super::up::line;
+use super::{Failure, World, block_on};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Only what these tell [default: all]
+    services: Vec<ServiceName>,
+    /// Only what belongs to this request: its identifier (X-Request-Id), or the digits that a line shows of it
+    #[arg(long, value_name = "ID")]
+    request: Option<String>,
+    /// Print each event as a line of JSON, with all that is known of it
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
+    let wanted = Wanted {
+        services: arguments.services.iter().map(ToString::to_string).collect(),
+        request: arguments.request.clone().map(Which::Of),
+        since: 0,
+    };
+    let root = format!("{}/", directory.root.display());
+    block_on(async {
+        let mut watched = control::watch(directory, wanted).await?;
+        while let Some(event) = watched.next().await? {
+            if arguments.json {
+                let json = serde_json::to_string(&event).map_err(std::io::Error::from)?;
+                writeln!(world.out, "{json}")?;
+            } else {
+                writeln!(world.out, "{}", line(&event, &root))?;
+            }
+            world.out.flush()?;
+        }
+        Err(ControlError::NotUp(directory.name()).into())
+    })?
+}
