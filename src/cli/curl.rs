@@ -12,9 +12,10 @@ use crate::dns::message::asked::{Data, Response, query, read_response};
 use crate::dns::name::Name;
 use crate::dns::types::{Rcode, RecordType};
 use crate::ground::chance;
+use crate::lab::config::Network;
 use crate::lab::control;
 use crate::lab::directory::Directory;
-use crate::lab::hosts::ServiceName;
+use crate::lab::hosts::{Host, ServiceName};
 use crate::lab::status::LabStatus;
 
 use super::screen::{COMMAND, DIM, quoted};
@@ -37,6 +38,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
     let status = block_on(control::status(directory))??;
+    within_reach(directory.network, world)?;
     let given = &arguments.arguments;
     let mut line = Vec::new();
     for (origin, certain) in origins(given) {
@@ -232,7 +234,8 @@ fn look_up(host: &str, status: &LabStatus, world: &mut World) -> Result<Option<I
 /// One question over UDP. The error says what the resolver did instead of answering.
 async fn ask(resolver: SocketAddr, name: &Name) -> Result<Response, String> {
     let talk = async {
-        let socket = tokio::net::UdpSocket::bind((IpAddr::from([127, 0, 0, 1]), 0)).await?;
+        let any = if resolver.is_ipv4() { IpAddr::from([0; 4]) } else { IpAddr::from([0; 16]) };
+        let socket = tokio::net::UdpSocket::bind((any, 0)).await?;
         socket.connect(resolver).await?;
         let id = chance::random_u16();
         socket.send(&query(id, name, RecordType::A)).await?;
@@ -261,6 +264,19 @@ fn proxied() -> bool {
     ["http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
         .iter()
         .any(|variable| std::env::var_os(variable).is_some())
+}
+
+/// Refuses where the lab's hosts are machines of their own and this is none of them: their addresses belong to others out
+/// here, whom no question of the lab's may reach.
+pub(super) fn within_reach(network: Network, world: &World) -> Result<(), Failure> {
+    if network == Network::Loopback || Host::is_any_here(network) {
+        return Ok(());
+    }
+    Err(Failure::Said(format!(
+        "the hosts of this lab have a network of their own, which does not begin here: `{} shell` opens a terminal on the \
+         client, and there `dig` and `curl` need no help",
+        world.program
+    )))
 }
 
 /// Shows the whole command, runs it, and returns its exit code.

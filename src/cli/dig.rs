@@ -4,12 +4,13 @@
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::lab::config::Network;
 use crate::lab::control;
 use crate::lab::directory::Directory;
 use crate::lab::hosts::ServiceName;
 use crate::lab::status::LabStatus;
 
-use super::curl::run_tool;
+use super::curl::{run_tool, within_reach};
 use super::screen::DIM;
 use super::{Failure, World, block_on};
 
@@ -23,8 +24,11 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
     let status = block_on(control::status(directory))??;
+    within_reach(directory.network, world)?;
     let line = dig_line(&arguments.arguments, &status)?;
-    if arguments.arguments.iter().any(|argument| argument == "+trace") {
+    if arguments.arguments.iter().any(|argument| argument == "+trace")
+        && directory.network == Network::Loopback
+    {
         let (dim, program) = (DIM, &world.program);
         writeln!(
             world.err,

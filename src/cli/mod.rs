@@ -49,6 +49,9 @@ struct Arguments {
     /// Where the lab keeps its state [default: .wwwlab in the lab's directory]
     #[arg(long, global = true, value_name = "DIR", env = "WWWLAB_STATE")]
     state: Option<PathBuf>,
+    /// How hosts are realised [default: as lab.toml says; for a lab that is up on one network alone, that one]
+    #[arg(long, global = true, value_name = "NETWORK", env = "WWWLAB_NETWORK")]
+    network: Option<Network>,
     #[command(subcommand)]
     command: Command,
 }
@@ -207,12 +210,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, world: &mut World) -> 
 }
 
 fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
-    let place = Place { lab: arguments.lab, state: arguments.state };
+    let place = Place { lab: arguments.lab, state: arguments.state, network: arguments.network };
     // What is shown to be typed names the same lab.
     for (option, value) in [("--lab", &place.lab), ("--state", &place.state)] {
         if let Some(value) = value {
             world.program.push_str(&format!(" {option} {}", screen::quoted(value.as_os_str())));
         }
+    }
+    if let Some(network) = place.network.filter(|_| place.must_name_network()) {
+        world.program.push_str(&format!(" --network {network}"));
     }
     let verb = |verb, service: Service, world: &mut World| {
         service::run(verb, service.service, &place.find()?, world)
@@ -253,15 +259,25 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
 struct Place {
     lab: Option<PathBuf>,
     state: Option<PathBuf>,
+    network: Option<Network>,
 }
 
 impl Place {
+    /// The lab that a command is for: where no network is named, and it is up on one alone, on that one.
     fn find(&self) -> Result<Directory, Failure> {
-        self.find_on(None)
+        let written = self.find_to_bring_up()?;
+        Ok(if self.network.is_some() { written } else { written.or_where_it_is_up() })
     }
 
-    fn find_on(&self, network: Option<Network>) -> Result<Directory, Failure> {
-        Ok(Directory::find(self.lab.as_deref(), self.state.as_deref(), network)?)
+    /// The lab that is to come up.
+    fn find_to_bring_up(&self) -> Result<Directory, Failure> {
+        Ok(Directory::find(self.lab.as_deref(), self.state.as_deref(), self.network)?)
+    }
+
+    /// Whether the network that was named is not the one that would be found without its name, or may soon not be.
+    fn must_name_network(&self) -> bool {
+        let unnamed = Directory::find(self.lab.as_deref(), self.state.as_deref(), None);
+        unnamed.is_ok_and(|unnamed| self.network != Some(unnamed.network) && unnamed.seems_up())
     }
 }
 

@@ -64,7 +64,7 @@ fn show(walk: &WalkTold, status: &LabStatus, world: &mut World) -> Result<(), Fa
     for (index, step) in walk.steps.iter().enumerate() {
         let who = [ServiceName::Root, ServiceName::Tld, ServiceName::Dns, ServiceName::Dns2]
             .into_iter()
-            .find(|&name| status.service(name).is_some_and(|service| service.address == Some(step.server)));
+            .find(|&name| status.service(name).is_some_and(|service| service.listens_at(step.server)));
         let who = who.map_or_else(|| step.server.to_string(), |name| format!("{name} {}", step.server.ip()));
         table.row([
             (index + 1).to_string().into(),

@@ -50,11 +50,30 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
             )?;
         }
     }
+    remark(&status, world)?;
+    warn(&status, world)?;
+    Ok(0)
+}
+
+/// What else is to be said of the addresses and ports: those of IPv6, one for each host, and why a port is not the real one.
+pub(super) fn remark(status: &LabStatus, world: &mut World) -> Result<(), Failure> {
+    let dim = DIM;
+    let mut hosts: Vec<String> = Vec::new();
+    for service in &status.services {
+        for address in &service.further {
+            let host = format!("{} {}", service.host.as_str(), address.ip());
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        }
+    }
+    if !hosts.is_empty() {
+        writeln!(world.out, "  {dim}at the same ports over IPv6: {}{dim:#}", hosts.join(", "))?;
+    }
     for reason in &status.ports.reasons {
         writeln!(world.out, "  {dim}{reason}{dim:#}")?;
     }
-    warn(&status, world)?;
-    Ok(0)
+    Ok(())
 }
 
 /// What is wrong though everything runs.

@@ -39,9 +39,6 @@ pub(super) struct Arguments {
     /// Come up in the background and return
     #[arg(short, long)]
     detach: bool,
-    /// How hosts are realised [default: as lab.toml says, else loopback]
-    #[arg(long, value_name = "NETWORK")]
-    network: Option<Network>,
     /// This is the detached lab itself: reports on descriptor 0
     #[arg(long, hide = true)]
     detached: bool,
@@ -49,19 +46,19 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Result<u8, Failure> {
     let watch = Stopwatch::start();
-    let directory = place.find_on(arguments.network)?;
+    let directory = place.find_to_bring_up()?;
     if arguments.detached {
-        return block_on(be_detached(directory, arguments.network))?;
+        return block_on(be_detached(directory))?;
     }
     if arguments.detach {
-        return detach(arguments, place, &directory, world, watch);
+        return detach(place, &directory, world, watch);
     }
     block_on(async {
         let quit =
             asked_to_quit().map_err(|error| Failure::System("cannot watch for signals".into(), error))?;
         tokio::pin!(quit);
         let lab = tokio::select! {
-            lab = Lab::up(directory.clone(), arguments.network) => lab?,
+            lab = Lab::up(directory.clone()) => lab?,
             // What was started so far is killed as it is dropped.
             () = &mut quit => return Err(Failure::Said("ended before the lab was up".into())),
         };
@@ -126,13 +123,7 @@ fn asked_to_quit() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 /// Starts this program again, away from the terminal, and waits until it is up.
-fn detach(
-    arguments: &Arguments,
-    place: &Place,
-    directory: &Directory,
-    world: &mut World,
-    watch: Stopwatch,
-) -> Result<u8, Failure> {
+fn detach(place: &Place, directory: &Directory, world: &mut World, watch: Stopwatch) -> Result<u8, Failure> {
     let system = |what: &'static str| move |error| Failure::System(what.into(), error);
     directory.prepare()?;
     let log = Log::open(&directory.log("lab"))
@@ -142,9 +133,7 @@ fn detach(
     let (ours, theirs) = StdUnixStream::pair().map_err(system("cannot make a channel"))?;
     let mut command = Command::new(executable);
     command.arg0("wwwlab").args(["up", "--detached"]);
-    if let Some(network) = arguments.network {
-        command.arg("--network").arg(network.to_string());
-    }
+    command.arg("--network").arg(directory.network.to_string());
     for (option, value) in [("--lab", &place.lab), ("--state", &place.state)] {
         if let Some(value) = value {
             command.arg(option).arg(value);
@@ -181,7 +170,7 @@ fn detach(
 }
 
 /// The detached lab's own life.
-async fn be_detached(directory: Directory, network: Option<Network>) -> Result<u8, Failure> {
+async fn be_detached(directory: Directory) -> Result<u8, Failure> {
     let system = |what: &'static str| move |error| Failure::System(what.into(), error);
     // Fails only for a process that leads a session already, which serves as well.
     let _ = nix::unistd::setsid();
@@ -191,7 +180,7 @@ async fn be_detached(directory: Directory, network: Option<Network>) -> Result<u
     let quit = asked_to_quit().map_err(system("cannot watch for signals"))?;
     tokio::pin!(quit);
     let came_up = tokio::select! {
-        lab = Lab::up(directory, network) => lab,
+        lab = Lab::up(directory) => lab,
         () = &mut quit => return Ok(1),
         // Nobody waits for it any more: ^C of the command that started it.
         _ = starter.readable() => return Ok(1),
@@ -284,16 +273,17 @@ fn introduce(
         ]);
     }
     write!(world.out, "{}", table.render(world.width))?;
-    for reason in &status.ports.reasons {
-        writeln!(world.out, "  {dim}{reason}{dim:#}")?;
-    }
+    super::status::remark(status, world)?;
     super::status::warn(status, world)?;
     let there = match (&directory.toml, place.lab.is_none()) {
         (Some(_), true) => format!(" {dim}(there, cd {} first){dim:#}", quoted(directory.root.as_os_str())),
         _ => String::new(),
     };
     writeln!(world.out, "\n{bold}Try in another terminal{bold:#}{there}")?;
-    let lines = next_lines(status, &world.program);
+    let lines = match directory.network {
+        Network::Loopback => next_lines(status, &world.program),
+        Network::Hosts => next_lines_on_hosts(status, &world.program),
+    };
     let widest = lines.iter().map(|(command, _)| command.len()).max().unwrap_or_default();
     let longest = lines.iter().map(|(_, why)| why.len()).max().unwrap_or_default();
     let beside = world.width.is_none_or(|width| widest + longest + 4 <= width);
@@ -331,6 +321,20 @@ fn next_lines(status: &LabStatus, program: &str) -> Vec<(String, &'static str)> 
         (dig(ServiceName::Resolver), "the resolver: asks from the root, remembers"),
         (format!("curl -H 'Host: {site}' http://{web}/"), "the web server, found by its address"),
         (format!("{program} curl http://{site}/"), "name and page: the whole path"),
+        (format!("{program} cache"), "what the resolver remembers, counting down"),
+        (format!("{program} stop app"), "curl again: a 502 that says why; mend: start app"),
+        (format!("{program} status"), "every service, its process, what it takes"),
+    ]
+}
+
+/// The lines to try where hosts are machines of their own: there the tools need to be told nothing.
+fn next_lines_on_hosts(status: &LabStatus, program: &str) -> Vec<(String, &'static str)> {
+    let site = &status.site_name;
+    vec![
+        (format!("{program} shell"), "a terminal on the client, where the next three are to be typed"),
+        (format!("dig {site}"), "asks the resolver, as every program does"),
+        (format!("dig +trace {site}"), "asks the way from the root by itself"),
+        (format!("curl http://{site}/"), "name and page: the whole path"),
         (format!("{program} cache"), "what the resolver remembers, counting down"),
         (format!("{program} stop app"), "curl again: a 502 that says why; mend: start app"),
         (format!("{program} status"), "every service, its process, what it takes"),

@@ -38,6 +38,14 @@ pub struct Listening {
     pub address: SocketAddr,
 }
 
+impl Listening {
+    /// Each of `addresses` over UDP and TCP.
+    pub fn by_both(addresses: &[SocketAddr]) -> Vec<Self> {
+        let both = |&address| [Transport::Udp, Transport::Tcp].map(|transport| Self { transport, address });
+        addresses.iter().flat_map(both).collect()
+    }
+}
+
 /// An address that could not be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}/{transport}")]

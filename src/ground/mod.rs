@@ -13,5 +13,6 @@ pub mod event;
 pub mod explain;
 pub mod journal;
 pub mod lines;
+pub mod listeners;
 pub mod prefix;
 pub mod service;

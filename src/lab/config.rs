@@ -32,9 +32,9 @@ pub struct Config {
     /// Which ports the services take.
     pub ports: Ports,
     /// The root name server.
-    pub root: Zones<RootZones>,
+    pub root: Zones,
     /// The name server of `com.`.
-    pub tld: Zones<TldZones>,
+    pub tld: Zones,
     /// The name server of foobar.com.
     pub dns: Dns,
     /// The resolver.
@@ -64,12 +64,20 @@ pub enum Network {
     /// As addresses 127.0.0.x of this machine.
     #[default]
     Loopback,
+    /// As machines of their own, with addresses and cables of their own (network namespaces of Linux).
+    Hosts,
+}
+
+impl Network {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Loopback, Self::Hosts];
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Loopback => "loopback",
+            Self::Hosts => "hosts",
         })
     }
 }
@@ -133,20 +141,18 @@ impl<'de> Deserialize<'de> for Port {
 /// A name server's zones: from the zone's name to its file, relative to the lab directory.
 pub type ZoneFiles = BTreeMap<String, PathBuf>;
 
-/// The section of a name server; `D` knows the zones it has by default.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// The section of a name server.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Zones<D: DefaultZones> {
-    /// The zones it answers for.
+pub struct Zones {
+    /// The zones it answers for, in whatever network; by default those of the network in use.
     #[serde(deserialize_with = "zones")]
-    pub zones: ZoneFiles,
+    pub zones: Option<ZoneFiles>,
     /// Equal answers to one network that are sent over UDP, a second: 1 to 100,000; default 0, all of them.
     #[serde(deserialize_with = "rate_limit")]
     pub rate_limit: u32,
     /// What is done about DNS cookies; default `answer`.
     pub cookies: Cookies,
-    #[serde(skip)]
-    default: std::marker::PhantomData<D>,
 }
 
 /// What a name server does about DNS cookies (RFC 7873).
@@ -173,49 +179,42 @@ impl Cookies {
     }
 }
 
-/// Knows the zones that a name server has when `lab.toml` says nothing.
-pub trait DefaultZones {
-    /// Pairs of zone and file.
-    const ZONES: &'static [(&'static str, &'static str)];
-}
-
-impl<D: DefaultZones> Default for Zones<D> {
-    fn default() -> Self {
-        let zones = D::ZONES.iter().map(|(zone, file)| ((*zone).to_owned(), PathBuf::from(file))).collect();
-        Self { zones, rate_limit: 0, cookies: Cookies::default(), default: std::marker::PhantomData }
-    }
-}
-
-macro_rules! default_zones {
-    ($($server:ident: $doc:literal = $zones:expr;)*) => {$(
-        #[doc = $doc]
-        #[derive(Debug, Clone, PartialEq, Eq)]
-        pub struct $server;
-        impl DefaultZones for $server {
-            const ZONES: &'static [(&'static str, &'static str)] = $zones;
+/// The zones that `server` has in `network` when `lab.toml` names none. Their files say addresses, which differ from
+/// network to network.
+fn default_zones(server: ServiceName, network: Network) -> ZoneFiles {
+    let zones: &[(&str, &str)] = match (network, server) {
+        (Network::Loopback, ServiceName::Root) => &[(".", "root.zone")],
+        (Network::Loopback, ServiceName::Tld) => &[("com", "com.zone")],
+        (Network::Loopback, ServiceName::Dns | ServiceName::Dns2) => {
+            &[("foobar.com", "foobar.com.zone"), ("127.in-addr.arpa", "127.in-addr.arpa.zone")]
         }
-    )*};
-}
-
-default_zones! {
-    RootZones: "The zones of `[root]`." = &[(".", "zones/loopback/root.zone")];
-    TldZones: "The zones of `[tld]`." = &[("com", "zones/loopback/com.zone")];
-    DnsZones: "The zones of `[dns]`." = &[
-        ("foobar.com", "zones/loopback/foobar.com.zone"),
-        ("127.in-addr.arpa", "zones/loopback/127.in-addr.arpa.zone"),
-    ];
+        (Network::Hosts, ServiceName::Root) => {
+            &[(".", "root.zone"), ("root-servers.net", "root-servers.net.zone")]
+        }
+        (Network::Hosts, ServiceName::Tld) => {
+            &[("com", "com.zone"), ("net", "net.zone"), ("gtld-servers.net", "gtld-servers.net.zone")]
+        }
+        (Network::Hosts, ServiceName::Dns | ServiceName::Dns2) => &[
+            ("foobar.com", "foobar.com.zone"),
+            ("in-addr.arpa", "in-addr.arpa.zone"),
+            ("ip6.arpa", "ip6.arpa.zone"),
+        ],
+        _ => &[],
+    };
+    let folder = Path::new("zones").join(network.to_string());
+    zones.iter().map(|(zone, file)| ((*zone).to_owned(), folder.join(file))).collect()
 }
 
 /// `[dns]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dns {
-    /// The zones it answers for.
+    /// The zones it answers for, in whatever network; by default those of the network in use.
     #[serde(deserialize_with = "zones")]
-    pub zones: ZoneFiles,
-    /// Who may have whole zones (AXFR); by default whoever is on this machine. At most [`PEERS_MOST`].
+    pub zones: Option<ZoneFiles>,
+    /// Who may have whole zones (AXFR); by default whoever the network in use makes a neighbour. At most [`PEERS_MOST`].
     #[serde(deserialize_with = "transfer_to")]
-    pub transfer_to: Vec<String>,
+    pub transfer_to: Option<Vec<String>>,
     /// Who is told that a zone changed (NOTIFY); by default nobody. At most [`PEERS_MOST`].
     #[serde(deserialize_with = "notify")]
     pub notify: Vec<String>,
@@ -234,18 +233,16 @@ pub struct Dns {
 /// Entries of a list of `[dns]`.
 pub const PEERS_MOST: usize = 16;
 
-impl Default for Dns {
-    fn default() -> Self {
-        Self {
-            zones: Zones::<DnsZones>::default().zones,
-            transfer_to: vec!["127.0.0.0/8".into()],
-            notify: Vec::new(),
-            keys: Vec::new(),
-            secondary: false,
-            rate_limit: 0,
-            cookies: Cookies::default(),
+/// Who may have whole zones in `network` when `lab.toml` names nobody: this machine, with which a lab on loopback is alone;
+/// the server itself, the computers of the users, and those of their Internet provider.
+fn default_transfer_to(network: Network) -> Vec<String> {
+    let neighbours: &[&str] = match network {
+        Network::Loopback => &["127.0.0.0/8"],
+        Network::Hosts => {
+            &["8.8.8.8", "192.0.2.0/24", "198.51.100.0/24", "2001:4860:4860::8888", "2001:db8::/32"]
         }
-    }
+    };
+    neighbours.iter().map(|&prefix| prefix.to_owned()).collect()
 }
 
 /// `[resolver]`
@@ -510,6 +507,22 @@ impl Config {
         let absent = ServiceName::RESOLVERS.get(resolvers..).unwrap_or_default();
         let no_second = (!self.dns.secondary).then_some(ServiceName::Dns2);
         ServiceName::ALL.into_iter().filter(move |name| !absent.contains(name) && no_second != Some(*name))
+    }
+
+    /// The zones that `server` publishes in `network`; none if it is no name server.
+    pub fn zones(&self, server: ServiceName, network: Network) -> ZoneFiles {
+        let own = match server {
+            ServiceName::Root => &self.root.zones,
+            ServiceName::Tld => &self.tld.zones,
+            ServiceName::Dns | ServiceName::Dns2 => &self.dns.zones,
+            _ => &None,
+        };
+        own.clone().unwrap_or_else(|| default_zones(server, network))
+    }
+
+    /// Who may have whole zones of foobar.com's name servers in `network`.
+    pub fn transfer_to(&self, network: Network) -> Vec<String> {
+        self.dns.transfer_to.clone().unwrap_or_else(|| default_transfer_to(network))
     }
 
     /// The hosts at which its name servers and resolvers listen.

@@ -29,26 +29,33 @@ pub struct Design {
 }
 
 impl Design {
-    /// Where `service` listens; nothing for an embedded database.
-    pub fn address(&self, service: ServiceName) -> Option<SocketAddr> {
+    /// Where `service` listens, of IPv4 first; nowhere for an embedded database.
+    pub fn addresses(&self, service: ServiceName) -> Vec<SocketAddr> {
         let port = match service {
             ServiceName::Web => self.ports.http,
             ServiceName::App => self.ports.app,
-            ServiceName::Db => return None,
+            ServiceName::Db => return Vec::new(),
             _ => self.ports.dns,
         };
-        Some(SocketAddr::new(service.host().address(self.network), port))
+        // An application, which may be a student's, has one address to listen at.
+        let most = if service == ServiceName::App { 1 } else { usize::MAX };
+        let addresses = service.host().addresses(self.network).take(most);
+        addresses.map(|address| SocketAddr::new(address, port)).collect()
+    }
+
+    /// The first address at which `service` listens, which is of IPv4; nothing for an embedded database.
+    pub fn address(&self, service: ServiceName) -> Option<SocketAddr> {
+        self.addresses(service).into_iter().next()
     }
 
     /// The zones that `service` publishes, if it is a name server.
-    pub fn zones(&self, service: ServiceName) -> Option<&ZoneFiles> {
-        match service {
-            ServiceName::Root => Some(&self.config.root.zones),
-            ServiceName::Tld => Some(&self.config.tld.zones),
-            ServiceName::Dns => Some(&self.config.dns.zones),
-            ServiceName::Dns2 => self.config.dns.secondary.then_some(&self.config.dns.zones),
-            _ => None,
-        }
+    pub fn zones(&self, service: ServiceName) -> Option<ZoneFiles> {
+        let is_one = match service {
+            ServiceName::Root | ServiceName::Tld | ServiceName::Dns => true,
+            ServiceName::Dns2 => self.config.dns.secondary,
+            _ => false,
+        };
+        is_one.then(|| self.config.zones(service, self.network))
     }
 
     /// How many equal answers a second `service` sends to one network, if it is a name server; 0 for all.
@@ -85,14 +92,14 @@ impl Design {
     /// that withholds it from the application.
     pub fn arguments(&self, service: ServiceName) -> Vec<OsString> {
         let mut line = CommandLine(vec!["serve".into(), service.as_str().into()]);
-        if let Some(address) = self.address(service) {
+        for address in self.addresses(service) {
             line.option("--listen", address.to_string());
         }
         match service {
             ServiceName::Root | ServiceName::Tld | ServiceName::Dns => {
                 for (origin, file) in self.zones(service).into_iter().flatten() {
                     let mut zone = OsString::from(format!("{origin}="));
-                    zone.push(self.path(file));
+                    zone.push(self.path(&file));
                     line.option("--zone", zone);
                 }
                 if service == ServiceName::Dns {
@@ -108,10 +115,14 @@ impl Design {
             | ServiceName::Resolver2
             | ServiceName::Resolver3
             | ServiceName::Resolver4 => {
-                line.option("--root", Host::Root.address(self.network).to_string());
+                for address in Host::Root.addresses(self.network) {
+                    line.option("--root", address.to_string());
+                }
                 let second = self.config.dns.secondary.then_some(Host::Server2);
                 for host in [Host::Tld, Host::Server].into_iter().chain(second) {
-                    line.option("--server", host.address(self.network).to_string());
+                    for address in host.addresses(self.network) {
+                        line.option("--server", address.to_string());
+                    }
                 }
                 line.option("--server-port", self.ports.dns.to_string());
                 let resolver = &self.config.resolver;
@@ -209,7 +220,7 @@ impl Design {
     /// To whom the name server of foobar.com gives its zones, whom it tells of them, and with which keys.
     fn transfers(&self, line: &mut CommandLine) {
         let dns = &self.config.dns;
-        dns.transfer_to.iter().for_each(|who| line.option("--transfer-to", who));
+        self.config.transfer_to(self.network).iter().for_each(|who| line.option("--transfer-to", who));
         dns.notify.iter().for_each(|server| line.option("--notify", server));
         if let Some(address) = self.address(ServiceName::Dns2).filter(|_| dns.secondary) {
             line.option("--notify", format!("{address}{}", self.shared_key()));
@@ -223,12 +234,12 @@ impl Design {
     fn second(&self, line: &mut CommandLine) {
         let dns = &self.config.dns;
         if let Some(primary) = self.address(ServiceName::Dns) {
-            for origin in dns.zones.keys() {
+            for origin in self.config.zones(ServiceName::Dns2, self.network).keys() {
                 line.option("--follow", format!("{origin}={primary}{}", self.shared_key()));
             }
         }
         line.option("--copies", self.directory.state.join("zones"));
-        dns.transfer_to.iter().for_each(|who| line.option("--transfer-to", who));
+        self.config.transfer_to(self.network).iter().for_each(|who| line.option("--transfer-to", who));
         dns.keys.iter().for_each(|file| line.option("--keys", self.path(file)));
     }
 
@@ -237,7 +248,7 @@ impl Design {
     fn shared_key(&self) -> String {
         let second = Host::Server2.address(self.network);
         let is_near = |prefix: &str| prefix.parse::<Prefix>().is_ok_and(|prefix| prefix.contains(second));
-        let key = self.config.dns.transfer_to.iter().find_map(|who| {
+        let key = self.config.dns.transfer_to.iter().flatten().find_map(|who| {
             match who.split_whitespace().collect::<Vec<_>>()[..] {
                 ["key", key] => Some(key),
                 [prefix, "key", key] if is_near(prefix) => Some(key),

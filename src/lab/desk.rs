@@ -142,6 +142,7 @@ impl Desk {
             name: post.name,
             host: post.name.host(),
             address: self.design.address(post.name),
+            further: self.design.addresses(post.name).into_iter().skip(1).collect(),
             usage: condition.pid.and_then(usage::of),
             condition,
             disk_bytes: fs::metadata(file).map(|file| file.len()).unwrap_or_default(),
@@ -212,9 +213,9 @@ impl Desk {
 
     fn unpublished(&self, name: ServiceName, why: &str) -> Vec<ZoneState> {
         let zones = self.design.zones(name).into_iter().flatten();
-        let state = |(origin, file): (&String, &PathBuf)| ZoneState {
+        let state = |(origin, file): (String, PathBuf)| ZoneState {
             origin: format!("{}.", origin.trim_end_matches('.')),
-            file: self.design.path(file).display().to_string(),
+            file: self.design.path(&file).display().to_string(),
             serial: None,
             records: 0,
             problems: vec![why.to_owned()],
@@ -248,7 +249,7 @@ impl Desk {
                     .zones(server)
                     .into_iter()
                     .flatten()
-                    .any(|(_, own)| self.design.path(own) == file);
+                    .any(|(_, own)| self.design.path(&own) == file);
                 let until = if own { "" } else { " until it is restarted" };
                 Response::Done(format!("{server} publishes {origin} from {}{until}", file.display()))
             }

@@ -1,6 +1,6 @@
 //! Where a lab lives: its directory (what the user edits) and its state (what a run leaves there).
 //!
-//! The state of a lab in `DIR` is `DIR/.wwwlab/NETWORK/`; that of the built-in lab, which has no directory of
+//! The state of a lab in `DIR` is `DIR/.wwwlab/NETWORK/`, so that it may be up on each network at the same time; that of the built-in lab, which has no directory of
 //! its own, is under `$XDG_STATE_HOME/wwwlab/` (default `~/.local/state/wwwlab/`).
 
 use std::env;
@@ -8,6 +8,10 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 
 use super::builtin;
 use super::config::{Config, ConfigError, Network};
@@ -22,7 +26,9 @@ pub struct Directory {
     pub root: PathBuf,
     /// Its `lab.toml`; nothing for the built-in lab.
     pub toml: Option<PathBuf>,
-    /// Where runs keep their state, absolute.
+    /// How its hosts are realised.
+    pub network: Network,
+    /// Where runs on that network keep their state, absolute.
     pub state: PathBuf,
 }
 
@@ -65,8 +71,8 @@ pub enum DirectoryError {
 }
 
 impl Directory {
-    /// Finds the lab: `lab` if given, else the current directory if it has a `lab.toml`, else the built-in one.
-    /// `state` overrides where its state is kept.
+    /// Finds the lab: `lab` if given, else the current directory if it has a `lab.toml`, else the built-in one; on
+    /// `network` if given, else on the one that `lab.toml` says. `state` overrides where its state is kept.
     pub fn find(
         lab: Option<&Path>,
         state: Option<&Path>,
@@ -97,12 +103,38 @@ impl Directory {
             (None, Some(_)) => root.join(".wwwlab"),
             (None, None) => built_in_state()?,
         };
-        let directory = Self { root, toml, state: state.join(network.to_string()) };
+        let directory = Self { root, toml, network, state: state.join(network.to_string()) };
         let socket = directory.control_socket();
         if socket.as_os_str().len() > SOCKET_PATH_MOST {
             return Err(DirectoryError::TooLong(socket));
         }
         Ok(directory)
+    }
+
+    /// The same lab on `network`. Both may be up at the same time.
+    pub fn on(&self, network: Network) -> Self {
+        let state = self.state.with_file_name(network.to_string());
+        Self { network, state, ..self.clone() }
+    }
+
+    /// Whether it seems to be up: its control socket is there, and the supervisor that holds its lock.
+    pub fn seems_up(&self) -> bool {
+        let lives = |pid| match i32::try_from(pid) {
+            // Signal 0 reaches nobody; that it may not be sent is a sign of life, too.
+            Ok(pid) => kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH),
+            Err(_) => false,
+        };
+        self.control_socket().exists() && self.locked_by().is_some_and(lives)
+    }
+
+    /// The lab that a command is for which names no network: this one, unless the same lab is up on another network alone.
+    pub fn or_where_it_is_up(self) -> Self {
+        if self.seems_up() {
+            return self;
+        }
+        let others = Network::ALL.into_iter().filter(|&network| network != self.network);
+        let up = others.map(|network| self.on(network)).find(Self::seems_up);
+        up.unwrap_or(self)
     }
 
     /// Makes the state's directories, readable by the user alone, and unpacks the built-in lab if it is this.
@@ -195,4 +227,50 @@ fn built_in_state() -> Result<PathBuf, DirectoryError> {
     let from = |variable: &str| env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     let home = from("XDG_STATE_HOME").or_else(|| from("HOME").map(|home| home.join(".local/state")));
     Ok(home.ok_or(DirectoryError::NoHome)?.join("wwwlab"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A lab of its own, with `settings`.
+    fn lab(settings: &str) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("lab.toml"), settings).unwrap();
+        directory
+    }
+
+    /// Makes `directory` look as if `pid` had brought it up.
+    fn bring_up(directory: &Directory, pid: u32) {
+        fs::create_dir_all(&directory.state).unwrap();
+        fs::write(directory.lock_file(), format!("{pid}\n")).unwrap();
+        fs::write(directory.control_socket(), "").unwrap();
+    }
+
+    #[test]
+    fn what_is_given_goes_before_lab_toml() {
+        let lab = lab("[lab]\nnetwork = \"hosts\"\n");
+        let found = |network| Directory::find(Some(lab.path()), None, network).unwrap();
+        assert_eq!(found(None).network, Network::Hosts);
+        assert!(found(None).state.ends_with(".wwwlab/hosts"));
+        assert_eq!(found(Some(Network::Loopback)).network, Network::Loopback);
+        assert!(found(Some(Network::Loopback)).state.ends_with(".wwwlab/loopback"));
+    }
+
+    #[test]
+    fn where_only_the_other_network_is_up_that_one_is_meant() {
+        let lab = lab("");
+        let written = Directory::find(Some(lab.path()), None, None).unwrap();
+        let other = written.on(Network::Hosts);
+        let meant = || written.clone().or_where_it_is_up().network;
+        assert_eq!(meant(), Network::Loopback, "none is up");
+        bring_up(&other, std::process::id());
+        assert_eq!(meant(), Network::Hosts, "the other one alone is up");
+        bring_up(&written, std::process::id());
+        assert_eq!(meant(), Network::Loopback, "both are up");
+        // No process has this number: it is above what Linux and macOS give.
+        bring_up(&other, 0x7FFF_FFFF);
+        fs::remove_file(written.control_socket()).unwrap();
+        assert_eq!(meant(), Network::Loopback, "the other one was killed");
+    }
 }

@@ -45,6 +45,8 @@ pub fn examine(directory: &Directory, running: bool) -> Vec<Finding> {
     let mut findings = vec![settings(directory), state(directory)];
     if running {
         findings.push(good("ports", "in use by this lab, which is up"));
+    } else if directory.network == Network::Hosts {
+        findings.push(good("ports", "the real ones: each host has its own"));
     } else {
         let config = directory.config().unwrap_or_default();
         let servers = config.hosts_of_dns();
@@ -59,10 +61,12 @@ pub fn examine(directory: &Directory, running: bool) -> Vec<Finding> {
             &[Host::Server],
         ));
     }
-    findings.push(stub_resolver());
+    if directory.network == Network::Loopback {
+        findings.push(stub_resolver());
+    }
     findings.push(tool("dig", "asks a name server: the lab's first tool", "apt install bind9-dnsutils"));
     findings.push(tool("curl", "asks a web server: the lab's second tool", "apt install curl"));
-    findings.push(user_namespaces());
+    findings.push(user_namespaces(directory.network));
     findings
 }
 
@@ -196,16 +200,22 @@ pub fn in_path(name: &str) -> Option<PathBuf> {
     })
 }
 
-fn user_namespaces() -> Finding {
+/// Whether hosts can be machines of their own here; what `network`, the one in use, has to do with that.
+fn user_namespaces(network: Network) -> Finding {
     let subject = "namespaces";
     let setting = |path: &str| fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u64>().ok());
     if !cfg!(target_os = "linux") {
-        return finding(
-            subject,
-            Verdict::Limited,
-            "user namespaces are a thing of Linux",
-            "nothing to do: network `loopback` works here",
-        );
+        return match network {
+            Network::Loopback => finding(
+                subject,
+                Verdict::Limited,
+                "network `hosts` is for Linux",
+                "nothing to do: network `loopback` works here",
+            ),
+            Network::Hosts => {
+                finding(subject, Verdict::Bad, "network `hosts` is for Linux", "take `--network loopback`")
+            }
+        };
     }
     let forbidden = [
         ("/proc/sys/user/max_user_namespaces", 0, "user.max_user_namespaces is 0"),
@@ -218,13 +228,21 @@ fn user_namespaces() -> Finding {
     ];
     let root = nix::unistd::geteuid().is_root();
     match forbidden.iter().find(|(path, value, _)| setting(path) == Some(*value)) {
-        Some((_, _, why)) if !root => finding(
-            subject,
-            Verdict::Limited,
-            *why,
-            "nothing to do for network `loopback`; a network of real hosts would need sudo here",
-        ),
-        _ => good(subject, "user namespaces are allowed (network `loopback` does not need them)"),
+        Some((_, _, why)) if !root => match network {
+            Network::Loopback => finding(
+                subject,
+                Verdict::Limited,
+                *why,
+                "nothing to do for network `loopback`; network `hosts` needs sudo here",
+            ),
+            Network::Hosts => finding(
+                subject,
+                Verdict::Bad,
+                *why,
+                "use sudo, or take `--network loopback`, which needs none",
+            ),
+        },
+        _ => good(subject, "allowed: hosts can be machines of their own (`--network hosts`)"),
     }
 }
 

@@ -1,10 +1,12 @@
 //! The hosts of a lab and the services that run on them: the names that the rest of the house uses.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::ground::bind::{self, Transport};
 
 use super::config::Network;
 
@@ -126,6 +128,8 @@ impl FromStr for ServiceName {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Host {
+    /// Where the user sits; no service runs there.
+    Client,
     /// Where the resolver runs.
     Resolver,
     /// Where the second one runs.
@@ -148,6 +152,7 @@ impl Host {
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Client => "client",
             Self::Resolver => "resolver",
             Self::Resolver2 => "resolver2",
             Self::Resolver3 => "resolver3",
@@ -159,19 +164,87 @@ impl Host {
         }
     }
 
-    /// Its address in `network`.
+    /// Its first address in `network`, which is of IPv4.
     pub fn address(self, network: Network) -> IpAddr {
-        let last = match (network, self) {
-            (Network::Loopback, Self::Server) => 1,
-            (Network::Loopback, Self::Resolver) => 2,
+        let octets = match (network, self) {
+            (Network::Loopback, Self::Client | Self::Server) => [127, 0, 0, 1],
+            (Network::Loopback, Self::Resolver) => [127, 0, 0, 2],
             // The number of a resolver stands before the 2.
-            (Network::Loopback, Self::Resolver2) => 22,
-            (Network::Loopback, Self::Resolver3) => 32,
-            (Network::Loopback, Self::Resolver4) => 42,
-            (Network::Loopback, Self::Root) => 3,
-            (Network::Loopback, Self::Tld) => 4,
-            (Network::Loopback, Self::Server2) => 5,
+            (Network::Loopback, Self::Resolver2) => [127, 0, 0, 22],
+            (Network::Loopback, Self::Resolver3) => [127, 0, 0, 32],
+            (Network::Loopback, Self::Resolver4) => [127, 0, 0, 42],
+            (Network::Loopback, Self::Root) => [127, 0, 0, 3],
+            (Network::Loopback, Self::Tld) => [127, 0, 0, 4],
+            (Network::Loopback, Self::Server2) => [127, 0, 0, 5],
+            (Network::Hosts, Self::Client) => [192, 0, 2, 10],
+            (Network::Hosts, Self::Resolver) => [192, 0, 2, 53],
+            (Network::Hosts, Self::Resolver2) => [192, 0, 2, 54],
+            (Network::Hosts, Self::Resolver3) => [192, 0, 2, 55],
+            (Network::Hosts, Self::Resolver4) => [192, 0, 2, 56],
+            // Those of a.root-servers.net and a.gtld-servers.net.
+            (Network::Hosts, Self::Root) => [198, 41, 0, 4],
+            (Network::Hosts, Self::Tld) => [192, 5, 6, 30],
+            (Network::Hosts, Self::Server) => [8, 8, 8, 8],
+            (Network::Hosts, Self::Server2) => [8, 8, 4, 4],
         };
-        IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))
+        IpAddr::V4(Ipv4Addr::from(octets))
+    }
+
+    /// Its address of IPv6 in `network`; nothing in `loopback`, where IPv6 has one address alone for all.
+    fn ipv6(self, network: Network) -> Option<Ipv6Addr> {
+        let groups = match (network, self) {
+            (Network::Loopback, _) => return None,
+            (Network::Hosts, Self::Client) => [0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x10],
+            (Network::Hosts, Self::Resolver) => [0x2001, 0xdb8, 2, 0, 0, 0, 0, 0x53],
+            (Network::Hosts, Self::Resolver2) => [0x2001, 0xdb8, 2, 0, 0, 0, 0, 0x54],
+            (Network::Hosts, Self::Resolver3) => [0x2001, 0xdb8, 2, 0, 0, 0, 0, 0x55],
+            (Network::Hosts, Self::Resolver4) => [0x2001, 0xdb8, 2, 0, 0, 0, 0, 0x56],
+            (Network::Hosts, Self::Root) => [0x2001, 0x503, 0xba3e, 0, 0, 0, 2, 0x30],
+            (Network::Hosts, Self::Tld) => [0x2001, 0x503, 0xa83e, 0, 0, 0, 2, 0x30],
+            (Network::Hosts, Self::Server) => [0x2001, 0x4860, 0x4860, 0, 0, 0, 0, 0x8888],
+            (Network::Hosts, Self::Server2) => [0x2001, 0x4860, 0x4860, 0, 0, 0, 0, 0x8844],
+        };
+        Some(Ipv6Addr::from(groups))
+    }
+
+    /// Whether this process is on a host of `network`: an address that is nobody else's can be bound there alone.
+    pub fn is_any_here(network: Network) -> bool {
+        let mut firsts = Self::ALL.into_iter().map(|host| SocketAddr::new(host.address(network), 0));
+        firsts.any(|address| bind::probe(address, Transport::Udp).is_ok())
+    }
+
+    /// All its addresses in `network`, that of IPv4 first.
+    pub fn addresses(self, network: Network) -> impl Iterator<Item = IpAddr> {
+        [self.address(network)].into_iter().chain(self.ipv6(network).map(IpAddr::V6))
+    }
+
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Client,
+        Self::Resolver,
+        Self::Resolver2,
+        Self::Resolver3,
+        Self::Resolver4,
+        Self::Root,
+        Self::Tld,
+        Self::Server,
+        Self::Server2,
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn hosts_that_are_apart_have_addresses_of_their_own() {
+        let all: Vec<IpAddr> = Host::ALL.iter().flat_map(|host| host.addresses(Network::Hosts)).collect();
+        assert_eq!(all.len(), 2 * Host::ALL.len());
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
+        assert!(all.iter().all(|address| !address.is_loopback()));
+        let here: Vec<IpAddr> = Host::ALL.iter().flat_map(|host| host.addresses(Network::Loopback)).collect();
+        assert!(here.iter().all(IpAddr::is_loopback), "nothing of a loopback lab is elsewhere");
     }
 }

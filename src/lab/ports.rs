@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::ground::bind::{self, BindError, Transport};
 use crate::ground::chance;
 
-use super::config::{Config, Network, Port};
+use super::config::{self, Config, Network, Port};
 use super::holder::{self, Holder};
 use super::hosts::Host;
 
@@ -91,9 +91,15 @@ struct Need {
     addresses: Vec<IpAddr>,
 }
 
-/// Decides all ports.
+/// Decides all ports. Hosts that are machines of their own have the real ones, and nobody else is there to take them.
 pub fn decide(config: &Config, network: Network) -> Result<Ports, PortError> {
     let wanted = &config.ports;
+    if network == Network::Hosts {
+        let set = *wanted != config::Ports::default();
+        let reason = "[ports] in lab.toml is for network `loopback`: a host of its own has the real ports";
+        let reasons = set.then(|| reason.to_owned()).into_iter().collect();
+        return Ok(Ports { dns: 53, http: 80, app: 3000, reasons });
+    }
     let at = |hosts: &[Host]| hosts.iter().map(|host| host.address(network)).collect();
     let dns = Need {
         what: "DNS",
@@ -217,7 +223,6 @@ fn taken_by(holder: Option<&Holder>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::config;
 
     fn wanting(ports: config::Ports) -> Config {
         Config { ports, ..Config::default() }
@@ -243,6 +248,17 @@ mod tests {
         let wanted = config::Ports { dns: Port::Fixed(port), http: Port::Free, app: Port::Fixed(port) };
         let error = decide(&wanting(wanted), Network::Loopback).unwrap_err().to_string();
         assert!(error.starts_with(&format!("port {port} is set for `app` and for `dns`")), "{error}");
+    }
+
+    #[test]
+    fn hosts_of_their_own_have_the_real_ports() {
+        let ports = decide(&Config::default(), Network::Hosts).unwrap();
+        assert_eq!((ports.dns, ports.http, ports.app), (53, 80, 3000));
+        assert!(ports.reasons.is_empty(), "nothing to explain");
+        let wanted = config::Ports { dns: Port::Fixed(5353), ..config::Ports::default() };
+        let ports = decide(&wanting(wanted), Network::Hosts).unwrap();
+        assert_eq!(ports.dns, 53);
+        assert!(ports.reasons[0].contains("[ports] in lab.toml is for network `loopback`"), "{ports:?}");
     }
 
     #[test]

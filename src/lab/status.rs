@@ -49,6 +49,9 @@ pub struct ServiceStatus {
     pub host: Host,
     /// Where it listens; nothing for an embedded database.
     pub address: Option<SocketAddr>,
+    /// Where it listens as well: its host's address of IPv6, where the network has that.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub further: Vec<SocketAddr>,
     /// Its condition.
     #[serde(flatten)]
     pub condition: Condition,
@@ -56,6 +59,13 @@ pub struct ServiceStatus {
     pub usage: Option<Usage>,
     /// Bytes it keeps on disk: the database its file, the others their log.
     pub disk_bytes: u64,
+}
+
+impl ServiceStatus {
+    /// Whether it listens at `address`.
+    pub fn listens_at(&self, address: SocketAddr) -> bool {
+        self.address == Some(address) || self.further.contains(&address)
+    }
 }
 
 /// How a service stands.

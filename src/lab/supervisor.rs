@@ -20,7 +20,6 @@ use crate::ground::clock;
 use crate::ground::event::Event;
 use crate::ground::lines::{LineReader, write_line};
 
-use super::config::Network;
 use super::control::{Request, Response};
 use super::design::Design;
 use super::desk::{Desk, Post};
@@ -90,10 +89,10 @@ pub struct Lab {
 
 impl Lab {
     /// Brings the lab in `directory` up: when this returns, every service serves.
-    pub async fn up(directory: Directory, network: Option<Network>) -> Result<Self, UpError> {
+    pub async fn up(directory: Directory) -> Result<Self, UpError> {
         directory.prepare()?;
         let config = directory.config()?;
-        let network = network.unwrap_or(config.lab.network);
+        let network = directory.network;
         let (mut lock, left_behind) = take_lock(&directory).await?;
         let ports = ports::decide(&config, network)?;
         let executable = std::env::current_exe().map_err(UpError::Process)?;

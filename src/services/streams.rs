@@ -15,11 +15,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::ground::listeners::{Accepted, Listeners};
 use crate::ground::service::{Closed, DRAIN};
 use conversation::Conversation;
 pub(super) use replies::Replies;
@@ -65,7 +65,11 @@ struct Open {
 }
 
 /// Accepts and answers until `stop`, then lets open answers finish.
-pub(super) async fn serve(listener: TcpListener, responder: impl Respond, stop: CancellationToken) -> Closed {
+pub(super) async fn serve(
+    mut listeners: Listeners,
+    responder: impl Respond,
+    stop: CancellationToken,
+) -> Closed {
     let turn = Arc::new(AtomicU64::new(0));
     let mut open: Vec<Arc<Open>> = Vec::new();
     let mut conversations = JoinSet::new();
@@ -76,9 +80,9 @@ pub(super) async fn serve(listener: TcpListener, responder: impl Respond, stop: 
                 open.retain(|connection| !connection.end.is_cancelled());
                 continue;
             }
-            accepted = listener.accept() => accepted,
+            accepted = listeners.accept() => accepted,
         };
-        let Ok((stream, client)) = accepted else {
+        let Ok(Accepted { stream, client, .. }) = accepted else {
             sleep(BREATH).await;
             continue;
         };
@@ -95,7 +99,7 @@ pub(super) async fn serve(listener: TcpListener, responder: impl Respond, stop: 
         let conversation = Conversation::new(client, responder.clone(), turn.clone(), connection);
         conversations.spawn(conversation.hold(stream));
     }
-    drop(listener);
+    drop(listeners);
     let drained = timeout(DRAIN, async { while conversations.join_next().await.is_some() {} }).await;
     let cut = if drained.is_ok() { 0 } else { conversations.len() };
     conversations.shutdown().await;

@@ -189,6 +189,17 @@ fn an_alias_that_leads_nowhere_is_told_with_its_answer() {
 }
 
 #[test]
+fn a_name_has_as_many_labels_as_that_of_an_address_of_ipv6() {
+    let stage = Stage::new();
+    // With foobar.com 34 labels, as 32 digits and ip6.arpa have; none of those between has anything.
+    let digits = "1.2.3.4.5.6.7.8.9.a.b.c.d.e.f.0.1.2.3.4.5.6.7.8.9.a.b.c.d.e.f.0";
+    stage.edit("zones/loopback/foobar.com.zone", |zone| format!("{zone}\n{digits} TXT found\n"));
+    stage.wwwlab(["up", "-d"]).ok();
+    let answer = stage.dig("127.0.0.2", &format!("{digits}.foobar.com TXT +short"));
+    assert_eq!(answer, "\"found\"\n");
+}
+
+#[test]
 fn an_answer_that_is_too_long_for_udp_is_cut_as_a_whole() {
     let stage = Stage::new();
     let texts: String = (0..8).map(|n| format!("long IN TXT \"{n} {}\"\n", "x".repeat(240))).collect();

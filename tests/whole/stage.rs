@@ -98,7 +98,9 @@ impl Stage {
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.root()).stdin(Stdio::null());
-        for variable in ["WWWLAB_LAB", "WWWLAB_STATE", "http_proxy", "https_proxy", "all_proxy"] {
+        for variable in
+            ["WWWLAB_LAB", "WWWLAB_STATE", "WWWLAB_NETWORK", "http_proxy", "https_proxy", "all_proxy"]
+        {
             command.env_remove(variable);
         }
         command

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::screen::{BAD, Table};
 use crate::cli::{Failure, World, block_on};
-use crate::lab::config::{Config, ZoneFiles};
+use crate::lab::config::{Config, Network};
 use crate::lab::control::{self, ControlError, Request, Response};
 use crate::lab::directory::Directory;
+use crate::lab::hosts::ServiceName;
 
 pub(super) fn list(json: bool, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
     let Response::Zones(zones) = block_on(control::ask(directory, &Request::ZoneList))?? else {
@@ -66,9 +67,14 @@ pub(super) fn switch(
     world: &mut World,
 ) -> Result<u8, Failure> {
     let config = directory.config()?;
-    let own = own_file(&config, origin).map(|file| directory.root.join(file)).ok_or_else(|| {
-        Failure::Said(format!("no name server of this lab publishes {origin}: `{} zone list`", world.program))
-    })?;
+    let own = own_file(&config, directory.network, origin).map(|file| directory.root.join(file)).ok_or_else(
+        || {
+            Failure::Said(format!(
+                "no name server of this lab publishes {origin}: `{} zone list`",
+                world.program
+            ))
+        },
+    )?;
     let file = match variant {
         None => own,
         Some(file) if file.components().count() > 1 || file.is_file() => file
@@ -88,11 +94,11 @@ pub(super) fn switch(
     Ok(0)
 }
 
-fn own_file<'a>(config: &'a Config, origin: &str) -> Option<&'a Path> {
+fn own_file(config: &Config, network: Network, origin: &str) -> Option<PathBuf> {
     let same = |known: &str| known.trim_end_matches('.').eq_ignore_ascii_case(origin.trim_end_matches('.'));
-    let find =
-        |zones: &'a ZoneFiles| zones.iter().find(|(known, _)| same(known)).map(|(_, file)| file.as_path());
-    [&config.dns.zones, &config.tld.zones, &config.root.zones].into_iter().find_map(find)
+    [ServiceName::Dns, ServiceName::Tld, ServiceName::Root].into_iter().find_map(|server| {
+        config.zones(server, network).into_iter().find(|(known, _)| same(known)).map(|(_, file)| file)
+    })
 }
 
 /// The file of the variant `name` of the zone in `own`.

@@ -130,7 +130,9 @@ pub(super) fn keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Pat
     at_most(deserializer, "keys")
 }
 
-pub(super) fn transfer_to<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+pub(super) fn transfer_to<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<String>>, D::Error> {
     let list: Vec<String> = at_most(deserializer, "transfer_to")?;
     for entry in &list {
         let place = without_key(entry);
@@ -142,7 +144,7 @@ pub(super) fn transfer_to<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
             )));
         }
     }
-    Ok(list)
+    Ok(Some(list))
 }
 
 pub(super) fn notify<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
@@ -167,7 +169,7 @@ fn without_key(entry: &str) -> &str {
     }
 }
 
-pub(super) fn zones<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ZoneFiles, D::Error> {
+pub(super) fn zones<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ZoneFiles>, D::Error> {
     let zones = ZoneFiles::deserialize(deserializer)?;
     if zones.is_empty() {
         return Err(D::Error::custom(
@@ -177,7 +179,7 @@ pub(super) fn zones<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ZoneFi
     for name in zones.keys() {
         checked_zone_name(name).map_err(D::Error::custom)?;
     }
-    Ok(zones)
+    Ok(Some(zones))
 }
 
 /// What the name server will be able to read, without reading it as the name server does: labels of 1 to 63 visible

@@ -11,12 +11,35 @@ fn an_empty_file_is_the_built_in_lab() {
     let config = parse("").unwrap();
     assert_eq!(config, Config::default());
     assert_eq!(config.web.name, "www.foobar.com");
-    assert_eq!(config.dns.zones.len(), 2);
+    assert_eq!(config.zones(ServiceName::Dns, Network::Loopback).len(), 2);
 }
 
 #[test]
 fn the_shipped_file_changes_nothing() {
     assert_eq!(parse(include_str!("../../../lab.toml")).unwrap(), Config::default());
+}
+
+#[test]
+fn zones_and_who_may_have_them_follow_the_network_unless_they_are_set() {
+    let config = parse("").unwrap();
+    for (network, folder) in [(Network::Loopback, "zones/loopback/"), (Network::Hosts, "zones/hosts/")] {
+        for server in [ServiceName::Root, ServiceName::Tld, ServiceName::Dns] {
+            let zones = config.zones(server, network);
+            assert!(!zones.is_empty());
+            for file in zones.values() {
+                assert!(file.starts_with(folder) && file.is_file(), "{}", file.display());
+            }
+        }
+        assert_eq!(config.zones(ServiceName::Dns2, network), config.zones(ServiceName::Dns, network));
+        assert!(config.zones(ServiceName::Web, network).is_empty());
+    }
+    assert_eq!(config.transfer_to(Network::Loopback), ["127.0.0.0/8"]);
+    assert!(!config.transfer_to(Network::Hosts).contains(&"127.0.0.0/8".to_owned()));
+    let set = parse("[tld]\nzones = { \"org\" = \"org.zone\" }\n[dns]\ntransfer_to = []").unwrap();
+    for network in Network::ALL {
+        assert_eq!(set.zones(ServiceName::Tld, network)["org"], Path::new("org.zone"));
+        assert!(set.transfer_to(network).is_empty());
+    }
 }
 
 #[test]
@@ -77,7 +100,7 @@ fn values_have_bounds_and_the_message_names_them() {
     }
     let written =
         "[dns]\ntransfer_to = [\"key k\", \"::1\", \"10.0.0.0/8 key k\"]\nnotify = [\"[::1]:53 key k\"]";
-    assert_eq!(parse(written).unwrap().dns.transfer_to.len(), 3);
+    assert_eq!(parse(written).unwrap().dns.transfer_to.unwrap().len(), 3);
     let command = parse("[app]\ncommand = \"sh -c 'exec $0 -x' a\\\\ b\"").unwrap().app.command.unwrap();
     assert_eq!(command, ["sh", "-c", "exec $0 -x", "a b"], "as a shell splits it, and no more of a shell");
     assert_eq!(parse("[ports]\ndns = 0\nhttp = 8080").unwrap().ports.dns, Port::Free);

@@ -68,7 +68,8 @@ impl Asked {
         let headers = request.headers();
         let accept = headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
         let path = request.uri().path();
-        let journey = Journey::of(headers, peer.ip());
+        let here = request.extensions().get::<Here>().map(|here| here.0);
+        let journey = Journey::of(headers, peer.ip(), here.unwrap_or(peer).ip());
         Self {
             id: identifier(headers),
             method: request.method().clone(),
@@ -76,7 +77,7 @@ impl Asked {
             prefers_json: path.starts_with("/api/") || prefers_json(accept),
             secret: Secret::of(headers, &journey.scheme),
             journey,
-            here: request.extensions().get::<Here>().map(|here| here.0),
+            here,
             database_micros: Arc::default(),
         }
     }

@@ -1,8 +1,8 @@
 //! Which way a request came, as far as its own headers tell: they are all that the application sees of it.
 //!
-//! Anybody can write headers. Those of a client the web server replaces; whoever asks the application itself, with a
-//! `Via`, is believed like a web server. On one machine the addresses tell no difference: what keeps strangers
-//! from lying here is that the application listens on loopback, for the machine's own users. They can choose as whom their
+//! Anybody can write headers. Those of a client the web server replaces; whoever asks the application itself from its own
+//! machine, with a `Via`, is believed like a web server, since the addresses tell no difference; from another machine
+//! nobody is. On loopback all are on one machine, and its users can choose as whom their
 //! attempts at passwords are counted ([`super::attempts`]); what then still bounds them is that one password is checked
 //! at a time ([`super::passwords`]).
 
@@ -32,9 +32,11 @@ pub(super) struct Journey {
 }
 
 impl Journey {
-    /// Reads it from `headers` of a request that `peer` sent.
-    pub(super) fn of(headers: &HeaderMap, peer: IpAddr) -> Self {
-        let web = last(headers, VIA.as_str()).map(|via| {
+    /// Reads it from `headers` of a request that `peer` sent, which came in at `here`.
+    pub(super) fn of(headers: &HeaderMap, peer: IpAddr, here: IpAddr) -> Self {
+        let is_of_this_machine = peer == here || peer.is_loopback();
+        let via = last(headers, VIA.as_str()).filter(|_| is_of_this_machine);
+        let web = via.map(|via| {
             // `1.1 web.example (comment)`: the version of the protocol, then the name.
             via.split_once(' ').map_or(via, |(_, name)| name).to_owned()
         });
@@ -82,7 +84,8 @@ mod tests {
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
             .collect();
-        Journey::of(&headers, IpAddr::from([127, 0, 0, 1]))
+        let here = IpAddr::from([127, 0, 0, 1]);
+        Journey::of(&headers, here, here)
     }
 
     #[test]
@@ -100,6 +103,22 @@ mod tests {
         assert_eq!(journey.host, "www.foobar.com");
         assert_eq!(journey.scheme, "https");
         assert_eq!(journey.web_address, Some("[2001:db8::80]:8080".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_stranger_cannot_pass_for_the_web_server() {
+        let [client, server] = [[192, 0, 2, 10], [8, 8, 8, 8]].map(IpAddr::from);
+        let headers =
+            [("via", "1.1 wwwlab"), ("x-forwarded-for", "10.0.0.66"), ("x-forwarded-proto", "https")];
+        let headers: HeaderMap = headers
+            .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+            .into_iter()
+            .collect();
+        let told = Journey::of(&headers, client, server);
+        assert_eq!((told.client, told.visitor.as_str()), (client, "192.0.2.10"));
+        assert_eq!((told.web, told.scheme.as_str()), (None, "http"));
+        let told = Journey::of(&headers, server, server);
+        assert_eq!((told.client, told.scheme.as_str()), ([10, 0, 0, 66].into(), "https"));
     }
 
     #[test]

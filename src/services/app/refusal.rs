@@ -220,7 +220,7 @@ impl Refusal {
                 &["wwwlab status", "wwwlab start db", "wwwlab logs app"]
             }
             Self::Database(StoreError::Full { .. }) => &["df -h .wwwlab", "wwwlab logs app"],
-            Self::Database(_) => &["wwwlab status", "wwwlab logs app", "ls -l .wwwlab/loopback/db"],
+            Self::Database(_) => &["wwwlab status", "wwwlab logs app", "ls -l .wwwlab/*/db"],
             Self::NoSuchPage => {
                 &["wwwlab curl http://www.foobar.com/", "wwwlab curl http://www.foobar.com/guestbook"]
             }

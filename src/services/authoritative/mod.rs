@@ -57,6 +57,7 @@ use crate::ground::clock::{self, Stopwatch};
 use crate::ground::datagrams::Datagrams;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
+use crate::ground::listeners::Listeners;
 use crate::ground::service::{Closed, Service};
 use crate::services::streams::{self, Replies, Respond};
 use access::{Allowed, Peer};
@@ -76,13 +77,13 @@ const DRAWS_MOST: usize = 16;
 /// What the server must be told to start.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Config {
-    /// Where to listen, over UDP and TCP; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub listen: SocketAddr,
+    /// Where to listen, over UDP and TCP; port 0 takes a free one; may be repeated
+    #[arg(long, value_name = "ADDRESS:PORT", required = true)]
+    pub listen: Vec<SocketAddr>,
     /// A zone and the master file that it is read from; may be repeated
     #[arg(long = "zone", value_name = "ORIGIN=FILE")]
     pub zones: Vec<ZoneFile>,
-    /// What the server calls itself when asked which one it is (NSID, `id.server`); without it, its address
+    /// What the server calls itself when asked which one it is (NSID, `id.server`); without it, its first address
     #[arg(long, value_name = "NAME")]
     pub identity: Option<String>,
     /// Who may have whole zones (AXFR): an address, a prefix, `key NAME`, or a prefix and `key NAME`; may be repeated
@@ -113,7 +114,7 @@ impl Default for Config {
     /// At a free port of this machine, without zones.
     fn default() -> Self {
         Self {
-            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            listen: vec![(Ipv4Addr::LOCALHOST, 0).into()],
             zones: Vec::new(),
             identity: None,
             transfer_to: Vec::new(),
@@ -206,7 +207,7 @@ pub enum StartError {
 /// The running server.
 #[derive(Debug)]
 pub struct Authoritative {
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     shelf: Arc<Shelf>,
     tally: Arc<Tally>,
     stop: CancellationToken,
@@ -235,12 +236,14 @@ impl Service for Authoritative {
         {
             return Err(StartError::Twice(twice.origin.to_string()));
         }
-        let listeners = listeners(&config.notify, &keys).map_err(StartError::Keys)?;
-        let (listener, socket, address) = bind_both(config.listen)?;
-        let identity = config.identity.unwrap_or_else(|| address.to_string());
+        let told = told_of_changes(&config.notify, &keys).map_err(StartError::Keys)?;
+        let (listeners, sockets) = bind_all(&config.listen)?;
+        let addresses = listeners.addresses();
+        let first = addresses.first().map(SocketAddr::to_string).unwrap_or_default();
+        let identity = config.identity.unwrap_or(first);
         let shelf = Arc::new(Shelf::stock(&identity, config.zones, journal.clone()));
         let copies = config.copies.unwrap_or_default();
-        let secondaries = secondaries(&config.follow, &keys, &copies, address.ip(), &shelf, &journal)?;
+        let secondaries = secondaries(&config.follow, &keys, &copies, &addresses, &shelf, &journal)?;
         let followed = secondaries
             .iter()
             .zip(config.follow)
@@ -257,17 +260,21 @@ impl Service for Authoritative {
         let seats = Seats::new(config.notify.iter().map(|peer| peer.address.ip()));
         let door = Door::new(shelf.clone(), jar, keys, config.transfer_to, seats, followed, journal.clone());
         let door = Arc::new(door);
-        let socket = Datagrams::new(socket).map_err(StartError::Address)?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let tally = Arc::new(Tally::default());
-        let limit = RateLimit::new(config.rate_limit, chance::random_u64(), clock::now());
-        let turn = udp::Turn::new(door.clone(), tally.clone(), limit, journal.clone());
-        tasks.spawn(udp::serve(socket, turn, stop.clone()));
+        for socket in sockets {
+            let socket = Datagrams::new(socket).map_err(StartError::Address)?;
+            // For each address a limit of its own: networks of IPv4 and of IPv6 have nothing to count together.
+            let limit = RateLimit::new(config.rate_limit, chance::random_u64(), clock::now());
+            let turn = udp::Turn::new(door.clone(), tally.clone(), limit, journal.clone());
+            tasks.spawn(udp::serve(socket, turn, stop.clone()));
+        }
         tasks.spawn(keeper::keep(shelf.clone(), journal.clone(), stop.clone()));
-        for listener in listeners {
+        for listener in told {
             let (shelf, journal, stop) = (shelf.clone(), journal.clone(), stop.clone());
-            tasks.spawn(notify::tell(listener, address.ip(), shelf, journal, stop));
+            let own = own_towards(listener.address, &addresses);
+            tasks.spawn(notify::tell(listener, own, shelf, journal, stop));
         }
         for secondary in secondaries {
             let copy = secondary.restore();
@@ -275,14 +282,12 @@ impl Service for Authoritative {
         }
         tasks.close();
         let conversing = Conversing { door, tally: tally.clone(), journal };
-        let conversations = tokio::spawn(streams::serve(listener, conversing, stop.clone()));
-        Ok(Self { address, shelf, tally, stop, tasks, conversations })
+        let conversations = tokio::spawn(streams::serve(listeners, conversing, stop.clone()));
+        Ok(Self { addresses, shelf, tally, stop, tasks, conversations })
     }
 
     fn listening(&self) -> Vec<Listening> {
-        [Transport::Udp, Transport::Tcp]
-            .map(|transport| Listening { transport, address: self.address })
-            .into()
+        Listening::by_both(&self.addresses)
     }
 
     async fn ask(&self, ask: Ask) -> Reply {
@@ -339,7 +344,13 @@ impl Respond for Conversing {
     }
 }
 
-fn listeners(peers: &[Peer], keys: &[Arc<Key>]) -> Result<Vec<notify::Listener>, KeyError> {
+/// Which of `addresses` talks to `peer`: the first of its family, since others know this server by that.
+fn own_towards(peer: SocketAddr, addresses: &[SocketAddr]) -> IpAddr {
+    let of_its_family = addresses.iter().find(|own| own.is_ipv4() == peer.is_ipv4());
+    of_its_family.or(addresses.first()).map_or(Ipv4Addr::UNSPECIFIED.into(), SocketAddr::ip)
+}
+
+fn told_of_changes(peers: &[Peer], keys: &[Arc<Key>]) -> Result<Vec<notify::Listener>, KeyError> {
     let listener = |peer: &Peer| {
         let key = peer.key.as_ref().map(|name| keys::named(keys, name)).transpose()?;
         Ok(notify::Listener { address: peer.address, key })
@@ -352,7 +363,7 @@ fn secondaries(
     zones: &[FollowedZone],
     keys: &[Arc<Key>],
     copies: &Path,
-    own: IpAddr,
+    addresses: &[SocketAddr],
     shelf: &Arc<Shelf>,
     journal: &Journal,
 ) -> Result<Vec<Secondary>, StartError> {
@@ -364,6 +375,7 @@ fn secondaries(
         let key = primary.key.as_ref().map(|name| keys::named(keys, name)).transpose();
         let key = key.map_err(StartError::Keys)?;
         let file = copies.join(file_name(origin));
+        let own = own_towards(primary.address, addresses);
         shelf.make_place(origin, file.clone());
         Ok(Secondary {
             source: Source { origin: origin.clone(), primary: primary.address, key, own },
@@ -390,6 +402,17 @@ fn file_name(origin: &Name) -> String {
             .collect(),
     };
     format!("{name}.zone")
+}
+
+/// A socket of each kind for each address.
+fn bind_all(listen: &[SocketAddr]) -> Result<(Listeners, Vec<UdpSocket>), StartError> {
+    let (mut listeners, mut sockets) = (Vec::new(), Vec::new());
+    for &address in listen {
+        let (listener, socket, bound) = bind_both(address)?;
+        listeners.push((listener, bound));
+        sockets.push(socket);
+    }
+    Ok((Listeners::new(listeners), sockets))
 }
 
 /// TCP first: a port that is free for it is nearly always free for UDP.

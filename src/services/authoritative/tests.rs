@@ -44,7 +44,7 @@ impl Lab {
         }
         let (journal, told) = journal();
         let config = Config {
-            listen: "127.0.0.1:0".parse().unwrap(),
+            listen: vec!["127.0.0.1:0".parse().unwrap()],
             zones: vec![format!("foobar.com={}", file.display()).parse().unwrap()],
             ..config
         };
@@ -92,7 +92,7 @@ impl Lab {
     async fn ask(&self, name: &str) -> asked::Response {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let query = asked::query(77, &name.parse().unwrap(), RecordType::A);
-        socket.send_to(&query, self.server.address).await.unwrap();
+        socket.send_to(&query, self.server.addresses[0]).await.unwrap();
         let mut reply = [0; 2000];
         let length = timeout(Duration::from_secs(5), socket.recv(&mut reply)).await.unwrap().unwrap();
         asked::read_response(&reply[..length]).unwrap()
@@ -132,7 +132,7 @@ async fn answers_beyond_the_limit_are_cut_or_dropped_and_counted() {
     let mut lab = Lab::limited(Some(ZONE), 1).await;
     lab.loaded().await;
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    socket.connect(lab.server.address).await.unwrap();
+    socket.connect(lab.server.addresses[0]).await.unwrap();
     // One of another kind comes last: when it is answered, all before it are judged.
     for name in ["a.nosuch.foobar.com", "b.foobar.com", "c.foobar.com", "www.foobar.com"] {
         socket.send(&asked::query(7, &name.parse().unwrap(), RecordType::A)).await.unwrap();
@@ -163,7 +163,7 @@ async fn answers_beyond_the_limit_are_cut_or_dropped_and_counted() {
     let udp = counts.udp;
     assert_eq!((udp.answered, udp.limited, udp.dropped, udp.types[0].count), (3, 2, 1, 4));
     // Over TCP nobody's address is forged.
-    let mut stream = TcpStream::connect(lab.server.address).await.unwrap();
+    let mut stream = TcpStream::connect(lab.server.addresses[0]).await.unwrap();
     for name in ["d.foobar.com", "e.foobar.com", "f.foobar.com"] {
         let query = asked::query(7, &name.parse().unwrap(), RecordType::A);
         stream.write_u16(u16::try_from(query.len()).unwrap()).await.unwrap();
@@ -246,7 +246,7 @@ async fn a_zone_can_be_switched_to_another_file() {
 #[tokio::test]
 async fn streams_carry_many_questions_and_end_in_time() {
     let lab = Lab::with(Some(ZONE)).await;
-    let mut stream = TcpStream::connect(lab.server.address).await.unwrap();
+    let mut stream = TcpStream::connect(lab.server.addresses[0]).await.unwrap();
     let mut sent = Vec::new();
     for id in 0..3 {
         let query = asked::query(id, &"www.foobar.com".parse().unwrap(), RecordType::A);
@@ -260,7 +260,7 @@ async fn streams_carry_many_questions_and_end_in_time() {
         assert_eq!(asked::read_response(&reply).unwrap().id, id);
     }
     // One that says more than it sends, and one that says nothing, keep nobody.
-    let mut liar = TcpStream::connect(lab.server.address).await.unwrap();
+    let mut liar = TcpStream::connect(lab.server.addresses[0]).await.unwrap();
     liar.write_all(&[0xFF, 0xFF, 1]).await.unwrap();
     assert_eq!(lab.server.close().await, Closed::default());
     assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
@@ -299,7 +299,7 @@ async fn rfc5936_section_2_2_a_large_zone_travels_in_many_messages() {
     text += &format!("long TXT {}\n", format!("\"{}\" ", "x".repeat(255)).repeat(200));
     let mut lab = Lab::giving(Some(&text), vec!["127.0.0.0/8".parse().unwrap()]).await;
     lab.loaded().await;
-    let messages = transferred(lab.server.address).await;
+    let messages = transferred(lab.server.addresses[0]).await;
     assert!(messages.len() > 3);
     let records: Vec<_> = messages.iter().flat_map(|(_, response)| &response.answers).collect();
     assert_eq!(records.len(), 3_000 + 6);
@@ -325,7 +325,7 @@ async fn while_a_zone_is_sent_others_are_answered() {
     }
     let mut lab = Lab::giving(Some(&text), vec!["127.0.0.0/8".parse().unwrap()]).await;
     lab.loaded().await;
-    let address = lab.server.address;
+    let address = lab.server.addresses[0];
     // In a thread of its own, which only reads.
     let reader = std::thread::spawn(move || {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
@@ -368,7 +368,7 @@ async fn while_a_zone_is_sent_others_are_answered() {
 async fn rfc5936_section_5_a_zone_is_only_for_some() {
     let mut lab = Lab::giving(Some(ZONE), vec!["192.0.2.0/24".parse().unwrap()]).await;
     lab.loaded().await;
-    let messages = transferred(lab.server.address).await;
+    let messages = transferred(lab.server.addresses[0]).await;
     assert_eq!((messages.len(), messages[0].1.rcode), (1, Rcode::REFUSED));
     let said = String::from_utf8_lossy(&messages[0].0);
     assert!(said.contains("transfer_to"), "{said}");
@@ -376,13 +376,49 @@ async fn rfc5936_section_5_a_zone_is_only_for_some() {
 }
 
 #[tokio::test]
+async fn each_address_that_it_listens_at_is_answered_at() {
+    let listen = vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("foobar.com.zone");
+    std::fs::write(&file, ZONE).unwrap();
+    let zones = vec![format!("foobar.com={}", file.display()).parse().unwrap()];
+    let (journal, _told) = journal();
+    let server = Authoritative::start(Config { listen, zones, ..Config::default() }, journal).await.unwrap();
+    let listening = server.listening();
+    assert_eq!(listening.len(), 4, "each over UDP and TCP: {listening:?}");
+    for Listening { transport, address } in listening {
+        assert_ne!(address.port(), 0);
+        let query = asked::query(77, &"www.foobar.com".parse().unwrap(), RecordType::A);
+        let mut reply = vec![0; 2000];
+        let length = match transport {
+            Transport::Udp => {
+                let any = if address.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+                let socket = UdpSocket::bind(any).await.unwrap();
+                socket.send_to(&query, address).await.unwrap();
+                timeout(Duration::from_secs(5), socket.recv(&mut reply)).await.unwrap().unwrap()
+            }
+            Transport::Tcp => {
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                stream.write_u16(query.len().try_into().unwrap()).await.unwrap();
+                stream.write_all(&query).await.unwrap();
+                let length = usize::from(stream.read_u16().await.unwrap());
+                stream.read_exact(&mut reply[..length]).await.unwrap()
+            }
+        };
+        let response = asked::read_response(&reply[..length]).unwrap();
+        assert_eq!(response.rcode, Rcode::NOERROR, "{address}/{transport}");
+    }
+    server.close().await;
+}
+
+#[tokio::test]
 async fn a_taken_port_and_a_zone_given_twice_are_refused() {
     let lab = Lab::with(Some(ZONE)).await;
-    let start = |listen, zones: &[&str]| {
+    let start = |listen: SocketAddr, zones: &[&str]| {
         let zones = zones.iter().map(|zone| zone.parse().unwrap()).collect();
-        Authoritative::start(Config { listen, zones, ..Config::default() }, journal().0)
+        Authoritative::start(Config { listen: vec![listen], zones, ..Config::default() }, journal().0)
     };
-    let error = start(lab.server.address, &[]).await.unwrap_err();
+    let error = start(lab.server.addresses[0], &[]).await.unwrap_err();
     assert!(matches!(error, StartError::Bind(..)));
     let error = start("127.0.0.1:0".parse().unwrap(), &["a.=x", "A=y"]).await.unwrap_err();
     assert!(matches!(error, StartError::Twice(_)));
@@ -394,13 +430,22 @@ async fn a_taken_port_and_a_zone_given_twice_are_refused() {
 
 #[test]
 fn the_shipped_zones_are_right() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("zones/loopback");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("zones");
     for (origin, file) in [
-        (".", "root.zone"),
-        ("com", "com.zone"),
-        ("foobar.com", "foobar.com.zone"),
-        ("foobar.com", "foobar.com.cname.zone"),
-        ("127.in-addr.arpa", "127.in-addr.arpa.zone"),
+        (".", "loopback/root.zone"),
+        ("com", "loopback/com.zone"),
+        ("foobar.com", "loopback/foobar.com.zone"),
+        ("foobar.com", "loopback/foobar.com.cname.zone"),
+        ("127.in-addr.arpa", "loopback/127.in-addr.arpa.zone"),
+        (".", "hosts/root.zone"),
+        ("root-servers.net", "hosts/root-servers.net.zone"),
+        ("com", "hosts/com.zone"),
+        ("net", "hosts/net.zone"),
+        ("gtld-servers.net", "hosts/gtld-servers.net.zone"),
+        ("foobar.com", "hosts/foobar.com.zone"),
+        ("foobar.com", "hosts/foobar.com.cname.zone"),
+        ("in-addr.arpa", "hosts/in-addr.arpa.zone"),
+        ("ip6.arpa", "hosts/ip6.arpa.zone"),
     ] {
         let load = crate::dns::zone::load(&origin.parse().unwrap(), &folder.join(file));
         assert_eq!(load.problems, [], "{file}");

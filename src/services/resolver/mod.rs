@@ -18,13 +18,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use hickory_proto::rr::{LowerName, Name};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::ground::bind::{self, BindError, Listening, Transport};
 use crate::ground::channel::{Ask, Reply, WalkTold};
 use crate::ground::datagrams::Datagrams;
 use crate::ground::journal::Journal;
+use crate::ground::listeners::Listeners;
 use crate::ground::service::{Closed, DRAIN, Service};
 use crate::services::streams::{self, Replies, Respond};
 
@@ -34,9 +35,9 @@ use front::Front;
 /// What a resolver must be told.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Config {
-    /// Address and port to answer at, UDP and TCP
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub listen: SocketAddr,
+    /// Address and port to answer at, UDP and TCP (repeat for more)
+    #[arg(long, value_name = "ADDRESS:PORT", required = true)]
+    pub listen: Vec<SocketAddr>,
     /// A root name server to start from (repeat for more)
     #[arg(long = "root", value_name = "ADDRESS", required = true)]
     pub roots: Vec<IpAddr>,
@@ -73,7 +74,7 @@ pub struct Resolver {
     front: Front,
     listening: Vec<Listening>,
     stop: CancellationToken,
-    datagrams: JoinHandle<()>,
+    datagrams: JoinSet<()>,
     streams: JoinHandle<Closed>,
 }
 
@@ -88,21 +89,22 @@ impl Service for Resolver {
     type Error = StartError;
 
     async fn start(config: Config, journal: Journal) -> Result<Self, StartError> {
-        let tcp = bind::tcp(config.listen)?;
+        let listeners = Listeners::bind(&config.listen)?;
         // With port 0 the operating system chose one for TCP; UDP takes the same.
-        let address = tcp.local_addr().unwrap_or(config.listen);
-        let udp = Datagrams::new(bind::udp(address)?).map_err(|source| BindError {
-            address,
-            transport: Transport::Udp,
-            source,
-        })?;
+        let addresses = listeners.addresses();
+        let socket = |&address: &SocketAddr| {
+            let failed = |source| BindError { address, transport: Transport::Udp, source };
+            Datagrams::new(bind::udp(address)?).map_err(failed)
+        };
+        let sockets = addresses.iter().map(socket).collect::<Result<Vec<_>, _>>()?;
         let walk = walk::Walk::new(&config, journal.clone()).map_err(StartError::Recursor)?;
         let front = Front::new(walk, &config, journal.clone());
         let stop = CancellationToken::new();
-        let datagrams = tokio::spawn(udp::serve(udp, front.clone(), journal, stop.clone()));
-        let streams = tokio::spawn(streams::serve(tcp, front.clone(), stop.clone()));
-        let listening = [Transport::Udp, Transport::Tcp].map(|transport| Listening { transport, address });
-        Ok(Self { front, listening: listening.to_vec(), stop, datagrams, streams })
+        let serve = |socket| udp::serve(socket, front.clone(), journal.clone(), stop.clone());
+        let datagrams = sockets.into_iter().map(serve).collect();
+        let streams = tokio::spawn(streams::serve(listeners, front.clone(), stop.clone()));
+        let listening = Listening::by_both(&addresses);
+        Ok(Self { front, listening, stop, datagrams, streams })
     }
 
     fn listening(&self) -> Vec<Listening> {
@@ -126,7 +128,7 @@ impl Service for Resolver {
     async fn close(self) -> Closed {
         self.stop.cancel();
         // Questions on their way are given up with their task: whoever asked asks again, elsewhere.
-        let _ = self.datagrams.await;
+        self.datagrams.join_all().await;
         let closed = self.streams.await.unwrap_or_default();
         let cut = tokio::time::timeout(DRAIN, self.front.close()).await.is_err();
         Closed { cut: closed.cut + usize::from(cut) }

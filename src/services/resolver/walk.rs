@@ -30,6 +30,10 @@ const EDE_OTHER: u16 = 0;
 const INNER_CACHE_ENTRIES: u64 = 4096;
 const NAME_SERVERS_MOST: usize = 256;
 
+/// How many labels the way to an answer may have: the name of an IPv6 address has 34 (RFC 3596 §2.5), and each may be
+/// the cut to another server. hickory's own 24 are too few for `dig -x`.
+const LABELS_MOST: u8 = 40;
+
 /// The recursor, and what a fresh one is made of.
 pub(super) struct Walk {
     roots: Vec<IpAddr>,
@@ -136,6 +140,7 @@ fn fresh(roots: &[IpAddr], connections: &LabConnections) -> Result<Recursor<LabC
         // hickory's default refuses to ask loopback and private addresses, which is all that a lab has;
         // which addresses may be asked is decided in `LabConnections`.
         deny_server: Vec::new(),
+        ns_recursion_limit: LABELS_MOST,
         ..RecursorOptions::default()
     };
     Ok(Recursor::with_options(roots, options, connections.clone())?)

@@ -7,7 +7,6 @@ use tokio::task::JoinHandle;
 
 use super::conversation::UNDER_WAY_MOST;
 use super::*;
-use crate::ground::bind;
 
 /// `now…` is answered at once, `late…` when released, `many` with many long messages, `silence` and anything else with nothing.
 #[derive(Clone)]
@@ -65,12 +64,12 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        let listener = bind::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = listener.local_addr().unwrap();
+        let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+        let address = listeners.addresses()[0];
         let released = Arc::new(Semaphore::new(0));
         let told = Told { released, under_way: watch::Sender::new(0), most_under_way: Arc::default() };
         let stop = CancellationToken::new();
-        let served = tokio::spawn(serve(listener, told.clone(), stop.clone()));
+        let served = tokio::spawn(serve(listeners, told.clone(), stop.clone()));
         Self { address, told, stop, served }
     }
 

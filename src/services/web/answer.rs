@@ -19,6 +19,7 @@ use crate::ground::explain::prefers_json;
 use crate::ground::journal::Journal;
 
 use super::access::{AccessLog, Entry, Record};
+use super::connection::Ends;
 use super::failure::{Circumstances, Failure};
 use super::forwarded::{Asker, X_REQUEST_ID};
 use super::host::{Asked, Names, host_of};
@@ -39,8 +40,6 @@ const X_SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
 /// What answering needs.
 #[derive(Debug)]
 pub(super) struct Server {
-    /// Where this server listens.
-    pub(super) address: SocketAddr,
     pub(super) names: Names,
     /// The files of each site, in the order of the names.
     pub(super) sites: Vec<Site>,
@@ -73,10 +72,10 @@ pub(super) enum By {
 }
 
 impl Server {
-    /// Answers a request of `client`; also what the access log is to say of it.
+    /// Answers a request over a connection with these ends; also what the access log is to say of it.
     pub(super) async fn answer(
         &self,
-        client: SocketAddr,
+        ends: Ends,
         request: Request<Incoming>,
     ) -> (Response<Page>, Option<Record>) {
         let stopwatch = Stopwatch::start();
@@ -88,16 +87,16 @@ impl Server {
         let has_body = !body.is_end_stream();
 
         let accept = parts.headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
-        let Made { mut response, by, app } = match self.make(client, &parts, body, &id).await {
+        let Made { mut response, by, app } = match self.make(ends, &parts, body, &id).await {
             Ok(made) => made,
-            Err((failure, app)) => self.failed(&failure, &id, prefers_json(accept), app),
+            Err((failure, app)) => self.failed(&failure, &id, prefers_json(accept), ends.here, app),
         };
         if has_body && by != By::App {
             // What of the body nobody read may still be on its way: no next request can be found behind it.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let told = Told {
-            client,
+            client: ends.client,
             method: parts.method.as_str(),
             host: host_of(parts.version, &parts.uri, &parts.headers).unwrap_or_default(),
             target: parts.uri.path_and_query().map_or("", |target| target.as_str()),
@@ -111,12 +110,13 @@ impl Server {
     }
 
     /// Answers what stands for a request that was refused before it was one.
-    pub(super) fn refuse(&self, client: SocketAddr, refusal: Refusal) -> (Response<Page>, Option<Record>) {
+    pub(super) fn refuse(&self, ends: Ends, refusal: Refusal) -> (Response<Page>, Option<Record>) {
         let stopwatch = Stopwatch::start();
         let id = RequestId::draw();
         let failure = Failure::Refused { violation: refusal.violation };
-        let Made { mut response, .. } = self.failed(&failure, &id, refusal.as_json, Duration::ZERO);
-        let told = Told { client, method: &refusal.line, host: "", target: "" };
+        let Made { mut response, .. } =
+            self.failed(&failure, &id, refusal.as_json, ends.here, Duration::ZERO);
+        let told = Told { client: ends.client, method: &refusal.line, host: "", target: "" };
         self.finish(&mut response, &told, By::Web, Duration::ZERO, &id, stopwatch);
         let record = self.access.as_ref().map(|log| {
             let entry =
@@ -126,10 +126,17 @@ impl Server {
         (response, record)
     }
 
-    fn failed(&self, failure: &Failure, id: &RequestId, as_json: bool, app: Duration) -> Made {
+    fn failed(
+        &self,
+        failure: &Failure,
+        id: &RequestId,
+        as_json: bool,
+        here: SocketAddr,
+        app: Duration,
+    ) -> Made {
         let response = failure.response(Circumstances {
             site: self.names.first(),
-            address: self.address,
+            address: here,
             request_id: id.as_str(),
             as_json,
         });
@@ -176,7 +183,7 @@ impl Server {
 
     async fn make(
         &self,
-        client: SocketAddr,
+        ends: Ends,
         parts: &Parts,
         body: Incoming,
         id: &RequestId,
@@ -188,9 +195,9 @@ impl Server {
             return Ok(made);
         }
         let asker = Asker {
-            client: client.ip(),
+            client: ends.client.ip(),
             host: host_of(parts.version, &parts.uri, &parts.headers).unwrap_or_default(),
-            here: self.address,
+            here: ends.here,
             version: parts.version,
             id,
         };

@@ -44,6 +44,14 @@ const RESETS_AT_MOST: usize = 20;
 /// How often an HTTP/2 connection is asked for a sign of life, and how long that may take.
 const PING_EVERY: Duration = Duration::from_secs(20);
 
+/// The two ends of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ends {
+    pub(super) client: SocketAddr,
+    /// The address of this server at which the client asks.
+    pub(super) here: SocketAddr,
+}
+
 /// What every connection needs.
 #[derive(Debug, Clone)]
 pub(super) struct Surroundings {
@@ -60,7 +68,7 @@ pub(super) struct Surroundings {
 
 /// Answers requests until the client goes, is silent for too long or has to make room, `stop` lets it finish the one
 /// that it is at, or `cut` ends it.
-pub(super) async fn serve(stream: TcpStream, client: SocketAddr, seat: Seat, around: Surroundings) {
+pub(super) async fn serve(stream: TcpStream, ends: Ends, seat: Seat, around: Surroundings) {
     let course = Arc::new(Course::new(seat));
     let mut rim = Rim::new(stream, course.clone(), around.patience);
     let speaks = tokio::select! {
@@ -72,14 +80,14 @@ pub(super) async fn serve(stream: TcpStream, client: SocketAddr, seat: Seat, aro
     };
     // How a connection ends is the client's business: every request was told when it was answered.
     match speaks {
-        Ok(Some(Speaks::Http1)) => http1(rim, client, &course, &around).await,
-        Ok(Some(Speaks::Http2)) => http2(rim, client, &course, &around).await,
+        Ok(Some(Speaks::Http1)) => http1(rim, ends, &course, &around).await,
+        Ok(Some(Speaks::Http2)) => http2(rim, ends, &course, &around).await,
         Ok(None) | Err(_) => {}
     }
 }
 
-async fn http1(rim: Rim, client: SocketAddr, course: &Arc<Course>, around: &Surroundings) {
-    let service = service_fn(|request| answer(client, course.clone(), around, request));
+async fn http1(rim: Rim, ends: Ends, course: &Arc<Course>, around: &Surroundings) {
+    let service = service_fn(|request| answer(ends, course.clone(), around, request));
     let connection = http1::Builder::new()
         // The rim keeps the time.
         .header_read_timeout(None)
@@ -106,12 +114,12 @@ async fn http1(rim: Rim, client: SocketAddr, course: &Arc<Course>, around: &Surr
     }
 }
 
-async fn http2(rim: Rim, client: SocketAddr, course: &Arc<Course>, around: &Surroundings) {
+async fn http2(rim: Rim, ends: Ends, course: &Arc<Course>, around: &Surroundings) {
     let service = {
         let (course, around) = (course.clone(), around.clone());
         service_fn(move |request| {
             let (course, around) = (course.clone(), around.clone());
-            async move { answer(client, course, &around, request).await }
+            async move { answer(ends, course, &around, request).await }
         })
     };
     let mut builder = http2::Builder::new(Tracked(around.clone()));
@@ -145,7 +153,7 @@ async fn http2(rim: Rim, client: SocketAddr, course: &Arc<Course>, around: &Surr
 
 /// Answers one request, or what stands for one that was refused.
 async fn answer(
-    client: SocketAddr,
+    ends: Ends,
     course: Arc<Course>,
     around: &Surroundings,
     request: Request<Incoming>,
@@ -163,9 +171,9 @@ async fn answer(
     };
     let asks_for_another = request.version() != Version::HTTP_2 && request.headers().contains_key(UPGRADE);
     let (response, record) = match refusal {
-        Some(refusal) => server.refuse(client, refusal),
+        Some(refusal) => server.refuse(ends, refusal),
         None => {
-            let mut answering = pin!(server.answer(client, request));
+            let mut answering = pin!(server.answer(ends, request));
             // What this server can answer itself, it answers at once.
             match poll_fn(|context| Poll::Ready(answering.as_mut().poll(context))).await {
                 Poll::Ready(answered) => answered,

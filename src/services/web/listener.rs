@@ -4,20 +4,22 @@
 //! wait for that would be to serve it.
 
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use hyper::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderValue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use crate::ground::chance::RequestId;
 use crate::ground::clock;
+use crate::ground::listeners::{Accepted, Listeners};
 
 use super::answer::By;
-use super::connection::{self, Surroundings};
+use super::connection::{self, Ends, Surroundings};
 use super::failure::{Circumstances, Failure};
 use super::room::Seats;
 
@@ -27,10 +29,10 @@ const TURNING_AWAY: Duration = Duration::from_secs(2);
 /// How long accepting rests when the machine has no descriptor or memory left for another connection.
 const REST: Duration = Duration::from_millis(50);
 
-/// The listening socket and what a connection needs.
+/// The listening sockets and what a connection needs.
 #[derive(Debug)]
 pub(super) struct Listener {
-    pub(super) socket: TcpListener,
+    pub(super) sockets: Listeners,
     /// One seat per connection.
     pub(super) seats: Arc<Seats>,
     /// One permit per connection that is being turned away; one more is closed without a word.
@@ -40,16 +42,16 @@ pub(super) struct Listener {
 
 impl Listener {
     /// Accepts until it is stopped.
-    pub(super) async fn serve(self) {
+    pub(super) async fn serve(mut self) {
         let capacity = self.seats.free();
-        let stop = &self.around.stop;
+        let stop = self.around.stop.clone();
         let mut exhausted = false;
         loop {
             let accepted = tokio::select! {
-                accepted = self.socket.accept() => accepted,
+                accepted = self.sockets.accept() => accepted,
                 () = stop.cancelled() => return,
             };
-            let (stream, client) = match accepted {
+            let Accepted { stream, client, here } = match accepted {
                 Ok(connection) => connection,
                 Err(error) if concerns_one_client(&error) => continue,
                 Err(error) => {
@@ -70,9 +72,14 @@ impl Listener {
             if let Some(seat) = self.seats.take().await {
                 // Without it a small answer may wait for the acknowledgement of the one before.
                 let _ = stream.set_nodelay(true);
-                self.around.tasks.spawn(connection::serve(stream, client, seat, self.around.clone()));
+                self.around.tasks.spawn(connection::serve(
+                    stream,
+                    Ends { client, here },
+                    seat,
+                    self.around.clone(),
+                ));
             } else if let Ok(permit) = self.turning_away.clone().try_acquire_owned() {
-                let answer = self.full(capacity);
+                let answer = self.full(capacity, here);
                 let stop = stop.clone();
                 self.around.tasks.spawn(async move {
                     tokio::select! {
@@ -86,12 +93,12 @@ impl Listener {
     }
 
     /// A whole answer, by hand: it is given before any request was read.
-    fn full(&self, connections: usize) -> Vec<u8> {
+    fn full(&self, connections: usize, here: SocketAddr) -> Vec<u8> {
         let failure = Failure::Full { connections };
         let id = RequestId::draw();
         let circumstances = Circumstances {
             site: self.around.server.names.first(),
-            address: self.around.server.address,
+            address: here,
             request_id: id.as_str(),
             as_json: false,
         };

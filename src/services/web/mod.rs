@@ -64,10 +64,11 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::ground::bind::{self, BindError, Listening, Transport};
+use crate::ground::bind::{BindError, Listening, Transport};
 use crate::ground::channel::{Ask, Reply};
 use crate::ground::descriptors;
 use crate::ground::journal::Journal;
+use crate::ground::listeners::Listeners;
 use crate::ground::service::{Closed, DRAIN, Service};
 
 use access::{AccessLog, Writer};
@@ -99,9 +100,9 @@ const CHECK_EVERY_LEAST: Duration = Duration::from_millis(10);
 /// What the web server must be told to start.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Config {
-    /// Where to listen; port 0 takes a free one.
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub listen: SocketAddr,
+    /// Where to listen; port 0 takes a free one; repeatable.
+    #[arg(long, value_name = "ADDRESS:PORT", required = true)]
+    pub listen: Vec<SocketAddr>,
     /// The directory whose files are served.
     #[arg(long, value_name = "DIR")]
     pub site: PathBuf,
@@ -185,14 +186,6 @@ pub enum StartError {
     /// Its address is taken or forbidden.
     #[error("the web server has no address to listen at")]
     Bind(#[from] BindError),
-    /// Its address, once bound, could not be read.
-    #[error("the address that was bound for {listen} cannot be read")]
-    Address {
-        /// What was asked for.
-        listen: SocketAddr,
-        /// Why not.
-        source: io::Error,
-    },
     /// The directory of the site is not there or not readable.
     #[error("the site's directory {} cannot be opened; create it or name another with --site", site.display())]
     Site {
@@ -234,7 +227,7 @@ pub enum StartError {
 /// The web server, running.
 #[derive(Debug)]
 pub struct Web {
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     /// No new connections; open ones end after the request they are answering.
     stop: CancellationToken,
     /// Every task ends at once. Also the fallback when this is dropped without `close`.
@@ -272,12 +265,13 @@ impl Service for Web {
         }
         let host = HeaderValue::try_from(&config.name)
             .map_err(|_| StartError::Name { name: config.name.clone(), option: "--name" })?;
-        let socket = bind::tcp(config.listen)?;
+        let sockets = Listeners::bind(&config.listen)?;
         #[cfg(target_os = "linux")]
-        // Where it cannot be set, a slow reader is waited for less exactly.
-        let _ = SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_AT_MOST);
-        let address =
-            socket.local_addr().map_err(|source| StartError::Address { listen: config.listen, source })?;
+        for socket in sockets.sockets() {
+            // Where it cannot be set, a slow reader is waited for less exactly.
+            let _ = SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_AT_MOST);
+        }
+        let addresses = sockets.addresses();
 
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
@@ -310,12 +304,11 @@ impl Service for Web {
             body_bytes: config.max_body,
         };
         let listener = Listener {
-            socket,
+            sockets,
             seats: seats.clone(),
             turning_away: Arc::new(Semaphore::new(turned_away)),
             around: Surroundings {
                 server: Arc::new(Server {
-                    address,
                     names,
                     sites,
                     proxy: Proxy::new(pool.clone(), limits, tasks.clone(), cut.clone()),
@@ -332,11 +325,12 @@ impl Service for Web {
             },
         };
         tasks.spawn(listener.serve());
-        Ok(Self { address, stop, cut: cut.drop_guard(), tasks, seats, pool, max_connections, writer })
+        Ok(Self { addresses, stop, cut: cut.drop_guard(), tasks, seats, pool, max_connections, writer })
     }
 
     fn listening(&self) -> Vec<Listening> {
-        vec![Listening { transport: Transport::Tcp, address: self.address }]
+        let over_tcp = |&address| Listening { transport: Transport::Tcp, address };
+        self.addresses.iter().map(over_tcp).collect()
     }
 
     async fn ask(&self, ask: Ask) -> Reply {

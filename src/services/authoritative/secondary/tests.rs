@@ -121,7 +121,7 @@ impl Follower {
     async fn say(&self, opcode: u16, record_type: RecordType) -> (Rcode, String) {
         let mut message = asked::query(9, &origin(), record_type);
         message[2..4].copy_from_slice(&opcode.to_be_bytes());
-        say(self.server.address, &message).await
+        say(self.server.addresses[0], &message).await
     }
 }
 
@@ -236,13 +236,13 @@ async fn rfc7873_section_5_2_3_a_required_cookie_is_required_of_everybody() {
     {
         let mut message = asked::query(9, &origin(), record_type);
         message[2..4].copy_from_slice(&opcode.to_be_bytes());
-        let (cut, _) = say_for(follower.server.address, &message).await;
+        let (cut, _) = say_for(follower.server.addresses[0], &message).await;
         assert!(cut.flags.has(Flags::TC) && cut.rcode == Rcode::NOERROR, "{opcode:x} {record_type}: {cut:?}");
         // With a cookie of the asker's own (RFC 7873 §4), it is given the server's.
         let end = message.len();
         message[end - 2..].copy_from_slice(&12_u16.to_be_bytes());
         message.extend([0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
-        let (bad, octets) = say_for(follower.server.address, &message).await;
+        let (bad, octets) = say_for(follower.server.addresses[0], &message).await;
         assert_eq!(bad.rcode, Rcode::BADCOOKIE, "{opcode:x} {record_type}");
         assert!(octets.windows(12).any(|option| option == [0, 10, 0, 24, 1, 2, 3, 4, 5, 6, 7, 8]));
     }

@@ -286,6 +286,10 @@ mod tests {
         assert_eq!(media_type, "text/html; charset=utf-8");
         assert!(page.contains("127.0.0.1&lt;b&gt;") && page.contains("www.foobar.com"));
         assert!(page.contains("curl -H &#39;Host: www.foobar.com&#39; http://127.0.0.1:8080/"));
+        for (address, place) in [("8.8.8.8:80", "8.8.8.8/"), ("[2001:db8::8]:80", "[2001:db8::8]/")] {
+            let here = Circumstances { address: address.parse().unwrap(), ..circumstances(false) };
+            assert!(failure.explained(here).1.contains(&format!("http://{place}")), "{place}");
+        }
     }
 
     #[test]

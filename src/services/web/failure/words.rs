@@ -1,5 +1,6 @@
 //! The words for each failure: what a student reads when it happens.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::ground::explain::Component;
@@ -27,9 +28,14 @@ impl Failure {
     /// What is said about it.
     pub(super) fn words(&self, at: Circumstances<'_>) -> Words {
         let logs = || "wwwlab logs web".to_owned();
-        let by_name = || match at.address.port() {
-            80 => format!("curl -H 'Host: {}' http://{}/", at.site, at.address.ip()),
-            _ => format!("curl -H 'Host: {}' http://{}/", at.site, at.address),
+        let by_name = || {
+            let place = match (at.address, at.address.port()) {
+                (SocketAddr::V4(address), 80) => address.ip().to_string(),
+                // Brackets keep the colons of an address from the one of a port (RFC 3986 §3.2.2).
+                (SocketAddr::V6(address), 80) => format!("[{}]", address.ip()),
+                (address, _) => address.to_string(),
+            };
+            format!("curl -H 'Host: {}' http://{place}/", at.site)
         };
         match self {
             Self::HostMissing => Words {

@@ -24,7 +24,7 @@ pub(super) fn get(target: &str) -> String {
 /// A configuration for the site in `site`, on a free port.
 pub(super) fn config(site: &Path, app: SocketAddr) -> Config {
     Config {
-        listen: "127.0.0.1:0".parse().unwrap(),
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
         site: site.to_owned(),
         name: "www.foobar.com".into(),
         alias: vec!["foobar.com".into()],
