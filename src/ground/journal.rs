@@ -46,6 +46,17 @@ impl Journal {
         }
     }
 
+    /// Whether an event could be told now.
+    pub fn has_room(&self) -> bool {
+        self.waiting.capacity() > 0
+    }
+
+    /// Counts an event that was not even made, since there was no room; never true.
+    pub fn lose(&self) -> bool {
+        self.untold.fetch_add(1, Ordering::Relaxed);
+        false
+    }
+
     /// Tells a line of text.
     pub fn note(&self, text: impl Into<String>) {
         self.tell(|| Happened::Note { text: text.into() });

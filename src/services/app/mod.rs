@@ -8,7 +8,8 @@
 //! request carries and every answer gets; `arriving` and `body` are a request's body; `origin` keeps other sites'
 //! pages out. `pages` makes the home page, `book` the guestbook's, `members` those of accounts, and `api` answers
 //! programs; what both do is in `deeds`. `session`, `signing` and `journey` are the pure parts; `passwords` and
-//! `attempts` make guessing costly and rare; `refusal` is the page of what went wrong.
+//! `attempts` make guessing costly and rare; `refusal` is the page of what went wrong;
+//! `statements` tells what the database is asked.
 
 mod api;
 mod arriving;
@@ -30,6 +31,7 @@ mod routes;
 mod server;
 mod session;
 mod signing;
+mod statements;
 #[cfg(test)]
 mod tests;
 

@@ -22,9 +22,11 @@ use tokio_util::task::TaskTracker;
 use super::asked::{Here, Peer};
 use super::code_base::{CodeBase, CodeBaseError};
 use super::routes::{Application, routes};
+use super::statements;
 use crate::ground::bind::{self, BindError, Listening, Transport};
 use crate::ground::channel::{Ask, Reply};
 use crate::ground::descriptors;
+use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, DRAIN, Service, causes};
 use crate::services::database::Store;
@@ -101,6 +103,7 @@ impl Service for App {
         let address = listener.local_addr().map_err(|source| {
             AppError::Bind(BindError { address: config.listen, transport: Transport::Tcp, source })
         })?;
+        statements::tell_to(journal.clone());
         let store = Store::in_file(&config.database);
         let application = Arc::new(Application::new(code, store.clone(), config.served_by, journal.clone()));
         let app = Self {
@@ -119,7 +122,7 @@ impl Service for App {
             cut: app.cut.clone(),
             cut_count: app.cut_count.clone(),
         };
-        app.connections.spawn(accept(listener, connecting, journal));
+        app.connections.spawn(accept(listener, address, connecting, journal));
         Ok(app)
     }
 
@@ -172,7 +175,7 @@ struct Connecting {
     cut_count: Arc<AtomicUsize>,
 }
 
-async fn accept(listener: TcpListener, connecting: Connecting, journal: Journal) {
+async fn accept(listener: TcpListener, address: SocketAddr, connecting: Connecting, journal: Journal) {
     let descriptors = descriptors::most();
     let most = CONNECTIONS_MOST.min(descriptors.saturating_sub(DESCRIPTORS_OWN).max(1));
     if most < CONNECTIONS_MOST {
@@ -193,6 +196,8 @@ async fn accept(listener: TcpListener, connecting: Connecting, journal: Journal)
         };
         match accepted {
             Some((Ok((stream, peer)), place)) => {
+                let open = || most - places.available_permits();
+                journal.tell(|| Happened::Connected { client: peer, server: address, open: open() });
                 let serving = serve(stream, Peer(peer), place, connecting.clone());
                 connecting.connections.spawn(serving);
             }
