@@ -32,7 +32,9 @@ pub struct Event {
     /// When it was over. What took its time says how long, and so began `micros` before.
     #[serde(flatten)]
     pub when: Moment,
-    /// The host that the service runs on: `server`, `resolver`, …; `lab` for the supervisor itself.
+    /// The host that the service runs on: `server`, `resolver`, …; `lab` for the supervisor itself. In JSON `on`, since
+    /// `host` is what a request asks for.
+    #[serde(rename = "on")]
     pub host: String,
     /// The service that tells it: `dns`, `web`, …; `lab` for the supervisor itself.
     pub service: String,
@@ -408,6 +410,26 @@ mod tests {
                 old_one_kept: true,
             },
         };
+        let line = serde_json::to_string(&event).unwrap();
+        assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
+    }
+
+    #[test]
+    fn a_request_and_its_event_have_no_key_in_common() {
+        let what = Happened::Request {
+            client: "127.0.0.1:4321".parse().unwrap(),
+            method: "GET".into(),
+            host: "www.foobar.com".into(),
+            target: "/".into(),
+            status: 200,
+            by: "app".into(),
+            bytes: Some(1),
+            micros: 1,
+            id: "0123456789abcdef".into(),
+            trace: Some("4bf92f3577b34da6a3ce929d0e0e4736".into()),
+        };
+        let event =
+            Event { when: Moment { at: 1, mono: 2 }, host: "server".into(), service: "web".into(), what };
         let line = serde_json::to_string(&event).unwrap();
         assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
     }

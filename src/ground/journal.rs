@@ -21,6 +21,13 @@ pub struct Journal {
     untold: Arc<AtomicU64>,
 }
 
+/// A telling end while there is another; see [`Journal::loosely`].
+#[derive(Debug)]
+pub struct LooseJournal {
+    waiting: mpsc::WeakSender<(Moment, Happened)>,
+    untold: Arc<AtomicU64>,
+}
+
 /// The hearing end.
 #[derive(Debug)]
 pub struct Told {
@@ -40,9 +47,7 @@ impl Journal {
     pub fn tell(&self, make: impl FnOnce() -> Happened) {
         match self.waiting.try_reserve() {
             Ok(room) => room.send((Moment::now(), make())),
-            Err(_) => {
-                self.untold.fetch_add(1, Ordering::Relaxed);
-            }
+            Err(_) => self.lose(),
         }
     }
 
@@ -51,15 +56,26 @@ impl Journal {
         self.waiting.capacity() > 0
     }
 
-    /// Counts an event that was not even made, since there was no room; never true.
-    pub fn lose(&self) -> bool {
+    /// Counts an event that was not even made, since there was no room.
+    pub fn lose(&self) {
         self.untold.fetch_add(1, Ordering::Relaxed);
-        false
+    }
+
+    /// A telling end that does not keep the journal open: for what lives as long as the process.
+    pub fn loosely(&self) -> LooseJournal {
+        LooseJournal { waiting: self.waiting.downgrade(), untold: self.untold.clone() }
     }
 
     /// Tells a line of text.
     pub fn note(&self, text: impl Into<String>) {
         self.tell(|| Happened::Note { text: text.into() });
+    }
+}
+
+impl LooseJournal {
+    /// The journal, if it is still open.
+    pub fn open(&self) -> Option<Journal> {
+        Some(Journal { waiting: self.waiting.upgrade()?, untold: self.untold.clone() })
     }
 }
 
@@ -90,7 +106,10 @@ mod tests {
         assert!(told.hear(&mut batch, usize::MAX).await);
         assert_eq!(batch.len(), WAITING_MOST + 1);
         assert_eq!(batch.last().unwrap().1, Happened::Untold { count: 3 });
+        let loose = journal.loosely();
+        assert!(loose.open().is_some_and(|journal| journal.has_room()));
         drop(journal);
+        assert!(loose.open().is_none());
         batch.clear();
         assert!(!told.hear(&mut batch, usize::MAX).await);
         assert!(batch.is_empty());

@@ -111,7 +111,7 @@ mod tests {
         let json = fs::read_to_string(json_beside(&path)).unwrap();
         assert_eq!(
             json,
-            "{\"at\":0,\"mono\":7,\"host\":\"server\",\"service\":\"web\",\"event\":\"note\",\"text\":\"new\"}\n"
+            "{\"at\":0,\"mono\":7,\"on\":\"server\",\"service\":\"web\",\"event\":\"note\",\"text\":\"new\"}\n"
         );
         assert!(directory.path().join("web.jsonl.1").is_file());
     }

@@ -29,4 +29,5 @@ mod services;
 mod stage;
 mod transfer;
 mod upstreams;
+mod watch;
 mod zones;

@@ -103,7 +103,7 @@ impl Service for App {
         let address = listener.local_addr().map_err(|source| {
             AppError::Bind(BindError { address: config.listen, transport: Transport::Tcp, source })
         })?;
-        statements::tell_to(journal.clone());
+        statements::tell_to(&journal);
         let store = Store::in_file(&config.database);
         let application = Arc::new(Application::new(code, store.clone(), config.served_by, journal.clone()));
         let app = Self {

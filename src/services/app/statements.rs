@@ -15,7 +15,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
 use crate::ground::event::Happened;
-use crate::ground::journal::Journal;
+use crate::ground::journal::{Journal, LooseJournal};
 
 /// Where sqlx says what it executes.
 const SQLX: &str = "sqlx::query";
@@ -25,8 +25,9 @@ const REQUEST: &str = "wwwlab::request";
 const TEXT_LONGEST: usize = 4096;
 
 /// Tells `journal` each statement from now on, unless another application of this process is heard already.
-pub(super) fn tell_to(journal: Journal) {
-    let _ = tracing::subscriber::set_global_default(Registry::default().with(Statements { journal }));
+pub(super) fn tell_to(journal: &Journal) {
+    let statements = Statements { journal: journal.loosely() };
+    let _ = tracing::subscriber::set_global_default(Registry::default().with(statements));
 }
 
 /// What is executed in it is executed for the request `id`.
@@ -36,7 +37,7 @@ pub(super) fn of_request(id: &str) -> Span {
 
 /// Hears statements.
 struct Statements {
-    journal: Journal,
+    journal: LooseJournal,
 }
 
 /// The request that a span is of.
@@ -51,12 +52,13 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Statements {
     }
 
     fn enabled(&self, about: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        match about.target() {
-            // A request that tells nothing in the end is no event that was lost.
-            REQUEST => self.journal.has_room(),
-            SQLX => self.journal.has_room() || self.journal.lose(),
-            _ => false,
+        let Some(journal) = self.journal.open() else { return false };
+        let has_room = journal.has_room();
+        // A request may have no statement to tell in the end: only these count.
+        if about.target() == SQLX && !has_room {
+            journal.lose();
         }
+        has_room
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
@@ -68,7 +70,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Statements {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        self.journal.tell(|| {
+        let Some(journal) = self.journal.open() else { return };
+        journal.tell(|| {
             let mut heard = Heard::default();
             event.record(&mut heard);
             let id = context.event_scope(event).and_then(|mut spans| {
@@ -98,10 +101,16 @@ impl Heard {
             statement => statement,
         };
         let micros = std::time::Duration::try_from_secs_f64(self.seconds).unwrap_or_default().as_micros();
+        // For SQLite a statement that changes nothing has the number of the last one that did.
+        let changes = ["INSERT", "UPDATE", "DELETE", "REPLACE"];
+        let verb = text.lines().find(|line| !line.starts_with("--")).unwrap_or_default();
+        let verb = verb.split_whitespace().next().unwrap_or_default();
+        let changed =
+            if changes.iter().any(|word| verb.eq_ignore_ascii_case(word)) { self.changed } else { 0 };
         Happened::Statement {
             text: text[..text.floor_char_boundary(TEXT_LONGEST)].to_owned(),
             returned: self.returned,
-            changed: self.changed,
+            changed,
             micros: u64::try_from(micros).unwrap_or(u64::MAX),
             id,
         }
@@ -143,7 +152,7 @@ mod tests {
     #[tokio::test]
     async fn a_statement_is_told_with_its_request_and_anything_else_is_not() {
         let (journal, mut told) = journal();
-        let subscriber = Registry::default().with(Statements { journal });
+        let subscriber = Registry::default().with(Statements { journal: journal.loosely() });
         tracing::subscriber::with_default(subscriber, || {
             of_request("0123456789abcdef").in_scope(|| {
                 tracing::event!(
@@ -151,13 +160,13 @@ mod tests {
                     Level::DEBUG,
                     summary = "SELECT name FROM visitors …",
                     db.statement = "\n\nSELECT name FROM visitors WHERE id = ?\n",
-                    rows_affected = 0_u64,
+                    rows_affected = 7_u64,
                     rows_returned = 2_u64,
                     elapsed_secs = 0.0012,
                 );
                 tracing::event!(target: "hyper", Level::ERROR, "not for the journal");
             });
-            tracing::event!(target: SQLX, Level::WARN, summary = "SELECT 1", db.statement = "", rows_affected = 3_u64);
+            tracing::event!(target: SQLX, Level::WARN, summary = "DELETE FROM visitors", db.statement = "", rows_affected = 3_u64);
         });
         let mut batch = Vec::new();
         told.hear(&mut batch, usize::MAX).await;
@@ -166,7 +175,7 @@ mod tests {
             texts,
             [
                 "SELECT name FROM visitors WHERE id = ? → 2 returned in 1.2 ms (01234567)",
-                "SELECT 1 → 3 changed in 0 µs"
+                "DELETE FROM visitors → 3 changed in 0 µs"
             ]
         );
     }
