@@ -89,7 +89,7 @@ fn bench(stop: &Stop) -> Result<Report, Trouble> {
     let most = number::from("BENCH_NAMES", RECORDS_LEAST..=RECORDS_MOST, RECORDS)?;
     let programs = Programs::find()?;
     let place = TempDir::with_prefix("wwwlab-bench-").map_err(cannot("make a temporary directory"))?;
-    let guard = Guard::start(Path::new(PROGRAM), Vec::new()).map_err(cannot("start the guard"))?;
+    let guard = Guard::start(Path::new(PROGRAM), Vec::new(), None).map_err(cannot("start the guard"))?;
     let world = World { programs: &programs, place: place.path(), guard: &guard, stop };
 
     let publish = |records| Published::new(records, &world);

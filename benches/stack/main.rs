@@ -70,7 +70,7 @@ fn bench(stop: &Stop) -> Result<Report, Trouble> {
     let runs = number::from("BENCH_RUNS", 1..=RUNS_MOST, RUNS)?;
     let programs = Programs::find()?;
     let place = TempDir::with_prefix("wwwlab-bench-").map_err(cannot("make a temporary directory"))?;
-    let guard = Guard::start(Path::new(PROGRAM), Vec::new()).map_err(cannot("start the guard"))?;
+    let guard = Guard::start(Path::new(PROGRAM), Vec::new(), None).map_err(cannot("start the guard"))?;
 
     eprintln!("preparing both in {}", place.path().display());
     let mut ports = Ports::new();

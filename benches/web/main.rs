@@ -76,7 +76,7 @@ fn bench(stop: &Stop) -> Result<Report, Trouble> {
     fs::create_dir(&site).map_err(of(&site))?;
     Page::write_all(&site)?;
     let upstream = Upstream::start()?;
-    let guard = Guard::start(Path::new(PROGRAM), Vec::new()).map_err(cannot("start the guard"))?;
+    let guard = Guard::start(Path::new(PROGRAM), Vec::new(), None).map_err(cannot("start the guard"))?;
     let world = World { nginx: &nginx, place: place.path(), app: upstream.address, guard: &guard, stop };
 
     let mut ports = Ports::new();

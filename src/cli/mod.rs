@@ -33,6 +33,7 @@ use crate::lab::config::Network;
 use crate::lab::control::{ControlError, Verb};
 use crate::lab::directory::{Directory, DirectoryError};
 use crate::lab::hosts::ServiceName;
+use crate::lab::network::{self, NetworkError};
 
 pub use screen::World;
 
@@ -118,7 +119,17 @@ enum Command {
     },
     /// End processes when their supervisor is killed (started by the lab itself)
     #[command(name = crate::lab::guard::COMMAND, hide = true)]
-    Guard { leftovers: Vec<PathBuf> },
+    Guard {
+        #[arg(long)]
+        machines: Option<PathBuf>,
+        leftovers: Vec<PathBuf>,
+    },
+    /// Make the machines of network `hosts` and hold them (started by the lab itself)
+    #[command(name = network::COMMAND, hide = true)]
+    Network(network::Arguments),
+    /// Start a program on a machine of network `hosts` (used by the lab itself)
+    #[command(name = network::WITHIN, hide = true)]
+    Within(network::Entering),
 }
 
 /// Names one service.
@@ -140,6 +151,9 @@ pub enum Failure {
     /// It could not come up.
     #[error(transparent)]
     Up(#[from] crate::lab::supervisor::UpError),
+    /// Its network cannot be made, or a machine of it not be entered.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     /// The operating system refused something.
     #[error("{0}")]
     System(String, #[source] io::Error),
@@ -248,10 +262,15 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Serve(serve) => serve::run(serve, world),
         Command::Completions { shell } => page::completions(shell, world),
         Command::Man { command } => page::manual(command.as_deref(), world),
-        Command::Guard { leftovers } => {
-            crate::lab::guard::run(io::stdin().lock(), leftovers);
+        Command::Guard { machines, leftovers } => {
+            crate::lab::guard::run(io::stdin().lock(), leftovers, machines.as_deref());
             Ok(0)
         }
+        Command::Network(arguments) => {
+            network::run(&arguments)?;
+            Ok(0)
+        }
+        Command::Within(entering) => match network::enter(&entering)? {},
     }
 }
 

@@ -108,6 +108,20 @@ pub enum Ask {
         /// The directory, absolute.
         directory: PathBuf,
     },
+    /// Cut a cable of the network, or mend it.
+    Cable {
+        /// Its name.
+        name: String,
+        /// Whether it is to be whole.
+        whole: bool,
+    },
+    /// Switch a machine of the network on or off.
+    Power {
+        /// Its name.
+        host: String,
+        /// Whether it is to be on.
+        on: bool,
+    },
     /// Which zones are in service.
     ZoneList,
     /// A zone as it is served.
@@ -145,6 +159,8 @@ pub enum Reply {
     Walk(WalkTold),
     /// A zone as master-file text, in canonical order.
     Zone(String),
+    /// It was done, and there is nothing to say about it.
+    Done,
     /// It was not done; the causes, outermost first.
     Refused(Vec<String>),
 }

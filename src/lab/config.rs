@@ -18,7 +18,7 @@ use serde::de::{Deserializer, Error as _};
 
 use super::hosts::{Host, ServiceName};
 use bounds::{
-    app_check, app_connect_timeout, app_idle_timeout, app_timeout, cache_entries, command,
+    app_check, app_connect_timeout, app_idle_timeout, app_timeout, cache_entries, classroom, command,
     content_security_policy, host_name, host_names, keys, max_body, max_connections, notify, rate_limit,
     resolver_count, start_timeout, transfer_to, upstreams, zones,
 };
@@ -29,6 +29,8 @@ use bounds::{
 pub struct Config {
     /// The lab as a whole.
     pub lab: Lab,
+    /// What network `hosts` has beside the hosts of the services.
+    pub network: Wiring,
     /// Which ports the services take.
     pub ports: Ports,
     /// The root name server.
@@ -91,6 +93,15 @@ pub enum Restart {
     Never,
     /// It is started again, after 0.2 s and then ever longer up to 5 s.
     OnFailure,
+}
+
+/// `[network]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wiring {
+    /// Further computers, `pc1` and so on, in a network of their own behind the home's router: 0 to 200; default 0.
+    #[serde(deserialize_with = "classroom")]
+    pub classroom: u32,
 }
 
 /// `[ports]`
@@ -438,6 +449,19 @@ pub struct App {
     /// How long that program may take until it listens: 100 ms to 5 min; default 10 s.
     #[serde(deserialize_with = "start_timeout")]
     pub start_timeout: Duration,
+    /// Where it is kept who is logged in; default in the database.
+    pub sessions: Sessions,
+}
+
+/// Where the application keeps who is logged in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sessions {
+    /// In the memory of its process: a restart logs everybody out.
+    Memory,
+    /// In the database.
+    #[default]
+    Database,
 }
 
 /// Words of a command.
@@ -451,6 +475,7 @@ impl Default for App {
             fastcgi: None,
             root: "php".into(),
             start_timeout: Duration::from_secs(10),
+            sessions: Sessions::default(),
         }
     }
 }
@@ -523,6 +548,17 @@ impl Config {
     /// Who may have whole zones of foobar.com's name servers in `network`.
     pub fn transfer_to(&self, network: Network) -> Vec<String> {
         self.dns.transfer_to.clone().unwrap_or_else(|| default_transfer_to(network))
+    }
+
+    /// The hosts that these services run on, each once.
+    pub fn hosts(&self) -> Vec<Host> {
+        let mut hosts = Vec::new();
+        for host in self.services().map(ServiceName::host) {
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        }
+        hosts
     }
 
     /// The hosts at which its name servers and resolvers listen.

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::config::{Config, Cookies, Network, ZoneFiles};
+use super::config::{Config, Cookies, Network, Sessions, ZoneFiles};
 use super::directory::Directory;
 use super::foreign::Program;
 use super::hosts::{Host, ServiceName};
@@ -46,6 +46,12 @@ impl Design {
     /// The first address at which `service` listens, which is of IPv4; nothing for an embedded database.
     pub fn address(&self, service: ServiceName) -> Option<SocketAddr> {
         self.addresses(service).into_iter().next()
+    }
+
+    /// Where the host of `service` is to be entered, if it is a machine of its own.
+    pub fn place(&self, service: ServiceName) -> Option<PathBuf> {
+        let place = || self.directory.machines().join(service.host().as_str());
+        (self.network == Network::Hosts).then(place)
     }
 
     /// The zones that `service` publishes, if it is a name server.
@@ -178,6 +184,9 @@ impl Design {
                 let own = self.path(&self.config.app.code);
                 line.option("--code", Releases::of(&self.directory).served(own));
                 line.option("--database", self.directory.database());
+                if self.config.app.sessions == Sessions::Memory {
+                    line.option("--sessions", "memory");
+                }
                 line.option("--served-by", service.host().as_str());
             }
             ServiceName::Db => line.option("--withhold", self.directory.database()),
@@ -214,7 +223,8 @@ impl Design {
             ("PYTHONUNBUFFERED", "1".into()),
         ];
         let directory = self.directory.root.clone();
-        Some(Program { words, directory, environment, settings, address, patience: app.start_timeout })
+        let (patience, place) = (app.start_timeout, self.place(service));
+        Some(Program { words, directory, environment, settings, address, patience, place })
     }
 
     /// To whom the name server of foobar.com gives its zones, whom it tells of them, and with which keys.

@@ -178,6 +178,7 @@ impl Desk {
             Ok(Reply::Walk(walk)) => Response::Walk(Box::new(walk)),
             Ok(Reply::Zone(text)) => Response::Zone(text),
             Ok(Reply::Deployed { .. }) => Response::Deployed { served: true },
+            Ok(Reply::Done) => Response::Done("done".into()),
             Ok(Reply::Refused(causes)) | Err(causes) => Response::Refused(causes),
         }
     }

@@ -196,6 +196,11 @@ impl Directory {
         self.state.join("db").join("foobar.sqlite")
     }
 
+    /// Where the machines of network `hosts` are to be entered.
+    pub fn machines(&self) -> PathBuf {
+        self.state.join("hosts")
+    }
+
     /// How a command names this lab to the user.
     pub fn name(&self) -> String {
         match &self.toml {

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ use crate::ground::event::{Happened, Moment};
 
 use super::child::{END_WITHIN, Sign, StartFailure};
 use super::guard::Guard;
+use super::holder;
+use super::network;
 
 /// A line that is longer is cut, in bytes.
 const LINE_LONGEST: usize = 4096;
@@ -55,6 +57,8 @@ pub struct Program {
     pub address: SocketAddr,
     /// How long it may take until it does.
     pub patience: Duration,
+    /// Where its host is to be entered, if that is a machine of its own.
+    pub place: Option<PathBuf>,
 }
 
 impl Program {
@@ -70,6 +74,7 @@ pub struct Starting {
     running: Running,
     address: SocketAddr,
     patience: Duration,
+    place: Option<PathBuf>,
 }
 
 /// A program that listens.
@@ -86,18 +91,29 @@ pub struct Running {
 }
 
 impl Starting {
-    /// Starts `program`.
-    pub fn spawn(program: &Program, guard: &Guard) -> Result<Self, StartFailure> {
-        bind::probe(program.address, Transport::Tcp).map_err(StartFailure::Taken)?;
+    /// Starts `program`; on a machine of its own by `executable`, which is this one.
+    pub fn spawn(executable: &Path, program: &Program, guard: &Guard) -> Result<Self, StartFailure> {
+        if program.place.is_none() {
+            bind::probe(program.address, Transport::Tcp).map_err(StartFailure::Taken)?;
+        }
         if let Some((file, text)) = &program.settings {
             std::fs::write(file, text).map_err(StartFailure::Spawn)?;
         }
         let [name, arguments @ ..] = &program.words[..] else {
             return Err(StartFailure::Spawn(io::ErrorKind::InvalidInput.into()));
         };
-        let running = Running::spawn(name, arguments, program, guard)
+        let command = match &program.place {
+            None => Command::new(name),
+            Some(place) => {
+                let mut command = Command::new(executable);
+                command.arg0("wwwlab").args(network::within(place)).arg(name);
+                command
+            }
+        };
+        let running = Running::spawn(command, arguments, program, guard)
             .map_err(|source| StartFailure::Program { program: name.clone(), source })?;
-        Ok(Self { running, address: program.address, patience: program.patience })
+        let Program { address, patience, place, .. } = program.clone();
+        Ok(Self { running, address, patience, place })
     }
 
     /// Its process.
@@ -107,9 +123,15 @@ impl Starting {
 
     /// Waits until its port accepts, it ends, or takes too long. `hear` hears what it writes before.
     pub async fn ready(self, mut hear: impl FnMut(Report)) -> Result<Running, StartFailure> {
-        let Self { mut running, address, patience } = self;
+        let Self { mut running, address, patience, place } = self;
         let deadline = tokio::time::sleep(patience);
-        let accepts = accepts(address);
+        let pid = running.pid();
+        let accepts = async {
+            match place {
+                None => accepts(address).await,
+                Some(place) => listens(pid, &place.join("net"), address).await,
+            }
+        };
         tokio::pin!(deadline, accepts);
         let mut last_line = String::new();
         loop {
@@ -146,9 +168,22 @@ async fn accepts(address: SocketAddr) {
     }
 }
 
+/// Ends when `address` is listened at in the network of the process `pid`, once that is `network`. From here nobody can
+/// connect to it: outside of the lab the address is somebody else's.
+async fn listens(pid: u32, network: &Path, address: SocketAddr) {
+    while !holder::listens(pid, network, address) {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
 impl Running {
-    fn spawn(name: &str, arguments: &[String], program: &Program, guard: &Guard) -> io::Result<Self> {
-        let mut process = Command::new(name)
+    fn spawn(
+        mut command: Command,
+        arguments: &[String],
+        program: &Program,
+        guard: &Guard,
+    ) -> io::Result<Self> {
+        let mut process = command
             .args(arguments)
             .current_dir(&program.directory)
             .envs(program.environment.iter().map(|(variable, value)| (variable, value)))

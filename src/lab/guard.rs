@@ -2,10 +2,10 @@
 //! killed, even by `kill -9`, and to remove the control socket.
 //!
 //! It reads lines from its standard input, a pipe that only the supervisor holds: `+PID` for a process group
-//! to watch over, `-PID` for one that has ended. When the pipe closes, it sends SIGKILL to every group still
+//! to watch over, `-PID` for one that has ended, `=` when the machines of network `hosts` are there. When the pipe closes, it sends SIGKILL to every group still
 //! watched (paused ones die too) and removes the files named on its command line. A process of another
 //! program (a student's application, a database server) needs nothing of its own for this, which is why it is
-//! not left to each child to notice.
+//! not left to each child to notice. Last it kills whoever is still on the lab's machines: what a student left there.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -24,6 +24,8 @@ use nix::unistd::Pid;
 
 use crate::ground::clock;
 
+use super::network::held::Machines;
+
 /// The hidden command that runs it.
 pub const COMMAND: &str = "guard";
 
@@ -38,15 +40,19 @@ pub struct Guard {
 struct Inner {
     executable: PathBuf,
     leftovers: Vec<PathBuf>,
+    /// Where the lab's machines are to be entered, if it has any.
+    machines: Option<PathBuf>,
+    machines_are_there: bool,
     watched: BTreeSet<u32>,
     process: Option<(Child, ChildStdin)>,
 }
 
 impl Guard {
-    /// Starts a guard that will remove `leftovers`.
-    pub fn start(executable: &Path, leftovers: Vec<PathBuf>) -> io::Result<Self> {
-        let mut inner =
-            Inner { executable: executable.into(), leftovers, watched: BTreeSet::new(), process: None };
+    /// Starts a guard that will remove `leftovers`, and end whoever is left on the lab's `machines`, if it has any.
+    pub fn start(executable: &Path, leftovers: Vec<PathBuf>, machines: Option<PathBuf>) -> io::Result<Self> {
+        let executable = executable.into();
+        let (machines_are_there, watched, process) = (false, BTreeSet::new(), None);
+        let mut inner = Inner { executable, leftovers, machines, machines_are_there, watched, process };
         inner.spawn()?;
         Ok(Self { inner: Arc::new(Mutex::new(inner)) })
     }
@@ -68,6 +74,13 @@ impl Guard {
         let mut inner = self.lock();
         inner.watched.remove(&pid);
         inner.tell(&format!("-{pid}\n"));
+    }
+
+    /// The lab's machines are there, and can be held.
+    pub fn hold(&self) {
+        let mut inner = self.lock();
+        inner.machines_are_there = true;
+        inner.tell("=\n");
     }
 
     /// Replaces a guard that has ended; whether it had.
@@ -113,6 +126,7 @@ impl Inner {
         let mut process = Command::new(&self.executable)
             .arg0("wwwlab")
             .arg(COMMAND)
+            .args(self.machines.iter().flat_map(|place| [OsStr::new("--machines"), place.as_os_str()]))
             .args(&self.leftovers)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -148,6 +162,7 @@ impl Inner {
             && let Some((_, pipe)) = &mut self.process
         {
             let all: String = self.watched.iter().map(|pid| format!("+{pid}\n")).collect();
+            let all = if self.machines_are_there { format!("=\n{all}") } else { all };
             let _ = pipe.write_all(all.as_bytes());
         }
     }
@@ -155,14 +170,20 @@ impl Inner {
 
 /// The guard's own life, in its own process: reads until the end of `orders`, then ends what is left. The
 /// leftovers go last, so that who finds them gone finds the ports free.
-pub fn run<S: AsRef<OsStr>>(orders: impl BufRead, leftovers: impl IntoIterator<Item = S>) {
-    let watched = still_watched(orders);
+pub fn run<S: AsRef<OsStr>>(
+    orders: impl BufRead,
+    leftovers: impl IntoIterator<Item = S>,
+    machines: Option<&Path>,
+) {
+    let mut held = Machines::default();
+    let watched = still_watched(orders, || held = machines.map(Machines::at).unwrap_or_default());
     let groups = || watched.iter().filter_map(|&group| i32::try_from(group).ok()).map(Pid::from_raw);
     for group in groups() {
         let _ = killpg(group, Signal::SIGKILL);
     }
     let deadline = clock::now() + GONE_WITHIN;
-    while groups().any(|group| killpg(group, None).is_ok()) && clock::now() < deadline {
+    // Somebody may start another just before his own end: only a look that finds nobody is the last.
+    while (held.sweep() > 0 || groups().any(|group| killpg(group, None).is_ok())) && clock::now() < deadline {
         thread::sleep(LOOK_EVERY);
     }
     remove(leftovers);
@@ -171,7 +192,8 @@ pub fn run<S: AsRef<OsStr>>(orders: impl BufRead, leftovers: impl IntoIterator<I
 fn remove<S: AsRef<OsStr>>(leftovers: impl IntoIterator<Item = S>) {
     for file in leftovers {
         // It may be gone already: that is what is wanted.
-        let _ = fs::remove_file(Path::new(file.as_ref()));
+        let path = Path::new(file.as_ref());
+        let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     }
 }
 
@@ -181,9 +203,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// A guard whose pipe was closed ends within [`GONE_WITHIN`] and a little.
 const CLOSED_WITHIN: Duration = Duration::from_millis(300);
 
-fn still_watched(orders: impl BufRead) -> BTreeSet<u32> {
+fn still_watched(orders: impl BufRead, mut machines_are_there: impl FnMut()) -> BTreeSet<u32> {
     let mut watched = BTreeSet::new();
     for line in orders.lines().map_while(Result::ok) {
+        if line == "=" {
+            machines_are_there();
+        }
         // 0 and 1 would be the guard's own group and init: no lab ever names them.
         match line.split_at_checked(1).map(|(sign, number)| (sign, number.parse::<u32>())) {
             Some(("+", Ok(pid))) if pid > 1 => watched.insert(pid),
@@ -201,6 +226,13 @@ mod tests {
     #[test]
     fn only_what_still_lives_is_ended() {
         let orders = "+10\n+11\n-10\n+0\n+1\n+-1\njunk\n\n+12";
-        assert_eq!(still_watched(orders.as_bytes()), BTreeSet::from([11, 12]));
+        assert_eq!(still_watched(orders.as_bytes(), || panic!()), BTreeSet::from([11, 12]));
+    }
+
+    #[test]
+    fn machines_are_held_once_they_are_there() {
+        let mut told = 0;
+        assert_eq!(still_watched("+10\n=\n+11\n".as_bytes(), || told += 1), BTreeSet::from([10, 11]));
+        assert_eq!(told, 1);
     }
 }

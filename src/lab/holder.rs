@@ -4,6 +4,7 @@
 //! Elsewhere, and for processes of other users, the answer is nothing.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use crate::ground::bind::Transport;
 
@@ -21,13 +22,20 @@ pub fn of(address: SocketAddr, transport: Transport) -> Option<Holder> {
     on_this_system::of(address, transport)
 }
 
+/// Whether somebody listens with TCP at `address`, or at its port on all addresses, in the network that the process `pid`
+/// is in, if that is the one that `network` leads to.
+pub fn listens(pid: u32, network: &Path, address: SocketAddr) -> bool {
+    on_this_system::listens(pid, network, address)
+}
+
 #[cfg(target_os = "linux")]
 mod on_this_system {
     use std::fs;
     use std::net::{IpAddr, Ipv6Addr};
     use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::MetadataExt;
 
-    use super::{Holder, SocketAddr, Transport};
+    use super::{Holder, Path, SocketAddr, Transport};
 
     /// The state column of a listening TCP socket.
     const TCP_LISTEN: &str = "0A";
@@ -41,6 +49,17 @@ mod on_this_system {
             })
             .collect();
         inodes.into_iter().find_map(process_with)
+    }
+
+    pub(super) fn listens(pid: u32, network: &Path, address: SocketAddr) -> bool {
+        let same = || {
+            Some(fs::metadata(format!("/proc/{pid}/ns/net")).ok()?.ino() == fs::metadata(network).ok()?.ino())
+        };
+        same() == Some(true)
+            && ["tcp", "tcp6"].iter().any(|table| {
+                let table = fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
+                table.lines().any(|line| inode(line, address, Transport::Tcp).is_some())
+            })
     }
 
     /// The inode in a line of `/proc/net/…`, if the line is of a socket in the way of `address`.
@@ -108,9 +127,13 @@ mod on_this_system {
 
 #[cfg(not(target_os = "linux"))]
 mod on_this_system {
-    use super::{Holder, SocketAddr, Transport};
+    use super::{Holder, Path, SocketAddr, Transport};
 
     pub(super) fn of(_address: SocketAddr, _transport: Transport) -> Option<Holder> {
         None
+    }
+
+    pub(super) fn listens(_pid: u32, _network: &Path, _address: SocketAddr) -> bool {
+        false
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::ground::bind::{self, Transport};
 
 use super::config::Network;
+use super::network::plan;
 
 /// A service of the lab, in the order in which a first request meets them.
 #[derive(
@@ -125,7 +126,7 @@ impl FromStr for ServiceName {
 }
 
 /// A machine of the lab.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Host {
     /// Where the user sits; no service runs there.
@@ -164,47 +165,31 @@ impl Host {
         }
     }
 
+    /// Whether it is there for a resolver.
+    pub fn is_resolver(self) -> bool {
+        matches!(self, Self::Resolver | Self::Resolver2 | Self::Resolver3 | Self::Resolver4)
+    }
+
     /// Its first address in `network`, which is of IPv4.
     pub fn address(self, network: Network) -> IpAddr {
-        let octets = match (network, self) {
-            (Network::Loopback, Self::Client | Self::Server) => [127, 0, 0, 1],
-            (Network::Loopback, Self::Resolver) => [127, 0, 0, 2],
+        let last = match (network, self) {
+            (Network::Loopback, Self::Client | Self::Server) => 1,
+            (Network::Loopback, Self::Resolver) => 2,
             // The number of a resolver stands before the 2.
-            (Network::Loopback, Self::Resolver2) => [127, 0, 0, 22],
-            (Network::Loopback, Self::Resolver3) => [127, 0, 0, 32],
-            (Network::Loopback, Self::Resolver4) => [127, 0, 0, 42],
-            (Network::Loopback, Self::Root) => [127, 0, 0, 3],
-            (Network::Loopback, Self::Tld) => [127, 0, 0, 4],
-            (Network::Loopback, Self::Server2) => [127, 0, 0, 5],
-            (Network::Hosts, Self::Client) => [192, 0, 2, 10],
-            (Network::Hosts, Self::Resolver) => [192, 0, 2, 53],
-            (Network::Hosts, Self::Resolver2) => [192, 0, 2, 54],
-            (Network::Hosts, Self::Resolver3) => [192, 0, 2, 55],
-            (Network::Hosts, Self::Resolver4) => [192, 0, 2, 56],
-            // Those of a.root-servers.net and a.gtld-servers.net.
-            (Network::Hosts, Self::Root) => [198, 41, 0, 4],
-            (Network::Hosts, Self::Tld) => [192, 5, 6, 30],
-            (Network::Hosts, Self::Server) => [8, 8, 8, 8],
-            (Network::Hosts, Self::Server2) => [8, 8, 4, 4],
+            (Network::Loopback, Self::Resolver2) => 22,
+            (Network::Loopback, Self::Resolver3) => 32,
+            (Network::Loopback, Self::Resolver4) => 42,
+            (Network::Loopback, Self::Root) => 3,
+            (Network::Loopback, Self::Tld) => 4,
+            (Network::Loopback, Self::Server2) => 5,
+            (Network::Hosts, host) => return IpAddr::V4(plan::addresses(host).0),
         };
-        IpAddr::V4(Ipv4Addr::from(octets))
+        IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))
     }
 
     /// Its address of IPv6 in `network`; nothing in `loopback`, where IPv6 has one address alone for all.
     fn ipv6(self, network: Network) -> Option<Ipv6Addr> {
-        let groups = match (network, self) {
-            (Network::Loopback, _) => return None,
-            (Network::Hosts, Self::Client) => [0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x10],
-            (Network::Hosts, Self::Resolver) => [0x2001, 0xdb8, 2, 0, 0, 0, 0, 0x53],
-            (Network::Hosts, Self::Resolver2) => [0x2001, 0xdb8, 2, 0, 0, 0, 0, 0x54],
-            (Network::Hosts, Self::Resolver3) => [0x2001, 0xdb8, 2, 0, 0, 0, 0, 0x55],
-            (Network::Hosts, Self::Resolver4) => [0x2001, 0xdb8, 2, 0, 0, 0, 0, 0x56],
-            (Network::Hosts, Self::Root) => [0x2001, 0x503, 0xba3e, 0, 0, 0, 2, 0x30],
-            (Network::Hosts, Self::Tld) => [0x2001, 0x503, 0xa83e, 0, 0, 0, 2, 0x30],
-            (Network::Hosts, Self::Server) => [0x2001, 0x4860, 0x4860, 0, 0, 0, 0, 0x8888],
-            (Network::Hosts, Self::Server2) => [0x2001, 0x4860, 0x4860, 0, 0, 0, 0, 0x8844],
-        };
-        Some(Ipv6Addr::from(groups))
+        (network == Network::Hosts).then(|| plan::addresses(self).1)
     }
 
     /// Whether this process is on a host of `network`: an address that is nobody else's can be bound there alone.

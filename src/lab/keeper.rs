@@ -28,6 +28,7 @@ use super::guard::Guard;
 use super::hosts::ServiceName;
 use super::journal::{Entry, Journal};
 use super::log::Log;
+use super::network;
 use super::process::{Running, Starting};
 use super::status::{Condition, State};
 
@@ -287,10 +288,13 @@ impl Keeper {
     async fn spawn(&mut self) -> Result<(), StartFailure> {
         let Means { design, executable, guard, end } = &self.means;
         let starting = match design.foreign(self.name) {
-            Some(program) => Starting::Foreign(foreign::Starting::spawn(&program, guard)?),
+            Some(program) => Starting::Foreign(foreign::Starting::spawn(executable, &program, guard)?),
             None => {
                 let log = self.sink.log().handle().map_err(StartFailure::Spawn)?;
-                let arguments = design.arguments(self.name);
+                let mut arguments = design.arguments(self.name);
+                if let Some(place) = design.place(self.name) {
+                    arguments.splice(0..0, network::within(&place).into_iter().chain([executable.into()]));
+                }
                 Starting::Own(child::Starting::spawn(executable, &arguments, log, guard)?)
             }
         };

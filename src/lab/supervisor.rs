@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ use crate::ground::clock;
 use crate::ground::event::Event;
 use crate::ground::lines::{LineReader, write_line};
 
+use super::child::{StartFailure, describe};
+use super::config::{Config, Network};
 use super::control::{Request, Response};
 use super::design::Design;
 use super::desk::{Desk, Post};
@@ -28,6 +31,7 @@ use super::guard::Guard;
 use super::journal::{Heard, Journal};
 use super::keeper::{Keeper, Means, Sink};
 use super::log::Log;
+use super::network::held::Network as Wires;
 use super::ports::{self, PortError};
 use super::status::LabStatus;
 use super::watcher;
@@ -67,6 +71,9 @@ pub enum UpError {
     /// The guard or the executable cannot be started.
     #[error("cannot start the lab's own processes")]
     Process(#[source] io::Error),
+    /// There is no network for its hosts.
+    #[error("network `hosts` cannot be made")]
+    Network(#[source] StartFailure),
     /// Services could not start.
     #[error("{}", .0.join("\n"))]
     Services(Vec<String>),
@@ -81,6 +88,8 @@ pub struct Lab {
     journal: Journal,
     /// What whoever brought it up is shown; nothing where nobody looks.
     heard: Heard,
+    /// What its hosts are, where they are machines of their own.
+    wires: Option<Wires>,
     lock: Lock,
     /// Cancelled when the lab is to end, and when it has ended.
     end: CancellationToken,
@@ -97,9 +106,15 @@ impl Lab {
         let ports = ports::decide(&config, network)?;
         let executable = std::env::current_exe().map_err(UpError::Process)?;
         let socket = directory.control_socket();
-        let guard = Guard::start(&executable, vec![socket.clone(), directory.lock_file()])
+        let machines = (network == Network::Hosts).then(|| directory.machines());
+        let leftovers = [Some(socket.clone()), machines.clone(), Some(directory.lock_file())];
+        let guard = Guard::start(&executable, leftovers.into_iter().flatten().collect(), machines.clone())
             .map_err(UpError::Process)?;
         lock.file_is_the_guards = true;
+        let wires = match &machines {
+            None => None,
+            Some(place) => Some(Self::wires(&executable, &config, &directory, place, &guard).await?),
+        };
         let design = Arc::new(Design { config, network, directory, ports });
         let path = design.directory.journal();
         let journal = Journal::open(&path).map_err(|source| UpError::State { path, source })?;
@@ -127,12 +142,32 @@ impl Lab {
         let desk =
             Arc::new(Desk { design, since: clock::unix_millis(), guard, services, journal: journal.clone() });
         let ended = CancellationToken::new();
-        let lab = Self { desk, listener, keepers, journal, heard, lock, end, ended };
+        let lab = Self { desk, listener, keepers, wires, journal, heard, lock, end, ended };
         match lab.desk.all_started().await {
             Ok(()) => Ok(lab),
             Err(failures) => {
                 lab.run(std::future::ready(()), |_| {}).await;
                 Err(UpError::Services(failures))
+            }
+        }
+    }
+
+    /// Makes the network whose machines are to be entered at `place`.
+    async fn wires(
+        executable: &Path,
+        config: &Config,
+        directory: &Directory,
+        place: &Path,
+        guard: &Guard,
+    ) -> Result<Wires, UpError> {
+        let path = directory.log("network");
+        let log = Log::open(&path).and_then(|log| log.handle());
+        let log = log.map_err(|source| UpError::State { path, source })?;
+        match Wires::start(executable, config, place, log, guard).await {
+            Ok(wires) => Ok(wires),
+            Err(failure) => {
+                guard.clone().close();
+                Err(UpError::Network(failure))
             }
         }
     }
@@ -155,6 +190,11 @@ impl Lab {
                 () = self.end.cancelled() => break,
                 () = self.heard.next(&mut batch, SHOWN_MOST) => {
                     batch.drain(..).for_each(|entry| show(&entry.event));
+                }
+                how = gone(&mut self.wires) => {
+                    let how = how.map(describe).unwrap_or_default();
+                    self.journal.note(format!("the network is gone ({how}), and with it every cable: the lab ends"));
+                    break;
                 }
                 _ = rounds.tick() => {
                     self.journal.settle();
@@ -179,6 +219,9 @@ impl Lab {
         }
         self.end.cancel();
         while self.keepers.join_next().await.is_some() {}
+        if let Some(wires) = self.wires {
+            wires.close().await;
+        }
         self.heard.rest().iter().for_each(|entry| show(&entry.event));
         self.journal.close();
         let directory = &self.desk.design.directory;
@@ -190,6 +233,14 @@ impl Lab {
         self.ended.cancel();
         let _ =
             tokio::time::timeout(REST, async { while conversations.join_next().await.is_some() {} }).await;
+    }
+}
+
+/// Ends when the network has ended by itself, and how.
+async fn gone(wires: &mut Option<Wires>) -> Option<ExitStatus> {
+    match wires {
+        Some(wires) => wires.gone().await,
+        None => std::future::pending().await,
     }
 }
 

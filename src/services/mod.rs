@@ -6,6 +6,9 @@
 pub mod app;
 pub mod authoritative;
 pub mod database;
+#[cfg(test)]
+#[path = "../../tests/mariadb/server.rs"]
+mod mariadb;
 pub mod resolver;
 pub mod run;
 mod streams;

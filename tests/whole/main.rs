@@ -14,6 +14,7 @@ mod conversation;
 mod crowd;
 mod death;
 mod deploy;
+mod hosts;
 mod life;
 mod names;
 mod ordinary_user;

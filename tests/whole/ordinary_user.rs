@@ -12,7 +12,7 @@ use super::stage::{PROGRAM, Said};
 const NOBODY: &str = "65534";
 
 /// Runs `line` in a shell as an ordinary user, in `directory`.
-fn as_user(directory: &Path, line: &str) -> Said {
+pub(super) fn as_user(directory: &Path, line: &str) -> Said {
     let root = nix::unistd::geteuid().is_root();
     let mut command = if root {
         let mut command = Command::new("setpriv");
@@ -61,7 +61,7 @@ fn the_whole_path_without_root() {
 }
 
 /// Ends the lab in a directory, whatever becomes of the test.
-struct Ending<'a>(&'a Path);
+pub(super) struct Ending<'a>(pub(super) &'a Path);
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {

@@ -10,6 +10,7 @@ use serde::de::{Deserializer, Error as _};
 
 use super::{PEERS_MOST, Upstream, WORDS_MOST, ZoneFiles};
 use crate::ground::prefix::Prefix;
+use crate::lab::network::plan::CLASSROOM_MOST;
 
 fn bounded<'de, D: Deserializer<'de>>(
     deserializer: D,
@@ -24,6 +25,10 @@ fn bounded<'de, D: Deserializer<'de>>(
             bounds.end()
         ))
     })
+}
+
+pub(super) fn classroom<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    bounded(deserializer, "classroom", 0..=CLASSROOM_MOST)
 }
 
 pub(super) fn resolver_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

@@ -58,6 +58,7 @@ fn an_unknown_key_names_the_nearest() {
 fn values_have_bounds_and_the_message_names_them() {
     for (text, expected) in [
         ("[ports]\ndns = 70000", "not 70000"),
+        ("[network]\nclassroom = 201", "classroom is a number from 0 to 200, not 201"),
         ("[ports]\ndns = \"any\"", "\"auto\", 0 (any free one) or a number from 1 to 65535, not \"any\""),
         ("[resolver]\ncache_entries = 0", "cache_entries is a number from 1 to 1000000, not 0"),
         ("[dns]\nrate_limit = 100001", "rate_limit is a number from 0 to 100000, not 100001"),

@@ -28,7 +28,7 @@ impl Application {
     /// Who asked, if they are logged in.
     pub(super) async fn member(&self, asked: &Asked) -> Result<Option<Member>, Refusal> {
         let Some(secret) = asked.secret.clone() else { return Ok(None) };
-        let session = self.heard(asked.database(self.store().session(&secret.digest())).await)?;
+        let session = self.heard(asked.database(self.sessions().find(&secret.digest())).await)?;
         Ok(session.map(|session| Member { account: session.account, name: session.name, secret }))
     }
 
@@ -74,7 +74,7 @@ impl Application {
         let expires_at = clock::unix_millis().saturating_add(lasts);
         self.leave(asked).await?;
         let digest = secret.digest();
-        let opened = self.store().open_session(&digest, account, expires_at);
+        let opened = self.sessions().open(&digest, account, &name, expires_at);
         self.heard(asked.database(opened).await)?;
         Ok(Member { account, name, secret })
     }
@@ -82,7 +82,7 @@ impl Application {
     /// Ends the session of `asked`, if it has one.
     pub(super) async fn leave(&self, asked: &Asked) -> Result<(), Refusal> {
         let Some(secret) = &asked.secret else { return Ok(()) };
-        self.heard(asked.database(self.store().close_session(&secret.digest())).await)
+        self.heard(asked.database(self.sessions().close(&secret.digest())).await)
     }
 
     /// Keeps a form that was checked, as of `member`, whose name it then has.

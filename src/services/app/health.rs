@@ -65,7 +65,7 @@ impl Who {
             server: application.served_by().to_owned(),
             process: std::process::id(),
             version: application.code().version().to_owned(),
-            database: format!("{} {}", engine.name, engine.version),
+            database: engine.to_string(),
             visitor: asked.journey.visitor.clone(),
             session: member.map(|member| member.name),
         })

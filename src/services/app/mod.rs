@@ -7,7 +7,8 @@
 //! Reading order: [`App`] listens and drains; `routes` says which request is whose; `asked` is what every
 //! request carries and every answer gets; `arriving` and `body` are a request's body; `origin` keeps other sites'
 //! pages out. `pages` makes the home page, `book` the guestbook's, `members` those of accounts, and `api` answers
-//! programs; what both do is in `deeds`. `session`, `signing` and `journey` are the pure parts; `passwords` and
+//! programs; what both do is in `deeds`. `session`, `signing` and `journey` are the pure parts; `sessions` is where it is
+//! kept who is logged in; `passwords` and
 //! `attempts` make guessing costly and rare; `refusal` is the page of what went wrong;
 //! `statements` tells what the database is asked.
 
@@ -30,6 +31,7 @@ mod refusal;
 mod routes;
 mod server;
 mod session;
+mod sessions;
 mod signing;
 mod statements;
 #[cfg(test)]
@@ -37,3 +39,4 @@ mod tests;
 
 pub use code_base::{CodeBase, CodeBaseError};
 pub use server::{App, AppError, Config};
+pub use sessions::Sessions;

@@ -116,12 +116,18 @@ fn path(asked: &Asked, application: &Application, engine: &Engine) -> Vec<Value>
         address => address(asked.here),
         more => [format!("runs version {} of the code base", application.code().version())],
     };
+    let (host, port) = engine.place.rsplit_once(':').filter(|_| engine.is_server).unzip();
     let database = context! {
         kind => "db",
         title => "Database",
         over => "SQL",
         name => format!("{} {}", engine.name, engine.version),
-        more => [format!("keeps its data in {}", engine.place)],
+        address => host.map(|host| context! { host, port }),
+        more => [if engine.is_server {
+            "a server of its own, which keeps the data".to_owned()
+        } else {
+            format!("keeps its data in {}", engine.place)
+        }],
     };
     vec![client, lookup, web, app, database]
 }

@@ -219,6 +219,15 @@ impl Refusal {
             Self::Database(StoreError::Locked { .. }) => {
                 &["wwwlab status", "wwwlab start db", "wwwlab logs app"]
             }
+            Self::Database(StoreError::NotListening { .. } | StoreError::Gone { .. }) => {
+                &["wwwlab status", "wwwlab start db", "wwwlab logs db"]
+            }
+            Self::Database(
+                StoreError::Strange { .. } | StoreError::Denied { .. } | StoreError::NoDatabase { .. },
+            ) => &["wwwlab status", "wwwlab logs app"],
+            Self::Database(
+                StoreError::Crowded { .. } | StoreError::LockWait { .. } | StoreError::Deadlock { .. },
+            ) => &["wwwlab db -- -e 'SHOW FULL PROCESSLIST'", "wwwlab logs db"],
             Self::Database(StoreError::Full { .. }) => &["df -h .wwwlab", "wwwlab logs app"],
             Self::Database(_) => &["wwwlab status", "wwwlab logs app", "ls -l .wwwlab/*/db"],
             Self::NoSuchPage => {

@@ -12,6 +12,7 @@ use super::attempts::Attempts;
 use super::code_base::CodeBase;
 use super::passwords::Passwords;
 use super::refusal::Refusal;
+use super::sessions::Kept;
 use super::{api, book, health, members, origin, pages};
 use crate::ground::journal::Journal;
 use crate::services::database::{Store, StoreError};
@@ -27,6 +28,7 @@ pub(super) struct Application {
     database_answers: AtomicBool,
     passwords: Passwords,
     attempts: Attempts,
+    sessions: Kept,
 }
 
 /// The routes of `application`.
@@ -56,7 +58,13 @@ pub(super) fn routes(application: Arc<Application>) -> Router {
 }
 
 impl Application {
-    pub(super) fn new(code: CodeBase, store: Store, served_by: String, journal: Journal) -> Self {
+    pub(super) fn new(
+        code: CodeBase,
+        store: Store,
+        sessions: Kept,
+        served_by: String,
+        journal: Journal,
+    ) -> Self {
         Self {
             code: RwLock::new(Arc::new(code)),
             store,
@@ -65,6 +73,7 @@ impl Application {
             database_answers: AtomicBool::new(true),
             passwords: Passwords::default(),
             attempts: Attempts::default(),
+            sessions,
         }
     }
 
@@ -96,6 +105,11 @@ impl Application {
 
     pub(super) fn attempts(&self) -> &Attempts {
         &self.attempts
+    }
+
+    /// Who is logged in.
+    pub(super) fn sessions(&self) -> &Kept {
+        &self.sessions
     }
 
     /// Passes on what the database said, and tells the journal when it stops or begins to answer.

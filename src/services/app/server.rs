@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use super::asked::{Here, Peer};
 use super::code_base::{CodeBase, CodeBaseError};
 use super::routes::{Application, routes};
+use super::sessions::{Kept, Sessions};
 use super::statements;
 use crate::ground::bind::{self, BindError, Listening, Transport};
 use crate::ground::channel::{Ask, Reply};
@@ -29,7 +30,7 @@ use crate::ground::descriptors;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, DRAIN, Service, causes};
-use crate::services::database::Store;
+use crate::services::database::{Server, Store, Target, UrlFileError};
 
 /// Connections at most, if the process may open so many descriptors; more wait in the listener's queue. The web
 /// server keeps a few and reuses them.
@@ -60,8 +61,14 @@ pub struct Config {
     #[arg(long, value_name = "DIR")]
     pub code: PathBuf,
     /// The database: a SQLite file, made when it is first needed
-    #[arg(long, value_name = "FILE")]
-    pub database: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "database_url_file")]
+    pub database: Option<PathBuf>,
+    /// Or a server: a file of mode 0600 with mysql://user:password@host:port/name in it
+    #[arg(long, value_name = "FILE", conflicts_with = "database")]
+    pub database_url_file: Option<PathBuf>,
+    /// Where it is kept who is logged in: in the database, or in the memory of this process, which forgets it when it ends
+    #[arg(long, value_name = "WHERE", default_value = "database")]
+    pub sessions: Sessions,
     /// The name of the machine, shown on pages and in X-Served-By
     #[arg(long, value_name = "NAME", default_value = "server")]
     pub served_by: String,
@@ -76,6 +83,12 @@ pub enum AppError {
         "the application server has no address to listen at; stop what is there, or give another with --listen"
     )]
     Bind(#[source] BindError),
+    /// It is not told which database.
+    #[error("the application server has no database; give it one with --database or --database-url-file")]
+    NoDatabase,
+    /// The file that names its database server does not.
+    #[error("the application server cannot know its database")]
+    Database(#[source] UrlFileError),
     /// Its code base is not one.
     #[error("the application files cannot be used")]
     Code(#[source] CodeBaseError),
@@ -99,13 +112,20 @@ impl Service for App {
 
     async fn start(config: Config, journal: Journal) -> Result<Self, AppError> {
         let code = CodeBase::read(&config.code).map_err(AppError::Code)?;
+        let target = match (config.database, config.database_url_file) {
+            (Some(file), _) => Target::File(file),
+            (None, Some(file)) => Target::Server(Server::named_in(&file).map_err(AppError::Database)?),
+            (None, None) => return Err(AppError::NoDatabase),
+        };
         let listener = bind::tcp(config.listen).map_err(AppError::Bind)?;
         let address = listener.local_addr().map_err(|source| {
             AppError::Bind(BindError { address: config.listen, transport: Transport::Tcp, source })
         })?;
         statements::tell_to(&journal);
-        let store = Store::in_file(&config.database);
-        let application = Arc::new(Application::new(code, store.clone(), config.served_by, journal.clone()));
+        let store = Store::at(target);
+        let sessions = Kept::of(config.sessions, &store);
+        let application = Application::new(code, store.clone(), sessions, config.served_by, journal.clone());
+        let application = Arc::new(application);
         let app = Self {
             address,
             application: application.clone(),

@@ -2,6 +2,7 @@
 
 mod lab;
 mod members;
+mod with_a_server;
 
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use self::lab::Lab;
-use super::{App, AppError, Config};
+use super::{App, AppError, Config, Sessions};
 use crate::ground::event::Happened;
 use crate::ground::journal::journal;
 use crate::ground::service::{Closed, Service as _, causes};
@@ -328,7 +329,9 @@ async fn what_prevents_a_start_is_named() {
     let config = |listen, code: &Path| Config {
         listen,
         code: code.to_owned(),
-        database: lab.database(),
+        database: Some(lab.database()),
+        database_url_file: None,
+        sessions: Sessions::default(),
         served_by: "web-01".into(),
     };
     let code = Path::new(env!("CARGO_MANIFEST_DIR")).join("app");

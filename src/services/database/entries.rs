@@ -5,17 +5,12 @@
 //!
 //! Every value is a parameter of its statement, never a part of its text.
 
-use std::fmt::Write as _;
-
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
-
+use super::act::{Act, Changing};
+use super::connection::{Connection, Row};
 use super::error::StoreError;
+use super::search;
 use super::store::Store;
 use crate::ground::clock;
-
-/// Length of a text to search for at most, in characters; what is beyond it is not looked for.
-pub const SEARCH_LONGEST: usize = 100;
 
 /// Entries that one search looks at; where there are more, the rest is another page.
 const SEARCHED_MOST: i64 = 1_000;
@@ -88,114 +83,152 @@ impl Store {
     ///
     /// A search looks at a thousand entries at a time: a page may have fewer than `most`, or none, and another behind it.
     pub async fn page(&self, place: Place, search: &str, most: u32) -> Result<Page, StoreError> {
-        let pattern = pattern(search);
         let most = most.clamp(1, PAGE_LONGEST);
-        self.database
-            .within_time(move |connection| {
-                Box::pin(async move { page(connection, place, &pattern, most).await })
-            })
-            .await
+        self.database.within_time(Paging { place, search, most }).await
     }
 
     /// The entry with this number, if there is one.
     pub async fn entry(&self, id: i64) -> Result<Option<Entry>, StoreError> {
-        self.database.with(move |connection| Box::pin(entry(connection, id))).await
+        self.database.with(&Finding(id)).await
     }
 
     /// Writes an entry as of now and returns it. When this returns, the entry is on the disk.
     pub async fn sign(&self, name: &str, message: &str, owner: Option<i64>) -> Result<Entry, StoreError> {
         let written_at = clock::unix_millis();
-        let (name, message) = (name.to_owned(), message.to_owned());
-        let entry = Entry { id: 0, name, message, written_at, edited_at: None, owner };
-        self.database.with(move |connection| Box::pin(async move { sign(connection, entry).await })).await
+        let insert = "INSERT INTO entries (name, message, written_at, owner) VALUES (?, ?, ?, ?)";
+        let values = [name.into(), message.into(), millis(written_at).into(), owner.into()];
+        let id = self.database.with(&Changing(insert, &values)).await?.id;
+        Ok(Entry {
+            id,
+            name: name.to_owned(),
+            message: message.to_owned(),
+            written_at,
+            edited_at: None,
+            owner,
+        })
     }
 
     /// Gives entry `id` another message, if it belongs to the account `owner`; returns it as it is then.
     pub async fn edit(&self, id: i64, owner: i64, message: &str) -> Result<Changed<Entry>, StoreError> {
-        let (message, now) = (message.to_owned(), millis(clock::unix_millis()));
-        self.database
-            .with(move |connection| {
-                Box::pin(async move {
-                    let edit = "UPDATE entries SET message = ?, edited_at = ? WHERE id = ? AND owner = ? \
-                                RETURNING id, name, message, written_at, edited_at, owner";
-                    let edit = sqlx::query(edit).bind(message).bind(now).bind(id).bind(owner);
-                    // All rows, so that the statement has run to its end: only then it is on the disk.
-                    let rows = edit.fetch_all(&mut *connection).await?;
-                    let edited = rows.first().map(read).transpose()?;
-                    changed(connection, id, edited).await
-                })
-            })
-            .await
+        let now = millis(clock::unix_millis());
+        let update = "UPDATE entries SET message = ?, edited_at = ? WHERE id = ? AND owner = ?";
+        let values = [message.into(), now.into(), id.into(), owner.into()];
+        self.database.with(&Editing { id, update: Changing(update, &values) }).await
     }
 
     /// Deletes entry `id`, if it belongs to the account `owner`.
     pub async fn delete(&self, id: i64, owner: i64) -> Result<Changed, StoreError> {
-        self.database
-            .with(move |connection| {
-                Box::pin(async move {
-                    let delete = sqlx::query("DELETE FROM entries WHERE id = ? AND owner = ?");
-                    let done = delete.bind(id).bind(owner).execute(&mut *connection).await?;
-                    changed(connection, id, (done.rows_affected() > 0).then_some(())).await
-                })
-            })
-            .await
+        self.database.with(&Deleting { id, owner }).await
     }
 }
 
-/// A LIKE pattern for what has `search` in it, taken literally.
-fn pattern(search: &str) -> String {
-    let mut pattern = "%".to_owned();
-    for character in search.chars().take(SEARCH_LONGEST) {
-        // The escape is not a backslash, which some engines read as an escape in any text.
-        match character {
-            '%' | '_' | '!' => _ = write!(pattern, "!{character}"),
-            // For the engine a pattern would end here, and match everything; no entry has one.
-            '\0' => pattern.push(char::REPLACEMENT_CHARACTER),
-            _ => pattern.push(character),
+/// Reads one page.
+struct Paging<'a> {
+    place: Place,
+    search: &'a str,
+    most: u32,
+}
+
+impl Act for Paging<'_> {
+    type Done = Page;
+
+    async fn on(&self, connection: &mut Connection) -> sqlx::Result<Page> {
+        let Self { place, search, most } = *self;
+        match place {
+            Place::Newest => {
+                let page = page(connection, false, i64::MAX, search, most).await?;
+                Ok(Page { newer: None, ..page })
+            }
+            Place::Before(bound) => page(connection, false, bound, search, most).await,
+            Place::After(bound) => page(connection, true, bound, search, most).await,
         }
     }
-    if !search.is_empty() {
-        pattern.push('%');
+}
+
+/// Reads one entry.
+struct Finding(i64);
+
+impl Act for Finding {
+    type Done = Option<Entry>;
+
+    async fn on(&self, connection: &mut Connection) -> sqlx::Result<Option<Entry>> {
+        entry(connection, self.0).await
     }
-    pattern
+}
+
+/// Changes an entry, and reads it as it is then.
+struct Editing<'a> {
+    id: i64,
+    update: Changing<'a>,
+}
+
+impl Act for Editing<'_> {
+    type Done = Changed<Entry>;
+
+    async fn on(&self, connection: &mut Connection) -> sqlx::Result<Changed<Entry>> {
+        connection.begin().await?;
+        let done = async {
+            let done = self.update.on(connection).await?;
+            // Nobody else changes it before this is over.
+            let entry = entry(connection, self.id).await?;
+            Ok(changed(done.rows, entry.is_some(), entry))
+        };
+        let done = done.await;
+        connection.end(done).await
+    }
+}
+
+/// Deletes an entry.
+struct Deleting {
+    id: i64,
+    owner: i64,
+}
+
+impl Act for Deleting {
+    type Done = Changed;
+
+    async fn on(&self, connection: &mut Connection) -> sqlx::Result<Changed> {
+        let delete = "DELETE FROM entries WHERE id = ? AND owner = ?";
+        let done = connection.change(delete, &[self.id.into(), self.owner.into()]).await?;
+        let is_there = done.rows == 0 && entry(connection, self.id).await?.is_some();
+        Ok(changed(done.rows, is_there, Some(())))
+    }
 }
 
 async fn page(
-    connection: &mut SqliteConnection,
-    place: Place,
-    pattern: &str,
+    connection: &mut Connection,
+    backwards: bool,
+    bound: i64,
+    search: &str,
     most: u32,
 ) -> sqlx::Result<Page> {
-    let (Place::Before(bound) | Place::After(bound)) = place else {
-        return Box::pin(page(connection, Place::Before(i64::MAX), pattern, most))
-            .await
-            .map(|page| Page { newer: None, ..page });
-    };
-    let backwards = matches!(place, Place::After(_));
-    let (statement, border) = if backwards {
-        (
-            "SELECT id, name, message, written_at, edited_at, owner \
-             FROM (SELECT * FROM entries WHERE id > ? ORDER BY id LIMIT ?) AS seen \
-             WHERE ? = '%' OR name LIKE ? ESCAPE '!' OR substr(message, 1, ?) LIKE ? ESCAPE '!' \
-             ORDER BY id LIMIT ?",
-            "SELECT id FROM entries WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?",
-        )
+    // The first that the search does not look at; without one there is no need to know.
+    let unseen: Option<i64> = if search.is_empty() {
+        None
     } else {
-        (
-            "SELECT id, name, message, written_at, edited_at, owner \
-             FROM (SELECT * FROM entries WHERE id < ? ORDER BY id DESC LIMIT ?) AS seen \
-             WHERE ? = '%' OR name LIKE ? ESCAPE '!' OR substr(message, 1, ?) LIKE ? ESCAPE '!' \
-             ORDER BY id DESC LIMIT ?",
-            "SELECT id FROM entries WHERE id < ? ORDER BY id DESC LIMIT 1 OFFSET ?",
-        )
+        let border = if backwards {
+            "SELECT id FROM entries WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?"
+        } else {
+            "SELECT id FROM entries WHERE id < ? ORDER BY id DESC LIMIT 1 OFFSET ?"
+        };
+        let row = connection.row(border, &[bound.into(), SEARCHED_MOST.into()]).await?;
+        row.map(|row| row.get("id")).transpose()?
     };
+    let end = unseen.unwrap_or(if backwards { i64::MAX } else { i64::MIN });
     // One more than is shown tells whether there are others.
     let fetched = i64::from(most) + 1;
-    let is_search = pattern != "%";
-    let seen = if is_search { SEARCHED_MOST } else { fetched };
-    let query = sqlx::query(statement).bind(bound).bind(seen).bind(pattern).bind(pattern);
-    let query = query.bind(SEARCHED_LONGEST).bind(pattern).bind(fetched);
-    let rows = query.fetch_all(&mut *connection).await?;
+    let pattern = search::pattern(connection, search);
+    let pattern = pattern.as_str().into();
+    let values = [
+        bound.into(),
+        end.into(),
+        i64::from(!search.is_empty()).into(),
+        pattern,
+        SEARCHED_LONGEST.into(),
+        pattern,
+        fetched.into(),
+    ];
+    let rows = connection.rows(search::listing(connection, backwards), &values).await?;
     let mut entries = rows.iter().map(read).collect::<sqlx::Result<Vec<_>>>()?;
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let more = entries.len() > most;
@@ -203,12 +236,6 @@ async fn page(
     if backwards {
         entries.reverse();
     }
-    // The first that the search did not look at, where it came so far.
-    let unseen: Option<i64> = if is_search && !more {
-        sqlx::query_scalar(border).bind(bound).bind(SEARCHED_MOST).fetch_optional(connection).await?
-    } else {
-        None
-    };
     // On the side that was come from there is at least the entry that was named, or was when it was named.
     let (is_older, is_newer) = if backwards { (true, more) } else { (more, true) };
     let mut page = Page {
@@ -216,7 +243,8 @@ async fn page(
         newer: entries.first().filter(|_| is_newer).map(|first| Place::After(first.id)),
         entries,
     };
-    match unseen {
+    // Where the page is full, the search did not come so far.
+    match unseen.filter(|_| !more) {
         Some(id) if backwards => page.newer = Some(Place::After(id.saturating_sub(1))),
         Some(id) => page.older = Some(Place::Before(id.saturating_add(1))),
         None => {}
@@ -224,52 +252,33 @@ async fn page(
     Ok(page)
 }
 
-async fn entry(connection: &mut SqliteConnection, id: i64) -> sqlx::Result<Option<Entry>> {
-    let statement = "SELECT id, name, message, written_at, edited_at, owner FROM entries WHERE id = ?";
-    sqlx::query(statement).bind(id).fetch_optional(connection).await?.as_ref().map(read).transpose()
+async fn entry(connection: &mut Connection, id: i64) -> sqlx::Result<Option<Entry>> {
+    let select = "SELECT id, name, message, written_at, edited_at, owner FROM entries WHERE id = ?";
+    connection.row(select, &[id.into()]).await?.as_ref().map(read).transpose()
 }
 
-async fn sign(connection: &mut SqliteConnection, entry: Entry) -> sqlx::Result<Entry> {
-    let statement = "INSERT INTO entries (name, message, written_at, owner) VALUES (?, ?, ?, ?)";
-    let query = sqlx::query(statement).bind(&entry.name).bind(&entry.message);
-    let done = query.bind(millis(entry.written_at)).bind(entry.owner).execute(connection).await?;
-    Ok(Entry { id: done.last_insert_rowid(), ..entry })
+/// What a change came to that touched so many `rows` of an entry, which `is_there` or not.
+fn changed<T>(rows: u64, is_there: bool, now: Option<T>) -> Changed<T> {
+    match now {
+        Some(now) if rows > 0 => Changed::Done(now),
+        _ if is_there => Changed::NotYours,
+        _ => Changed::Absent,
+    }
 }
 
-/// What a change of entry `id` came to that was `done`, or touched nothing.
-async fn changed<T>(connection: &mut SqliteConnection, id: i64, done: Option<T>) -> sqlx::Result<Changed<T>> {
-    Ok(match done {
-        Some(done) => Changed::Done(done),
-        None if entry(connection, id).await?.is_none() => Changed::Absent,
-        None => Changed::NotYours,
-    })
-}
-
-fn read(row: &SqliteRow) -> sqlx::Result<Entry> {
-    let edited_at: Option<i64> = row.try_get("edited_at")?;
+fn read(row: &Row) -> sqlx::Result<Entry> {
+    let edited_at: Option<i64> = row.get("edited_at")?;
     Ok(Entry {
-        id: row.try_get("id")?,
-        name: row.try_get("name")?,
-        message: row.try_get("message")?,
-        written_at: u64::try_from(row.try_get::<i64, _>("written_at")?).unwrap_or(0),
+        id: row.get("id")?,
+        name: row.get("name")?,
+        message: row.get("message")?,
+        written_at: u64::try_from(row.get::<i64>("written_at")?).unwrap_or(0),
         edited_at: edited_at.map(|at| u64::try_from(at).unwrap_or(0)),
-        owner: row.try_get("owner")?,
+        owner: row.get("owner")?,
     })
 }
 
 /// Milliseconds as the tables have them.
 pub(super) fn millis(at: u64) -> i64 {
     i64::try_from(at).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_searched_is_taken_literally() {
-        assert_eq!(pattern(""), "%");
-        assert_eq!(pattern("100% of_it!"), "%100!% of!_it!!%");
-        assert_eq!(pattern(&"x".repeat(300)).len(), SEARCH_LONGEST + 2);
-    }
 }

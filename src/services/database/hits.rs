@@ -10,9 +10,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::act::Act;
+use super::connection::Connection;
 use super::error::StoreError;
-use super::sqlite;
 use super::store::Database;
+use super::{mysql, sqlite};
 
 /// Visits that may wait to be counted.
 const WAITING_MOST: usize = 1024;
@@ -69,7 +71,8 @@ async fn count(
         let Ok(many @ 1..) = u32::try_from(waiting.len()) else {
             continue;
         };
-        let counting = database.with(move |connection| Box::pin(sqlite::count(connection, many)));
+        let adding = Adding(many);
+        let counting = database.with(&adding);
         let counted = tokio::select! {
             biased;
             counted = counting => counted,
@@ -81,6 +84,26 @@ async fn count(
             let own = total.as_ref().map(|total| total.saturating_sub(later)).map_err(Clone::clone);
             // Who hung up in the meantime was a visitor nevertheless.
             let _ = visitor.send(own);
+        }
+    }
+}
+
+/// Adds so many visits to the counter, in one statement with either engine; what comes of it is the counter's new value.
+struct Adding(u32);
+
+impl Act for Adding {
+    type Done = i64;
+
+    async fn on(&self, connection: &mut Connection) -> sqlx::Result<i64> {
+        let by = [i64::from(self.0).into()];
+        match connection {
+            Connection::Sqlite(_) => {
+                connection.row(sqlite::COUNT, &by).await?.ok_or(sqlx::Error::RowNotFound)?.get(0)
+            }
+            Connection::MySql(_) => {
+                let done = connection.change(mysql::COUNT, &by).await?;
+                if done.rows == 1 { Ok(done.id) } else { Err(sqlx::Error::RowNotFound) }
+            }
         }
     }
 }

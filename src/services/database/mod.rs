@@ -4,21 +4,36 @@
 //! process, no port and no password. So the path's last step is a function call here, not a connection, and
 //! "stopping the database" has to be done the way SQLite allows: see [`withhold`].
 //!
-//! The application knows only [`Store`] and [`StoreError`]. What is SQLite's own, from its locks to its
-//! dialect, stays in `sqlite` and `schema`; `entries` and `accounts` keep to SQL that other engines know, so that another engine can stand behind the same few words.
+//! The other engine is a server (MariaDB, MySQL): a process with a port, a user and a password, that can be stopped,
+//! killed and paused, and is reached over a connection that can break.
+//!
+//! The application knows only [`Store`] and [`StoreError`], and [`Target`]: which of both it is. What the engines have in
+//! common is said to a `connection` from a `pool`: `entries`, `accounts`, `hits`. What is one engine's own, from its locks to
+//! its dialect, stays in `sqlite` and `mysql`, in `schema`, and for finding texts in `search`.
 
 mod accounts;
+mod act;
+mod connection;
 mod entries;
 mod error;
 mod hits;
+mod mysql;
+mod pool;
 mod schema;
+mod search;
 mod sqlite;
 mod store;
+mod target;
 #[cfg(test)]
 mod tests;
+mod url_file;
 pub mod withhold;
 
-pub use accounts::{Account, Session};
-pub use entries::{Changed, Entry, Page, Place, SEARCH_LONGEST};
+pub use accounts::{Account, SESSIONS_MOST, Session};
+pub use entries::{Changed, Entry, Page, Place};
 pub use error::StoreError;
+pub use mysql::Server;
+pub use search::SEARCH_LONGEST;
 pub use store::{Engine, Store};
+pub use target::Target;
+pub use url_file::UrlFileError;

@@ -11,8 +11,10 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
+use sqlx::SqliteConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{Row as _, SqliteConnection};
+
+use super::error::Trouble;
 
 /// Instructions of the engine's machine between two looks at the time; one can read a whole message.
 const ASK_EVERY: i32 = 1_000;
@@ -45,11 +47,6 @@ pub(super) fn options(file: &Path, lock_wait: Duration) -> SqliteConnectOptions 
         .thread_name(|number| format!("sqlite-{number}"))
 }
 
-/// The library's version: `3.50.4`.
-pub(super) async fn version(connection: &mut SqliteConnection) -> sqlx::Result<String> {
-    sqlx::query_scalar("SELECT sqlite_version()").fetch_one(connection).await
-}
-
 /// Lets statements run as long as `goes_on` says so; the engine asks now and then.
 pub(super) async fn limit(
     connection: &mut SqliteConnection,
@@ -59,71 +56,25 @@ pub(super) async fn limit(
     Ok(())
 }
 
-/// Lets statements run to their end again; waits for the one that runs, or was to run though nobody waits for it.
+/// Lets statements run to their end again.
 pub(super) async fn unlimit(connection: &mut SqliteConnection) -> sqlx::Result<()> {
-    // Too short to be asked about; it comes behind all that was sent before, while the handle may be had in between.
-    sqlx::query("SELECT 1").execute(&mut *connection).await?;
     connection.lock_handle().await?.remove_progress_handler();
     Ok(())
 }
 
-/// Answers if the file can be read now.
-pub(super) async fn ping(connection: &mut SqliteConnection) -> sqlx::Result<()> {
-    // A statement that touches no table would succeed without ever looking at the file.
-    sqlx::query("SELECT value FROM counters WHERE name = 'home'").fetch_all(connection).await.map(drop)
-}
+/// Adds to the counter; its row is the new value. One statement, so one sync of the disk.
+pub(super) const COUNT: &str = "UPDATE counters SET value = value + ? WHERE name = 'home' RETURNING value";
 
-/// Adds `by` to the counter and returns its new value.
-pub(super) async fn count(connection: &mut SqliteConnection, by: u32) -> sqlx::Result<i64> {
-    // All rows are fetched although there is one: the statement commits when it has run to its end, and
-    // only then can a failing commit be heard.
-    let rows = sqlx::query("UPDATE counters SET value = value + ? WHERE name = 'home' RETURNING value")
-        .bind(by)
-        .fetch_all(connection)
-        .await?;
-    rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)
-}
-
-/// What an error of the engine means to whoever keeps data in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trouble {
-    /// Another process holds a lock.
-    Locked,
-    /// No file, no permission, or the disk fails.
-    Unreachable,
-    /// No room.
-    Full,
-    /// No writing.
-    ReadOnly,
-    /// Damaged, or no database.
-    Corrupt,
-    /// The statement was broken off.
-    Interrupted,
-    /// Anything else: the statement is wrong.
-    Other,
-}
-
-impl Trouble {
-    /// Reads it from the result code (sqlite.org/rescode.html).
-    pub(super) fn of(error: &sqlx::Error) -> Self {
-        let sqlx::Error::Database(database) = error else {
-            return match error {
-                sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-                    Self::Unreachable
-                }
-                _ => Self::Other,
-            };
-        };
-        let extended: u32 = database.code().and_then(|code| code.parse().ok()).unwrap_or(0);
-        // An extended code carries its primary code in its low byte.
-        match extended & 0xff {
-            5 | 6 => Self::Locked,
-            3 | 10 | 14 | 23 => Self::Unreachable,
-            13 => Self::Full,
-            8 => Self::ReadOnly,
-            11 | 26 => Self::Corrupt,
-            9 => Self::Interrupted,
-            _ => Self::Other,
-        }
+/// What the engine's result code `code` means (sqlite.org/rescode.html).
+pub(super) fn trouble(code: u32) -> Trouble {
+    // An extended code carries its primary code in its low byte.
+    match code & 0xff {
+        5 | 6 => Trouble::Locked,
+        3 | 10 | 14 | 23 => Trouble::Unreachable,
+        13 => Trouble::Full,
+        8 => Trouble::ReadOnly,
+        11 | 26 => Trouble::Corrupt,
+        9 => Trouble::Interrupted,
+        _ => Trouble::Other,
     }
 }

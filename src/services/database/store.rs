@@ -4,43 +4,36 @@
 //! The database is opened by the first call that needs it and again after a failure that its connections did
 //! not survive, so the application starts without it and recovers by itself. Every call ends within
 //! [`ANSWER_WITHIN`], with an answer or an error that says what stands in the way.
+//!
+//! A call may be made twice: where the engine took it back (a deadlock), so that nothing of it was done. Where a server
+//! is gone in the middle nobody knows, and so it is only told.
 
-use std::future::Future;
-use std::path::{Path, PathBuf};
-use std::pin::Pin;
+use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
-use sqlx::{Sqlite, SqliteConnection};
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::act::{Act, Reading};
+use super::connection::Connection;
 use super::error::StoreError;
 use super::hits::Hits;
-use super::{schema, sqlite};
+use super::pool::{ACQUIRE_WITHIN, Held, NoConnection, Pool};
+use super::target::Target;
+use super::{mysql, schema, sqlite};
 use crate::ground::clock;
 
 /// No call takes longer than this.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// How long a call waits for a connection that others use.
-const ACQUIRE_WITHIN: Duration = Duration::from_secs(2);
-
-/// How long a lock of another process is waited for.
-const LOCK_WAIT: Duration = Duration::from_secs(1);
-
 /// How long closing waits for a statement under way.
 const CLOSE_WITHIN: Duration = Duration::from_millis(200);
 
-/// Connections to the database at most.
-///
-/// One: with a rollback journal a writer excludes readers anyway, and connections that wait for each other's
-/// locks poll, while calls that wait for the one connection queue.
-const CONNECTIONS_MOST: u32 = 1;
+/// How often a call is made that the engine takes back because another transaction was in its way.
+const TRIES_MOST: u32 = 5;
 
 /// The guestbook's data; clones share it.
 #[derive(Debug, Clone)]
@@ -52,24 +45,35 @@ pub struct Store {
 /// Which database answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Engine {
-    /// `SQLite`.
+    /// `SQLite`, `MariaDB` or `MySQL`.
     pub name: &'static str,
     /// Its version: `3.50.4`.
     pub version: String,
-    /// Where it is: the file's name, without its directory.
+    /// Where it is: the file's name, without its directory, or the server's host and port.
     pub place: String,
+    /// Whether it is a process of its own, at the other end of a connection.
+    pub is_server: bool,
+}
+
+/// `SQLite 3.50.4`, or `MariaDB 10.11.14 at 127.0.0.1:3306`.
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.version)?;
+        if self.is_server { write!(f, " at {}", self.place) } else { Ok(()) }
+    }
 }
 
 impl Store {
-    /// A store kept in the SQLite file `file`; nothing is opened yet. Needs a tokio runtime.
-    pub fn in_file(file: &Path) -> Self {
-        let database = Arc::new(Database {
-            file: file.to_owned(),
-            opened: Mutex::new(None),
-            locked: watch::Sender::new(None),
-            is_limited: Arc::default(),
-        });
+    /// A store kept at `target`; nothing is opened yet. Needs a tokio runtime.
+    pub fn at(target: Target) -> Self {
+        let database =
+            Arc::new(Database { target, opened: Mutex::new(None), locked: watch::Sender::new(None) });
         Self { hits: Hits::start(database.clone()), database }
+    }
+
+    /// A store kept in the SQLite file `file`.
+    pub fn in_file(file: &Path) -> Self {
+        Self::at(Target::File(file.to_owned()))
     }
 
     /// Counts one visit of the home page and returns how many there have been, this one included. No two
@@ -79,9 +83,11 @@ impl Store {
         counted.unwrap_or_else(|_| Err(self.database.silent()))
     }
 
-    /// Whether the database answers now; it reads its file.
+    /// Whether the database answers now; it reads a table.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.database.with(|connection| Box::pin(sqlite::ping(connection))).await
+        // A statement that touches no table would succeed without ever looking at the file.
+        let read = "SELECT value FROM counters WHERE name = 'home'";
+        self.database.with(&Reading(read, &[])).await.map(drop)
     }
 
     /// Which database it is; asked once per opening.
@@ -103,87 +109,90 @@ impl Store {
     }
 }
 
-/// The database file and its connections.
+/// The database and its connections.
 #[derive(Debug)]
 pub(super) struct Database {
-    file: PathBuf,
+    target: Target,
     opened: Mutex<Option<Arc<Opened>>>,
-    /// The last call that waited in vain for another process's lock, told to all who wait behind it.
+    /// The last call that waited in vain for another process's lock on the file, told to all who wait behind it.
     locked: watch::Sender<Option<StoreError>>,
-    /// Whether the connection has a limit of time that ends with the call that set it.
-    is_limited: Arc<AtomicBool>,
 }
 
 /// Connections to a database whose schema is the newest.
 #[derive(Debug)]
 struct Opened {
-    pool: SqlitePool,
+    pool: Pool,
     engine: Engine,
 }
 
-/// What one call does with its connection.
-pub(super) type Doing<'a, T> = Pin<Box<dyn Future<Output = sqlx::Result<T>> + Send + 'a>>;
-
 impl Database {
-    /// Does `act` on a connection, opening the database if it is not.
-    pub(super) async fn with<T, F>(&self, act: F) -> Result<T, StoreError>
-    where
-        F: FnOnce(&mut SqliteConnection) -> Doing<'_, T>,
-    {
-        let answer = timeout(ANSWER_WITHIN, self.act(act)).await;
-        answer.unwrap_or_else(|_| Err(self.silent()))
+    /// Does `act` on a connection, opening the database if it is not; again, if the engine took it back.
+    pub(super) async fn with<A: Act>(&self, act: &A) -> Result<A::Done, StoreError> {
+        let answer = async {
+            for _ in 1..TRIES_MOST {
+                match self.once(act).await {
+                    Err(StoreError::Deadlock { .. }) => {}
+                    done => return done,
+                }
+            }
+            self.once(act).await
+        };
+        timeout(ANSWER_WITHIN, answer).await.unwrap_or_else(|_| Err(self.silent()))
     }
 
     /// The same for what could take long: the engine breaks a statement off when its time is over, or when nobody waits
-    /// for it any more; else it would keep the only connection from all others.
-    pub(super) async fn within_time<T, F>(&self, act: F) -> Result<T, StoreError>
-    where
-        T: Send,
-        F: FnOnce(&mut SqliteConnection) -> Doing<'_, T> + Send + 'static,
-    {
+    /// for it any more; else it would go on for nobody. A server's sessions have such a limit always.
+    pub(super) async fn within_time<A: Act>(&self, act: A) -> Result<A::Done, StoreError> {
         let given_up = CancellationToken::new();
-        let until = clock::now() + ANSWER_WITHIN;
-        let (goes_on, is_limited) = (given_up.clone(), self.is_limited.clone());
+        let limited = Limited { act, given_up: given_up.clone(), until: clock::now() + ANSWER_WITHIN };
         // However this ends.
         let _gives_up = given_up.drop_guard();
-        self.with(move |connection| {
-            Box::pin(async move {
-                is_limited.store(true, Ordering::Relaxed);
-                sqlite::limit(connection, move || !goes_on.is_cancelled() && clock::now() < until).await?;
-                act(connection).await
-            })
-        })
-        .await
+        self.with(&limited).await
     }
 
-    async fn act<T, F>(&self, act: F) -> Result<T, StoreError>
-    where
-        F: FnOnce(&mut SqliteConnection) -> Doing<'_, T>,
-    {
+    async fn once<A: Act>(&self, act: &A) -> Result<A::Done, StoreError> {
         let mut locked = self.locked.subscribe();
-        let (opened, mut connection) = tokio::select! {
+        let (opened, mut held) = tokio::select! {
             biased;
             // Whoever waits behind one that met a lock would meet it next, each in turn later.
             Some(error) = news(&mut locked) => return Err(error),
             connected = self.connected() => connected.inspect_err(|error| self.tell(error))?,
         };
-        let said = |error| StoreError::of(&self.place(), error);
-        let answer = act(&mut connection).await.map_err(said);
-        drop(connection);
-        if let Err(error) = &answer {
-            self.tell(error);
-            if !error.leaves_connections_sound() {
-                self.forget(&opened).await;
-            }
+        let answer = act.on(&mut held.connection).await.map_err(|error| self.said(error));
+        let Err(error) = &answer else {
+            held.keep();
+            return answer;
+        };
+        self.tell(error);
+        if !error.leaves_connections_sound() {
+            self.forget(&opened).await;
+        } else if matches!(held.connection, Connection::Sqlite(_)) {
+            held.keep();
         }
+        // Another session with a server is made in a millisecond, and nothing of this one is left in it.
         answer
     }
 
-    async fn connected(&self) -> Result<(Arc<Opened>, PoolConnection<Sqlite>), StoreError> {
+    async fn connected(&self) -> Result<(Arc<Opened>, Held), StoreError> {
         let opened = self.opened().await?;
-        let connection = opened.pool.acquire().await;
-        let connection = connection.map_err(|error| StoreError::of(&self.place(), error))?;
-        Ok((opened, connection))
+        match opened.pool.acquire(&self.target).await {
+            Ok(held) => Ok((opened, held)),
+            Err(why) => {
+                let error = self.no_connection(why);
+                if !error.leaves_connections_sound() {
+                    self.forget(&opened).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn no_connection(&self, why: NoConnection) -> StoreError {
+        match why {
+            NoConnection::AllInUse => StoreError::Busy { place: self.place() },
+            NoConnection::Silent => self.silent(),
+            NoConnection::Refused(error) => self.said(error),
+        }
     }
 
     fn tell(&self, error: &StoreError) {
@@ -194,7 +203,7 @@ impl Database {
 
     /// What errors call it.
     pub(super) fn place(&self) -> String {
-        self.file.display().to_string()
+        self.target.place()
     }
 
     async fn opened(&self) -> Result<Arc<Opened>, StoreError> {
@@ -211,39 +220,35 @@ impl Database {
     }
 
     async fn open(&self) -> Result<Opened, StoreError> {
-        let place = self.place();
-        sqlite::prepare_file(&self.file)
-            .map_err(|source| StoreError::Uncreatable { place: place.clone(), source: Arc::new(source) })?;
-        let is_limited = self.is_limited.clone();
-        let pool = SqlitePoolOptions::new()
-            .after_release(move |connection, _| {
-                let was_limited = is_limited.swap(false, Ordering::Relaxed);
-                Box::pin(async move {
-                    if was_limited {
-                        sqlite::unlimit(connection).await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .max_connections(CONNECTIONS_MOST)
-            .acquire_timeout(ACQUIRE_WITHIN)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            // An embedded database cannot hang up; asking before each call would double the calls.
-            .test_before_acquire(false)
-            .connect_lazy_with(sqlite::options(&self.file, LOCK_WAIT));
-        let mut connection = pool.acquire().await.map_err(|error| StoreError::of(&place, error))?;
-        schema::upgrade(&mut connection, &place).await?;
-        let version =
-            sqlite::version(&mut connection).await.map_err(|error| StoreError::of(&place, error))?;
-        drop(connection);
-        Ok(Opened {
-            pool,
-            engine: Engine {
+        self.target.prepare()?;
+        let pool = Pool::new(self.target.connections_most());
+        let held = pool.acquire(&self.target).await.map_err(|why| self.no_connection(why));
+        let mut held = held?;
+        schema::upgrade(&mut held.connection, &self.place()).await?;
+        let engine = self.engine(&mut held.connection).await;
+        let engine = engine.map_err(|error| self.said(error))?;
+        held.keep();
+        Ok(Opened { pool, engine })
+    }
+
+    async fn engine(&self, connection: &mut Connection) -> sqlx::Result<Engine> {
+        let asking = match &self.target {
+            Target::File(_) => "SELECT sqlite_version()",
+            Target::Server(_) => "SELECT VERSION()",
+        };
+        let row = connection.row(asking, &[]).await?.ok_or(sqlx::Error::RowNotFound)?;
+        let said: String = row.get(0)?;
+        Ok(match &self.target {
+            Target::File(file) => Engine {
                 name: "SQLite",
-                version,
-                place: self.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                version: said,
+                place: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                is_server: false,
             },
+            Target::Server(server) => {
+                let (name, version) = mysql::name(&said);
+                Engine { name, version, place: server.address(), is_server: true }
+            }
         })
     }
 
@@ -255,8 +260,36 @@ impl Database {
         }
     }
 
+    /// What an error of the engine means.
+    pub(super) fn said(&self, error: sqlx::Error) -> StoreError {
+        StoreError::of(&self.place(), error)
+    }
+
     fn silent(&self) -> StoreError {
         StoreError::Silent { place: self.place() }
+    }
+}
+
+/// What is done with a limit of time.
+struct Limited<A> {
+    act: A,
+    given_up: CancellationToken,
+    until: Instant,
+}
+
+impl<A: Act> Act for Limited<A> {
+    type Done = A::Done;
+
+    async fn on(&self, connection: &mut Connection) -> sqlx::Result<A::Done> {
+        if let Connection::Sqlite(connection) = connection {
+            let (given_up, until) = (self.given_up.clone(), self.until);
+            sqlite::limit(connection, move || !given_up.is_cancelled() && clock::now() < until).await?;
+        }
+        let done = self.act.on(connection).await;
+        if let Connection::Sqlite(connection) = connection {
+            sqlite::unlimit(connection).await?;
+        }
+        done
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::ground::journal::{Told, journal};
 use crate::ground::service::Service as _;
-use crate::services::app::{App, Config};
+use crate::services::app::{App, Config, Sessions};
 use crate::services::database::withhold::{self, Withheld};
 
 /// An application of its own for one test.
@@ -20,13 +20,26 @@ pub(super) struct Lab {
 
 impl Lab {
     pub(super) async fn up() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// One with a database of a server, named by `url_file`.
+    pub(super) async fn up_with_a_server(url_file: PathBuf) -> Self {
+        Self::with(|config| (config.database, config.database_url_file) = (None, Some(url_file))).await
+    }
+
+    /// One whose settings are changed by `tell`.
+    pub(super) async fn with(tell: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let config = Config {
+        let mut config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             code: Path::new(env!("CARGO_MANIFEST_DIR")).join("app"),
-            database: directory.path().join("state/guestbook.db"),
+            database: Some(directory.path().join("state/guestbook.db")),
+            database_url_file: None,
+            sessions: Sessions::default(),
             served_by: "web-01".into(),
         };
+        tell(&mut config);
         let (journal, told) = journal();
         let app = App::start(config, journal).await.unwrap();
         Self { directory, app, told }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::lab::{Answer, Lab};
 use crate::ground::service::Service as _;
+use crate::services::app::Sessions;
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
 const JSON: &str = "Content-Type: application/json";
@@ -68,6 +69,28 @@ async fn only_its_owner_edits_and_deletes_an_entry() {
     assert_eq!(deleted.status, 303);
     assert_eq!(lab.get("/guestbook/1").await.status, 404);
     lab.app.close().await;
+}
+
+#[tokio::test]
+async fn sessions_in_memory_are_of_one_process_and_those_in_the_database_of_all() {
+    for (place, is_known) in [(Sessions::Memory, false), (Sessions::Database, true)] {
+        let first = Lab::with(|config| config.sessions = place).await;
+        let database = first.database();
+        let second = Lab::with(|config| {
+            config.sessions = place;
+            config.database = Some(database);
+        });
+        let second = second.await;
+        let ada = first.register("Ada").await;
+        assert!(first.ask("GET /whoami", &[&ada.cookie], "").await.body.contains("session  Ada\n"));
+        let elsewhere = second.ask("GET /whoami", &[&ada.cookie], "").await.body;
+        assert_eq!(elsewhere.contains("session  Ada\n"), is_known, "{elsewhere}");
+        let form = format!("token={}", ada.token);
+        assert_eq!(first.send("/logout", &form, &[&ada.cookie]).await.status, 303);
+        assert!(first.ask("GET /whoami", &[&ada.cookie], "").await.body.contains("session  none\n"));
+        first.app.close().await;
+        second.app.close().await;
+    }
 }
 
 #[tokio::test]

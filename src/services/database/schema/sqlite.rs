@@ -1,4 +1,4 @@
-//! The tables, and how an older database becomes a newer one.
+//! How a SQLite file comes to the newest schema.
 //!
 //! SQLite keeps a number for its user in the file's header (`PRAGMA user_version`), inside the transaction
 //! that changes it: reading it is all that an up-to-date database costs at open, and an upgrade that is cut
@@ -6,14 +6,14 @@
 
 use sqlx::{Connection as _, SqliteConnection};
 
-use super::error::StoreError;
+use crate::services::database::error::StoreError;
 
 /// What leads from schema N to schema N + 1, at index N.
-const STEPS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const STEPS: &[&str] = &[include_str!("sqlite/1.sql"), include_str!("sqlite/2.sql")];
 
 /// Brings the database at `place` to the newest schema known here.
 pub(super) async fn upgrade(connection: &mut SqliteConnection, place: &str) -> Result<(), StoreError> {
-    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+    let known = super::NEWEST;
     let said = |error| StoreError::of(place, error);
     if version(connection).await.map_err(said)? == known {
         return Ok(());
@@ -56,6 +56,7 @@ mod tests {
             sqlx::raw_sql(*step).execute(&mut connection).await.unwrap();
             assert_eq!(version(&mut connection).await.unwrap(), i64::try_from(index).unwrap() + 1);
         }
+        assert_eq!(version(&mut connection).await.unwrap(), super::super::NEWEST);
     }
 
     #[tokio::test]

@@ -1,0 +1,157 @@
+//! The network as the supervisor has it: a process that holds it, started before the services and ended after them.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::process::ExitStatus;
+
+use nix::sys::signal::Signal;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::COMMAND;
+use crate::ground::channel::{Ask, Reply};
+use crate::lab::child::{Running, Sign, StartFailure, Starting};
+use crate::lab::config::Config;
+use crate::lab::guard::Guard;
+
+/// Orders that may wait.
+const ORDERS_MOST: usize = 16;
+
+/// A network that is up.
+#[derive(Debug)]
+pub struct Network {
+    orders: Orders,
+    gone: oneshot::Receiver<ExitStatus>,
+    end: CancellationToken,
+    keeping: JoinHandle<()>,
+}
+
+/// Where orders to a network are given. Clones give them to the same.
+#[derive(Debug, Clone)]
+pub struct Orders(mpsc::Sender<(Ask, oneshot::Sender<Reply>)>);
+
+impl Orders {
+    /// Cuts a cable, or mends it; why not, as causes.
+    pub async fn cable(&self, name: &str, whole: bool) -> Result<(), Vec<String>> {
+        self.give(Ask::Cable { name: name.into(), whole }).await
+    }
+
+    /// Switches a machine on, or off: its cables are dead then; why not, as causes.
+    pub async fn power(&self, host: &str, on: bool) -> Result<(), Vec<String>> {
+        self.give(Ask::Power { host: host.into(), on }).await
+    }
+
+    async fn give(&self, ask: Ask) -> Result<(), Vec<String>> {
+        let (asker, reply) = oneshot::channel();
+        let gone = || vec!["the network is gone".to_owned()];
+        self.0.send((ask, asker)).await.map_err(|_| gone())?;
+        match reply.await.map_err(|_| gone())? {
+            Reply::Refused(causes) => Err(causes),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Network {
+    /// Makes the network of a lab of these settings: when this returns, every cable is plugged in. The machines are to
+    /// be entered at `place`.
+    pub async fn start(
+        executable: &Path,
+        config: &Config,
+        place: &Path,
+        log: File,
+        guard: &Guard,
+    ) -> Result<Self, StartFailure> {
+        let mut arguments = vec![COMMAND.into(), place.into()];
+        if config.network.classroom > 0 {
+            arguments.extend(["--classroom".into(), config.network.classroom.to_string().into()]);
+        }
+        arguments.extend(config.hosts().iter().map(|host| host.as_str().into()));
+        let running = Starting::spawn(executable, &arguments, log, guard)?.ready(|_| {}).await?;
+        guard.hold();
+        let (orders, given) = mpsc::channel(ORDERS_MOST);
+        let (going, gone) = oneshot::channel();
+        let end = CancellationToken::new();
+        let keeping = tokio::spawn(keep(running, given, end.clone(), going));
+        Ok(Self { orders: Orders(orders), gone, end, keeping })
+    }
+
+    /// Where orders to it are given.
+    pub fn orders(&self) -> Orders {
+        self.orders.clone()
+    }
+
+    /// Ends when the network has ended by itself, and how; to be waited for once.
+    pub async fn gone(&mut self) -> Option<ExitStatus> {
+        (&mut self.gone).await.ok()
+    }
+
+    /// Ends it.
+    pub async fn close(self) {
+        self.end.cancel();
+        // It was told to end; that it cannot be waited for would mean that it panicked.
+        let _ = self.keeping.await;
+    }
+}
+
+async fn keep(
+    mut running: Running,
+    mut given: mpsc::Receiver<(Ask, oneshot::Sender<Reply>)>,
+    end: CancellationToken,
+    going: oneshot::Sender<ExitStatus>,
+) {
+    loop {
+        tokio::select! {
+            () = end.cancelled() => break,
+            Some((ask, asker)) = given.recv() => running.ask(ask, asker).await,
+            sign = running.sign() => if let Sign::Ended(status) = sign {
+                let _ = going.send(status);
+                return;
+            },
+        }
+    }
+    running.end(Signal::SIGTERM, |_| {}).await;
+}
+
+/// The machines of a lab, held by its guard: who is left there is killed when the lab ends.
+#[derive(Debug, Default)]
+pub struct Machines {
+    #[cfg(target_os = "linux")]
+    held: Vec<super::kernel::Held>,
+}
+
+impl Machines {
+    /// Those at `place`.
+    #[cfg(target_os = "linux")]
+    pub fn at(place: &Path) -> Self {
+        Self { held: vec![super::kernel::Held::at(place)] }
+    }
+
+    /// Kills whoever of this user is on one of them; how many there were.
+    #[cfg(target_os = "linux")]
+    pub fn sweep(&self) -> usize {
+        self.held.iter().map(super::kernel::Held::sweep).sum()
+    }
+
+    /// There are none.
+    #[cfg(not(target_os = "linux"))]
+    pub fn at(_place: &Path) -> Self {
+        Self::default()
+    }
+
+    /// There is nobody.
+    #[cfg(not(target_os = "linux"))]
+    pub fn sweep(&self) -> usize {
+        0
+    }
+}
+
+/// Removes the places of machines, which are links and nothing else, wherever they lead.
+pub(super) fn remove(place: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(place) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,82 @@
+//! The way in: this process moves to a machine of the lab and becomes another program there (setns(2)).
+//!
+//! The process keeps its number, its descriptors, its directory (by its path) and its user. Rights over the machine end with the
+//! exec, unless they are asked for, since an ordinary user has them in the lab's user namespace alone.
+
+use std::convert::Infallible;
+use std::env;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use nix::sched::{CloneFlags, setns};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, configure_capability_in_ambient_set, set_capabilities,
+};
+
+use super::machine;
+use crate::lab::network::NetworkError;
+
+/// Moves to the machine at `place` and becomes `program`; with `capable`, as its administrator.
+pub(in crate::lab::network) fn enter(
+    place: &Path,
+    capable: bool,
+    program: &[OsString],
+) -> Result<Infallible, NetworkError> {
+    let find = |kind: &str| File::open(place.join(kind));
+    let gone = |source| NetworkError::Gone { place: place.into(), source };
+    // All are looked up before the first step: from inside, the others may not be seen.
+    let user = find("user").map_err(gone)?;
+    let rest = [
+        ("its network", CloneFlags::CLONE_NEWNET, find("net").map_err(gone)?),
+        ("its name", CloneFlags::CLONE_NEWUTS, find("uts").map_err(gone)?),
+        ("its files", CloneFlags::CLONE_NEWNS, find("mnt").map_err(gone)?),
+    ];
+    let failed = |step| move |source: io::Error| NetworkError::Enter { place: place.into(), step, source };
+    let directory = env::current_dir();
+    // Root's lab has no user namespace of its own, and whoever is inside already has it.
+    let same = |own: &File| Ok::<_, io::Error>(own.metadata()?.ino() == user.metadata()?.ino());
+    if !machine::open("user").and_then(|own| same(&own)).map_err(failed("its users"))? {
+        setns(&user, CloneFlags::CLONE_NEWUSER).map_err(|errno| failed("its users")(errno.into()))?;
+    }
+    for (step, kind, namespace) in rest {
+        setns(&namespace, kind).map_err(|errno| failed(step)(errno.into()))?;
+    }
+    if let Ok(directory) = directory {
+        // It may not be seen from there; the root will do then.
+        let _ = env::set_current_dir(directory);
+    }
+    if capable {
+        keep_rights().map_err(|errno| failed("its rights")(errno.into()))?;
+    }
+    let [name, arguments @ ..] = program else {
+        return Err(NetworkError::Program {
+            program: OsString::new(),
+            source: io::ErrorKind::InvalidInput.into(),
+        });
+    };
+    let mut command = Command::new(name);
+    command.args(arguments);
+    // A service is shown as it is everywhere: by the name of the program, not by its path.
+    if env::current_exe().is_ok_and(|own| own.as_os_str() == name) {
+        command.arg0("wwwlab");
+    }
+    Err(NetworkError::Program { program: name.clone(), source: command.exec() })
+}
+
+/// The rights outlive the exec, in this program and in what it starts (ambient, capabilities(7)).
+fn keep_rights() -> rustix::io::Result<()> {
+    let CapabilitySets { effective, permitted, .. } = capabilities(None)?;
+    set_capabilities(None, CapabilitySets { effective, permitted, inheritable: permitted })?;
+    for right in permitted.iter() {
+        // Those that this version of the list does not know are not one right, and kept by nobody.
+        if CapabilitySet::all().contains(right) {
+            configure_capability_in_ambient_set(right, true)?;
+        }
+    }
+    Ok(())
+}

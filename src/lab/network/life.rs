@@ -1,0 +1,67 @@
+//! The life of the process that is the network: it makes it, says so, and then waits for orders until the supervisor's
+//! end of the channel closes. With the process, the last hold on the namespaces is gone, and they are.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use super::NetworkError;
+use super::kernel::{self, Cabling};
+use super::plan::Plan;
+use crate::ground::channel::{Ask, LONGEST_LINE, Order, Reply, Report};
+use crate::ground::lines::line;
+use crate::ground::service::causes;
+
+/// Makes `plan` with its links at `place`, and holds it.
+pub(super) fn run(plan: &Plan, place: &Path) -> Result<(), NetworkError> {
+    let supervisor = supervisor().map_err(NetworkError::NoChannel)?;
+    let mut network = match kernel::realise(plan, place) {
+        Ok(network) => network,
+        Err(error) => {
+            // Whoever is not there any more needs no reason.
+            let _ = tell(&supervisor, &Report::Failed { causes: causes(&error) });
+            return Err(error);
+        }
+    };
+    if tell(&supervisor, &Report::Ready { listening: Vec::new(), version: None }).is_err() {
+        return Ok(());
+    }
+    let mut orders = BufReader::new(&supervisor);
+    let mut text = Vec::new();
+    loop {
+        text.clear();
+        let most = u64::try_from(LONGEST_LINE).unwrap_or(u64::MAX);
+        match orders.by_ref().take(most).read_until(b'\n', &mut text) {
+            Ok(0) | Err(_) => return Ok(()),
+            Ok(_) => {}
+        }
+        // A line that is no order has no number to reply to; none of ours is.
+        let Ok(Order { number, ask }) = serde_json::from_slice(&text) else { continue };
+        if tell(&supervisor, &Report::Reply { number, reply: obey(&mut network, &ask) }).is_err() {
+            return Ok(());
+        }
+    }
+}
+
+fn obey(network: &mut Cabling, ask: &Ask) -> Reply {
+    let done = match ask {
+        Ask::Cable { name, whole } => network.cable(name, *whole),
+        Ask::Power { host, on } => network.power(host, *on),
+        other => Err(format!("the network cannot do that: {other:?}")),
+    };
+    done.map_or_else(|why| Reply::Refused(vec![why]), |()| Reply::Done)
+}
+
+/// The channel, which is descriptor 0 (see [`crate::ground::channel`]).
+fn supervisor() -> io::Result<UnixStream> {
+    let channel = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    // Only a socket has a local address; a terminal, file or pipe has not.
+    channel.local_addr()?;
+    channel.set_nonblocking(false)?;
+    Ok(channel)
+}
+
+fn tell(mut supervisor: &UnixStream, report: &Report) -> io::Result<()> {
+    supervisor.write_all(&line(report)?)
+}

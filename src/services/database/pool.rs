@@ -1,0 +1,111 @@
+//! A few connections that all calls share.
+//!
+//! sqlx has a pool, which takes a port that refuses and a server that is full for one that is just starting, and tries
+//! again until its time is over: here a student is to see at once what stands in the way. And it asks the server whether
+//! it is there after each call; here only a connection that was idle for a while is asked.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::connection::Connection;
+use super::target::Target;
+use crate::ground::clock;
+
+/// How long a call waits for a connection that others use, and how long for one that is being made.
+pub(super) const ACQUIRE_WITHIN: Duration = Duration::from_secs(2);
+
+/// A connection to a server that was idle so long is asked whether the server is still there.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+
+/// The connections to one database.
+#[derive(Debug)]
+pub(super) struct Pool {
+    most: u32,
+    places: Arc<Semaphore>,
+    /// The lock is held for a push or a pop, never across an await.
+    idle: Arc<Mutex<Vec<Idle>>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(super) enum NoConnection {
+    /// None of them came free in time.
+    AllInUse,
+    /// The other end did not say a word in time.
+    Silent,
+    /// It said no.
+    Refused(sqlx::Error),
+}
+
+/// A connection that is in use. It is closed when this is dropped, unless it is [kept](Self::keep).
+#[derive(Debug)]
+pub(super) struct Held {
+    /// The connection.
+    pub(super) connection: Connection,
+    idle: Arc<Mutex<Vec<Idle>>>,
+    place: OwnedSemaphorePermit,
+}
+
+impl Pool {
+    /// A pool of at most `most` connections, none of which is open yet.
+    pub(super) fn new(most: u32) -> Self {
+        // No machine has less than 32 bits here.
+        let places = Semaphore::new(usize::try_from(most).unwrap_or(usize::MAX));
+        Self { most, places: Arc::new(places), idle: Arc::default() }
+    }
+
+    /// An idle connection, or a new one to `target`.
+    pub(super) async fn acquire(&self, target: &Target) -> Result<Held, NoConnection> {
+        let place = timeout(ACQUIRE_WITHIN, self.places.clone().acquire_owned()).await;
+        let place = place.ok().and_then(Result::ok).ok_or(NoConnection::AllInUse)?;
+        let connection = timeout(ACQUIRE_WITHIN, self.connection(target)).await;
+        let connection = connection.map_err(|_| NoConnection::Silent)?.map_err(NoConnection::Refused)?;
+        Ok(Held { connection, idle: self.idle.clone(), place })
+    }
+
+    async fn connection(&self, target: &Target) -> sqlx::Result<Connection> {
+        loop {
+            // The one that was used last: its statements are prepared, and it has the best chance to be good.
+            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(Idle { mut connection, since }) = idle else { return target.connect().await };
+            let is_trusted = match connection {
+                // A library cannot hang up.
+                Connection::Sqlite(_) => true,
+                Connection::MySql(_) => clock::now().duration_since(since) < TRUSTED_FOR,
+            };
+            if is_trusted || connection.greet().await.is_ok() {
+                return Ok(connection);
+            }
+        }
+    }
+
+    /// Waits until no connection is in use, and closes all.
+    pub(super) async fn close(&self) {
+        let all = self.places.acquire_many(self.most).await;
+        self.places.close();
+        drop(all);
+        let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        for Idle { connection, .. } in idle {
+            let _ = connection.close().await;
+        }
+    }
+}
+
+impl Held {
+    /// Puts the connection back: it is good, and nothing is under way on it.
+    pub(super) fn keep(self) {
+        let Self { connection, idle, place } = self;
+        let since = clock::now();
+        idle.lock().unwrap_or_else(PoisonError::into_inner).push(Idle { connection, since });
+        drop(place);
+    }
+}

@@ -1,0 +1,21 @@
+//! The tables, and how an older database becomes a newer one.
+//!
+//! Both engines have the same schemas by number and meaning, in words of their own: `sqlite/N.sql`, `mysql/N.sql`. Steps
+//! are only ever added; a step that was released is never edited.
+
+mod mysql;
+mod sqlite;
+
+use super::connection::Connection;
+use super::error::StoreError;
+
+/// The newest schema that is known here.
+const NEWEST: i64 = 2;
+
+/// Brings the database at `place` to the newest schema known here.
+pub(super) async fn upgrade(connection: &mut Connection, place: &str) -> Result<(), StoreError> {
+    match connection {
+        Connection::Sqlite(connection) => sqlite::upgrade(connection, place).await,
+        Connection::MySql(connection) => mysql::upgrade(connection, place).await,
+    }
+}

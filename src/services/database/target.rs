@@ -1,0 +1,61 @@
+//! Which database it is: a file or a server, and how a connection to it is made.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::ConnectOptions as _;
+
+use super::connection::Connection;
+use super::error::StoreError;
+use super::mysql::Server;
+use super::sqlite;
+
+/// How long a lock of another process on the file is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+
+/// Where the data is.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// In a SQLite file.
+    File(PathBuf),
+    /// With a MySQL or MariaDB server.
+    Server(Server),
+}
+
+impl Target {
+    /// What errors call it; there is no password in it.
+    pub(super) fn place(&self) -> String {
+        match self {
+            Self::File(file) => file.display().to_string(),
+            Self::Server(server) => server.place(),
+        }
+    }
+
+    /// Connections to it at most.
+    ///
+    /// To a file one: with a rollback journal a writer excludes readers anyway, and connections that wait for each
+    /// other's locks poll, while calls that wait for the one connection queue. To a server some: each is a thread there,
+    /// and while one waits for a row or the disk, the others work.
+    pub(super) fn connections_most(&self) -> u32 {
+        match self {
+            Self::File(_) => 1,
+            Self::Server(_) => 8,
+        }
+    }
+
+    /// Makes the file if there is none.
+    pub(super) fn prepare(&self) -> Result<(), StoreError> {
+        let Self::File(file) = self else { return Ok(()) };
+        sqlite::prepare_file(file)
+            .map_err(|source| StoreError::Uncreatable { place: self.place(), source: Arc::new(source) })
+    }
+
+    /// A new connection.
+    pub(super) async fn connect(&self) -> sqlx::Result<Connection> {
+        Ok(match self {
+            Self::File(file) => Connection::Sqlite(sqlite::options(file, LOCK_WAIT).connect().await?),
+            Self::Server(server) => Connection::MySql(server.connect().await?),
+        })
+    }
+}

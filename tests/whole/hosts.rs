@@ -1,0 +1,392 @@
+//! Network `hosts`: real machines, by the kernel's namespaces, with the real ping, dig, curl and ip.
+//!
+//! What is asserted of this machine (no interface, no mount, no namespace more than before) is asserted of all of it, so
+//! these tests run one after the other.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use wwwlab::lab::config::Config;
+use wwwlab::lab::guard::Guard;
+use wwwlab::lab::network::held::Network;
+
+use super::ordinary_user::{Ending, as_user};
+use super::own_app::example;
+use super::stage::{PROGRAM, Said, Stage, processes_of, until};
+
+/// Every machine of the small lab.
+const MACHINES: [&str; 8] = ["client", "resolver", "root", "tld", "server", "home", "isp", "internet"];
+const KINDS: [&str; 3] = ["net", "mnt", "uts"];
+
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn on_hosts(stage: Stage) -> Stage {
+    stage.edit("lab.toml", |text| match text.contains("# network = \"loopback\"") {
+        true => text.replace("# network = \"loopback\"", "network = \"hosts\""),
+        false => format!("[lab]\nnetwork = \"hosts\"\n{text}"),
+    });
+    stage
+}
+
+fn up() -> Stage {
+    let stage = on_hosts(Stage::new());
+    stage.wwwlab(["up", "-d"]).ok();
+    stage
+}
+
+fn state(stage: &Stage) -> PathBuf {
+    stage.root().join(".wwwlab/hosts")
+}
+
+fn place(stage: &Stage, machine: &str) -> PathBuf {
+    state(stage).join("hosts").join(machine)
+}
+
+/// Runs `line` on a machine, as its administrator.
+fn on(place: &Path, line: &str) -> Said {
+    let mut command = Command::new(PROGRAM);
+    command.arg("within").arg(place).args(["--capable", "--"]).args(line.split_whitespace());
+    Said::from(command.stdin(Stdio::null()).output().unwrap())
+}
+
+/// The numbers of a lab's namespaces while it is up.
+fn namespaces(stage: &Stage) -> BTreeSet<u64> {
+    let links = MACHINES.iter().flat_map(|machine| KINDS.map(|kind| place(stage, machine).join(kind)));
+    let numbers: BTreeSet<u64> = links.map(|link| fs::metadata(link).unwrap().ino()).collect();
+    assert_eq!(numbers.len(), MACHINES.len() * KINDS.len(), "each machine has its own");
+    numbers
+}
+
+/// The processes that are in one of these namespaces.
+fn processes_in(numbers: &BTreeSet<u64>) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_in = |pid: &u32| {
+        KINDS.iter().any(|kind| {
+            fs::metadata(format!("/proc/{pid}/ns/{kind}")).is_ok_and(|about| numbers.contains(&about.ino()))
+        })
+    };
+    pids.filter(is_in).collect()
+}
+
+/// The interfaces of this machine.
+fn interfaces() -> BTreeSet<String> {
+    fs::read_dir("/sys/class/net")
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+/// This machine's mounts that are a lab's.
+fn mounts() -> Vec<String> {
+    let all = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    all.lines().filter(|line| line.contains("wwwlab ")).map(str::to_owned).collect()
+}
+
+#[track_caller]
+fn nothing_is_left(stage: &Stage, numbers: &BTreeSet<u64>) {
+    until("every process is gone", || {
+        processes_of(&stage.root()).is_empty() && processes_in(numbers).is_empty()
+    });
+    until("every file of the run is gone", || {
+        ["hosts", "lock", "control"].iter().all(|name| !state(stage).join(name).exists())
+    });
+    assert_eq!(mounts(), Vec::<String>::new());
+}
+
+#[test]
+fn packets_cross_the_routers_as_they_would() {
+    let _turn = one_at_a_time();
+    let stage = up();
+    let client = place(&stage, "client");
+    for (line, ttl) in [
+        ("ping -n -c1 -W5 192.0.2.1", "ttl=64"),
+        ("ping -n -c1 -W5 192.0.2.53", "ttl=62"),
+        ("ping -n -c1 -W5 8.8.8.8", "ttl=61"),
+        ("ping -n -c1 -W5 2001:4860:4860::8888", "ttl=61"),
+        ("ping -n -c1 -W5 2001:503:ba3e::2:30", "ttl=61"),
+    ] {
+        let said = on(&client, line).ok();
+        assert!(said.contains(ttl), "{line}: {said}");
+    }
+    assert_eq!(on(&client, "hostname").ok().trim(), "client");
+    let routes = on(&client, "ip route").ok();
+    assert!(routes.contains("default via 192.0.2.1 dev eth0"), "{routes}");
+    let answer = on(&client, "dig +tries=1 www.foobar.com").ok();
+    assert!(answer.contains("SERVER: 192.0.2.53#53"), "{answer}");
+    let answer = on(&client, "dig +tries=1 @8.8.8.8 www.foobar.com").ok();
+    assert!(answer.contains("status: NOERROR") && answer.contains("flags: qr aa rd"), "{answer}");
+    let page = on(&client, "curl -si -H Host:www.foobar.com http://8.8.8.8/").ok();
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(on(&client, "pwd").ok().trim(), here.to_str().unwrap(), "the directory stays");
+    assert_eq!(
+        on(&client, "grep -q nobody-of-this-name /etc/hosts").code,
+        1,
+        "the exit code is the program's"
+    );
+    // A second lab has the same addresses and meets nobody.
+    let other = up();
+    let page = on(&place(&other, "client"), "curl -si -H Host:www.foobar.com http://8.8.8.8/").ok();
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    other.wwwlab(["down"]).ok();
+    assert!(on(&client, "ping -n -c1 -W5 8.8.8.8").ok().contains("ttl=61"));
+}
+
+#[test]
+fn no_packet_leaves_and_none_comes_in() {
+    let _turn = one_at_a_time();
+    let before = interfaces();
+    let stage = up();
+    assert_eq!(interfaces(), before, "no interface of the lab is ever one of this machine");
+    let mut ends = 0;
+    for machine in MACHINES {
+        let links = on(&place(&stage, machine), "ip -br link").ok();
+        ends += links.lines().filter(|line| !line.starts_with("lo ")).count();
+    }
+    assert_eq!(ends, 14, "seven cables, and both ends of each are in the lab");
+    let client = place(&stage, "client");
+    let said = on(&client, "ping -n -c1 -W5 9.9.9.9");
+    assert!(said.code == 1 && said.out.contains("From 203.0.113.1"), "{said:?}");
+    // This machine listens at all its addresses, and nobody in the lab gets there.
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let outward = UdpSocket::bind("0.0.0.0:0").unwrap();
+    // Sends nothing: it only asks which address would be the sender's.
+    let own =
+        outward.connect("192.0.2.10:9").and_then(|()| outward.local_addr()).map(|own| own.ip().to_string());
+    for address in own.into_iter().chain(["127.0.0.1".to_owned()]) {
+        for machine in ["client", "internet"] {
+            let line = format!("curl -s --max-time 5 http://{address}:{port}/");
+            let said = on(&place(&stage, machine), &line);
+            assert_eq!(said.code, 7, "{machine} to {address}: {said:?}");
+        }
+    }
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "nobody came");
+}
+
+#[test]
+fn nothing_is_left_when_it_is_down() {
+    let _turn = one_at_a_time();
+    let before = interfaces();
+    let stage = up();
+    let numbers = namespaces(&stage);
+    assert!(processes_in(&numbers).len() >= 7, "six services and the network itself");
+    assert_eq!(mounts(), Vec::<String>::new(), "the lab's mounts are not this machine's");
+    // What a student left behind, in a session of its own; and what made itself another network.
+    let left = |line: &str| {
+        let mut command = Command::new("setsid");
+        command.args([PROGRAM, "within"]).arg(place(&stage, "server")).args(["--capable", "--"]);
+        command.args(line.split_whitespace()).stdin(Stdio::null()).spawn().unwrap()
+    };
+    let mut left = [left("sleep 600"), left("unshare --net sleep 600")];
+    until("they are there", || {
+        let inside = processes_in(&numbers);
+        left.iter().all(|child| inside.contains(&child.id()))
+    });
+    stage.wwwlab(["down"]).ok();
+    for child in &mut left {
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+    }
+    nothing_is_left(&stage, &numbers);
+    assert_eq!(interfaces(), before);
+}
+
+#[test]
+fn a_supervisor_killed_at_any_point_leaves_nothing() {
+    let _turn = one_at_a_time();
+    let stage = on_hosts(Stage::new());
+    let points = [
+        // Before this there is no guard yet, and nothing but the lock's file, which the next `up` takes over.
+        "logs/network.log",
+        "hosts",
+        "hosts/layers",
+        "hosts/client",
+        "hosts/internet/mnt",
+        "logs/resolver.log",
+        "logs/app.log",
+        "control",
+    ];
+    for point in points {
+        let _ = fs::remove_dir_all(state(&stage));
+        let mut supervisor = stage.foreground();
+        let seen = || state(&stage).join(point).symlink_metadata().is_ok();
+        // The place of the layers is there for an instant only; whoever misses it sees what comes after.
+        until(point, || seen() || point == "hosts/layers" && state(&stage).join("control").exists());
+        supervisor.kill().unwrap();
+        supervisor.wait().unwrap();
+        nothing_is_left(&stage, &BTreeSet::new());
+    }
+    let mut supervisor = stage.foreground();
+    until("it is up", || {
+        stage.wwwlab(["status"]).code == 0 && place(&stage, "internet").join("mnt").exists()
+    });
+    let numbers = namespaces(&stage);
+    supervisor.kill().unwrap();
+    supervisor.wait().unwrap();
+    nothing_is_left(&stage, &numbers);
+    stage.wwwlab(["up", "-d"]).ok();
+    assert!(on(&place(&stage, "client"), "ping -n -c1 -W5 8.8.8.8").ok().contains("ttl=61"));
+}
+
+#[test]
+fn a_killed_network_ends_the_lab() {
+    let _turn = one_at_a_time();
+    let stage = up();
+    let numbers = namespaces(&stage);
+    let link = fs::read_link(place(&stage, "client").join("net")).unwrap();
+    let pid = link.components().nth(2).unwrap().as_os_str().to_str().unwrap().parse().unwrap();
+    super::stage::signal(pid, "KILL");
+    nothing_is_left(&stage, &numbers);
+}
+
+#[test]
+fn cables_are_cut_and_mended() {
+    let _turn = one_at_a_time();
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path().join("hosts");
+    let client = place.join("client");
+    let answers = |address: &str| on(&client, &format!("ping -n -c1 -W1 {address}")).code == 0;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let program = Path::new(PROGRAM);
+        let guard = Guard::start(program, vec![place.clone()], Some(place.clone())).unwrap();
+        let log = File::create(directory.path().join("network.log")).unwrap();
+        let network = Network::start(program, &Config::default(), &place, log, &guard).await.unwrap();
+        let orders = network.orders();
+        assert!(answers("8.8.8.8") && answers("2001:4860:4860::8888"));
+
+        orders.cable("client-home", false).await.unwrap();
+        assert!(!answers("192.0.2.1"));
+        assert!(on(&client, "ip link show eth0").ok().contains("NO-CARRIER"), "as when a plug is pulled");
+        orders.cable("client-home", true).await.unwrap();
+        until("both protocols work again", || answers("8.8.8.8") && answers("2001:4860:4860::8888"));
+
+        orders.power("isp", false).await.unwrap();
+        assert!(answers("192.0.2.1") && !answers("192.0.2.53") && !answers("8.8.8.8"));
+        // What is cut stays cut when the power comes back.
+        orders.cable("home-isp", false).await.unwrap();
+        orders.power("isp", true).await.unwrap();
+        assert!(!answers("8.8.8.8"));
+        orders.cable("home-isp", true).await.unwrap();
+        until("the way is whole again", || answers("8.8.8.8") && answers("2001:4860:4860::8888"));
+
+        let why = orders.cable("client-server", false).await.unwrap_err().join(": ");
+        assert!(
+            why.contains("there is no cable \"client-server\"; there are client-home, home-isp"),
+            "{why}"
+        );
+        let why = orders.power("nowhere", false).await.unwrap_err().join(": ");
+        assert!(why.contains("there is no host \"nowhere\""), "{why}");
+        network.close().await;
+        guard.close();
+    });
+    assert!(!place.exists());
+}
+
+#[test]
+fn a_program_of_the_students_own_runs_on_its_machine() {
+    let _turn = one_at_a_time();
+    let stage = on_hosts(example("flask-like"));
+    stage.wwwlab(["up", "-d"]).ok();
+    let client = place(&stage, "client");
+    let page = on(&client, "curl -si -H Host:www.foobar.com http://8.8.8.8/").ok();
+    assert!(page.starts_with("HTTP/1.1 200") && page.contains("action=\"/sign\""), "{page}");
+    let pid = stage.pid("app");
+    assert_eq!(
+        fs::metadata(format!("/proc/{pid}/ns/net")).unwrap().ino(),
+        fs::metadata(place(&stage, "server").join("net")).unwrap().ino()
+    );
+    stage.wwwlab(["restart", "app"]).ok();
+    stage.wwwlab(["stop", "app"]).ok();
+    stage.edit("lab.toml", |text| text.replace("python3 app.py", "no-such-program"));
+    stage.wwwlab(["down"]).ok();
+    let why = stage.wwwlab(["up", "-d"]).refused(1);
+    assert!(why.contains("cannot start \"no-such-program\": is it installed, and on your PATH?"), "{why}");
+}
+
+#[test]
+fn an_ordinary_user_has_the_same_network() {
+    let _turn = one_at_a_time();
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path();
+    fs::copy(PROGRAM, place.join("wwwlab")).unwrap();
+    fs::set_permissions(place, fs::Permissions::from_mode(0o777)).unwrap();
+    as_user(place, "wwwlab new lab").ok();
+    let lab = place.join("lab");
+    as_user(&lab, "sed -i 's/^# network = \"loopback\"/network = \"hosts\"/' lab.toml").ok();
+    let _end = Ending(&lab);
+    as_user(&lab, "../wwwlab up -d").ok();
+    let within = |line: &str| as_user(&lab, &format!("../wwwlab within .wwwlab/hosts/hosts/{line}"));
+    assert!(within("client -- ping -n -c1 -W5 8.8.8.8").ok().contains("ttl=61"), "without any right");
+    let answer = within("client -- dig +tries=1 www.foobar.com").ok();
+    assert!(answer.contains("SERVER: 192.0.2.53#53"), "{answer}");
+    assert!(
+        within("client -- curl -si -H Host:www.foobar.com http://8.8.8.8/").ok().starts_with("HTTP/1.1 200")
+    );
+    assert_eq!(within("client -- id -u").ok(), as_user(&lab, "id -u").ok(), "who one is, one stays");
+    assert_ne!(within("client -- ip link set eth0 mtu 1400").code, 0);
+    within("client --capable -- ip link set eth0 mtu 1400").ok();
+    let real = fs::read("/etc/hosts").unwrap();
+    within("client -- sh -c 'echo 8.8.8.8 www.foobar.com >> /etc/hosts'").ok();
+    assert!(within("client -- curl -si http://www.foobar.com/").ok().starts_with("HTTP/1.1 200"));
+    assert_eq!(fs::read("/etc/hosts").unwrap(), real, "this machine's own is as it was");
+    as_user(&lab, "../wwwlab down").ok();
+    assert!(!lab.join(".wwwlab/hosts/hosts").exists());
+    assert!(processes_of(place).is_empty());
+}
+
+#[test]
+fn what_forbids_a_user_namespace_is_named() {
+    let _turn = one_at_a_time();
+    let stage = on_hosts(Stage::new());
+    // The limit is set in a user namespace around the lab, which has no rights and must make one of its own.
+    let line = format!(
+        "echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --bounding-set=-all --inh-caps=-all {PROGRAM} up -d"
+    );
+    let why = stage.run("unshare", ["--user", "--map-root-user", "sh", "-c", &line]).refused(1);
+    for part in
+        ["user.max_user_namespaces is 0", "sudo sysctl user.max_user_namespaces", "--network loopback"]
+    {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    assert!(!state(&stage).join("lock").exists() && !state(&stage).join("hosts").exists());
+}
+
+#[test]
+fn a_resolv_conf_that_leads_nowhere_does_no_harm() {
+    let _turn = one_at_a_time();
+    let stage = on_hosts(Stage::new());
+    let line =
+        format!("mount -t tmpfs etc /etc && ln -s /nowhere/at/all /etc/resolv.conf && exec {PROGRAM} up -d");
+    let root: &[&str] = if nix::unistd::geteuid().is_root() { &[] } else { &["--map-root-user"] };
+    stage.run("unshare", root.iter().copied().chain(["--mount", "sh", "-c", &line])).ok();
+    let said = on(&place(&stage, "client"), "cat /etc/resolv.conf").ok();
+    assert_eq!(said, "nameserver 192.0.2.53\n");
+}
+
+#[test]
+fn a_full_classroom_is_there() {
+    let _turn = one_at_a_time();
+    let stage = on_hosts(Stage::new());
+    stage.edit("lab.toml", |text| text.replace("# classroom = 0", "classroom = 200"));
+    stage.wwwlab(["up", "-d"]).ok();
+    let last = place(&stage, "pc200");
+    assert!(on(&last, "ping -n -c1 -W5 8.8.8.8").ok().contains("ttl=61"));
+    assert!(
+        on(&last, "ping -n -c1 -W5 198.51.100.11").ok().contains("ttl=64"),
+        "the neighbours need no router"
+    );
+    stage.wwwlab(["down"]).ok();
+    nothing_is_left(&stage, &BTreeSet::new());
+}
