@@ -105,6 +105,7 @@ pub struct Running {
 
 /// What a running process makes known.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are reports, and none is kept")]
 pub enum Sign {
     /// It reports.
     Report(Report),

@@ -28,15 +28,15 @@ pub(super) async fn tell(
     wanted: Wanted,
     ended: CancellationToken,
 ) {
-    let refused = match wanted.check() {
-        Err(why) => Some(why),
-        Ok(()) => None,
-    };
-    let heard = if refused.is_none() { journal.watch(wanted) } else { None };
-    let Some(mut heard) = heard else {
-        let why = refused.unwrap_or_else(|| "too many watch already: end one of them (^C)".into());
-        let _ = write_line(&mut stream, &Response::Refused(vec![why])).await;
-        return;
+    let heard = wanted.check().and_then(|()| {
+        journal.watch(wanted).ok_or_else(|| "too many watch already: end one of them (^C)".into())
+    });
+    let mut heard = match heard {
+        Ok(heard) => heard,
+        Err(why) => {
+            let _ = write_line(&mut stream, &Response::Refused(vec![why])).await;
+            return;
+        }
     };
     if write_line(&mut stream, &Response::Watching).await.is_ok() {
         let _ = tell_on(&mut stream, &mut heard, ended).await;

@@ -90,12 +90,22 @@ fn a_question_in_another_terminal_is_seen() {
     let watch = Watch::with(&stage, &["dns", "web"]);
     stage.dig("127.0.0.2", "www.foobar.com");
     // Neither the resolver nor those before dns are wanted.
-    let line = watch.next(|_| true);
-    assert!(line.contains("dns ") && line.contains("asks www.foobar.com. A (udp) → NOERROR"), "{line}");
-    stage.page("/style.css");
-    let lines = [watch.next(|_| true), watch.next(|_| true)];
-    assert!(lines[0].contains("connects to"), "{lines:?}");
-    assert!(lines[1].contains("GET www.foobar.com") && lines[1].contains("/style.css"), "{lines:?}");
+    watch.next(|line| {
+        assert!(line.contains(" dns "), "{line}");
+        line.contains("asks www.foobar.com. A (udp) → NOERROR")
+    });
+    stage.page("/about.html");
+    let mut lines = [0; 2].map(|_| watch.next(|line| line.contains(" web ")));
+    assert!(lines[0].contains("connects to 127.0.0.1:"), "{lines:?}");
+    assert!(lines[1].contains("GET www.foobar.com/about.html → 200 by file"), "{lines:?}");
+    stage.wwwlab(["stop", "app"]).ok();
+    assert_eq!(stage.page("/guestbook").0, 502);
+    lines = [0; 2].map(|_| watch.next(|line| line.contains(" web ") && line.contains("/guestbook")));
+    assert!(
+        lines[0].contains("passes GET /guestbook to ") && lines[0].contains("refuses connections"),
+        "{lines:?}"
+    );
+    assert!(lines[1].contains("→ 502 by web"), "{lines:?}");
 }
 
 #[test]
