@@ -4,6 +4,7 @@
 
 mod cache;
 mod curl;
+mod db;
 mod deploy;
 mod dig;
 mod doctor;
@@ -99,6 +100,8 @@ enum Command {
     Dig(dig::Arguments),
     /// Run curl against the lab, names looked up at its resolver
     Curl(curl::Arguments),
+    /// Open the real client (mariadb, mysql or sqlite3) on the lab's database
+    Db(db::Arguments),
     /// Put another version of the application files into service, or the former one back
     Deploy(deploy::Arguments),
     /// What works on this machine, and what to do about the rest
@@ -256,6 +259,7 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Zone(zone) => zone::run(&zone, &place, world),
         Command::Dig(dig) => dig::run(&dig, &place.find()?, world),
         Command::Curl(curl) => curl::run(&curl, &place.find()?, world),
+        Command::Db(db) => db::run(&db, &place.find()?, world),
         Command::Deploy(deploy) => deploy::run(&deploy, &place.find()?, world),
         Command::Doctor(doctor) => doctor::run(&doctor, &place.find()?, world),
         Command::New(new) => new::run(&new, world),

@@ -104,7 +104,7 @@ fn table(status: &LabStatus, now: u64) -> Table {
         table.row([
             service.name.as_str().into(),
             service.host.as_str().into(),
-            service.address.map_or("in app".to_owned(), |address| address.to_string()).into(),
+            status.place(service).into(),
             condition.pid.map(|pid| pid.to_string()).unwrap_or_default().into(),
             Cell::styled(condition.state.to_string(), state_style(condition.state)),
             ago(now.saturating_sub(condition.since) / 1000).into(),

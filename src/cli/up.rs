@@ -13,16 +13,17 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::ground::channel::{self, Report};
 use crate::ground::clock::{self, Stopwatch};
-use crate::ground::event::{Event, Happened, Micros};
+use crate::ground::event::{Event, Happened, Micros, Moment};
 use crate::ground::lines::{LineReader, write_line};
 use crate::ground::service::causes;
 use crate::lab::config::Network;
 use crate::lab::control;
+use crate::lab::database::Wish;
 use crate::lab::directory::Directory;
 use crate::lab::hosts::ServiceName;
 use crate::lab::log::Log;
 use crate::lab::status::{LabStatus, State};
-use crate::lab::supervisor::Lab;
+use crate::lab::supervisor::{Lab, UpError};
 
 use super::screen::{BAD, BOLD, COMMAND, DIM, GOOD, LIMITED, Table, quoted};
 use super::{Failure, Place, World, block_on};
@@ -31,34 +32,43 @@ use super::{Failure, Place, World, block_on};
 const LINES_MOST: usize = 1024;
 /// The last lines are on the screen by then, or never.
 const SHOWN_WITHIN: Duration = Duration::from_millis(200);
-/// A detached lab that has not said by then how it went has not come up.
-const DETACHED_WITHIN: Duration = Duration::from_secs(20);
+/// A detached lab that has not said by then how it went has not come up; an application of the student's own may take 5 min.
+const DETACHED_WITHIN: Duration = Duration::from_secs(330);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Come up in the background and return
     #[arg(short, long)]
     detach: bool,
+    /// Which database: sqlite, mysql (a server of the lab's own), or mysql://USER:PASSWORD@HOST:PORT/NAME of one that runs
+    /// already; with a password better in this variable [default: as lab.toml says, else sqlite]
+    #[arg(long, value_name = "DATABASE", env = DATABASE_VARIABLE, hide_env_values = true)]
+    db: Option<String>,
     /// This is the detached lab itself: reports on descriptor 0
     #[arg(long, hide = true)]
     detached: bool,
 }
 
+/// Says which database as `--db` does, and is seen by nobody else.
+const DATABASE_VARIABLE: &str = "WWWLAB_DB_URL";
+
 pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Result<u8, Failure> {
     let watch = Stopwatch::start();
     let directory = place.find_to_bring_up()?;
+    let wish = arguments.db.as_deref().filter(|text| !text.is_empty()).map(Wish::parse);
+    let wish = wish.transpose().map_err(UpError::from)?;
     if arguments.detached {
-        return block_on(be_detached(directory))?;
+        return block_on(be_detached(directory, wish))?;
     }
     if arguments.detach {
-        return detach(place, &directory, world, watch);
+        return detach(arguments, place, &directory, world, watch);
     }
     block_on(async {
         let quit =
             asked_to_quit().map_err(|error| Failure::System("cannot watch for signals".into(), error))?;
         tokio::pin!(quit);
         let lab = tokio::select! {
-            lab = Lab::up(directory.clone()) => lab?,
+            lab = Lab::up(directory.clone(), wish, |text| progress(text, world)) => lab?,
             // What was started so far is killed as it is dropped.
             () = &mut quit => return Err(Failure::Said("ended before the lab was up".into())),
         };
@@ -123,7 +133,13 @@ fn asked_to_quit() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 /// Starts this program again, away from the terminal, and waits until it is up.
-fn detach(place: &Place, directory: &Directory, world: &mut World, watch: Stopwatch) -> Result<u8, Failure> {
+fn detach(
+    arguments: &Arguments,
+    place: &Place,
+    directory: &Directory,
+    world: &mut World,
+    watch: Stopwatch,
+) -> Result<u8, Failure> {
     let system = |what: &'static str| move |error| Failure::System(what.into(), error);
     directory.prepare()?;
     let log = Log::open(&directory.log("lab"))
@@ -134,6 +150,10 @@ fn detach(place: &Place, directory: &Directory, world: &mut World, watch: Stopwa
     let mut command = Command::new(executable);
     command.arg0("wwwlab").args(["up", "--detached"]);
     command.arg("--network").arg(directory.network.to_string());
+    if let Some(database) = &arguments.db {
+        // Not as an argument, which everybody may read for as long as the lab is up.
+        command.env(DATABASE_VARIABLE, database);
+    }
     for (option, value) in [("--lab", &place.lab), ("--state", &place.state)] {
         if let Some(value) = value {
             command.arg(option).arg(value);
@@ -147,7 +167,15 @@ fn detach(place: &Place, directory: &Directory, world: &mut World, watch: Stopwa
     let report = block_on(async {
         ours.set_nonblocking(true)?;
         let mut reports = LineReader::new(UnixStream::from_std(ours)?);
-        tokio::time::timeout(DETACHED_WITHIN, reports.next::<Report>()).await?
+        let last = async {
+            loop {
+                match reports.next::<Report>().await {
+                    Ok(Some(Report::Happened { what, .. })) => progress(&what.to_string(), world),
+                    last => break last,
+                }
+            }
+        };
+        tokio::time::timeout(DETACHED_WITHIN, last).await?
     })?;
     match report {
         Ok(Some(Report::Ready { .. })) => {
@@ -170,7 +198,7 @@ fn detach(place: &Place, directory: &Directory, world: &mut World, watch: Stopwa
 }
 
 /// The detached lab's own life.
-async fn be_detached(directory: Directory) -> Result<u8, Failure> {
+async fn be_detached(directory: Directory, wish: Option<Wish>) -> Result<u8, Failure> {
     let system = |what: &'static str| move |error| Failure::System(what.into(), error);
     // Fails only for a process that leads a session already, which serves as well.
     let _ = nix::unistd::setsid();
@@ -179,11 +207,23 @@ async fn be_detached(directory: Directory) -> Result<u8, Failure> {
         starter.ok_or_else(|| Failure::Said("--detached is for `wwwlab up -d` alone".into()))?;
     let quit = asked_to_quit().map_err(system("cannot watch for signals"))?;
     tokio::pin!(quit);
-    let came_up = tokio::select! {
-        lab = Lab::up(directory) => lab,
-        () = &mut quit => return Ok(1),
-        // Nobody waits for it any more: ^C of the command that started it.
-        _ = starter.readable() => return Ok(1),
+    let (shown, mut showing) = tokio::sync::mpsc::unbounded_channel();
+    let up = Lab::up(directory, wish, |text| {
+        // A handful at most: what is shown takes long.
+        let _ = shown.send(text.to_owned());
+    });
+    tokio::pin!(up);
+    let came_up = loop {
+        tokio::select! {
+            lab = &mut up => break lab,
+            () = &mut quit => return Ok(1),
+            // Nobody waits for it any more: ^C of the command that started it.
+            _ = starter.readable() => return Ok(1),
+            Some(text) = showing.recv() => {
+                let report = Report::Happened { when: Moment::now(), what: Happened::Note { text } };
+                let _ = write_line(&mut starter, &report).await;
+            }
+        }
     };
     match came_up {
         Ok(lab) => {
@@ -198,6 +238,12 @@ async fn be_detached(directory: Directory) -> Result<u8, Failure> {
             Ok(1)
         }
     }
+}
+
+/// Shows what the lab does before it is up, since it takes long.
+fn progress(text: &str, world: &mut World) {
+    let dim = DIM;
+    let _ = writeln!(world.err, "{dim}{} …{dim:#}", printable(text)).and_then(|()| world.err.flush());
 }
 
 /// One event as a line: time, service, what; files are named from the lab directory `root`.
@@ -255,11 +301,11 @@ fn introduce(
         .numbers("PID", 2)
         .column("IS THE", 1);
     for service in &status.services {
-        let address = service.address.map_or("in app".to_owned(), |address| address.to_string());
+        let address = status.place(service);
         let pid = service.condition.pid.map(|pid| pid.to_string()).unwrap_or_default();
         let mut role = service.name.role().to_owned();
         if service.name == ServiceName::Db {
-            role = format!("{role} (SQLite)");
+            role = format!("{role} ({})", status.database.kind);
         }
         if service.condition.state != State::Running {
             role = format!("{role}: {}", service.condition.state);

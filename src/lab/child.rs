@@ -27,6 +27,7 @@ use crate::ground::event::{Happened, Moment};
 use crate::ground::lines::{LineReader, write_line};
 use crate::ground::service::DRAIN;
 
+use super::database::server::ServerError;
 use super::guard::Guard;
 
 /// A service that is not ready by then will not be.
@@ -79,6 +80,46 @@ pub enum StartFailure {
         address: SocketAddr,
         /// How long it was waited for.
         patience: Duration,
+    },
+    /// A database server lives, and does not greet.
+    #[error("it did not greet at {address} within {patience:?}: `wwwlab logs db` has what it does instead")]
+    NotGreeting {
+        /// Where it should.
+        address: SocketAddr,
+        /// How long it was waited for.
+        patience: Duration,
+    },
+    /// A database server ended before it served.
+    #[error(
+        "it ended before it served ({}){}; `wwwlab logs db` has it all (where its files are damaged: move `db/mysql/data` of \
+         the lab's state away, and a new, empty database is made)", describe(*status), saying(complaint)
+    )]
+    DatabaseEnded {
+        /// How.
+        status: ExitStatus,
+        /// What it complained of; may be empty.
+        complaint: String,
+    },
+    /// What makes a database server's files failed.
+    #[error("{program} could not make its files ({}){}; `wwwlab logs db` has it all", describe(*status), saying(complaint))]
+    NotPrepared {
+        /// The program.
+        program: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it complained of; may be empty.
+        complaint: String,
+    },
+    /// A database server's program or files cannot be used.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// A database that runs elsewhere does not answer.
+    #[error("no database answers at {place}: is it up, and is that its address?")]
+    Elsewhere {
+        /// Where it should.
+        place: String,
+        /// What was met last.
+        source: io::Error,
     },
     /// It never became ready.
     #[error("it was not ready within {} s", READY_WITHIN.as_secs())]

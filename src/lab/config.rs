@@ -13,8 +13,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serialize};
 
 use super::hosts::{Host, ServiceName};
 use bounds::{
@@ -114,6 +114,8 @@ pub struct Ports {
     pub http: Port,
     /// Of the application server. `auto`: 3000.
     pub app: Port,
+    /// Of the lab's database server, if it has one. `auto`: 3306 if it can be bound, else 3307.
+    pub db: Port,
 }
 
 /// A port, or how to find one.
@@ -486,15 +488,20 @@ impl Default for App {
 pub struct Db {
     /// Which database.
     pub engine: Engine,
+    /// A file with the address of a database server that runs already, `mysql://user:password@host:port/name`, relative to
+    /// the lab directory; it goes before `engine`. Default none.
+    pub url_file: Option<PathBuf>,
 }
 
 /// Which database.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
     /// SQLite, inside the application's own process.
     #[default]
     Sqlite,
+    /// MariaDB or MySQL, whichever is installed: a process of its own.
+    Mysql,
 }
 
 /// Why `lab.toml` cannot be used.

@@ -7,8 +7,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::config::{Config, Cookies, Network, Sessions, ZoneFiles};
+use super::database::address::Address;
+use super::database::{Database, address_file};
 use super::directory::Directory;
-use super::foreign::Program;
+use super::foreign::{Program, Ready};
 use super::hosts::{Host, ServiceName};
 use super::php;
 use super::ports::Ports;
@@ -26,15 +28,20 @@ pub struct Design {
     pub directory: Directory,
     /// The decided ports.
     pub ports: Ports,
+    /// The database.
+    pub database: Database,
 }
 
 impl Design {
-    /// Where `service` listens, of IPv4 first; nowhere for an embedded database.
+    /// Where `service` listens, of IPv4 first; nowhere for an embedded database, or for one whose host has yet to be
+    /// looked up.
     pub fn addresses(&self, service: ServiceName) -> Vec<SocketAddr> {
         let port = match service {
             ServiceName::Web => self.ports.http,
             ServiceName::App => self.ports.app,
-            ServiceName::Db => return Vec::new(),
+            ServiceName::Db => {
+                return self.database.address().and_then(Address::socket).into_iter().collect();
+            }
             _ => self.ports.dns,
         };
         // An application, which may be a student's, has one address to listen at.
@@ -183,10 +190,16 @@ impl Design {
             ServiceName::App => {
                 let own = self.path(&self.config.app.code);
                 line.option("--code", Releases::of(&self.directory).served(own));
-                line.option("--database", self.directory.database());
                 if self.config.app.sessions == Sessions::Memory {
                     line.option("--sessions", "memory");
                 }
+                match self.database.address() {
+                    // A file, since everybody may read arguments.
+                    Some(_) => line.option("--database-url-file", address_file(&self.directory)),
+                    None => line.option("--database", self.directory.database()),
+                }
+                let web = ServiceName::Web.host().address(self.network);
+                line.option("--trusted-proxy", web.to_string());
                 line.option("--served-by", service.host().as_str());
             }
             ServiceName::Db => line.option("--withhold", self.directory.database()),
@@ -197,8 +210,13 @@ impl Design {
     /// The program that is `service`, where it is not wwwlab's own.
     pub fn foreign(&self, service: ServiceName) -> Option<Program> {
         let app = &self.config.app;
-        if service != ServiceName::App {
-            return None;
+        match service {
+            ServiceName::App => {}
+            ServiceName::Db => {
+                let place = self.place(service);
+                return self.database.own().map(|server| Program { place, ..server.command() });
+            }
+            _ => return None,
         }
         let address = self.address(service)?;
         let file = self.directory.state.join("php-fpm.conf");
@@ -207,24 +225,28 @@ impl Design {
             (None, Some(program)) => (php::command(program, &file), Some((file, php::settings(address)))),
             (None, None) => return None,
         };
-        let database = self.directory.database();
-        // Three slashes end the authority, which is empty; the fourth begins an absolute path for those who count on
-        // it (SQLAlchemy), and is one too many, which does no harm, for the others.
-        let mut url = OsString::from("sqlite:///");
-        url.push(&database);
-        let environment = vec![
+        let mut environment = vec![
             ("HOST", address.ip().to_string().into()),
             ("PORT", address.port().to_string().into()),
-            ("DATABASE_URL", url),
-            ("DATABASE_FILE", database.into_os_string()),
             ("LAB_NAME", self.config.web.name.clone().into()),
             ("SERVED_BY", service.host().as_str().into()),
             // Python keeps lines back when nobody sits at a terminal; a log wants them now.
             ("PYTHONUNBUFFERED", "1".into()),
         ];
+        match self.database.address() {
+            Some(address) => environment.push(("DATABASE_URL", address.with_password().into())),
+            None => {
+                let database = self.directory.database();
+                // Three slashes end the authority, which is empty; the fourth begins an absolute path for those who count
+                // on it (SQLAlchemy), and is one too many, which does no harm, for the others.
+                let mut url = OsString::from("sqlite:///");
+                url.push(&database);
+                environment.extend([("DATABASE_URL", url), ("DATABASE_FILE", database.into_os_string())]);
+            }
+        }
         let directory = self.directory.root.clone();
-        let (patience, place) = (app.start_timeout, self.place(service));
-        Some(Program { words, directory, environment, settings, address, patience, place })
+        let (patience, place, ready) = (app.start_timeout, self.place(service), Ready::Accepts);
+        Some(Program { words, directory, environment, settings, address, patience, place, ready })
     }
 
     /// To whom the name server of foobar.com gives its zones, whom it tells of them, and with which keys.

@@ -1,7 +1,6 @@
 //! What requests to a running lab are answered from: it passes them on to keepers and services, and reads how
 //! they stand.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +17,7 @@ use super::guard::Guard;
 use super::hosts::ServiceName;
 use super::journal::Journal;
 use super::keeper::Command;
+use super::log;
 use super::releases::{Release, Releases};
 use super::status::{Condition, LabStatus, ServiceStatus, State};
 use super::usage;
@@ -25,7 +25,7 @@ use super::usage;
 /// A service that does not answer an order by then stands still.
 const REPLY_WITHIN: Duration = Duration::from_secs(3);
 
-/// A large zone takes its time to be read.
+/// A large zone takes its time to be read; application files that were given up too early would be served and not kept.
 const LONG_REPLY_WITHIN: Duration = Duration::from_secs(12);
 
 /// Everything a request may need.
@@ -64,6 +64,21 @@ impl Desk {
         if failures.is_empty() { Ok(()) } else { Err(failures) }
     }
 
+    /// Shows, to the user who waits, what takes long before a service serves. Does not end.
+    pub(super) async fn progress(&self, mut show: impl FnMut(&str)) {
+        let Some(post) = self.post(ServiceName::Db) else {
+            return std::future::pending().await;
+        };
+        let mut condition = post.condition.clone();
+        while condition.changed().await.is_ok() {
+            let now = condition.borrow_and_update().clone();
+            if now.state == State::Starting && !now.detail.is_empty() {
+                show(&format!("{}: {}", post.name, now.detail));
+            }
+        }
+        std::future::pending().await
+    }
+
     /// Answers everything but the end of the lab.
     pub(super) async fn answer(&self, request: Request) -> Response {
         match request {
@@ -98,7 +113,7 @@ impl Desk {
 
     /// How the lab stands.
     pub(super) fn status(&self) -> LabStatus {
-        let Design { config, network, directory, ports } = &*self.design;
+        let Design { config, network, directory, ports, database } = &*self.design;
         let me = std::process::id();
         let mut supervisor = usage::of(me).unwrap_or_default();
         if let Some(guard) = self.guard.pid().and_then(usage::of) {
@@ -111,6 +126,7 @@ impl Desk {
             pid: me,
             since: self.since,
             ports: ports.clone(),
+            database: database.told(directory),
             site_name: config.web.name.clone(),
             services: self.services.iter().map(|post| self.service(post)).collect(),
             supervisor,
@@ -134,18 +150,22 @@ impl Desk {
             }
         }
         let directory = &self.design.directory;
-        let file = match post.name {
-            ServiceName::Db => directory.database(),
-            name => directory.log(name.as_str()),
+        let disk_bytes = match post.name {
+            ServiceName::Db => self.design.database.disk_bytes(directory),
+            name => log::bytes(&directory.log(name.as_str())),
+        };
+        let usage = match self.design.foreign(post.name) {
+            Some(_) => usage::of_group,
+            None => usage::of,
         };
         ServiceStatus {
             name: post.name,
             host: post.name.host(),
             address: self.design.address(post.name),
             further: self.design.addresses(post.name).into_iter().skip(1).collect(),
-            usage: condition.pid.and_then(usage::of),
+            usage: condition.pid.and_then(usage),
             condition,
-            disk_bytes: fs::metadata(file).map(|file| file.len()).unwrap_or_default(),
+            disk_bytes,
         }
     }
 
@@ -264,7 +284,8 @@ impl Desk {
             return Response::Refused(vec![absent(ServiceName::App)]);
         };
         let place = Releases::of(&self.design.directory);
-        let served = match self.service(post).condition.state {
+        let Condition { state, pid, .. } = self.service(post).condition;
+        let served = match state {
             State::Starting => {
                 return Response::Refused(vec!["app is just starting: try again when it serves".into()]);
             }
@@ -272,21 +293,29 @@ impl Desk {
                 let remedy = "app stands still and cannot be told: `wwwlab resume app`, then deploy";
                 return Response::Refused(vec![remedy.into()]);
             }
-            State::Stopped | State::Failed => false,
+            State::Stopped | State::Failed => None,
             State::Running => {
                 let directory = place.last(releases, self.design.path(&self.design.config.app.code));
                 match self.ask(ServiceName::App, Ask::Deploy { directory }).await {
-                    Ok(Reply::Deployed { version }) => {
-                        let _ = post.commands.send(Command::Deployed(version)).await;
-                        true
-                    }
+                    Ok(Reply::Deployed { version }) => pid.map(|pid| (pid, version)),
                     Ok(Reply::Refused(causes)) | Err(causes) => return Response::Refused(causes),
                     Ok(_) => return Response::Refused(vec!["app answered something else".into()]),
                 }
             }
         };
-        match place.keep(releases) {
-            Ok(()) => Response::Deployed { served },
+        let kept = place.keep(releases);
+        let now = post.condition.borrow().clone();
+        // The process that said so may have ended since, and another have begun with what was kept then.
+        let is_there = served.as_ref().is_some_and(|(pid, _)| now.pid == Some(*pid));
+        if let Some((pid, version)) = served {
+            let _ = post.commands.send(Command::Deployed(pid, version)).await;
+        }
+        match kept {
+            Ok(()) if now.pid.is_some() && !is_there => {
+                let remedy = "it is kept, but app was started anew meanwhile, with the former one: `wwwlab restart app`";
+                Response::Refused(vec![remedy.into()])
+            }
+            Ok(()) => Response::Deployed { served: is_there },
             Err(error) => {
                 let mut why = vec!["it is in service until app is restarted, but not kept".to_owned()];
                 why.extend(causes(&error));
@@ -300,7 +329,7 @@ impl Desk {
             return Err(vec![absent(name)]);
         };
         let (asker, reply) = oneshot::channel();
-        let long = matches!(ask, Ask::ZoneUse { .. });
+        let long = matches!(ask, Ask::ZoneUse { .. } | Ask::Deploy { .. });
         let _ = post.commands.send(Command::Ask(ask, asker)).await;
         let within = if long { LONG_REPLY_WITHIN } else { REPLY_WITHIN };
         match tokio::time::timeout(within, reply).await {

@@ -26,6 +26,7 @@ use crate::ground::clock::{self, Stopwatch};
 use crate::ground::event::{Happened, Moment};
 
 use super::child::{END_WITHIN, Sign, StartFailure};
+use super::database::greeting;
 use super::guard::Guard;
 use super::holder;
 use super::network;
@@ -59,6 +60,17 @@ pub struct Program {
     pub patience: Duration,
     /// Where its host is to be entered, if that is a machine of its own.
     pub place: Option<PathBuf>,
+    /// What shows that it does.
+    pub ready: Ready,
+}
+
+/// What shows that a program serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ready {
+    /// Its port accepts.
+    Accepts,
+    /// It greets whoever connects, as a database server does.
+    Greets,
 }
 
 impl Program {
@@ -75,6 +87,7 @@ pub struct Starting {
     address: SocketAddr,
     patience: Duration,
     place: Option<PathBuf>,
+    ready: Ready,
 }
 
 /// A program that listens.
@@ -112,8 +125,8 @@ impl Starting {
         };
         let running = Running::spawn(command, arguments, program, guard)
             .map_err(|source| StartFailure::Program { program: name.clone(), source })?;
-        let Program { address, patience, place, .. } = program.clone();
-        Ok(Self { running, address, patience, place })
+        let Program { address, patience, place, ready, .. } = program.clone();
+        Ok(Self { running, address, patience, place, ready })
     }
 
     /// Its process.
@@ -123,45 +136,111 @@ impl Starting {
 
     /// Waits until its port accepts, it ends, or takes too long. `hear` hears what it writes before.
     pub async fn ready(self, mut hear: impl FnMut(Report)) -> Result<Running, StartFailure> {
-        let Self { mut running, address, patience, place } = self;
+        let Self { mut running, address, patience, place, ready } = self;
         let deadline = tokio::time::sleep(patience);
         let pid = running.pid();
-        let accepts = async {
+        let serves = async {
             match place {
-                None => accepts(address).await,
+                None => serves(address, ready).await,
                 Some(place) => listens(pid, &place.join("net"), address).await,
             }
         };
-        tokio::pin!(deadline, accepts);
-        let mut last_line = String::new();
+        tokio::pin!(deadline, serves);
+        let mut words = Words::default();
         loop {
             tokio::select! {
                 sign = running.sign() => match sign {
                     Sign::Report(report) => {
-                        if let Report::Happened { what: Happened::Wrote { text }, .. } = &report {
-                            last_line.clone_from(text);
-                        }
+                        words.note(&report);
                         hear(report);
                     }
-                    Sign::Ended(status) => return Err(StartFailure::EndedFirst { status, last_line }),
+                    Sign::Ended(status) => return Err(words.failure(status, ready)),
                 },
-                () = &mut accepts => return Ok(running),
+                () = &mut serves => return Ok(running),
                 () = &mut deadline => {
                     running.end(Signal::SIGKILL, hear).await;
-                    return Err(StartFailure::NotListening { address, patience });
+                    return Err(match ready {
+                        Ready::Accepts => StartFailure::NotListening { address, patience },
+                        Ready::Greets => StartFailure::NotGreeting { address, patience },
+                    });
                 }
             }
         }
     }
 }
 
-/// Ends when `address` accepts a connection.
-async fn accepts(address: SocketAddr) {
+/// Runs `program` to its end, which must be a good one. `pid` hears its process, `hear` what it writes.
+pub async fn complete(
+    program: &Program,
+    guard: &Guard,
+    pid: impl FnOnce(u32),
+    mut hear: impl FnMut(Report),
+) -> Result<(), StartFailure> {
+    let [name, arguments @ ..] = &program.words[..] else {
+        return Err(StartFailure::Spawn(io::ErrorKind::InvalidInput.into()));
+    };
+    let mut running = Running::spawn(Command::new(name), arguments, program, guard)
+        .map_err(|source| StartFailure::Program { program: name.clone(), source })?;
+    pid(running.pid);
+    let mut words = Words::default();
     loop {
-        if let Ok(stream) = TcpStream::connect(address).await
+        match running.sign().await {
+            Sign::Report(report) => {
+                words.note(&report);
+                hear(report);
+            }
+            Sign::Ended(status) if status.success() => return Ok(()),
+            Sign::Ended(status) => {
+                let complaint = words.complaint();
+                return Err(StartFailure::NotPrepared { program: name.clone(), status, complaint });
+            }
+        }
+    }
+}
+
+/// What a program wrote before it served.
+#[derive(Debug, Default)]
+struct Words {
+    last: String,
+    /// The first line that calls itself an error, as those of database servers do: the others follow from it.
+    first_error: Option<String>,
+}
+
+impl Words {
+    fn note(&mut self, report: &Report) {
+        if let Report::Happened { what: Happened::Wrote { text }, .. } = report {
+            self.last.clone_from(text);
+            if self.first_error.is_none()
+                && let Some((_, error)) = text.split_once("[ERROR] ")
+            {
+                self.first_error = Some(error.to_owned());
+            }
+        }
+    }
+
+    fn complaint(self) -> String {
+        self.first_error.unwrap_or(self.last)
+    }
+
+    fn failure(self, status: ExitStatus, ready: Ready) -> StartFailure {
+        match ready {
+            Ready::Accepts => StartFailure::EndedFirst { status, last_line: self.last },
+            Ready::Greets => StartFailure::DatabaseEnded { status, complaint: self.complaint() },
+        }
+    }
+}
+
+/// Ends when whoever is at `address` serves.
+async fn serves(address: SocketAddr, ready: Ready) {
+    loop {
+        let serves = match ready {
+            Ready::Greets => greeting::hear(address).await.is_ok(),
             // A port that nobody listens at may be drawn for this end too, and then talks to itself.
-            && stream.local_addr().is_ok_and(|own| own != address)
-        {
+            Ready::Accepts => TcpStream::connect(address)
+                .await
+                .is_ok_and(|stream| stream.local_addr().is_ok_and(|own| own != address)),
+        };
+        if serves {
             return;
         }
         tokio::time::sleep(LOOK_EVERY).await;

@@ -4,8 +4,12 @@
 //! An embedded database has no process of its own. It is "stopped" by a process that holds its file under an
 //! exclusive lock; so for it the keeper works the other way round: no process while it runs, one while it is
 //! stopped. The lock ends with that process, however that ends.
+//!
+//! A database server of the lab is a process like the others, whose files are made before its first start; one that runs
+//! elsewhere is only waited for, and nothing can be done to it from here.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,12 +20,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ground::channel::{Ask, Reply, Report};
 use crate::ground::clock;
-use crate::ground::event::{Event, Happened, Moment};
+use crate::ground::event::{Event, Happened, Micros, Moment};
 use crate::ground::service::causes;
 
 use super::child::{self, Sign, StartFailure, describe};
 use super::config::Restart;
 use super::control::Verb;
+use super::database::address::Address;
+use super::database::server::Server;
+use super::database::{Database, greeting};
 use super::design::Design;
 use super::foreign;
 use super::guard::Guard;
@@ -45,8 +52,8 @@ pub enum Command {
     Do(Verb, oneshot::Sender<Result<String, String>>),
     /// Ask the service.
     Ask(Ask, oneshot::Sender<Reply>),
-    /// The service says that it serves this version of the application files from now on.
-    Deployed(String),
+    /// Its process with this number says that it serves this version of the application files from now on.
+    Deployed(u32, String),
 }
 
 /// Hears every event of a service: writes it to the service's log and gives it to the journal.
@@ -137,9 +144,22 @@ impl Keeper {
         (keeper, seen)
     }
 
-    /// Starts the service and keeps it until the lab ends; then ends it.
-    pub async fn keep(mut self, mut commands: mpsc::Receiver<Command>) {
+    /// Whether it is the application, and that needs a server.
+    pub fn is_after_the_database(&self) -> bool {
+        self.name == ServiceName::App && !matches!(self.means.design.database, Database::Embedded)
+    }
+
+    /// Starts the service, when that of `first` has started or cannot, and keeps it until the lab ends; then ends it.
+    pub async fn keep(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        first: Option<watch::Receiver<Condition>>,
+    ) {
         let end = self.means.end.clone();
+        if let Some(mut first) = first {
+            let started = first.wait_for(|condition| condition.state != State::Starting);
+            let _ = end.run_until_cancelled(started).await;
+        }
         // A failure is in the condition, for whoever waits for the start.
         let _ = self.start().await;
         loop {
@@ -155,7 +175,9 @@ impl Keeper {
                             process.ask(ask, asker).await;
                         }
                     }
-                    Command::Deployed(version) => self.deployed(version),
+                    // Another one has read for itself what it serves.
+                    Command::Deployed(pid, version) if pid == self.pid() => self.deployed(version),
+                    Command::Deployed(..) => {}
                 },
                 sign = sign(&mut self.process) => match sign {
                     Sign::Report(report) => self.hear(report),
@@ -171,12 +193,24 @@ impl Keeper {
 
     /// Whether the service is the database inside the application.
     fn embedded(&self) -> bool {
-        self.name == ServiceName::Db
+        self.name == ServiceName::Db && matches!(self.means.design.database, Database::Embedded)
+    }
+
+    /// Where the database is, if the service is one that the lab does not keep.
+    fn elsewhere(&self) -> Option<&Address> {
+        match &self.means.design.database {
+            Database::Elsewhere(address) if self.name == ServiceName::Db => Some(address),
+            _ => None,
+        }
     }
 
     async fn obey(&mut self, verb: Verb) -> Result<String, String> {
         if self.embedded() {
             return self.obey_embedded(verb).await;
+        }
+        if let Some(address) = self.elsewhere() {
+            let (verb, place) = (verb.as_str(), address.place());
+            return Err(format!("the database at {place} is not of this lab: {verb} it where it runs"));
         }
         let name = self.name;
         match (verb, self.process.is_some()) {
@@ -257,6 +291,20 @@ impl Keeper {
             self.enter(State::Running, IN_APP);
             return Ok(());
         }
+        if let Some(address) = self.elsewhere() {
+            let (place, endpoint) = (address.place(), address.endpoint());
+            return match heard(endpoint).await {
+                Ok(()) => {
+                    self.enter(State::Running, &format!("at {place}, which is not of this lab"));
+                    Ok(())
+                }
+                Err(source) => {
+                    let failure = causes(&StartFailure::Elsewhere { place, source }).join(": ");
+                    self.failed(&failure);
+                    Err(failure)
+                }
+            };
+        }
         match self.spawn().await {
             Ok(()) => {
                 let program = self.means.design.foreign(self.name);
@@ -285,7 +333,30 @@ impl Keeper {
         }
     }
 
+    /// Has the files of the lab's database server made, if they are not.
+    async fn prepare(&self, server: &Server) -> Result<(), StartFailure> {
+        let version = server.version().await?;
+        let Some(program) = server.prepare(version)? else {
+            return Ok(());
+        };
+        let began = clock::Stopwatch::start();
+        let what = format!("makes the files of its database, once ({version})");
+        let note = |text: String| self.sink.hear(Moment::now(), Happened::Note { text });
+        note(format!("{what}: {}", program.line()));
+        let pid = |pid| {
+            self.condition.send_replace(Condition::preparing(Some(pid), &what));
+        };
+        let made = foreign::complete(&program, &self.means.guard, pid, |report| self.sink.report(report));
+        self.means.end.run_until_cancelled(made).await.unwrap_or(Err(StartFailure::LabEnded))?;
+        server.finish(version)?;
+        note(format!("made them in {}", Micros(began.micros())));
+        Ok(())
+    }
+
     async fn spawn(&mut self) -> Result<(), StartFailure> {
+        if let (ServiceName::Db, Some(server)) = (self.name, self.means.design.database.own()) {
+            self.prepare(server).await?;
+        }
         let Means { design, executable, guard, end } = &self.means;
         let starting = match design.foreign(self.name) {
             Some(program) => Starting::Foreign(foreign::Starting::spawn(executable, &program, guard)?),
@@ -402,6 +473,21 @@ fn note_refusals(refused: &mut BTreeMap<String, String>, report: &Report) -> boo
 
 /// What an embedded database's condition says while it is there.
 const IN_APP: &str = "inside the application's process";
+
+/// How long a database that runs elsewhere may take until it answers.
+const HEARD_WITHIN: Duration = Duration::from_secs(5);
+const HEAR_EVERY: Duration = Duration::from_millis(100);
+
+/// Waits until a database answers there; else what was met last.
+async fn heard(endpoint: (String, u16)) -> io::Result<()> {
+    let patience = clock::Stopwatch::start();
+    loop {
+        match greeting::hear((endpoint.0.as_str(), endpoint.1)).await {
+            Err(_) if patience.elapsed() < HEARD_WITHIN => tokio::time::sleep(HEAR_EVERY).await,
+            heard => return heard,
+        }
+    }
+}
 
 async fn sign(process: &mut Option<Running>) -> Sign {
     match process {

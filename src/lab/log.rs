@@ -33,6 +33,20 @@ pub fn json_beside(path: &Path) -> PathBuf {
     path.with_extension("jsonl")
 }
 
+/// The length of the log at `path` and all that belongs to it, in bytes.
+pub fn bytes(path: &Path) -> u64 {
+    let json = json_beside(path);
+    let all = [path.to_owned(), older(path), older(&json), json];
+    all.iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum()
+}
+
+/// Where what was written before is kept.
+fn older(path: &Path) -> PathBuf {
+    let mut older = path.as_os_str().to_owned();
+    older.push(".1");
+    older.into()
+}
+
 impl Log {
     /// Opens the log at `path`; new lines come after those that are there.
     pub fn open(path: &Path) -> io::Result<Self> {
@@ -72,9 +86,7 @@ impl Lines {
     }
 
     fn turn_over(&mut self) -> io::Result<()> {
-        let mut older = self.path.clone().into_os_string();
-        older.push(".1");
-        fs::rename(&self.path, older)?;
+        fs::rename(&self.path, older(&self.path))?;
         self.file = append_to(&self.path)?;
         self.length = 0;
         Ok(())
@@ -114,5 +126,8 @@ mod tests {
             "{\"at\":0,\"mono\":7,\"on\":\"server\",\"service\":\"web\",\"event\":\"note\",\"text\":\"new\"}\n"
         );
         assert!(directory.path().join("web.jsonl.1").is_file());
+        let files =
+            fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().metadata().unwrap().len());
+        assert_eq!(bytes(&path), files.sum::<u64>(), "all four");
     }
 }

@@ -27,6 +27,9 @@ pub struct Ports {
     pub http: u16,
     /// Of the application server.
     pub app: u16,
+    /// Of the database server, if the lab has one of its own.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub db: Option<u16>,
     /// Why a real port was not taken, one sentence each.
     pub reasons: Vec<String>,
 }
@@ -91,14 +94,14 @@ struct Need {
     addresses: Vec<IpAddr>,
 }
 
-/// Decides all ports. Hosts that are machines of their own have the real ones, and nobody else is there to take them.
-pub fn decide(config: &Config, network: Network) -> Result<Ports, PortError> {
+/// Decides all ports. `database` says whether there is a database server that needs one.
+pub fn decide(config: &Config, network: Network, database: bool) -> Result<Ports, PortError> {
     let wanted = &config.ports;
     if network == Network::Hosts {
         let set = *wanted != config::Ports::default();
         let reason = "[ports] in lab.toml is for network `loopback`: a host of its own has the real ports";
         let reasons = set.then(|| reason.to_owned()).into_iter().collect();
-        return Ok(Ports { dns: 53, http: 80, app: 3000, reasons });
+        return Ok(Ports { dns: 53, http: 80, app: 3000, db: database.then_some(3306), reasons });
     }
     let at = |hosts: &[Host]| hosts.iter().map(|host| host.address(network)).collect();
     let dns = Need {
@@ -119,9 +122,11 @@ pub fn decide(config: &Config, network: Network) -> Result<Ports, PortError> {
     };
     let app =
         Need { what: "the application server", key: "app", real: 3000, stand_in: 3000, ..http_like(&http) };
+    let db = Need { what: "the database", key: "db", real: 3306, stand_in: 3307, ..http_like(&http) };
     let mut decided = Decided::default();
     // Ports that are set come first, so that a free one is never one of them.
-    let mut needs = [(&dns, wanted.dns), (&http, wanted.http), (&app, wanted.app)];
+    let mut needs = vec![(&dns, wanted.dns), (&http, wanted.http), (&app, wanted.app)];
+    needs.extend(database.then_some((&db, wanted.db)));
     needs.sort_by_key(|(_, wanted)| match wanted {
         Port::Fixed(_) => 0,
         Port::Auto => 1,
@@ -131,8 +136,10 @@ pub fn decide(config: &Config, network: Network) -> Result<Ports, PortError> {
         let port = need.decide(wanted, &mut decided)?;
         decided.ports.push((need.key, port));
     }
-    let of = |key| decided.ports.iter().find(|(decided, _)| *decided == key).map_or(0, |(_, port)| *port);
-    Ok(Ports { dns: of(dns.key), http: of(http.key), app: of(app.key), reasons: decided.reasons })
+    let known = |key| decided.ports.iter().find(|(decided, _)| *decided == key).map(|(_, port)| *port);
+    let of = |key| known(key).unwrap_or_default();
+    let (dns, http, app, db) = (of(dns.key), of(http.key), of(app.key), known(db.key));
+    Ok(Ports { dns, http, app, db, reasons: decided.reasons })
 }
 
 /// What was decided so far.
@@ -232,8 +239,9 @@ mod tests {
     fn a_taken_port_names_its_holder() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let wanted = config::Ports { dns: Port::Free, http: Port::Fixed(port), app: Port::Free };
-        let error = decide(&wanting(wanted), Network::Loopback).unwrap_err().to_string();
+        let wanted =
+            config::Ports { dns: Port::Free, http: Port::Fixed(port), app: Port::Free, db: Port::Auto };
+        let error = decide(&wanting(wanted), Network::Loopback, false).unwrap_err().to_string();
         assert!(error.contains(&format!("port {port} for HTTP is taken")), "{error}");
         if cfg!(target_os = "linux") {
             assert!(error.contains(&format!("(pid {})", std::process::id())), "{error}");
@@ -243,29 +251,49 @@ mod tests {
 
     #[test]
     fn each_service_has_a_port_of_its_own() {
-        let free = config::Ports { dns: Port::Free, http: Port::Free, app: Port::Free };
-        let port = decide(&wanting(free), Network::Loopback).unwrap().dns;
-        let wanted = config::Ports { dns: Port::Fixed(port), http: Port::Free, app: Port::Fixed(port) };
-        let error = decide(&wanting(wanted), Network::Loopback).unwrap_err().to_string();
+        let free = config::Ports { dns: Port::Free, http: Port::Free, app: Port::Free, db: Port::Auto };
+        let port = decide(&wanting(free), Network::Loopback, false).unwrap().dns;
+        let wanted = config::Ports {
+            dns: Port::Fixed(port),
+            http: Port::Free,
+            app: Port::Fixed(port),
+            db: Port::Auto,
+        };
+        let error = decide(&wanting(wanted), Network::Loopback, false).unwrap_err().to_string();
         assert!(error.starts_with(&format!("port {port} is set for `app` and for `dns`")), "{error}");
     }
 
     #[test]
     fn hosts_of_their_own_have_the_real_ports() {
-        let ports = decide(&Config::default(), Network::Hosts).unwrap();
-        assert_eq!((ports.dns, ports.http, ports.app), (53, 80, 3000));
+        let ports = decide(&Config::default(), Network::Hosts, true).unwrap();
+        assert_eq!((ports.dns, ports.http, ports.app, ports.db), (53, 80, 3000, Some(3306)));
         assert!(ports.reasons.is_empty(), "nothing to explain");
         let wanted = config::Ports { dns: Port::Fixed(5353), ..config::Ports::default() };
-        let ports = decide(&wanting(wanted), Network::Hosts).unwrap();
+        let ports = decide(&wanting(wanted), Network::Hosts, false).unwrap();
         assert_eq!(ports.dns, 53);
         assert!(ports.reasons[0].contains("[ports] in lab.toml is for network `loopback`"), "{ports:?}");
     }
 
     #[test]
     fn free_ports_are_free() {
-        let wanted = config::Ports { dns: Port::Free, http: Port::Free, app: Port::Free };
-        let ports = decide(&wanting(wanted), Network::Loopback).unwrap();
+        let wanted = config::Ports { dns: Port::Free, http: Port::Free, app: Port::Free, db: Port::Auto };
+        let ports = decide(&wanting(wanted), Network::Loopback, false).unwrap();
         assert!(FREE_PORTS.contains(&ports.dns));
         assert!(ports.reasons.is_empty());
+        assert_eq!(ports.db, None, "a file needs no port");
+    }
+
+    #[test]
+    fn a_taken_database_port_has_its_stand_in() {
+        // Whoever holds 3306 and 3307 here, one of them is told of or taken.
+        let wanted = config::Ports { dns: Port::Free, http: Port::Free, app: Port::Free, db: Port::Auto };
+        let _in_the_way = std::net::TcpListener::bind("127.0.0.1:3306");
+        match decide(&wanting(wanted), Network::Loopback, true) {
+            Ok(ports) => {
+                assert_eq!(ports.db, Some(3307));
+                assert!(ports.reasons[0].starts_with("port 3307 instead of 3306: "), "{:?}", ports.reasons);
+            }
+            Err(error) => assert!(error.to_string().contains("`db` port under [ports]"), "{error}"),
+        }
     }
 }

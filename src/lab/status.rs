@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ground::clock;
 
+use super::config::Engine;
+use super::database::Told;
 use super::hosts::{Host, ServiceName};
 use super::ports::Ports;
 
@@ -25,6 +27,8 @@ pub struct LabStatus {
     pub since: u64,
     /// The decided ports.
     pub ports: Ports,
+    /// The database.
+    pub database: Told,
     /// The name of the site.
     pub site_name: String,
     /// Its services, in the order in which a request meets them.
@@ -37,6 +41,15 @@ impl LabStatus {
     /// One service of it.
     pub fn service(&self, name: ServiceName) -> Option<&ServiceStatus> {
         self.services.iter().find(|service| service.name == name)
+    }
+
+    /// Where a service listens, for people.
+    pub fn place(&self, service: &ServiceStatus) -> String {
+        match service.address {
+            Some(address) => address.to_string(),
+            None if self.database.engine == Engine::Mysql => self.database.place.clone(),
+            None => "in app".into(),
+        }
     }
 }
 
@@ -57,7 +70,7 @@ pub struct ServiceStatus {
     pub condition: Condition,
     /// What it takes of the machine; nothing while it has no process.
     pub usage: Option<Usage>,
-    /// Bytes it keeps on disk: the database its file, the others their log.
+    /// Bytes it keeps on disk: the database its file, the others their logs, older ones too.
     pub disk_bytes: u64,
 }
 
@@ -90,7 +103,12 @@ pub struct Condition {
 impl Condition {
     /// Of a service that was started just now.
     pub fn starting(pid: Option<u32>) -> Self {
-        let (since, detail, warnings) = (clock::unix_millis(), String::new(), Vec::new());
+        Self::preparing(pid, "")
+    }
+
+    /// Of one that does something first, which takes time.
+    pub fn preparing(pid: Option<u32>, detail: &str) -> Self {
+        let (since, detail, warnings) = (clock::unix_millis(), detail.to_owned(), Vec::new());
         Self { state: State::Starting, pid, since, detail, version: None, warnings }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -24,10 +25,12 @@ use crate::ground::lines::{LineReader, write_line};
 use super::child::{StartFailure, describe};
 use super::config::{Config, Network};
 use super::control::{Request, Response};
+use super::database::{Database, DatabaseError, Wish};
 use super::design::Design;
 use super::desk::{Desk, Post};
 use super::directory::{Directory, DirectoryError};
 use super::guard::Guard;
+use super::hosts::ServiceName;
 use super::journal::{Heard, Journal};
 use super::keeper::{Keeper, Means, Sink};
 use super::log::Log;
@@ -57,6 +60,9 @@ pub enum UpError {
     /// Its places cannot be used.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// There is no such database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// A port cannot be had.
     #[error(transparent)]
     Port(#[from] PortError),
@@ -97,13 +103,21 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Brings the lab in `directory` up: when this returns, every service serves.
-    pub async fn up(directory: Directory) -> Result<Self, UpError> {
+    /// Brings the lab in `directory` up: when this returns, every service serves. `database` goes before what the
+    /// settings say; `progress` shows what takes long.
+    pub async fn up(
+        directory: Directory,
+        database: Option<Wish>,
+        progress: impl FnMut(&str),
+    ) -> Result<Self, UpError> {
         directory.prepare()?;
         let config = directory.config()?;
         let network = directory.network;
         let (mut lock, left_behind) = take_lock(&directory).await?;
-        let ports = ports::decide(&config, network)?;
+        let wish = database.map_or_else(|| Wish::of(&config, &directory.root), Ok)?;
+        let ports = ports::decide(&config, network, wish.needs_port())?;
+        let server = ports.db.map(|port| SocketAddr::new(ServiceName::Db.host().address(network), port));
+        let database = Database::decide(wish, &directory, server)?;
         let executable = std::env::current_exe().map_err(UpError::Process)?;
         let socket = directory.control_socket();
         let machines = (network == Network::Hosts).then(|| directory.machines());
@@ -115,7 +129,7 @@ impl Lab {
             None => None,
             Some(place) => Some(Self::wires(&executable, &config, &directory, place, &guard).await?),
         };
-        let design = Arc::new(Design { config, network, directory, ports });
+        let design = Arc::new(Design { config, network, directory, ports, database });
         let path = design.directory.journal();
         let journal = Journal::open(&path).map_err(|source| UpError::State { path, source })?;
         let heard = journal.watch_first();
@@ -127,7 +141,7 @@ impl Lab {
 
         let end = CancellationToken::new();
         let means = Means { design: design.clone(), executable, guard: guard.clone(), end: end.clone() };
-        let mut keepers = JoinSet::new();
+        let mut waiting = Vec::new();
         let mut services = Vec::new();
         for name in design.config.services() {
             let path = design.directory.log(name.as_str());
@@ -135,15 +149,27 @@ impl Lab {
             let sink = Sink::new(name, log, journal.clone());
             let (keeper, condition) = Keeper::new(name, means.clone(), sink);
             let (commands, received) = mpsc::channel(COMMANDS_MOST);
-            keepers.spawn(keeper.keep(received));
+            waiting.push((keeper, received));
             services.push(Post { name, commands, condition });
+        }
+        let mut keepers = JoinSet::new();
+        let database = services.iter().find(|post| post.name == ServiceName::Db);
+        for (keeper, received) in waiting {
+            // An application that logs in to a server finds one that serves.
+            let first =
+                database.filter(|_| keeper.is_after_the_database()).map(|post| post.condition.clone());
+            keepers.spawn(keeper.keep(received, first));
         }
         let listener = listen(&socket).map_err(|source| UpError::State { path: socket, source })?;
         let desk =
             Arc::new(Desk { design, since: clock::unix_millis(), guard, services, journal: journal.clone() });
         let ended = CancellationToken::new();
         let lab = Self { desk, listener, keepers, wires, journal, heard, lock, end, ended };
-        match lab.desk.all_started().await {
+        let started = tokio::select! {
+            started = lab.desk.all_started() => started,
+            () = lab.desk.progress(progress) => Ok(()),
+        };
+        match started {
             Ok(()) => Ok(lab),
             Err(failures) => {
                 lab.run(std::future::ready(()), |_| {}).await;

@@ -2,7 +2,7 @@
 //!
 //! Linux only (proc(5)): elsewhere the answer is nothing and the columns stay empty.
 
-pub use on_this_system::{is_stopped, of};
+pub use on_this_system::{is_stopped, of, of_group};
 
 #[cfg(target_os = "linux")]
 mod on_this_system {
@@ -20,6 +20,24 @@ mod on_this_system {
         let ticks = field(14)? + field(15)?;
         let memory_bytes = memory(pid).unwrap_or_default();
         Some(Usage { cpu_millis: ticks * 1000 / u64::try_from(ticks_per_second).ok()?, memory_bytes })
+    }
+
+    /// What the processes of the group that `pid` leads take together; nothing if it is gone.
+    pub fn of_group(pid: u32) -> Option<Usage> {
+        let mut all = of(pid)?;
+        let group = pid.to_string();
+        for entry in fs::read_dir("/proc").ok()?.flatten() {
+            let other =
+                entry.file_name().to_str().and_then(|name| name.parse().ok()).filter(|&other| other != pid);
+            // The fifth field: the process group.
+            if let Some(other) = other
+                && stat(other).is_some_and(|stat| stat.get(2) == Some(&group))
+                && let Some(usage) = of(other)
+            {
+                all += usage;
+            }
+        }
+        Some(all)
     }
 
     /// Whether `pid` stands still (SIGSTOP), by whoever's hand.
@@ -43,7 +61,29 @@ mod on_this_system {
 
     #[cfg(test)]
     mod tests {
+        use std::os::unix::process::CommandExt as _;
+        use std::process::{Command, Stdio};
+
         use super::*;
+
+        #[test]
+        fn a_group_takes_what_all_its_processes_take() {
+            // The shell and its child wait for the end of what they read.
+            let mut shell = Command::new("sh");
+            shell
+                .args(["-c", "exec 3<&0; cat <&3 & echo; wait"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .process_group(0);
+            let mut shell = shell.spawn().unwrap();
+            let started = std::io::Read::read(&mut shell.stdout.take().unwrap(), &mut [0]);
+            assert_eq!(started.unwrap(), 1);
+            let (one, all) = (of(shell.id()).unwrap(), of_group(shell.id()).unwrap());
+            drop(shell.stdin.take());
+            shell.wait().unwrap();
+            assert!(all.memory_bytes > one.memory_bytes, "{all:?} {one:?}");
+            assert_eq!(of_group(u32::MAX), None);
+        }
 
         #[test]
         fn this_process_takes_something_and_runs() {
@@ -61,6 +101,11 @@ mod on_this_system {
 
     /// Nothing: this system is not asked.
     pub fn of(_pid: u32) -> Option<Usage> {
+        None
+    }
+
+    /// Nothing: this system is not asked.
+    pub fn of_group(_pid: u32) -> Option<Usage> {
         None
     }
 

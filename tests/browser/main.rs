@@ -189,6 +189,16 @@ fn the_diagram_names_every_part_that_answered_to_the_ear_as_to_the_eye() {
     }
     let id = browser.script("return document.querySelector('.facts code').textContent", &[]);
     assert_eq!(id.as_str().unwrap().len(), 32);
+    // The way forks at the visitor, who asks for the address and then for the page.
+    let over = "return Array.from(document.querySelectorAll('.path .over'), over => over.textContent)";
+    let asked =
+        ["reached by you over DNS", "reached by you over HTTP", "reached over HTTP", "reached over SQL"];
+    assert_eq!(browser.script(over, &[]), json!(asked));
+    browser.shows(1280, &[]);
+    let fork = "const [you, lookup, web] = Array.from(document.querySelectorAll('.path > li'), \
+                part => part.getBoundingClientRect()); \
+                return [you.right < lookup.left, lookup.left == web.left, you.bottom == web.bottom]";
+    assert_eq!(browser.script(fork, &[]), json!([true, true, true]));
     // No number is broken in the middle, however narrow.
     for width in [1280, 960, 768, 360, 320] {
         browser.shows(width, &[]);

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -274,6 +274,59 @@ fn requests_and_answers_are_passed_on_as_nginx_does() {
         .map(|index| DIFFERENCES[index].0)
         .collect();
     assert!(unused.is_empty(), "listed, and nowhere to be seen: {unused:?}");
+}
+
+/// Who has said all and still reads (`nc -N`) is answered here; nginx takes it for gone, its status 499, since it cannot
+/// tell the two apart before it writes something.
+#[test]
+fn who_has_ended_its_side_is_answered_where_nginx_does_not() {
+    let [ours, nginx] = [Slow::start(), Slow::start()];
+    let servers = Servers::before(ours.address, nginx.address);
+    // It ends its side when the application has the request.
+    let asked = |server, application: &Slow| {
+        let mut stream = TcpStream::connect(server).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"GET /slow HTTP/1.1\r\nHost: www.foobar.com\r\nConnection: close\r\n\r\n").unwrap();
+        let application = application.asked();
+        stream.shutdown(Shutdown::Write).unwrap();
+        (stream, application)
+    };
+    let heard = |mut stream: TcpStream| {
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).unwrap();
+        heard
+    };
+    let (client, application) = asked(servers.nginx, &nginx);
+    // It does not wait for the answer: so there need be none.
+    assert_eq!(heard(client), "");
+    drop(application);
+    let (client, mut application) = asked(servers.ours, &ours);
+    application.write_all(OK.as_bytes()).unwrap();
+    let heard = heard(client);
+    assert!(heard.starts_with("HTTP/1.1 200 ") && heard.ends_with("\r\n\r\nok"), "{heard}");
+}
+
+/// An upstream that answers when the test does.
+struct Slow {
+    address: SocketAddr,
+    listener: TcpListener,
+}
+
+impl Slow {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self { address: listener.local_addr().unwrap(), listener }
+    }
+
+    /// A connection whose request has come.
+    fn asked(&self) -> TcpStream {
+        let (mut stream, _) = self.listener.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(byte(&mut stream).unwrap());
+        }
+        stream
+    }
 }
 
 impl Case {

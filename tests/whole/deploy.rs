@@ -8,7 +8,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use super::stage::{Stage, until};
+use super::stage::{Stage, signal, until};
 
 /// Another version of the lab's files, in a directory `name` of the lab.
 fn version(stage: &Stage, name: &str) {
@@ -70,6 +70,38 @@ fn a_deployed_version_is_served_shown_kept_and_taken_back() {
     assert!(stage.page("/").1.contains("You found"));
     assert_eq!(chosen(&stage)["release"], 0);
     assert!(stage.wwwlab(["deploy", "--back"]).refused(1).contains("nothing was deployed"));
+}
+
+/// Whatever moment an application dies at, what is shown, what is kept and what is served are the same version.
+#[test]
+fn an_application_that_dies_while_it_is_told_serves_what_is_said() {
+    let stage = Stage::new();
+    stage.edit("lab.toml", |text| text.replace("# restart = \"never\"", "restart = \"on-failure\""));
+    version(&stage, "v2");
+    version(&stage, "v3");
+    stage.wwwlab(["up", "-d"]).ok();
+    for round in 0..6 {
+        let app = stage.pid("app");
+        let next = ["v2", "v3"][round % 2];
+        let said = thread::scope(|scope| {
+            let deploying = scope.spawn(|| stage.wwwlab(["deploy", next]));
+            signal(app, "KILL");
+            deploying.join().unwrap()
+        });
+        until("it is back", || {
+            let app_now = stage.service("app");
+            app_now["state"] == "running" && app_now["pid"] != app
+        });
+        // Who was told that it began anew with the former one does what is said.
+        if said.code != 0 && said.err.contains("wwwlab restart app") {
+            stage.wwwlab(["restart", "app"]).ok();
+        }
+        let served = stage.page("/whoami").1;
+        let kept = chosen(&stage)["version"].as_str().unwrap().to_owned();
+        assert!(served.contains(&format!("version  {kept}\n")), "{kept} is kept: {served}{said:?}");
+        assert_eq!(stage.service("app")["version"], kept.as_str(), "{said:?}");
+        assert!(said.code != 0 || kept == next, "{said:?}");
+    }
 }
 
 #[test]

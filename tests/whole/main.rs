@@ -16,6 +16,7 @@ mod death;
 mod deploy;
 mod hosts;
 mod life;
+mod mysql;
 mod names;
 mod ordinary_user;
 mod own_app;

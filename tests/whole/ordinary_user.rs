@@ -60,6 +60,66 @@ fn the_whole_path_without_root() {
     assert!(!nix::unistd::geteuid().is_root() || who.trim() != "root", "{who}");
 }
 
+#[test]
+fn a_database_server_without_root() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path();
+    fs::copy(PROGRAM, place.join("wwwlab")).unwrap();
+    fs::set_permissions(place, fs::Permissions::from_mode(0o777)).unwrap();
+    // A space in its path is what the server's own installer cannot bear.
+    as_user(place, "wwwlab new 'a lab'").ok();
+    let lab = place.join("a lab");
+    let settings = "[ports]\ndns = 0\nhttp = 0\napp = 0\ndb = 0\n[app]\n\
+                    command = \"sh -c 'exec python3 -m http.server -b $HOST $PORT'\"\n";
+    as_user(&lab, &format!("printf '%s' '{}' > lab.toml", settings.replace('\'', "'\\''"))).ok();
+    let _end = Ending(&lab);
+    as_user(&lab, "../wwwlab up -d --db mysql").ok();
+    let me = as_user(&lab, "../wwwlab db -- -N -e 'SELECT current_user()'").ok();
+    assert_eq!(me, "wwwlab@%\n");
+    let administrator =
+        as_user(&lab, "mariadb --no-defaults -S .wwwlab/loopback/db.sock -N -e 'SELECT 1'").ok();
+    assert_eq!(administrator, "1\n");
+    let status: serde_json::Value =
+        serde_json::from_str(&as_user(&lab, "../wwwlab status --json").ok()).unwrap();
+    let services = status["services"].as_array().unwrap();
+    let db = services.iter().find(|service| service["name"] == "db").unwrap();
+    let who = as_user(&lab, &format!("ps -o user= -p {}", db["pid"])).ok();
+    assert!(!nix::unistd::geteuid().is_root() || who.trim() != "root", "{who}");
+}
+
+/// PHP's process manager takes other settings of root, and other files are its own.
+#[test]
+fn php_without_root() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path();
+    fs::copy(PROGRAM, place.join("wwwlab")).unwrap();
+    fs::set_permissions(place, fs::Permissions::from_mode(0o777)).unwrap();
+    let example = format!("{}/examples/php", env!("CARGO_MANIFEST_DIR"));
+    let lab = place.join("lab");
+    let copied = Command::new("cp").args(["-r", &example]).arg(&lab).status().unwrap();
+    assert!(copied.success());
+    let root = format!("{}/", env!("CARGO_MANIFEST_DIR"));
+    let settings = fs::read_to_string(lab.join("lab.toml")).unwrap().replace("../../", &root);
+    fs::write(lab.join("lab.toml"), format!("[ports]\ndns = 0\nhttp = 0\napp = 0\n{settings}")).unwrap();
+    if nix::unistd::geteuid().is_root() {
+        let owned = Command::new("chown").args(["-R", NOBODY]).arg(&lab).status().unwrap();
+        assert!(owned.success());
+    }
+    let _end = Ending(&lab);
+    as_user(&lab, "../wwwlab up -d").ok();
+    let signed =
+        as_user(&lab, "../wwwlab curl -si -d name=Ada -d message=Hello http://www.foobar.com/sign").ok();
+    assert!(signed.contains("303 See Other"), "{signed}");
+    let page = as_user(&lab, "../wwwlab curl -si http://www.foobar.com/").ok();
+    assert!(page.contains(" 200 ") && page.contains("<b>Ada</b>"), "{page}");
+    let status: serde_json::Value =
+        serde_json::from_str(&as_user(&lab, "../wwwlab status --json").ok()).unwrap();
+    let services = status["services"].as_array().unwrap();
+    let app = services.iter().find(|service| service["name"] == "app").unwrap();
+    let who = as_user(&lab, &format!("ps -o user= -p {}", app["pid"])).ok();
+    assert!(!nix::unistd::geteuid().is_root() || who.trim() != "root", "{who}");
+}
+
 /// Ends the lab in a directory, whatever becomes of the test.
 pub(super) struct Ending<'a>(pub(super) &'a Path);
 

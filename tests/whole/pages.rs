@@ -162,6 +162,8 @@ fn a_database_that_is_taken_away_is_a_503_that_says_so() {
         let (status, page) = stage.page("/");
         assert_eq!(status, 503, "{page}");
         assert!(page.contains("database") && page.contains("wwwlab start db"), "{page}");
+        // A visitor is told what the file is called, not whose home it is in.
+        assert!(page.contains("database .wwwlab/loopback/db/foobar.sqlite is locked"), "{page}");
         assert_eq!(stage.page("/about.html").0, 200, "static pages need no database");
         stage.wwwlab(["start", "db"]).ok();
         assert_eq!(stage.page("/").0, 200, "it recovers by itself");

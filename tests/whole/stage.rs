@@ -40,7 +40,7 @@ impl Stage {
         let stage = Self { directory };
         let made = Command::new(PROGRAM).arg("new").arg(stage.root()).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        stage.set_ports("[ports]\ndns = 0\nhttp = 0\napp = 0\n");
+        stage.set_ports("[ports]\ndns = 0\nhttp = 0\napp = 0\ndb = 0\n");
         stage
     }
 

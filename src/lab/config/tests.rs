@@ -51,7 +51,7 @@ fn an_unknown_key_names_the_nearest() {
     let error = parse("[wbe]").unwrap_err();
     assert!(error.ends_with("unknown key `wbe`: did you mean `web`?"), "{error}");
     let error = parse("[db]\ncolour = 1").unwrap_err();
-    assert_eq!(error, "lab.toml:2:1: unknown key `colour`; known here: engine");
+    assert_eq!(error, "lab.toml:2:1: unknown key `colour`; known here: engine, url_file");
 }
 
 #[test]

@@ -3,13 +3,13 @@
 
 use std::fmt::Write as _;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
-use axum::http::header::{ACCEPT, CACHE_CONTROL, VARY, VIA, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, VARY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -66,12 +66,11 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    fn read(request: &Request, peer: SocketAddr) -> Self {
+    fn read(request: &Request, peer: SocketAddr, trusted: &[IpAddr]) -> Self {
         let headers = request.headers();
         let accept = headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
         let path = request.uri().path();
-        let here = request.extensions().get::<Here>().map(|here| here.0);
-        let journey = Journey::of(headers, peer.ip(), here.unwrap_or(peer).ip());
+        let journey = Journey::of(headers, peer.ip(), trusted);
         Self {
             id: identifier(headers),
             method: request.method().clone(),
@@ -79,7 +78,7 @@ impl Asked {
             prefers_json: path.starts_with("/api/") || prefers_json(accept),
             secret: Secret::of(headers, &journey.scheme),
             journey,
-            here,
+            here: request.extensions().get::<Here>().map(|here| here.0),
             database_micros: Arc::default(),
         }
     }
@@ -101,9 +100,9 @@ pub(super) async fn around(
 ) -> Response {
     let stopwatch = Stopwatch::start();
     let peer = request.extensions().get::<Peer>().map_or(UNKNOWN_PEER, |peer| peer.0);
-    let asked = Asked::read(&request, peer);
+    let asked = Asked::read(&request, peer, application.trusted());
     let target = request.uri().to_string();
-    let direct = !request.headers().contains_key(VIA);
+    let direct = asked.journey.web.is_none();
     request.extensions_mut().insert(asked.clone());
     let arriving = Arriving::share(&mut request);
 
@@ -144,7 +143,7 @@ pub(super) async fn around(
 }
 
 /// Stands for a peer where the router is asked without a connection.
-const UNKNOWN_PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+const UNKNOWN_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 /// The identifier that the web server gave the request, if it is one; else a new one.
 fn identifier(headers: &HeaderMap) -> Arc<str> {

@@ -338,6 +338,37 @@ mod tests {
 
     #[test]
     fn the_code_base_of_foobar_com_is_whole() {
-        CodeBase::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("app")).unwrap();
+        own();
+    }
+
+    /// A search looks at so many entries at a time: nothing found is not nothing there, as long as others follow.
+    #[test]
+    fn a_search_that_found_nothing_yet_says_so() {
+        let page = |older: Option<&str>, newer: Option<&str>| {
+            let search = "x";
+            own().page("guestbook.html", context! { search, older, newer, entries => [(); 0] }).unwrap()
+        };
+        let nothing = "No entry has that in it.";
+        assert!(page(None, None).contains(nothing));
+        for (older, newer, said) in [
+            (
+                Some("/guestbook?before=7"),
+                None,
+                "Not found yet: a search looks at a thousand entries at a time.",
+            ),
+            (
+                Some("/guestbook?before=7"),
+                Some("/"),
+                "Not found yet: a search looks at a thousand entries at a time.",
+            ),
+            (None, Some("/"), "No older entry has that in it."),
+        ] {
+            let page = page(older, newer);
+            assert!(page.contains(said) && !page.contains(nothing), "{page}");
+        }
+    }
+
+    fn own() -> CodeBase {
+        CodeBase::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("app")).unwrap()
     }
 }

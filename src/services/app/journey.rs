@@ -1,10 +1,9 @@
 //! Which way a request came, as far as its own headers tell: they are all that the application sees of it.
 //!
-//! Anybody can write headers. Those of a client the web server replaces; whoever asks the application itself from its own
-//! machine, with a `Via`, is believed like a web server, since the addresses tell no difference; from another machine
-//! nobody is. On loopback all are on one machine, and its users can choose as whom their
-//! attempts at passwords are counted ([`super::attempts`]); what then still bounds them is that one password is checked
-//! at a time ([`super::passwords`]).
+//! Anybody can write headers. Those of a client the web server replaces; and what is written in a request is believed
+//! only if it comes from the web server's address. Where web server and visitors share one machine, they share its address
+//! too: then the machine's own users can still choose as whom their attempts at passwords are counted
+//! ([`super::attempts`]), and what bounds them is that one password is checked at a time ([`super::passwords`]).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -32,11 +31,10 @@ pub(super) struct Journey {
 }
 
 impl Journey {
-    /// Reads it from `headers` of a request that `peer` sent, which came in at `here`.
-    pub(super) fn of(headers: &HeaderMap, peer: IpAddr, here: IpAddr) -> Self {
-        let is_of_this_machine = peer == here || peer.is_loopback();
-        let via = last(headers, VIA.as_str()).filter(|_| is_of_this_machine);
-        let web = via.map(|via| {
+    /// Reads it from `headers` of a request that `peer` sent; what they tell counts if that is one of `trusted`.
+    pub(super) fn of(headers: &HeaderMap, peer: IpAddr, trusted: &[IpAddr]) -> Self {
+        let is_trusted = trusted.iter().any(|proxy| proxy.to_canonical() == peer.to_canonical());
+        let web = last(headers, VIA.as_str()).filter(|_| is_trusted).map(|via| {
             // `1.1 web.example (comment)`: the version of the protocol, then the name.
             via.split_once(' ').map_or(via, |(_, name)| name).to_owned()
         });
@@ -75,17 +73,22 @@ fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use axum::http::HeaderName;
 
     use super::*;
+
+    /// The same address, as one listener and the other may see it.
+    const WEB: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    const PEER: IpAddr = IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped());
 
     fn journey(headers: &[(&'static str, &str)]) -> Journey {
         let headers = headers
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
             .collect();
-        let here = IpAddr::from([127, 0, 0, 1]);
-        Journey::of(&headers, here, here)
+        Journey::of(&headers, PEER, &[WEB])
     }
 
     #[test]
@@ -106,19 +109,14 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_cannot_pass_for_the_web_server() {
-        let [client, server] = [[192, 0, 2, 10], [8, 8, 8, 8]].map(IpAddr::from);
+    fn who_is_not_the_web_server_is_not_believed() {
+        let told = [("via", "1.1 wwwlab"), ("x-forwarded-for", "10.0.0.66"), ("x-forwarded-proto", "https")];
         let headers =
-            [("via", "1.1 wwwlab"), ("x-forwarded-for", "10.0.0.66"), ("x-forwarded-proto", "https")];
-        let headers: HeaderMap = headers
-            .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
-            .into_iter()
-            .collect();
-        let told = Journey::of(&headers, client, server);
-        assert_eq!((told.client, told.visitor.as_str()), (client, "192.0.2.10"));
-        assert_eq!((told.web, told.scheme.as_str()), (None, "http"));
-        let told = Journey::of(&headers, server, server);
-        assert_eq!((told.client, told.scheme.as_str()), ([10, 0, 0, 66].into(), "https"));
+            told.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+        let stranger = IpAddr::from([127, 0, 0, 9]);
+        let journey = Journey::of(&headers.collect(), stranger, &[WEB]);
+        assert_eq!((journey.client, journey.visitor.as_str()), (stranger, "127.0.0.9"));
+        assert_eq!((journey.web, journey.scheme.as_str()), (None, "http"));
     }
 
     #[test]
@@ -139,7 +137,7 @@ mod tests {
         ]);
         assert_eq!(journey.web_address, None);
         assert_eq!(journey.web, None);
-        assert_eq!(journey.visitor, "127.0.0.1");
+        assert_eq!(journey.visitor, PEER.to_string());
         assert_eq!(journey.host, "here:3000");
         assert_eq!(journey.scheme, "http");
     }

@@ -1,5 +1,6 @@
 //! Which request is answered by which page.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -24,6 +25,7 @@ pub(super) struct Application {
     code: RwLock<Arc<CodeBase>>,
     store: Store,
     served_by: String,
+    trusted: Vec<IpAddr>,
     journal: Journal,
     database_answers: AtomicBool,
     passwords: Passwords,
@@ -58,23 +60,31 @@ pub(super) fn routes(application: Arc<Application>) -> Router {
 }
 
 impl Application {
+    /// Runs `code`; what requests tell of who asked counts if one of `trusted` sent them.
     pub(super) fn new(
         code: CodeBase,
         store: Store,
         sessions: Kept,
         served_by: String,
+        trusted: Vec<IpAddr>,
         journal: Journal,
     ) -> Self {
         Self {
             code: RwLock::new(Arc::new(code)),
             store,
             served_by,
+            trusted,
             journal,
             database_answers: AtomicBool::new(true),
             passwords: Passwords::default(),
             attempts: Attempts::default(),
             sessions,
         }
+    }
+
+    /// Whose word counts about who asked and how.
+    pub(super) fn trusted(&self) -> &[IpAddr] {
+        &self.trusted
     }
 
     /// The application files in service. Whoever makes a page holds on to one version of them.

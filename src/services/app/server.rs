@@ -1,6 +1,6 @@
 //! The application server as a service: it listens, hands connections to the routes, and drains.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -69,6 +69,9 @@ pub struct Config {
     /// Where it is kept who is logged in: in the database, or in the memory of this process, which forgets it when it ends
     #[arg(long, value_name = "WHERE", default_value = "database")]
     pub sessions: Sessions,
+    /// Whose word counts about who asked and how (X-Forwarded-For and the like): the web server's address; repeatable
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub trusted_proxy: Vec<IpAddr>,
     /// The name of the machine, shown on pages and in X-Served-By
     #[arg(long, value_name = "NAME", default_value = "server")]
     pub served_by: String,
@@ -124,7 +127,14 @@ impl Service for App {
         statements::tell_to(&journal);
         let store = Store::at(target);
         let sessions = Kept::of(config.sessions, &store);
-        let application = Application::new(code, store.clone(), sessions, config.served_by, journal.clone());
+        let application = Application::new(
+            code,
+            store.clone(),
+            sessions,
+            config.served_by,
+            config.trusted_proxy,
+            journal.clone(),
+        );
         let application = Arc::new(application);
         let app = Self {
             address,

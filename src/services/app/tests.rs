@@ -332,6 +332,7 @@ async fn what_prevents_a_start_is_named() {
         database: Some(lab.database()),
         database_url_file: None,
         sessions: Sessions::default(),
+        trusted_proxy: Vec::new(),
         served_by: "web-01".into(),
     };
     let code = Path::new(env!("CARGO_MANIFEST_DIR")).join("app");

@@ -201,7 +201,7 @@ impl Database {
         }
     }
 
-    /// What errors call it.
+    /// What errors call it: from where this process was started if it is below, since visitors read them too.
     pub(super) fn place(&self) -> String {
         self.target.place()
     }

@@ -24,10 +24,14 @@ pub enum Target {
 }
 
 impl Target {
-    /// What errors call it; there is no password in it.
+    /// What errors call it, for visitors to read too: there is no password in it, and a file is named from where this
+    /// process was started, if it is below.
     pub(super) fn place(&self) -> String {
         match self {
-            Self::File(file) => file.display().to_string(),
+            Self::File(file) => {
+                let here = std::env::current_dir().unwrap_or_default();
+                file.strip_prefix(here).unwrap_or(file).display().to_string()
+            }
             Self::Server(server) => server.place(),
         }
     }

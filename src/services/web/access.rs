@@ -157,23 +157,27 @@ impl Entry {
         self
     }
 
-    /// Its line, in `form`.
-    pub(super) fn line(&self, form: Form) -> String {
-        let client = self.client.map_or_else(|| "-".to_owned(), |client| client.to_canonical().to_string());
+    /// Adds its line, in `form`, to `lines`. To a `String` nothing is written in vain.
+    fn add_to(&self, lines: &mut String, form: Form, clock: &mut LogClock) {
+        let client = self.client.map(|client| client.to_canonical());
         match form {
-            Form::Combined => format!(
-                "{client} - - [{}] \"{}\" {} {} \"{}\" \"{}\"\n",
-                clock::common_log(self.at),
-                escaped(&self.request),
-                self.status,
-                self.bytes,
-                escaped(&self.referrer),
-                escaped(&self.agent),
-            ),
+            Form::Combined => {
+                let _ = match client {
+                    Some(client) => write!(lines, "{client}"),
+                    None => write!(lines, "-"),
+                };
+                let _ = write!(lines, " - - [{}] \"", clock.common_log(self.at));
+                escape(&self.request, lines);
+                let _ = write!(lines, "\" {} {} \"", self.status, self.bytes);
+                escape(&self.referrer, lines);
+                lines.push_str("\" \"");
+                escape(&self.agent, lines);
+                lines.push_str("\"\n");
+            }
             Form::Json => {
                 let line = json!({
                     "time": clock::rfc3339(self.at),
-                    "client": client,
+                    "client": client.map_or_else(|| "-".to_owned(), |client| client.to_string()),
                     "host": self.host,
                     "request": self.request,
                     "status": self.status,
@@ -183,15 +187,39 @@ impl Entry {
                     "user_agent": self.agent,
                     "request_id": self.id,
                 });
-                format!("{line}\n")
+                let _ = writeln!(lines, "{line}");
             }
         }
     }
 }
 
-/// `text` so that nothing in it ends its field or its line, or speaks to a terminal; `-` for nothing.
-fn escaped(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
+/// The time as a log has it, which many lines have in common.
+#[derive(Debug, Default)]
+struct LogClock {
+    second: Option<u64>,
+    text: String,
+}
+
+impl LogClock {
+    fn common_log(&mut self, unix_millis: u64) -> &str {
+        let second = Some(unix_millis / 1_000);
+        if self.second != second {
+            (self.second, self.text) = (second, clock::common_log(unix_millis));
+        }
+        &self.text
+    }
+}
+
+/// Adds `text` so that nothing in it ends its field or its line, or speaks to a terminal; `-` for nothing.
+fn escape(text: &str, line: &mut String) {
+    if text.is_empty() {
+        line.push('-');
+    }
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        line.push_str(text);
+        return;
+    }
     for character in text.chars() {
         match character {
             '"' | '\\' => line.extend(['\\', character]),
@@ -204,7 +232,6 @@ fn escaped(text: &str) -> String {
             }
         }
     }
-    if line.is_empty() { "-".to_owned() } else { line }
 }
 
 /// The file, and where it should be.
@@ -246,17 +273,17 @@ impl Place {
 
 /// Writes what comes, as much as there is in one go.
 fn write(written: &Receiver<Entry>, mut place: Place, form: Form, lost: &AtomicU64, journal: &Journal) {
-    let mut lines = String::new();
+    let (mut lines, mut clock) = (String::new(), LogClock::default());
     let mut last_write: Option<Stopwatch> = None;
     while let Ok(first) = written.recv() {
         if let Some(rest) = last_write.and_then(|last| REST.checked_sub(last.elapsed())) {
             thread::sleep(rest);
         }
-        lines.push_str(&first.line(form));
+        first.add_to(&mut lines, form, &mut clock);
         while lines.len() < BATCH
             && let Ok(next) = written.try_recv()
         {
-            lines.push_str(&next.line(form));
+            next.add_to(&mut lines, form, &mut clock);
         }
         if place.write(&lines).is_err() {
             lost.fetch_add(lines.lines().count() as u64, Ordering::Relaxed);
@@ -302,14 +329,28 @@ mod tests {
         }
     }
 
+    fn line(form: Form) -> String {
+        let mut line = String::new();
+        entry().add_to(&mut line, form, &mut LogClock::default());
+        line
+    }
+
+    #[test]
+    fn each_line_has_its_own_second() {
+        let mut clock = LogClock::default();
+        for millis in [0, 999, 1_000, 60_000, 0] {
+            assert_eq!(clock.common_log(millis), clock::common_log(millis));
+        }
+    }
+
     #[test]
     fn a_line_stays_a_line() {
         assert_eq!(
-            entry().line(Form::Combined),
+            line(Form::Combined),
             "192.0.2.10 - - [21/Nov/2026:19:15:00 +0000] \"GET /a HTTP/1.1\" 200 12 \"-\" \
              \"curl/8\\\" - \\x0a\\x1b[31m\\xc3\\xa9\\\\\"\n"
         );
-        let json = entry().line(Form::Json);
+        let json = line(Form::Json);
         assert_eq!(json.matches('\n').count(), 1);
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!((&value["status"], &value["request"]), (&json!(200), &json!("GET /a HTTP/1.1")));

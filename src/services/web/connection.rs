@@ -4,11 +4,10 @@
 //! silent for too long.
 
 use std::convert::Infallible;
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, pending};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -172,17 +171,7 @@ async fn answer(
     let asks_for_another = request.version() != Version::HTTP_2 && request.headers().contains_key(UPGRADE);
     let (response, record) = match refusal {
         Some(refusal) => server.refuse(ends, refusal),
-        None => {
-            let mut answering = pin!(server.answer(ends, request));
-            // What this server can answer itself, it answers at once.
-            match poll_fn(|context| Poll::Ready(answering.as_mut().poll(context))).await {
-                Poll::Ready(answered) => answered,
-                Poll::Pending => {
-                    course.ask_elsewhere();
-                    answering.await
-                }
-            }
-        }
+        None => server.answer(ends, request).await,
     };
     let goes_over = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if asks_for_another {

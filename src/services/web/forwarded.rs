@@ -42,6 +42,9 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 const OURS: [HeaderName; 6] =
     [FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REAL_IP, X_REQUEST_ID];
 
+/// Fields that are added, at most.
+const ADDED: usize = 11;
+
 /// What may be asked for by `Upgrade` and is not passed on: other versions of HTTP, in which requests could be sent past
 /// this server, and TLS, which is its own to speak.
 const NOT_PASSED: [&str; 4] = ["h2c", "h2", "http", "tls"];
@@ -66,19 +69,25 @@ pub(super) struct Asker<'a> {
 
 /// The headers of a request as the application gets them.
 pub(super) fn to_application(headers: &HeaderMap, asker: Asker<'_>) -> HeaderMap {
-    let mut headers = headers.clone();
-    let another = another_protocol(&headers, asker.version);
-    let waits = asker.version != Version::HTTP_10 && expectation(&headers) == Expectation::Continue;
-    if headers.contains_key(TRANSFER_ENCODING) {
-        // RFC 9112 §6.3: the body's framing is the transfer coding's; a length beside it must not survive.
-        headers.remove(CONTENT_LENGTH);
+    let another = another_protocol(headers, asker.version);
+    let waits = asker.version != Version::HTTP_10 && expectation(headers) == Expectation::Continue;
+    let named: Vec<HeaderName> = named_by_connection(headers).collect();
+    // RFC 9112 §6.3: the body's framing is the transfer coding's; a length beside it must not survive.
+    let is_coded = headers.contains_key(TRANSFER_ENCODING);
+    let stays = |name: &HeaderName| {
+        HOP_BY_HOP.contains(name)
+            || OURS.contains(name)
+            || is_disguised(name)
+            || *name == EXPECT
+            || (is_coded && *name == CONTENT_LENGTH)
+            || named.contains(name)
+    };
+    let passed = headers.iter().filter(|(name, _)| !stays(name));
+    let mut headers = HeaderMap::with_capacity(headers.len() + ADDED);
+    for (name, value) in passed {
+        headers.append(name.clone(), value.clone());
     }
-    remove_hop_by_hop(&mut headers);
-    for name in &OURS {
-        headers.remove(name);
-    }
-    // After the removal: what `Connection` named must not take these away.
-    headers.remove(EXPECT);
+    // What `Connection` named does not take these away.
     if waits {
         headers.insert(EXPECT, HeaderValue::from_static(CONTINUE));
     }
@@ -105,6 +114,29 @@ pub(super) fn to_application(headers: &HeaderMap, asker: Asker<'_>) -> HeaderMap
     headers
 }
 
+/// Whether it is certain where the body of an answer with these headers ends, and that it was understood: of transfer
+/// codings only `chunked` was undone (RFC 9112 §6.1), and a length is one number (§6.3), also where it was said again.
+pub(super) fn is_framed(headers: &mut HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    if codings.next().is_some_and(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
+        || codings.next().is_some()
+    {
+        return false;
+    }
+    let lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let mut said =
+        lengths.flat_map(|said| said.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
+    let Some(length) = said.next().map(<[u8]>::to_owned) else { return true };
+    let is_number = !length.is_empty() && length.iter().all(u8::is_ascii_digit);
+    if !is_number || said.any(|again| again != length) {
+        return false;
+    }
+    HeaderValue::from_bytes(&length).is_ok_and(|length| {
+        headers.insert(CONTENT_LENGTH, length);
+        true
+    })
+}
+
 /// Makes the application's headers fit for the client.
 pub(super) fn from_application(headers: &mut HeaderMap, version: Version) {
     if headers.contains_key(TRANSFER_ENCODING) {
@@ -112,6 +144,15 @@ pub(super) fn from_application(headers: &mut HeaderMap, version: Version) {
     }
     remove_hop_by_hop(headers);
     headers.append(VIA, via(version));
+}
+
+/// Whether it becomes one of ours, or one that frames a message, where `_` is taken for `-`: to a program that knows
+/// headers by CGI's names (RFC 3875 §4.1.18), as WSGI has them, `X_Forwarded_For` is `X-Forwarded-For`.
+fn is_disguised(name: &HeaderName) -> bool {
+    name.as_str().contains('_') && {
+        let plain = name.as_str().replace('_', "-");
+        OURS.iter().chain(&HOP_BY_HOP).chain(&[CONTENT_LENGTH, HOST, EXPECT]).any(|known| *known == *plain)
+    }
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
@@ -261,6 +302,21 @@ mod tests {
         assert!(!sent.contains_key("x-real-ip"));
         let via: Vec<_> = sent.get_all("via").iter().collect();
         assert_eq!(via, ["1.0 fred", "1.1 wwwlab"]);
+    }
+
+    #[test]
+    fn nobody_says_it_by_another_spelling() {
+        let (sent, _) = forward(&[
+            ("x_forwarded_for", "10.0.0.1"),
+            ("x_forwarded-proto", "https"),
+            ("x-real_ip", "10.0.0.1"),
+            ("x_request_id", "mine"),
+            ("content_length", "7"),
+            ("transfer_encoding", "chunked"),
+            ("x_mine", "1"),
+        ]);
+        let left: Vec<_> = sent.keys().filter(|name| name.as_str().contains('_')).collect();
+        assert_eq!(left, ["x_mine"]);
     }
 
     #[test]

@@ -302,6 +302,7 @@ impl Service for Web {
             first_byte: config.app_timeout,
             idle: config.app_idle_timeout,
             body_bytes: config.max_body,
+            body_pause: config.patience.body,
         };
         let listener = Listener {
             sockets,

@@ -10,15 +10,17 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
+use std::os::unix::fs::FileExt;
 
 use hyper::body::Bytes;
 
 use super::range::Span;
 use super::version::Version;
 
-/// The largest piece of a file that is read at once, in bytes.
-const PIECE: u64 = 64 * 1024;
+/// The largest piece of a file that is read at once, in bytes. A connection has two of them at most: the one that is
+/// being sent, and the one behind it.
+const PIECE: u64 = 128 * 1024;
 
 /// What pieces are cut from.
 #[derive(Debug)]
@@ -86,18 +88,17 @@ impl Pieces {
 
     /// The first of `span`; what does not come with it is the next part.
     fn cut(&mut self, span: Span) -> Result<Bytes, PieceError> {
-        let (mut file, version) = match &self.source {
+        let (file, version) = match &self.source {
             Source::Memory(content) => return slice(content, span).ok_or(PieceError::Changed),
             Source::File(file, version) => (file, version),
         };
-        let wanted = span.bytes().min(PIECE);
+        let wanted = usize::try_from(span.bytes().min(PIECE)).unwrap_or(usize::MAX);
         let last = std::mem::take(&mut self.last);
         let mut piece = if last.is_unique() { Vec::from(last) } else { Vec::new() };
-        piece.clear();
-        piece.reserve(usize::try_from(wanted).unwrap_or(usize::MAX));
-        // Nobody else reads from this opening of the file. What is appended need not be zeroed first.
-        file.seek(SeekFrom::Start(span.from))?;
-        let read = file.take(wanted).read_to_end(&mut piece)?;
+        // Zeroed where it is new; what held a piece before is read over.
+        piece.resize(wanted, 0);
+        let read = file.read_at(&mut piece, span.from)?;
+        piece.truncate(read);
         // Looked at after reading, so that nothing that was written before is overlooked.
         if read == 0 || !version.has_content_of(&Version::of(&file.metadata()?)) {
             return Err(PieceError::Changed);

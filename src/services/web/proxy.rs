@@ -5,12 +5,11 @@
 
 use std::error::Error;
 use std::io::ErrorKind;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue, UPGRADE};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderValue, UPGRADE};
 use hyper::http::request::Parts;
 use hyper::http::uri::{PathAndQuery, Uri};
 use hyper::upgrade::{self, OnUpgrade};
@@ -19,7 +18,6 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::ground::chance::RequestId;
 use crate::ground::clock::{self, Stopwatch};
 use crate::ground::event::Happened;
 
@@ -29,7 +27,7 @@ use super::forwarded::{self, Asker, Expectation};
 use super::page::{FromApp, Page};
 use super::pool::{Pool, Turn};
 use super::tunnel::Tunnel;
-use super::upload::{CLIENT_PATIENCE, Party, Upload, UploadError, Watch};
+use super::upload::{Party, Upload, UploadError, Watch};
 use super::upstream::{ConnectError, Lease, Line};
 
 /// The way to the application servers.
@@ -52,6 +50,8 @@ pub(super) struct Limits {
     pub(super) idle: Duration,
     /// The largest request body, in bytes.
     pub(super) body_bytes: u64,
+    /// The longest pause in one.
+    pub(super) body_pause: Duration,
 }
 
 /// What an attempt came to that brought no answer.
@@ -97,12 +97,8 @@ impl Proxy {
         if forwarded::expectation(&parts.headers) == Expectation::Unknown {
             return (Err(Failure::ExpectationUnknown), Duration::ZERO);
         }
-        let mut headers = forwarded::to_application(&parts.headers, asker);
-        if !has_body {
-            headers.remove(EXPECT);
-        }
-        let question = Question { parts, client: asker.client, id: asker.id, headers, has_body };
-        let (upload, watch) = Upload::new(body, self.limits.body_bytes);
+        let question = Question { parts, asker, has_body };
+        let (upload, watch) = Upload::new(body, self.limits.body_bytes, self.limits.body_pause);
         let stopwatch = Stopwatch::start();
         let answer = self.exchange(&question, upload, &watch).await;
         let took = stopwatch.elapsed();
@@ -123,7 +119,7 @@ impl Proxy {
         let mut may_repeat = question.may_be_repeated();
         let mut tried = Tried::default();
         let mut each = Vec::new();
-        while let Some(mut turn) = self.pool.turn(question.client, &mut tried) {
+        while let Some(mut turn) = self.pool.turn(question.asker.client, &mut tried) {
             let stopwatch = Stopwatch::start();
             let came = self.attempt(&mut turn, request, question, &mut may_repeat, watch).await;
             self.tell(question, &turn, &came, stopwatch);
@@ -169,7 +165,7 @@ impl Proxy {
             why: came.as_ref().err().map(|missed| missed.failure().to_string()),
             connect_micros: turn.connecting.map(clock::whole_micros),
             micros: stopwatch.micros(),
-            id: question.id.as_str().to_owned(),
+            id: question.asker.id.as_str().to_owned(),
         });
     }
 
@@ -222,6 +218,7 @@ impl Proxy {
     ) -> Result<Response<Incoming>, Missed> {
         line.signs.ask();
         let sent = tokio::select! {
+            biased;
             sent = line.sender.try_send_request(request) => sent,
             party = watch.late(self.limits.first_byte) => return Err(self.late(party, turn)),
         };
@@ -256,6 +253,9 @@ impl Proxy {
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.over(question, &mut answer, lease);
         }
+        if !forwarded::is_framed(answer.headers_mut()) {
+            return Err(Failure::AppGarbled { address: lease.turn.address() });
+        }
         let (parts, body) = answer.into_parts();
         let page = FromApp::new(body, lease, !body_is_through, self.limits.idle);
         let mut response = Response::new(Page::App(page));
@@ -277,7 +277,8 @@ impl Proxy {
         lease: Lease,
     ) -> Result<Response<Page>, Failure> {
         let garbled = Failure::AppGarbled { address: lease.turn.address() };
-        let asked = question.headers.get(UPGRADE).and_then(|asked| asked.to_str().ok());
+        let asked = forwarded::another_protocol(&question.parts.headers, question.asker.version);
+        let asked = asked.as_ref().and_then(|asked| asked.to_str().ok());
         let (Some(asked), Some(chosen), Some(client)) =
             (asked, answer.headers().get(UPGRADE).cloned(), question.parts.extensions.get::<OnUpgrade>())
         else {
@@ -306,7 +307,7 @@ impl Proxy {
 
     fn late(&self, party: Party, turn: &Turn) -> Missed {
         match party {
-            Party::Client => Missed::OfClient(Failure::BodySlow { waited: CLIENT_PATIENCE }),
+            Party::Client => Missed::OfClient(Failure::BodySlow { waited: self.limits.body_pause }),
             Party::Application => {
                 let waited = self.limits.first_byte;
                 Missed::Failed(Failure::AppSilent { address: turn.address(), waited })
@@ -318,9 +319,7 @@ impl Proxy {
 /// A request as the application gets it.
 struct Question<'a> {
     parts: &'a Parts,
-    client: IpAddr,
-    id: &'a RequestId,
-    headers: HeaderMap,
+    asker: Asker<'a>,
     has_body: bool,
 }
 
@@ -330,8 +329,11 @@ impl Question<'_> {
         let mut request = Request::new(upload);
         *request.method_mut() = self.parts.method.clone();
         *request.uri_mut() = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
-        *request.headers_mut() = self.headers.clone();
-        if self.headers.contains_key(EXPECT) {
+        *request.headers_mut() = forwarded::to_application(&self.parts.headers, self.asker);
+        if !self.has_body {
+            request.headers_mut().remove(EXPECT);
+        }
+        if request.headers().contains_key(EXPECT) {
             let wanted = CancellationToken::new();
             let told = wanted.clone();
             ext::on_informational(&mut request, move |interim| {
@@ -346,7 +348,9 @@ impl Question<'_> {
 
     /// Whether asking twice is the same as asking once; a body is gone once it was sent.
     fn may_be_repeated(&self) -> bool {
-        self.parts.method.is_idempotent() && !self.has_body && !self.headers.contains_key(CONTENT_LENGTH)
+        self.parts.method.is_idempotent()
+            && !self.has_body
+            && !self.parts.headers.contains_key(CONTENT_LENGTH)
     }
 }
 

@@ -9,7 +9,9 @@ pub(super) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-tim
 
 /// This server's own time, before those that the application told: `web;dur=0.21, app;dur=1.5, db;dur=0.4`.
 pub(super) fn add_own(headers: &mut HeaderMap, own: Duration) {
-    let mut timing = format!("web;dur={:.2}", own.as_secs_f64() * 1_000.0);
+    // In milliseconds, to the hundredth.
+    let hundredths = (own.as_micros() + 5) / 10;
+    let mut timing = format!("web;dur={}.{:02}", hundredths / 100, hundredths % 100);
     let told = headers.get_all(SERVER_TIMING).iter();
     for value in told.filter_map(|value| value.to_str().ok()) {
         timing.push_str(", ");

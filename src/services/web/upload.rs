@@ -18,9 +18,6 @@ use tokio_util::sync::CancellationToken;
 use super::wire::SLOWEST;
 use crate::ground::clock::Stopwatch;
 
-/// How long a client may pause in the middle of its request's body.
-pub(super) const CLIENT_PATIENCE: Duration = Duration::from_secs(10);
-
 /// How long the application may take to say "go on" (100) to a client that waits for it; then the body is sent anyway,
 /// since it may not know that (RFC 9110 §10.1.1).
 const GO_ON_WITHIN: Duration = Duration::from_secs(1);
@@ -58,6 +55,8 @@ pub(super) enum UploadError {
 #[derive(Debug)]
 pub(super) struct Watch {
     waiting: Mutex<Waiting>,
+    /// How long the client may pause in the middle of its body.
+    patience: Duration,
     /// Whether the whole body was taken from the client.
     through: AtomicBool,
 }
@@ -81,10 +80,10 @@ pub(super) enum Party {
 }
 
 impl Upload {
-    /// `body`, of `most` bytes at most, and the watch over it.
-    pub(super) fn new(body: Incoming, most: u64) -> (Self, Arc<Watch>) {
+    /// `body`, of `most` bytes at most and with pauses of `patience`, and the watch over it.
+    pub(super) fn new(body: Incoming, most: u64, patience: Duration) -> (Self, Arc<Watch>) {
         let body = (!body.is_end_stream()).then_some(body);
-        let watch = Arc::new(Watch::new(body.is_none()));
+        let watch = Arc::new(Watch::new(body.is_none(), patience));
         (Self { body, left: most, watch: watch.clone(), gate: None }, watch)
     }
 
@@ -100,7 +99,7 @@ impl Upload {
 
     /// One that is nobody's.
     pub(super) fn nothing() -> Self {
-        Self::none(Arc::new(Watch::new(true)))
+        Self::none(Arc::new(Watch::new(true, Duration::ZERO)))
     }
 
     /// One without a body, to ask again.
@@ -110,13 +109,14 @@ impl Upload {
 }
 
 impl Watch {
-    fn new(through: bool) -> Self {
+    fn new(through: bool, patience: Duration) -> Self {
         Self {
             waiting: Mutex::new(Waiting {
                 party: Party::Application,
                 since: Stopwatch::start(),
-                credit: CLIENT_PATIENCE,
+                credit: patience,
             }),
+            patience,
             through: AtomicBool::new(through),
         }
     }
@@ -126,8 +126,7 @@ impl Watch {
         self.through.load(Ordering::Relaxed)
     }
 
-    /// Returns who was late, once the application took longer than `patience`, or the client than
-    /// [`CLIENT_PATIENCE`].
+    /// Returns who was late, once the application took longer than `patience`, or the client than it may.
     pub(super) async fn late(&self, patience: Duration) -> Party {
         loop {
             let (party, since, patience) = {
@@ -160,7 +159,7 @@ impl Watch {
     fn sent(&self, bytes: u64) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let earned = Duration::from_micros(bytes.saturating_mul(1_000_000) / SLOWEST);
-        waiting.credit = waiting.credit.saturating_add(earned).min(CLIENT_PATIENCE);
+        waiting.credit = waiting.credit.saturating_add(earned).min(self.patience);
     }
 }
 
@@ -224,7 +223,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_one_who_is_waited_for_is_late() {
-        let watch = Watch::new(true);
+        let watch = Watch::new(true, Duration::from_secs(10));
         assert_eq!(watch.late(Duration::ZERO).await, Party::Application);
         watch.wait_for(Party::Client);
         let since = watch.waiting.lock().unwrap().since.elapsed();
@@ -235,7 +234,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_trickle_does_not_buy_time_for_ever() {
-        let watch = Watch::new(false);
+        let watch = Watch::new(false, Duration::from_secs(10));
         watch.waiting.lock().unwrap().credit = Duration::ZERO;
         watch.wait_for(Party::Client);
         assert_eq!(watch.late(Duration::from_secs(3600)).await, Party::Client);
@@ -243,6 +242,6 @@ mod tests {
         watch.sent(1);
         assert!(watch.waiting.lock().unwrap().credit < Duration::from_millis(1));
         watch.sent(u64::MAX);
-        assert_eq!(watch.waiting.lock().unwrap().credit, CLIENT_PATIENCE);
+        assert_eq!(watch.waiting.lock().unwrap().credit, watch.patience);
     }
 }

@@ -37,6 +37,7 @@ impl Lab {
             database: Some(directory.path().join("state/guestbook.db")),
             database_url_file: None,
             sessions: Sessions::default(),
+            trusted_proxy: vec!["127.0.0.1".parse().unwrap()],
             served_by: "web-01".into(),
         };
         tell(&mut config);

@@ -35,6 +35,9 @@ use records::{HEAD, Head};
 const HEAD_MOST: usize = 32 * 1024;
 /// What a script complains of while it answers one request, as far as it is told, in bytes.
 const COMPLAINT_MOST: usize = 2048;
+/// Of a body so much is held back until all of it came, in bytes: PHP takes what was broken off for the whole, and would
+/// keep half a form. A longer one goes on as it comes.
+const HELD_MOST: usize = 64 * 1024;
 /// Pieces of an answer that may wait for the client.
 const PIECES_MOST: usize = 2;
 
@@ -101,12 +104,22 @@ async fn answer(
     Ok(made.map(|()| Answer { pieces: Some(pieces), _tasks: tasks }))
 }
 
-/// Sends the question: the variables, then the body as it comes.
+/// Sends the question: the variables, then the body; a short one when it is whole, a long one as it comes.
 async fn ask(mut line: OwnedWriteHalf, variables: &[u8], mut body: Incoming) -> io::Result<()> {
+    let mut held = Vec::new();
+    while held.len() < HELD_MOST
+        && let Some(frame) = body.frame().await
+    {
+        if let Ok(data) = frame.map_err(io::Error::other)?.into_data() {
+            held.extend_from_slice(&data);
+        }
+    }
     let mut out = Vec::new();
     records::begin(&mut out);
     records::write(records::PARAMS, variables, &mut out);
     records::end(records::PARAMS, &mut out);
+    records::write(records::STDIN, &held, &mut out);
+    drop(held);
     line.write_all(&out).await?;
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(io::Error::other)?.into_data() else { continue };
@@ -195,9 +208,10 @@ impl Reader {
     }
 
     fn complain(&mut self) {
-        let said = String::from_utf8_lossy(&std::mem::take(&mut self.complaint)).trim().to_owned();
-        if !said.is_empty() {
-            self.scripts.journal.note(format!("the application complains: {said}"));
+        let said = std::mem::take(&mut self.complaint);
+        // Each line for itself: what a script says must not look like a line of the log's own.
+        for line in String::from_utf8_lossy(&said).lines().map(str::trim).filter(|line| !line.is_empty()) {
+            self.scripts.journal.note(format!("the application complains: {line}"));
         }
     }
 }
@@ -301,6 +315,25 @@ mod tests {
             let heard = heard(said.clone()).await;
             assert_eq!(heard, "", "{}", String::from_utf8_lossy(&said[..said.len().min(80)]));
         }
+    }
+
+    #[tokio::test]
+    async fn a_form_that_breaks_off_is_not_begun() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let line = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut manager, _) = listener.accept().await.unwrap();
+        let (mut near, far) = tokio::io::duplex(1 << 20);
+        let scripts = Scripts { root: "/lab/php".into(), journal: journal().0 };
+        let serving = tokio::spawn(serve(far, line, scripts));
+        let form = "POST / HTTP/1.1\r\nHost: www.foobar.com\r\nContent-Length: 20\r\n\r\namount=1";
+        near.write_all(form.as_bytes()).await.unwrap();
+        drop(near);
+        let mut begun = Vec::new();
+        manager.read_to_end(&mut begun).await.unwrap();
+        assert!(begun.is_empty(), "{}", String::from_utf8_lossy(&begun));
+        // As it does when nothing was asked.
+        drop(manager);
+        serving.await.unwrap();
     }
 
     #[tokio::test]

@@ -44,6 +44,17 @@ async fn the_home_page_is_the_applications() {
     stand.close_clean().await;
 }
 
+/// RFC 7239 §5.1: where this request came in, not where all may.
+#[tokio::test]
+async fn a_server_that_listens_everywhere_says_where_it_was_asked() {
+    let application = Application::echoing().await;
+    let stand =
+        Stand::start(application.address, |config| config.listen = vec!["0.0.0.0:0".parse().unwrap()]).await;
+    stand.ask(&get("/")).await;
+    let by = format!(";by=\"127.0.0.1:{}\";", stand.address().port());
+    assert!(application.asked(0).contains(&by), "{}", application.asked(0));
+}
+
 #[tokio::test]
 async fn the_connection_to_the_application_is_kept() {
     let application = Application::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;

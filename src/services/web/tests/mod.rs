@@ -2,6 +2,7 @@
 
 mod application;
 mod files;
+mod hostile;
 mod limits;
 mod passing;
 mod protocol;

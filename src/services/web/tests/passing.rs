@@ -103,9 +103,13 @@ async fn what_nobody_can_expect_is_417() {
     assert!(answer.text().contains("Component: <strong>the request itself</strong>"));
 }
 
+const HALF: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\nhalf";
+
+/// A reset tells that nobody reads any more. Where it comes behind the end of what the client says, it answers what is
+/// written to it.
 #[tokio::test]
 async fn a_client_that_is_gone_takes_its_request_along() {
-    for begun in [&b""[..], b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"] {
+    for (begun, is_reset) in [(&b""[..], true), (HALF, true), (HALF, false)] {
         let (listener, stand) = application().await;
         let mut client = client(&stand, &get("/").replace("close", "keep-alive")).await;
         let (mut app, _) = listener.accept().await.unwrap();
@@ -114,8 +118,54 @@ async fn a_client_that_is_gone_takes_its_request_along() {
         if !begun.is_empty() {
             up_to(&mut client, "half").await;
         }
-        drop(client);
+        if is_reset {
+            client.set_zero_linger().unwrap();
+            drop(client);
+        } else {
+            drop(client);
+            // It goes on for as long as that may be wanted: the second piece meets the reset that the first one caused.
+            let mut pace = tokio::time::interval(Duration::from_millis(5));
+            while app.write_all(b"more").await.is_ok() {
+                pace.tick().await;
+            }
+            continue;
+        }
         assert_eq!(rest(&mut app).await.0, "", "the application hears of it");
+    }
+}
+
+/// The reset comes while nothing is written, after the client had ended its side.
+#[tokio::test]
+async fn a_client_that_is_gone_is_found_while_the_application_pauses() {
+    let (listener, stand) = application().await;
+    let mut client = client(&stand, &get("/")).await;
+    client.shutdown().await.unwrap();
+    let (mut app, _) = listener.accept().await.unwrap();
+    up_to(&mut app, "\r\n\r\n").await;
+    app.write_all(HALF).await.unwrap();
+    up_to(&mut client, "half").await;
+    client.set_zero_linger().unwrap();
+    drop(client);
+    assert_eq!(rest(&mut app).await.0, "", "the application hears of it");
+}
+
+/// `printf … | nc -N`: who has said all may still hear (RFC 9112 §9.6 has a server close this way itself).
+#[tokio::test]
+async fn a_client_that_has_ended_its_side_gets_its_answer() {
+    for request in
+        [get("/"), get("/").replace("close", "keep-alive"), format!("{UPLOAD}\r\n2\r\nhi\r\n0\r\n\r\n")]
+    {
+        let (listener, stand) = application().await;
+        let mut client = client(&stand, &request).await;
+        client.shutdown().await.unwrap();
+        let (mut app, _) = listener.accept().await.unwrap();
+        up_to(&mut app, "\r\n\r\n").await;
+        app.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n").await.unwrap();
+        up_to(&mut client, "3\r\none\r\n").await;
+        app.write_all(b"3\r\ntwo\r\n0\r\n\r\n").await.unwrap();
+        let (last, ended) = rest(&mut client).await;
+        assert_eq!((last.as_str(), ended.is_ok()), ("3\r\ntwo\r\n0\r\n\r\n", true));
+        stand.close_clean().await;
     }
 }
 

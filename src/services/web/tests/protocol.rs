@@ -6,6 +6,7 @@ use std::time::Duration;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::interval;
 
 use crate::ground::clock::Stopwatch;
 
@@ -141,6 +142,41 @@ async fn http_1_0_closes_unless_it_is_asked_not_to() {
 fn hasty(patience: &mut Patience) {
     *patience =
         Patience { idle: Duration::from_millis(30), head: Duration::from_millis(30), ..Patience::default() };
+}
+
+/// Slow is who pauses, and who sends a byte now and then.
+#[tokio::test]
+async fn slow_bodies_are_told() {
+    let application = Application::echoing().await;
+    let stand = Stand::start(application.address, |config| {
+        config.patience.body = Duration::from_millis(50);
+    })
+    .await;
+    for body in ["Content-Length: 900\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n384\r\nabc"] {
+        let head = "POST / HTTP/1.1\r\nHost: www.foobar.com\r\nAccept: application/json\r\n";
+        let (mut reading, mut writing) = TcpStream::connect(stand.address()).await.unwrap().into_split();
+        writing.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        let mut said = Vec::new();
+        reading.read_to_end(&mut said).await.unwrap();
+        let answer = Answer::parse(&said);
+        assert_eq!((answer.status, answer.header("connection")), (408, Some("close")));
+        assert!(answer.text().contains("Nothing more of the request's body came for 50 ms."), "{body}");
+
+        let (mut reading, mut writing) = TcpStream::connect(stand.address()).await.unwrap().into_split();
+        writing.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        let trickle = async {
+            let mut pace = interval(Duration::from_millis(10));
+            while writing.write_all(b"0").await.is_ok() {
+                pace.tick().await;
+            }
+        };
+        let mut said = vec![0; 12];
+        tokio::select! {
+            () = trickle => panic!("it was closed without a word"),
+            read = reading.read_exact(&mut said) => drop(read.unwrap()),
+        }
+        assert_eq!(said, b"HTTP/1.1 408");
+    }
 }
 
 #[tokio::test]

@@ -21,10 +21,6 @@ pub(in crate::services::web) struct Course {
     begun: AtomicU64,
     /// Requests whose answer was taken, or given up.
     answered: AtomicU64,
-    /// The application is asked for the answer that was begun last.
-    elsewhere: AtomicBool,
-    /// Whoever waits to tell that the client has ended its side.
-    ends: Mutex<Option<Waker>>,
     /// Something of an answer is made, and the client does not take it.
     stuck: AtomicBool,
     /// Something may still come that nobody wants.
@@ -65,8 +61,6 @@ impl Course {
             passed: AtomicU64::new(0),
             begun: AtomicU64::new(0),
             answered: AtomicU64::new(0),
-            elsewhere: AtomicBool::new(false),
-            ends: Mutex::default(),
             stuck: AtomicBool::new(false),
             unread: AtomicBool::new(false),
             broken: AtomicBool::new(false),
@@ -80,7 +74,6 @@ impl Course {
     pub(in crate::services::web) fn begin(&self) -> Option<Refusal> {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         self.seat.busy();
-        self.elsewhere.store(false, Ordering::Relaxed);
         // A refused one is the last.
         let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
         if number >= self.passed.load(Ordering::Relaxed) { refusal.take() } else { None }
@@ -106,14 +99,6 @@ impl Course {
         }
     }
 
-    /// The answer that was begun last is not this server's own.
-    pub(in crate::services::web) fn ask_elsewhere(&self) {
-        self.elsewhere.store(true, Ordering::Relaxed);
-        if let Some(waker) = self.ends.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            waker.wake();
-        }
-    }
-
     /// What comes behind this request is not wanted.
     pub(in crate::services::web) fn leave_unread(&self) {
         self.unread.store(true, Ordering::Relaxed);
@@ -135,7 +120,7 @@ impl Course {
     }
 
     /// The same, with the answer perhaps not yet on its way.
-    fn is_answered(&self) -> bool {
+    pub(super) fn is_answered(&self) -> bool {
         let answered = self.answered.load(Ordering::Relaxed);
         self.passed.load(Ordering::Relaxed) <= answered && self.begun.load(Ordering::Relaxed) <= answered
     }
@@ -181,16 +166,6 @@ impl Course {
     pub(super) fn refuse(&self, refusal: Refusal) {
         self.leave_unread();
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
-    }
-
-    /// Whether an answer of this server's own is on its way, also to a client that has nothing more to say; the reader is
-    /// woken when it is not.
-    pub(super) fn outlasts_its_client(&self, context: &Context<'_>) -> bool {
-        let outlasts = !self.elsewhere.load(Ordering::Relaxed) && !self.is_answered();
-        if outlasts {
-            *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
-        }
-        outlasts
     }
 
     pub(super) fn is_broken_off(&self) -> bool {

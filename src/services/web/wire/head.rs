@@ -180,13 +180,30 @@ pub(super) fn split_field(line: &[u8]) -> Result<(&[u8], &[u8]), Violation> {
 
 /// RFC 9110 §5.6.2.
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    const TOKEN: [bool; 256] = letters_digits_and(b"!#$%&'*+-.^_`|~");
+    TOKEN[usize::from(byte)]
+}
+
+/// Which bytes are letters, digits, or among `others`: looked up for each byte of a head, so in a table.
+const fn letters_digits_and(others: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut other = 0;
+    while other < others.len() {
+        table[others[other] as usize] = true;
+        other += 1;
+    }
+    table
 }
 
 /// Whether the HTTP library will take it too: asked only where it is unusual.
 fn is_target(target: &[u8]) -> bool {
-    let usual = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%/?".contains(&byte);
-    if target.first() == Some(&b'/') && target.iter().all(|&byte| usual(byte)) {
+    const USUAL: [bool; 256] = letters_digits_and(b"-._~!$&'()*+,;=:@%/?");
+    if target.first() == Some(&b'/') && target.iter().all(|&byte| USUAL[usize::from(byte)]) {
         return true;
     }
     let visible = target.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#');

@@ -44,6 +44,9 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes that are read at once of a head that has begun: many who send one slowly shall cost little.
 const PIECE: usize = 1024;
 
+/// How often a connection whose client has ended its side is looked at, whether it was reset since.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
 /// How long a client whose request was refused may take to read why.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -54,6 +57,8 @@ pub(crate) struct Patience {
     pub(crate) idle: Duration,
     /// To send the head of a request, once it has begun.
     pub(crate) head: Duration,
+    /// To send more of a body; less where it sent it slower than [`SLOWEST`].
+    pub(crate) body: Duration,
     /// To take anything of an answer; less where it took it slower than [`SLOWEST`].
     pub(crate) answer: Duration,
 }
@@ -61,7 +66,12 @@ pub(crate) struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         // A head may be typed by hand.
-        Self { idle: Duration::from_secs(60), head: Duration::from_secs(30), answer: Duration::from_secs(30) }
+        Self {
+            idle: Duration::from_secs(60),
+            head: Duration::from_secs(30),
+            body: Duration::from_secs(10),
+            answer: Duration::from_secs(30),
+        }
     }
 }
 
@@ -83,6 +93,8 @@ pub(super) struct Rim {
     /// Runs while the client takes nothing, since when.
     stuck: Option<(Stopwatch, Pin<Box<Sleep>>)>,
     credit: Credit,
+    /// Runs while the client has ended its side and an answer is made.
+    looking: Option<Pin<Box<Sleep>>>,
     /// Runs while what is not wanted is read away.
     lingering: Option<Pin<Box<Sleep>>>,
     /// Nothing more is read.
@@ -134,6 +146,7 @@ impl Rim {
             alarm: Box::pin(alarm),
             stuck: None,
             credit: Credit::new(patience.answer),
+            looking: None,
             lingering: None,
             ended: None,
         }
@@ -218,6 +231,19 @@ impl Rim {
         self.ended = Some(Ended::Refused);
         self.course.passed(1);
         self.course.refuse(refusal);
+    }
+
+    /// A client that has ended its side may still read what it asked for, or may be gone: only a reset tells, which comes
+    /// at the latest in answer to something that is written. Nobody wakes for it behind the end of what is read.
+    fn poll_reset(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        loop {
+            if let Ok(Some(error)) | Err(error) = self.stream.take_error() {
+                return Poll::Ready(error);
+            }
+            let looking = self.looking.get_or_insert_with(|| Box::pin(sleep(LOOK_EVERY)));
+            ready!(looking.as_mut().poll(context));
+            looking.set(sleep(LOOK_EVERY));
+        }
     }
 
     /// What the connection waits for now.
@@ -340,11 +366,9 @@ impl AsyncRead for Rim {
             match read {
                 Poll::Ready((_, 1..)) => return Poll::Ready(Ok(())),
                 // The library would take the end of the requests for the client's, and end the answer. It asks again when
-                // the answer is out. What the application is still asked for ends: that client may be gone.
-                Poll::Ready((0, _))
-                    if rim.framing.is_at_head() && rim.course.outlasts_its_client(context) =>
-                {
-                    return Poll::Pending;
+                // the answer is out.
+                Poll::Ready((0, _)) if rim.framing.is_at_head() && !rim.course.is_answered() => {
+                    return rim.poll_reset(context).map(Err);
                 }
                 Poll::Ready((0, _)) => return Poll::Ready(Ok(())),
                 Poll::Ready(_) => {}
