@@ -66,9 +66,13 @@ impl Listeners {
             for place in (self.first..count).chain(0..self.first) {
                 let (listener, here) = &self.sockets[place];
                 if let Poll::Ready(accepted) = listener.poll_accept(context) {
-                    let here = *here;
+                    let bound = *here;
                     self.first = (place + 1) % count;
-                    return Poll::Ready(accepted.map(|(stream, client)| Accepted { stream, client, here }));
+                    return Poll::Ready(accepted.map(|(stream, client)| {
+                        // Bound to all addresses, it was asked at one of them.
+                        let asked = bound.ip().is_unspecified().then(|| stream.local_addr().ok()).flatten();
+                        Accepted { stream, client, here: asked.unwrap_or(bound) }
+                    }));
                 }
             }
             Poll::Pending

@@ -213,8 +213,11 @@ fn initialise(data: &Path) {
     let mut install = Command::new(program("mariadb-install-db"));
     install.args(owner()).arg(format!("--datadir={}", data.display()));
     install.args(["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]);
-    let made = install.args(["--innodb-log-file-size=8M"]).output().expect("mariadb-install-db");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+    // Without `--force` it wants this machine's name to be known.
+    let made = install.args(["--force", "--innodb-log-file-size=8M"]).output().expect("mariadb-install-db");
+    let [said, complained] =
+        [&made.stdout, &made.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+    assert!(made.status.success(), "{said}\n{complained}");
 }
 
 /// The first options of all its programs: no file of the system's is read, and root has to be named.
