@@ -21,6 +21,7 @@ mod service;
 mod status;
 mod up;
 mod upstreams;
+mod watch;
 mod zone;
 
 use std::error::Error;
@@ -72,6 +73,8 @@ enum Command {
     Status(status::Arguments),
     /// What the services logged
     Logs(logs::Arguments),
+    /// Follow what happens, as it happens; ^C ends it
+    Watch(watch::Arguments),
     /// Start a service
     Start(Service),
     /// Stop a service: its port refuses connections
@@ -245,6 +248,7 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Down => down::run(&place.find()?, world),
         Command::Status(status) => status::run(&status, &place.find()?, world),
         Command::Logs(logs) => logs::run(&logs, &place.find()?, world),
+        Command::Watch(watch) => watch::run(&watch, &place.find()?, world),
         Command::Start(service) => verb(Verb::Start, service, world),
         Command::Stop(service) => verb(Verb::Stop, service, world),
         Command::Restart(service) => verb(Verb::Restart, service, world),

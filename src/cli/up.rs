@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::ground::channel::{self, Report};
 use crate::ground::clock::{self, Stopwatch};
-use crate::ground::event::{Event, Happened, Micros};
+use crate::ground::event::{Event, Happened, Micros, Moment};
 use crate::ground::lines::{LineReader, write_line};
 use crate::ground::service::causes;
 use crate::lab::config::Network;
@@ -78,7 +78,7 @@ pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Re
         world.out.flush()?;
         let screen = Screen::open()?;
         let root = format!("{}/", directory.root.display());
-        lab.run(quit, |event| screen.show(line(&event, &root))).await;
+        lab.run(quit, |event| screen.show(line(event, &root))).await;
         screen.show("wwwlab: everything is down".into());
         screen.close();
         Ok(0)
@@ -220,7 +220,7 @@ async fn be_detached(directory: Directory, wish: Option<Wish>) -> Result<u8, Fai
             // Nobody waits for it any more: ^C of the command that started it.
             _ = starter.readable() => return Ok(1),
             Some(text) = showing.recv() => {
-                let report = Report::Happened { at: clock::unix_millis(), what: Happened::Note { text } };
+                let report = Report::Happened { when: Moment::now(), what: Happened::Note { text } };
                 let _ = write_line(&mut starter, &report).await;
             }
         }
@@ -247,7 +247,7 @@ fn progress(text: &str, world: &mut World) {
 }
 
 /// One event as a line: time, service, what; files are named from the lab directory `root`.
-fn line(event: &Event, root: &str) -> String {
+pub(super) fn line(event: &Event, root: &str) -> String {
     let style = match &event.what {
         Happened::State { state, .. } if state == "running" => GOOD,
         Happened::State { .. } => LIMITED,
@@ -255,7 +255,7 @@ fn line(event: &Event, root: &str) -> String {
         Happened::Request { status: 500.., .. } => BAD,
         _ => anstyle::Style::new(),
     };
-    let time = clock::rfc3339(event.at);
+    let time = clock::rfc3339(event.when.at);
     let time = time.get(11..23).unwrap_or(&time);
     let (dim, bold) = (DIM, BOLD);
     format!(

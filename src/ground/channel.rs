@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
 use super::bind::Listening;
-use super::event::Happened;
+use super::event::{Happened, Moment};
 
 /// The longest line that either side reads, in bytes; a longer one ends the channel.
 pub const LONGEST_LINE: usize = 1 << 20;
@@ -52,8 +52,8 @@ pub enum Report {
     },
     /// Something happened.
     Happened {
-        /// Milliseconds since the Unix epoch.
-        at: u64,
+        /// When.
+        when: Moment,
         /// What.
         what: Happened,
     },

@@ -52,8 +52,13 @@ impl Stopwatch {
 
     /// Whole microseconds since the start.
     pub fn micros(&self) -> u64 {
-        u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX)
+        whole_micros(self.0.elapsed())
     }
+}
+
+/// `time` in whole microseconds.
+pub fn whole_micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// `unix_millis` as RFC 3339 in UTC, to the millisecond: `2026-11-21T19:15:00.123Z`.

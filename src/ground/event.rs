@@ -7,12 +7,35 @@ use serde::{Deserialize, Serialize};
 
 use super::bind::Transport;
 use super::channel::WalkStep;
+use super::clock;
+
+/// When something happened; for what takes its time, when it was over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// For people: milliseconds since the Unix epoch. The clock may be set while the lab runs.
+    pub at: u64,
+    /// For order and gaps: microseconds of a clock that never goes back and that all processes of this machine share,
+    /// since some moment before them ([`clock::monotonic_micros`]).
+    pub mono: u64,
+}
+
+impl Moment {
+    /// This very moment.
+    pub fn now() -> Self {
+        Self { at: clock::unix_millis(), mono: clock::monotonic_micros() }
+    }
+}
 
 /// One thing that happened, when, and to which service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// Milliseconds since the Unix epoch.
-    pub at: u64,
+    /// When it was over. What took its time says how long, and so began `micros` before.
+    #[serde(flatten)]
+    pub when: Moment,
+    /// The host that the service runs on: `server`, `resolver`, …; `lab` for the supervisor itself. In JSON `on`, since
+    /// `host` is what a request asks for.
+    #[serde(rename = "on")]
+    pub host: String,
     /// The service that tells it: `dns`, `web`, …; `lab` for the supervisor itself.
     pub service: String,
     /// What happened.
@@ -30,6 +53,8 @@ pub enum Happened {
         client: SocketAddr,
         /// Over which transport.
         transport: Transport,
+        /// The question's own number (RFC 1035 §4.1.1): what dig shows as `id`, and its asker drew.
+        id: u16,
         /// The name asked for, in presentation form with its final dot.
         name: String,
         /// The type asked for: `A`, `TYPE65280`, …
@@ -51,9 +76,29 @@ pub enum Happened {
         /// For a resolver: whether the answer came from its cache.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         cached: Option<bool>,
+        /// For a resolver that had to ask: the way on which the answer was found. Equal questions at the same time
+        /// share one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        walk: Option<String>,
     },
     /// A resolver asked a name server on the way to an answer.
-    Asked(WalkStep),
+    Asked {
+        /// The way that this is a step of: 16 hexadecimal digits, told again by the question that it answers. A way
+        /// that no client waits for (`wwwlab resolve`, asking again in time) has one as well.
+        walk: String,
+        /// Who was asked what, and what came of it.
+        #[serde(flatten)]
+        step: WalkStep,
+    },
+    /// A client connected to a web or application server.
+    Connected {
+        /// The client's end.
+        client: SocketAddr,
+        /// The server's end.
+        server: SocketAddr,
+        /// Connections that are open now, this one included.
+        open: usize,
+    },
     /// An HTTP request was answered.
     Request {
         /// Who asked.
@@ -75,6 +120,46 @@ pub enum Happened {
         micros: u64,
         /// The request's identifier (`X-Request-Id`).
         id: String,
+        /// The trace that its client says it belongs to (`traceparent`, W3C Trace Context §3.2.2.3): 32 hexadecimal
+        /// digits. Where it says none, the trace goes by the request's identifier.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        trace: Option<String>,
+    },
+    /// A web server passed a request to an application server.
+    Passed {
+        /// The application server.
+        server: SocketAddr,
+        /// The request's method.
+        method: String,
+        /// Its target.
+        target: String,
+        /// The status of the application's answer; nothing where none came.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        status: Option<u16>,
+        /// Why none came, if none did.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        why: Option<String>,
+        /// How long it took to connect, in microseconds; nothing where a connection was kept from before.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        connect_micros: Option<u64>,
+        /// From the request being passed to the answer's head or its failure, connecting included, in microseconds.
+        micros: u64,
+        /// The request's identifier, which the application is told as well.
+        id: String,
+    },
+    /// A statement was executed by the database.
+    Statement {
+        /// The statement, with placeholders where values go: no value is ever told.
+        text: String,
+        /// Rows that came back.
+        returned: u64,
+        /// Rows that were changed.
+        changed: u64,
+        /// From being sent to the last row, in microseconds.
+        micros: u64,
+        /// The request that it was executed for, if it was for one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        id: Option<String>,
     },
     /// A zone is in service from now on.
     ZoneLoaded {
@@ -192,17 +277,43 @@ impl fmt::Display for Happened {
                     None => Ok(()),
                 }
             }
-            Self::Asked(WalkStep { server, name, record_type, outcome, micros }) => {
+            Self::Asked { step: WalkStep { server, name, record_type, outcome, micros }, .. } => {
                 write!(f, "asks {} {name} {record_type} → {outcome} in {}", server.ip(), Micros(*micros))
             }
             Self::Request { client, method, host, target, status, by, micros, id, .. } => {
-                let id = id.get(..8).unwrap_or(id);
                 write!(
                     f,
-                    "{} {method} {host}{target} → {status} by {by} in {} ({id})",
+                    "{} {method} {host}{target} → {status} by {by} in {} ({})",
                     client.ip(),
-                    Micros(*micros)
+                    Micros(*micros),
+                    short(id)
                 )
+            }
+            Self::Connected { client, server, open } => {
+                write!(f, "{client} connects to {server} ({open} open)")
+            }
+            Self::Passed { server, method, target, status, why, connect_micros, micros, id } => {
+                write!(f, "passes {method} {target} to {server} → ")?;
+                match status {
+                    Some(status) => write!(f, "{status}")?,
+                    None => f.write_str(why.as_deref().unwrap_or("no answer"))?,
+                }
+                write!(f, " in {}", Micros(*micros))?;
+                match connect_micros {
+                    Some(connecting) => write!(f, ", {} of it to connect", Micros(*connecting))?,
+                    None => f.write_str(", over a kept connection")?,
+                }
+                write!(f, " ({})", short(id))
+            }
+            Self::Statement { text, returned, changed, micros, id } => {
+                write!(f, "{} → ", OneLine(text))?;
+                match (returned, changed) {
+                    (0, changed) => write!(f, "{changed} changed")?,
+                    (returned, 0) => write!(f, "{returned} returned")?,
+                    (returned, changed) => write!(f, "{returned} returned, {changed} changed")?,
+                }
+                write!(f, " in {}", Micros(*micros))?;
+                id.iter().try_for_each(|id| write!(f, " ({})", short(id)))
             }
             Self::ZoneLoaded { origin, file, serial, records } => {
                 write!(f, "zone {origin} in service: serial {serial}, {records} records, from {file}")
@@ -240,6 +351,35 @@ impl fmt::Display for Happened {
     }
 }
 
+impl Happened {
+    /// The identifier of the request that it is part of, if it is part of one.
+    pub fn request(&self) -> Option<&str> {
+        match self {
+            Self::Request { id, .. } | Self::Passed { id, .. } => Some(id),
+            Self::Statement { id, .. } => id.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// As much of a request's identifier as a line shows, and as finds it again.
+pub const SHOWN_OF_ID: usize = 8;
+
+fn short(id: &str) -> &str {
+    id.get(..SHOWN_OF_ID).unwrap_or(id)
+}
+
+/// A text with a single space wherever it has white space.
+struct OneLine<'a>(&'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words = self.0.split_whitespace();
+        words.next().into_iter().try_for_each(|word| f.write_str(word))?;
+        words.try_for_each(|word| write!(f, " {word}"))
+    }
+}
+
 /// Microseconds in the unit that reads best: `87 µs`, `1.2 ms`, `3.45 s`.
 #[derive(Debug, Clone, Copy)]
 pub struct Micros(pub u64);
@@ -261,7 +401,8 @@ mod tests {
     #[test]
     fn an_event_survives_its_channel() {
         let event = Event {
-            at: 1,
+            when: Moment { at: 1, mono: 2 },
+            host: "server".into(),
             service: "dns".into(),
             what: Happened::ZoneRefused {
                 origin: "foobar.com.".into(),
@@ -271,6 +412,50 @@ mod tests {
         };
         let line = serde_json::to_string(&event).unwrap();
         assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
+    }
+
+    #[test]
+    fn a_request_and_its_event_have_no_key_in_common() {
+        let what = Happened::Request {
+            client: "127.0.0.1:4321".parse().unwrap(),
+            method: "GET".into(),
+            host: "www.foobar.com".into(),
+            target: "/".into(),
+            status: 200,
+            by: "app".into(),
+            bytes: Some(1),
+            micros: 1,
+            id: "0123456789abcdef".into(),
+            trace: Some("4bf92f3577b34da6a3ce929d0e0e4736".into()),
+        };
+        let event =
+            Event { when: Moment { at: 1, mono: 2 }, host: "server".into(), service: "web".into(), what };
+        let line = serde_json::to_string(&event).unwrap();
+        assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
+    }
+
+    #[test]
+    fn a_step_of_a_walk_and_a_statement_read_as_one_line() {
+        let step = WalkStep {
+            server: "127.0.0.3:53".parse().unwrap(),
+            name: "www.foobar.com.".into(),
+            record_type: "A".into(),
+            outcome: "referral to com.".into(),
+            micros: 87,
+        };
+        let asked = Happened::Asked { walk: "00c0ffee00c0ffee".into(), step };
+        assert_eq!(asked.to_string(), "asks 127.0.0.3 www.foobar.com. A → referral to com. in 87 µs");
+        let json = serde_json::to_string(&asked).unwrap();
+        assert_eq!(serde_json::from_str::<Happened>(&json).unwrap(), asked);
+        let statement = Happened::Statement {
+            text: "SELECT name\n  FROM visitors".into(),
+            returned: 2,
+            changed: 0,
+            micros: 1_200,
+            id: Some("0123456789abcdef".into()),
+        };
+        assert_eq!(statement.to_string(), "SELECT name FROM visitors → 2 returned in 1.2 ms (01234567)");
+        assert_eq!(statement.request(), Some("0123456789abcdef"));
     }
 
     #[test]

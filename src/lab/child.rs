@@ -23,8 +23,7 @@ use tokio::sync::oneshot;
 
 use crate::ground::bind::BindError;
 use crate::ground::channel::{Ask, Order, Reply, Report};
-use crate::ground::clock;
-use crate::ground::event::Happened;
+use crate::ground::event::{Happened, Moment};
 use crate::ground::lines::{LineReader, write_line};
 use crate::ground::service::DRAIN;
 
@@ -147,6 +146,7 @@ pub struct Running {
 
 /// What a running process makes known.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are reports, and none is kept")]
 pub enum Sign {
     /// It reports.
     Report(Report),
@@ -261,7 +261,7 @@ impl Running {
                     let what = Happened::Note {
                         text: format!("it reported something that cannot be read: {error}"),
                     };
-                    return Sign::Report(Report::Happened { at: clock::unix_millis(), what });
+                    return Sign::Report(Report::Happened { when: Moment::now(), what });
                 }
                 Ok(None) | Err(_) => self.reports_ended = true,
             }

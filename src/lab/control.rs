@@ -10,10 +10,12 @@ use tokio::net::UnixStream;
 
 use crate::ground::channel::{CacheEntry, QueryCounts, UpstreamState, WalkTold, ZoneState};
 use crate::ground::clock::Stopwatch;
+use crate::ground::event::Event;
 use crate::ground::lines::{LineReader, write_line};
 
 use super::directory::Directory;
 use super::hosts::ServiceName;
+use super::journal::Wanted;
 use super::releases::Release;
 use super::status::LabStatus;
 use super::usage;
@@ -64,6 +66,10 @@ pub enum Request {
         /// The file, absolute.
         file: PathBuf,
     },
+    /// What has happened, as far as it is still kept.
+    Journal(Wanted),
+    /// What happens from now on, until whoever asks hangs up: the one request that is answered more than once.
+    Watch(Wanted),
     /// Have the application serve the last of these releases, or without any the lab's own files.
     Deploy(Vec<Release>),
     /// End the lab.
@@ -122,6 +128,17 @@ pub enum Response {
     Walk(Box<WalkTold>),
     /// A zone as master-file text.
     Zone(String),
+    /// What has happened, in order; of more than fits, the last.
+    Journal {
+        /// The events.
+        events: Vec<Event>,
+        /// How many older ones would have been wanted and are left out.
+        left_out: usize,
+    },
+    /// What happens from now on will be told.
+    Watching,
+    /// Something happened.
+    Happened(Box<Event>),
     /// The release is kept. Whether the application serves it already: it may be down.
     Deployed {
         /// Whether it does.
@@ -181,6 +198,42 @@ pub enum ControlError {
 
 /// Asks the lab in `directory`.
 pub async fn ask(directory: &Directory, request: &Request) -> Result<Response, ControlError> {
+    talk(directory, request).await.map(|(response, _)| response)
+}
+
+/// Has the lab in `directory` tell what happens from now on.
+pub async fn watch(directory: &Directory, wanted: Wanted) -> Result<Watched, ControlError> {
+    match talk(directory, &Request::Watch(wanted)).await? {
+        (Response::Watching, reader) => Ok(Watched { reader, lab: directory.name() }),
+        _ => Err(ControlError::Strange(directory.name())),
+    }
+}
+
+/// What happens in a lab.
+#[derive(Debug)]
+pub struct Watched {
+    reader: LineReader<UnixStream>,
+    lab: String,
+}
+
+impl Watched {
+    /// The next thing that happens; nothing when the lab has ended. Dropping the wait loses nothing.
+    pub async fn next(&mut self) -> Result<Option<Event>, ControlError> {
+        match self.reader.next().await {
+            Ok(Some(Response::Happened(event))) => Ok(Some(*event)),
+            Ok(None) => Ok(None),
+            // A supervisor that is killed may end the conversation in the middle of a line.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
+            Ok(Some(_)) | Err(_) => Err(ControlError::Strange(self.lab.clone())),
+        }
+    }
+}
+
+/// Asks, and hears the first answer; more may be read where more come.
+async fn talk(
+    directory: &Directory,
+    request: &Request,
+) -> Result<(Response, LineReader<UnixStream>), ControlError> {
     let stands = || directory.locked_by().filter(|&pid| usage::is_stopped(pid));
     let socket = directory.control_socket();
     let failed = |source: io::Error| match source.kind() {
@@ -191,7 +244,9 @@ pub async fn ask(directory: &Directory, request: &Request) -> Result<Response, C
     let talk = async {
         let mut stream = UnixStream::connect(&socket).await?;
         write_line(&mut stream, request).await?;
-        LineReader::new(stream).next::<Response>().await
+        let mut reader = LineReader::new(stream);
+        let response = reader.next::<Response>().await?;
+        io::Result::Ok(response.map(|response| (response, reader)))
     };
     tokio::pin!(talk);
     let patience = Stopwatch::start();
@@ -211,8 +266,8 @@ pub async fn ask(directory: &Directory, request: &Request) -> Result<Response, C
         }
         Ok(Err(error)) => Err(failed(error)),
         Ok(Ok(None)) => Err(failed(io::ErrorKind::UnexpectedEof.into())),
-        Ok(Ok(Some(Response::Refused(causes)))) => Err(ControlError::Refused(causes)),
-        Ok(Ok(Some(response))) => Ok(response),
+        Ok(Ok(Some((Response::Refused(causes), _)))) => Err(ControlError::Refused(causes)),
+        Ok(Ok(Some(answered))) => Ok(answered),
     }
 }
 

@@ -15,6 +15,7 @@ use super::control::{Request, Response, Verb};
 use super::design::Design;
 use super::guard::Guard;
 use super::hosts::ServiceName;
+use super::journal::Journal;
 use super::keeper::Command;
 use super::log;
 use super::releases::{Release, Releases};
@@ -33,6 +34,7 @@ pub(super) struct Desk {
     pub(super) design: Arc<Design>,
     pub(super) since: u64,
     pub(super) guard: Guard,
+    pub(super) journal: Journal,
     pub(super) services: Vec<Post>,
 }
 
@@ -97,6 +99,14 @@ impl Desk {
             },
             Request::ZoneUse { origin, file } => self.use_zone(&origin, &file).await,
             Request::Deploy(releases) => self.deploy(&releases).await,
+            Request::Journal(wanted) => match wanted.check() {
+                Ok(()) => {
+                    let (events, left_out) = self.journal.find(&wanted);
+                    Response::Journal { events, left_out }
+                }
+                Err(why) => Response::Refused(vec![why]),
+            },
+            Request::Watch(_) => Response::Refused(vec!["the desk answers once".into()]),
             Request::Down => Response::Refused(vec!["the desk does not close the house".into()]),
         }
     }

@@ -186,6 +186,11 @@ impl Directory {
         self.logs().join(format!("{service}.log"))
     }
 
+    /// What all services told, in order.
+    pub fn journal(&self) -> PathBuf {
+        self.state.join("journal.jsonl")
+    }
+
     /// The embedded database's file.
     pub fn database(&self) -> PathBuf {
         self.state.join("db").join("foobar.sqlite")

@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use crate::ground::bind::{self, Transport};
 use crate::ground::channel::Report;
 use crate::ground::clock::{self, Stopwatch};
-use crate::ground::event::Happened;
+use crate::ground::event::{Happened, Moment};
 
 use super::child::{END_WITHIN, Sign, StartFailure};
 use super::database::greeting;
@@ -309,7 +309,7 @@ impl Running {
                     }
                 }
             };
-            return Sign::Report(Report::Happened { at: clock::unix_millis(), what });
+            return Sign::Report(Report::Happened { when: Moment::now(), what });
         }
     }
 

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ground::channel::{Ask, Reply, Report};
 use crate::ground::clock;
-use crate::ground::event::{Event, Happened, Micros};
+use crate::ground::event::{Event, Happened, Micros, Moment};
 use crate::ground::service::causes;
 
 use super::child::{self, Sign, StartFailure, describe};
@@ -33,6 +33,7 @@ use super::design::Design;
 use super::foreign;
 use super::guard::Guard;
 use super::hosts::ServiceName;
+use super::journal::{Entry, Journal};
 use super::log::Log;
 use super::network;
 use super::process::{Running, Starting};
@@ -55,35 +56,36 @@ pub enum Command {
     Deployed(u32, String),
 }
 
-/// Hears every event, in order: writes it to its service's log and shows it to whoever watches.
+/// Hears every event of a service: writes it to the service's log and gives it to the journal.
 #[derive(Debug, Clone)]
 pub struct Sink {
     log: Arc<Mutex<Log>>,
-    service: &'static str,
-    watcher: mpsc::Sender<Event>,
+    service: ServiceName,
+    journal: Journal,
 }
 
 impl Sink {
-    /// Events of `service` go to `log` and to `watcher`, which may miss some when it is slow.
-    pub fn new(service: &'static str, log: Log, watcher: mpsc::Sender<Event>) -> Self {
-        Self { log: Arc::new(Mutex::new(log)), service, watcher }
+    /// Events of `service` go to `log` and to `journal`.
+    pub(super) fn new(service: ServiceName, log: Log, journal: Journal) -> Self {
+        Self { log: Arc::new(Mutex::new(log)), service, journal }
     }
 
-    /// Hears `what`, which happened `at`.
-    pub fn hear(&self, at: u64, what: Happened) {
-        let event = Event { at, service: self.service.into(), what };
-        self.log().write(&event);
-        let _ = self.watcher.try_send(event);
+    /// Hears `what`, which happened `when`.
+    pub fn hear(&self, when: Moment, what: Happened) {
+        let (host, service) = (self.service.host().as_str().into(), self.service.as_str().into());
+        let entry = Entry::of(Event { when, host, service, what });
+        self.log().write(&entry.event, &entry.json);
+        self.journal.hear(entry);
     }
 
     /// Hears that the service is in `state` now.
     fn state(&self, state: &str, detail: impl Into<String>) {
-        self.hear(clock::unix_millis(), Happened::State { state: state.into(), detail: detail.into() });
+        self.hear(Moment::now(), Happened::State { state: state.into(), detail: detail.into() });
     }
 
     fn report(&self, report: Report) {
-        if let Report::Happened { at, what } = report {
-            self.hear(at, what);
+        if let Report::Happened { when, what } = report {
+            self.hear(when, what);
         }
     }
 
@@ -339,7 +341,7 @@ impl Keeper {
         };
         let began = clock::Stopwatch::start();
         let what = format!("makes the files of its database, once ({version})");
-        let note = |text: String| self.sink.hear(clock::unix_millis(), Happened::Note { text });
+        let note = |text: String| self.sink.hear(Moment::now(), Happened::Note { text });
         note(format!("{what}: {}", program.line()));
         let pid = |pid| {
             self.condition.send_replace(Condition::preparing(Some(pid), &what));
@@ -430,7 +432,7 @@ impl Keeper {
     fn deployed(&mut self, version: String) {
         let former = self.version.replace(version.clone());
         self.condition.send_modify(|condition| condition.version = Some(version.clone()));
-        self.sink.hear(clock::unix_millis(), Happened::Deployed { version, former });
+        self.sink.hear(Moment::now(), Happened::Deployed { version, former });
     }
 
     fn hear(&mut self, report: Report) {

@@ -20,9 +20,9 @@ pub struct Log {
     json: Lines,
 }
 
-/// One file of it.
+/// One file of lines, and an older one.
 #[derive(Debug)]
-struct Lines {
+pub(super) struct Lines {
     path: PathBuf,
     file: File,
     length: u64,
@@ -58,25 +58,26 @@ impl Log {
         self.text.file.try_clone()
     }
 
-    /// Writes `event` as a line. A disk that is full loses the line, not the lab.
-    pub fn write(&mut self, event: &Event) {
-        self.text.write(&format!("{} {}\n", clock::rfc3339(event.at), event.what));
-        if let Ok(json) = serde_json::to_string(event) {
-            self.json.write(&format!("{json}\n"));
-        }
+    /// Writes `event` as a line, and as `json`, which is the same without a line's end. A disk that is full loses the
+    /// line, not the lab.
+    pub fn write(&mut self, event: &Event, json: &str) {
+        self.text.write(&format!("{} {}\n", clock::rfc3339(event.when.at), event.what));
+        self.json.write(&format!("{json}\n"));
     }
 }
 
 impl Lines {
-    fn open(path: &Path) -> io::Result<Self> {
+    /// Opens the file at `path`; new lines come after those that are there.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = append_to(path)?;
         let length = file.metadata()?.len();
         Ok(Self { path: path.into(), file, length })
     }
 
-    fn write(&mut self, line: &str) {
-        if self.file.write_all(line.as_bytes()).is_ok() {
-            self.length += line.len() as u64;
+    /// Writes `lines`, each with its end.
+    pub(super) fn write(&mut self, lines: &str) {
+        if self.file.write_all(lines.as_bytes()).is_ok() {
+            self.length += lines.len() as u64;
         }
         if self.length > LARGEST {
             // What cannot be renamed goes on growing; `status` shows how large it is.
@@ -99,7 +100,7 @@ fn append_to(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ground::event::Happened;
+    use crate::ground::event::{Happened, Moment};
 
     #[test]
     fn a_full_log_is_turned_over() {
@@ -107,14 +108,23 @@ mod tests {
         let path = directory.path().join("web.log");
         let mut log = Log::open(&path).unwrap();
         (log.text.length, log.json.length) = (LARGEST, LARGEST);
-        let event =
-            |text: &str| Event { at: 0, service: "web".into(), what: Happened::Note { text: text.into() } };
-        log.write(&event("old"));
-        log.write(&event("new"));
+        let event = |text: &str| Event {
+            when: Moment { at: 0, mono: 7 },
+            host: "server".into(),
+            service: "web".into(),
+            what: Happened::Note { text: text.into() },
+        };
+        for text in ["old", "new"] {
+            let event = event(text);
+            log.write(&event, &serde_json::to_string(&event).unwrap());
+        }
         assert_eq!(fs::read_to_string(&path).unwrap(), "1970-01-01T00:00:00.000Z new\n");
         assert!(fs::read_to_string(directory.path().join("web.log.1")).unwrap().ends_with(" old\n"));
         let json = fs::read_to_string(json_beside(&path)).unwrap();
-        assert_eq!(json, "{\"at\":0,\"service\":\"web\",\"event\":\"note\",\"text\":\"new\"}\n");
+        assert_eq!(
+            json,
+            "{\"at\":0,\"mono\":7,\"on\":\"server\",\"service\":\"web\",\"event\":\"note\",\"text\":\"new\"}\n"
+        );
         assert!(directory.path().join("web.jsonl.1").is_file());
         let files =
             fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().metadata().unwrap().len());

@@ -1,8 +1,8 @@
 //! What is around the path: where a lab lives, which hosts and services it has, their processes and control.
 //!
 //! Read in this order: [`directory`] and [`config`] (what the user wrote), [`hosts`] and [`design`] (what that makes),
-//! [`ports`] (where it can be), [`child`], [`foreign`], `php`, [`database`], [`process`], [`keeper`] and [`supervisor`] (its processes), [`guard`] (what ends
-//! them when the supervisor is killed), [`network`] (machines of their own for the hosts), [`control`] and `desk` (how commands reach a running lab), [`usage`] and
+//! [`ports`] (where it can be), [`child`], [`foreign`], `php`, [`database`], [`process`], [`keeper`] and [`supervisor`] (its processes), [`log`] and [`journal`] (what they tell), [`guard`] (what ends
+//! them when the supervisor is killed), [`network`] (machines of their own for the hosts), [`control`], `desk` and `watcher` (how commands reach a running lab), [`usage`] and
 //! [`holder`] (what the operating system knows), [`releases`] (deployed application files), [`doctor`] (what works here), [`builtin`] (the lab to copy).
 //!
 //! It starts services as processes of the same executable and never calls them: the two meet over arguments,
@@ -21,6 +21,7 @@ pub mod foreign;
 pub mod guard;
 pub mod holder;
 pub mod hosts;
+pub mod journal;
 pub mod keeper;
 pub mod log;
 pub mod network;
@@ -31,3 +32,4 @@ pub mod releases;
 pub mod status;
 pub mod supervisor;
 pub mod usage;
+mod watcher;

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::ground::clock;
-use crate::ground::event::{Event, Happened};
+use crate::ground::event::Event;
 use crate::ground::lines::{LineReader, write_line};
 
 use super::child::{StartFailure, describe};
@@ -31,18 +31,20 @@ use super::desk::{Desk, Post};
 use super::directory::{Directory, DirectoryError};
 use super::guard::Guard;
 use super::hosts::ServiceName;
+use super::journal::{Heard, Journal};
 use super::keeper::{Keeper, Means, Sink};
 use super::log::Log;
 use super::network::held::Network as Wires;
 use super::ports::{self, PortError};
 use super::status::LabStatus;
+use super::watcher;
 
 /// Commands that may talk to a lab at a time.
 const COMMANDS_MOST: usize = 64;
 /// A command that has not said what it wants by then is hung up on.
 const REQUEST_WITHIN: Duration = Duration::from_secs(5);
-/// Events that may wait to be shown.
-const SHOWN_MOST: usize = 1024;
+/// Events that are shown in one go.
+const SHOWN_MOST: usize = 128;
 
 /// Why a lab could not come up.
 #[derive(Debug, thiserror::Error)]
@@ -89,9 +91,11 @@ pub struct Lab {
     desk: Arc<Desk>,
     listener: UnixListener,
     keepers: JoinSet<()>,
+    journal: Journal,
+    /// What whoever brought it up is shown; nothing where nobody looks.
+    heard: Heard,
     /// What its hosts are, where they are machines of their own.
     wires: Option<Wires>,
-    events: mpsc::Receiver<Event>,
     lock: Lock,
     /// Cancelled when the lab is to end, and when it has ended.
     end: CancellationToken,
@@ -126,11 +130,13 @@ impl Lab {
             Some(place) => Some(Self::wires(&executable, &config, &directory, place, &guard).await?),
         };
         let design = Arc::new(Design { config, network, directory, ports, database });
-        let (watcher, events) = mpsc::channel(SHOWN_MOST);
+        let path = design.directory.journal();
+        let journal = Journal::open(&path).map_err(|source| UpError::State { path, source })?;
+        let heard = journal.watch_first();
         if let Some(pid) = left_behind {
-            let _ = watcher.try_send(note(format!(
+            journal.note(format!(
                 "the last run (supervisor {pid}) and its guard were killed; what they left is cleaned up"
-            )));
+            ));
         }
 
         let end = CancellationToken::new();
@@ -140,7 +146,7 @@ impl Lab {
         for name in design.config.services() {
             let path = design.directory.log(name.as_str());
             let log = Log::open(&path).map_err(|source| UpError::State { path, source })?;
-            let sink = Sink::new(name.as_str(), log, watcher.clone());
+            let sink = Sink::new(name, log, journal.clone());
             let (keeper, condition) = Keeper::new(name, means.clone(), sink);
             let (commands, received) = mpsc::channel(COMMANDS_MOST);
             waiting.push((keeper, received));
@@ -155,9 +161,10 @@ impl Lab {
             keepers.spawn(keeper.keep(received, first));
         }
         let listener = listen(&socket).map_err(|source| UpError::State { path: socket, source })?;
-        let desk = Arc::new(Desk { design, since: clock::unix_millis(), guard, services });
+        let desk =
+            Arc::new(Desk { design, since: clock::unix_millis(), guard, services, journal: journal.clone() });
         let ended = CancellationToken::new();
-        let lab = Self { desk, listener, keepers, wires, events, lock, end, ended };
+        let lab = Self { desk, listener, keepers, wires, journal, heard, lock, end, ended };
         let started = tokio::select! {
             started = lab.desk.all_started() => started,
             () = lab.desk.progress(progress) => Ok(()),
@@ -198,26 +205,30 @@ impl Lab {
 
     /// Answers commands and shows every event to `show`, until `quit` is over or a command ends the lab; then
     /// ends every service at the same time, and leaves nothing behind.
-    pub async fn run(mut self, quit: impl Future<Output = ()>, mut show: impl FnMut(Event)) {
+    pub async fn run(mut self, quit: impl Future<Output = ()>, mut show: impl FnMut(&Event)) {
         tokio::pin!(quit);
         let mut conversations = JoinSet::new();
+        let mut batch = Vec::new();
         let mut rounds = tokio::time::interval(ROUNDS);
         loop {
             tokio::select! {
                 () = &mut quit => break,
                 () = self.end.cancelled() => break,
-                Some(event) = self.events.recv() => show(event),
+                () = self.heard.next(&mut batch, SHOWN_MOST) => {
+                    batch.drain(..).for_each(|entry| show(&entry.event));
+                }
                 how = gone(&mut self.wires) => {
                     let how = how.map(describe).unwrap_or_default();
-                    show(note(format!("the network is gone ({how}), and with it every cable: the lab ends")));
+                    self.journal.note(format!("the network is gone ({how}), and with it every cable: the lab ends"));
                     break;
                 }
                 _ = rounds.tick() => {
+                    self.journal.settle();
                     if self.desk.guard.mend() {
-                        show(note("the guard was gone and is replaced"));
+                        self.journal.note("the guard was gone and is replaced");
                     }
                     if !self.desk.design.directory.control_socket().exists() {
-                        show(note("the lab's state was removed: nobody could reach the lab any more, so it ends"));
+                        self.journal.note("the lab's state was removed: nobody could reach the lab any more, so it ends");
                         break;
                     }
                 }
@@ -237,9 +248,8 @@ impl Lab {
         if let Some(wires) = self.wires {
             wires.close().await;
         }
-        while let Ok(event) = self.events.try_recv() {
-            show(event);
-        }
+        self.heard.rest().iter().for_each(|entry| show(&entry.event));
+        self.journal.close();
         let directory = &self.desk.design.directory;
         drop(self.listener);
         let _ = fs::remove_file(directory.control_socket());
@@ -262,11 +272,6 @@ async fn gone(wires: &mut Option<Wires>) -> Option<ExitStatus> {
 
 /// How often the lab looks after what nobody tells it of.
 const ROUNDS: Duration = Duration::from_secs(1);
-
-/// Something that the lab itself has to say.
-fn note(text: impl Into<String>) -> Event {
-    Event { at: clock::unix_millis(), service: "lab".into(), what: Happened::Note { text: text.into() } }
-}
 
 /// Out of descriptors, or saying good-bye: how long to wait.
 const REST: Duration = Duration::from_millis(100);
@@ -384,6 +389,7 @@ async fn converse(mut stream: UnixStream, desk: Arc<Desk>, end: CancellationToke
             ended.cancelled().await;
             Response::Done("everything is down".into())
         }
+        Request::Watch(wanted) => return watcher::tell(stream, &desk.journal, wanted, ended).await,
         request => desk.answer(request).await,
     };
     let _ = tokio::time::timeout(REQUEST_WITHIN, write_line(&mut stream, &response)).await;

@@ -193,6 +193,7 @@ mod tests {
             by: "app".into(),
             bytes: None,
             micros: 900,
+            trace: None,
             id: "abc".into(),
         };
         let mut request = serde_json::to_value(request).unwrap();

@@ -16,7 +16,7 @@ use tokio::time::sleep_until;
 use crate::ground::channel::{Order, Report};
 use crate::ground::clock;
 use crate::ground::descriptors;
-use crate::ground::event::Happened;
+use crate::ground::event::{Happened, Moment};
 use crate::ground::journal::{Journal, Told, journal};
 use crate::ground::lines::{LineReader, line};
 use crate::ground::service::{Service, causes};
@@ -78,7 +78,7 @@ pub async fn run<S: Service>(config: S::Config, upward: Upward<'_>) -> io::Resul
     let closed = service.close().await;
     if closed.cut > 0 {
         let what = Happened::Note { text: format!("{} connections cut while closing", closed.cut) };
-        mouth.say(&Report::Happened { at: clock::unix_millis(), what }).await;
+        mouth.say(&Report::Happened { when: Moment::now(), what }).await;
     }
     drop::<Journal>(journal);
     mouth.finish().await;
@@ -122,8 +122,8 @@ async fn serve<S: Service>(
                     events if events > CALM => REST,
                     _ => Duration::ZERO,
                 };
-                for (at, what) in batch.drain(..) {
-                    mouth.say(&Report::Happened { at, what }).await;
+                for (when, what) in batch.drain(..) {
+                    mouth.say(&Report::Happened { when, what }).await;
                 }
                 rest_until = clock::now() + rest;
             }
@@ -176,7 +176,7 @@ impl<'a> Mouth<'a> {
         }
         if *untold > 0 {
             let what = Happened::Untold { count: *untold };
-            let line = self::line(&Report::Happened { at: clock::unix_millis(), what });
+            let line = self::line(&Report::Happened { when: Moment::now(), what });
             if line.is_ok_and(|line| outbox.try_send(line).is_ok()) {
                 *untold = 0;
             }

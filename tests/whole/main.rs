@@ -32,4 +32,5 @@ mod services;
 mod stage;
 mod transfer;
 mod upstreams;
+mod watch;
 mod zones;

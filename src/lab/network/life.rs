@@ -30,7 +30,7 @@ pub(super) fn run(plan: &Plan, place: &Path) -> Result<(), NetworkError> {
     if tell(&supervisor, &Report::Ready { listening: Vec::new(), version: None }).is_err() {
         return Ok(());
     }
-    while let Some(Order { number, ask }) = orders.next() {
+    for Order { number, ask } in orders {
         if tell(&supervisor, &Report::Reply { number, reply: obey(&mut network, &ask) }).is_err() {
             break;
         }

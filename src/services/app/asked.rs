@@ -13,11 +13,13 @@ use axum::http::header::{ACCEPT, CACHE_CONTROL, VARY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
+use tracing::Instrument as _;
 
 use super::arriving::{ARRIVES_WITHIN, Arriving};
 use super::journey::Journey;
 use super::routes::Application;
 use super::session::Secret;
+use super::statements;
 use crate::ground::chance::RequestId;
 use crate::ground::clock::Stopwatch;
 use crate::ground::event::Happened;
@@ -84,7 +86,7 @@ impl Asked {
     /// Waits for what the database does, and keeps the time.
     pub(super) async fn database<T>(&self, doing: impl Future<Output = T>) -> T {
         let stopwatch = Stopwatch::start();
-        let done = doing.await;
+        let done = doing.instrument(statements::of_request(&self.id)).await;
         self.database_micros.fetch_add(stopwatch.micros(), Ordering::Relaxed);
         done
     }
@@ -135,6 +137,7 @@ pub(super) async fn around(
         bytes: answer.body().size_hint().exact(),
         micros,
         id: asked.id.to_string(),
+        trace: None,
     });
     answer
 }

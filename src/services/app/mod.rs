@@ -9,7 +9,8 @@
 //! pages out. `pages` makes the home page, `book` the guestbook's, `members` those of accounts, and `api` answers
 //! programs; what both do is in `deeds`. `session`, `signing` and `journey` are the pure parts; `sessions` is where it is
 //! kept who is logged in; `passwords` and
-//! `attempts` make guessing costly and rare; `refusal` is the page of what went wrong.
+//! `attempts` make guessing costly and rare; `refusal` is the page of what went wrong;
+//! `statements` tells what the database is asked.
 
 mod api;
 mod arriving;
@@ -32,6 +33,7 @@ mod server;
 mod session;
 mod sessions;
 mod signing;
+mod statements;
 #[cfg(test)]
 mod tests;
 

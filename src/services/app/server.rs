@@ -23,9 +23,11 @@ use super::asked::{Here, Peer};
 use super::code_base::{CodeBase, CodeBaseError};
 use super::routes::{Application, routes};
 use super::sessions::{Kept, Sessions};
+use super::statements;
 use crate::ground::bind::{self, BindError, Listening, Transport};
 use crate::ground::channel::{Ask, Reply};
 use crate::ground::descriptors;
+use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, DRAIN, Service, causes};
 use crate::services::database::{Server, Store, Target, UrlFileError};
@@ -122,6 +124,7 @@ impl Service for App {
         let address = listener.local_addr().map_err(|source| {
             AppError::Bind(BindError { address: config.listen, transport: Transport::Tcp, source })
         })?;
+        statements::tell_to(&journal);
         let store = Store::at(target);
         let sessions = Kept::of(config.sessions, &store);
         let application = Application::new(
@@ -149,7 +152,7 @@ impl Service for App {
             cut: app.cut.clone(),
             cut_count: app.cut_count.clone(),
         };
-        app.connections.spawn(accept(listener, connecting, journal));
+        app.connections.spawn(accept(listener, address, connecting, journal));
         Ok(app)
     }
 
@@ -202,7 +205,7 @@ struct Connecting {
     cut_count: Arc<AtomicUsize>,
 }
 
-async fn accept(listener: TcpListener, connecting: Connecting, journal: Journal) {
+async fn accept(listener: TcpListener, address: SocketAddr, connecting: Connecting, journal: Journal) {
     let descriptors = descriptors::most();
     let most = CONNECTIONS_MOST.min(descriptors.saturating_sub(DESCRIPTORS_OWN).max(1));
     if most < CONNECTIONS_MOST {
@@ -223,6 +226,8 @@ async fn accept(listener: TcpListener, connecting: Connecting, journal: Journal)
         };
         match accepted {
             Some((Ok((stream, peer)), place)) => {
+                let open = || most - places.available_permits();
+                journal.tell(|| Happened::Connected { client: peer, server: address, open: open() });
                 let serving = serve(stream, Peer(peer), place, connecting.clone());
                 connecting.connections.spawn(serving);
             }

@@ -447,6 +447,7 @@ fn told(
     Happened::Question {
         client,
         transport,
+        id: reply.first_chunk().map_or(0, |id| u16::from_be_bytes(*id)),
         name,
         record_type,
         class: finished.asked.map_or_else(|| "?".to_owned(), |(_, class)| class.to_string()),
@@ -456,6 +457,7 @@ fn told(
         bytes: Some(reply.len()),
         micros,
         cached: None,
+        walk: None,
     }
 }
 

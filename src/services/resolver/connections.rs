@@ -255,10 +255,10 @@ impl Waiting {
             outcome,
             micros: self.watch.micros(),
         };
-        if let Some(trace) = &self.trace {
-            lock(trace).note(step.clone(), answers);
-        }
-        self.journal.tell(|| Happened::Asked(step));
+        let Some(trace) = &self.trace else { return };
+        let mut notes = lock(trace);
+        notes.note(step.clone(), answers);
+        self.journal.tell(|| Happened::Asked { walk: notes.walk.as_str().to_owned(), step });
     }
 }
 

@@ -23,6 +23,7 @@ use crate::ground::journal::Journal;
 
 use super::cache::{Answer, Cache, Failure, Question, rcode_name, type_name};
 use super::shown::shown;
+use super::trace::WalkId;
 use super::walk::Walk;
 use super::{BoxedError, Config, Shared, lock};
 
@@ -47,11 +48,28 @@ struct Parts {
     cache: Mutex<Cache>,
     walk: Walk,
     /// Questions that are being asked: equal ones wait for the same walk. A plain mutex, for the same reason.
-    under_way: Mutex<HashMap<Question, Shared<OnceCell<Answer>>>>,
+    under_way: Mutex<HashMap<Question, Shared<UnderWay>>>,
     walking: Semaphore,
     prefetch: bool,
     background: TaskTracker,
     journal: Journal,
+}
+
+/// A question that is being asked.
+#[derive(Default)]
+struct UnderWay {
+    walk: WalkId,
+    answer: OnceCell<Answer>,
+}
+
+/// Where an answer is from.
+enum From {
+    /// Nobody had to be asked, or nobody was.
+    Here,
+    /// It was remembered.
+    Cache,
+    /// This walk found it.
+    Walk(WalkId),
 }
 
 impl Front {
@@ -105,10 +123,10 @@ impl Front {
         let cached = remembered.is_some();
         let (answer, steps) = match remembered {
             Some(answer) => (answer, Vec::new()),
-            None if afresh => self.shared.walk.answer_afresh(&question).await?,
+            None if afresh => self.shared.walk.answer_afresh(&question, &WalkId::default()).await?,
             None => {
                 let generation = self.generation();
-                let (answer, steps) = self.shared.walk.answer(&question).await;
+                let (answer, steps) = self.shared.walk.answer(&question, &WalkId::default()).await;
                 self.remember(&question, &answer, generation);
                 (answer, steps)
             }
@@ -147,9 +165,9 @@ impl Front {
         self.shared.background.wait().await;
     }
 
-    /// The answer and whether it was remembered.
-    async fn answer(&self, request: &Request) -> (Answer, Option<bool>) {
-        let refused = |rcode| (Answer::of(rcode), None);
+    /// The answer and where it is from.
+    async fn answer(&self, request: &Request) -> (Answer, From) {
+        let refused = |rcode| (Answer::of(rcode), From::Here);
         if request.metadata.op_code != OpCode::Query {
             return refused(ResponseCode::NotImp);
         }
@@ -175,19 +193,20 @@ impl Front {
                 let front = self.clone();
                 self.shared.background.spawn(async move { front.ask(question, true).await });
             }
-            return (answer, Some(true));
+            return (answer, From::Cache);
         }
         if !request.metadata.recursion_desired {
             // Whoever asks not to recurse asks what is remembered, and that is nothing.
             return refused(ResponseCode::Refused);
         }
-        (self.ask(question, false).await, Some(false))
+        let (answer, walk) = self.ask(question, false).await;
+        (answer, From::Walk(walk))
     }
 
     /// Asks the way, once for all who want to know the same at the same time, and remembers. `afresh` passes by what the
     /// recursor itself remembers, which is as old as what is remembered here.
-    async fn ask(&self, question: Question, afresh: bool) -> Answer {
-        let cell = lock(&self.shared.under_way).entry(question.clone()).or_default().clone();
+    async fn ask(&self, question: Question, afresh: bool) -> (Answer, WalkId) {
+        let asking = lock(&self.shared.under_way).entry(question.clone()).or_default().clone();
         let ask = async {
             // A question waits for nobody else's walk: when too many are under way, it fails at once, and says so.
             let Ok(_walking) = self.shared.walking.try_acquire() else {
@@ -197,21 +216,21 @@ impl Front {
             };
             let generation = self.generation();
             let walked = match afresh {
-                true => self.shared.walk.answer_afresh(&question).await.ok(),
-                false => Some(self.shared.walk.answer(&question).await),
+                true => self.shared.walk.answer_afresh(&question, &asking.walk).await.ok(),
+                false => Some(self.shared.walk.answer(&question, &asking.walk).await),
             };
             match walked {
                 Some((answer, _)) => self.remember(&question, &answer, generation).unwrap_or(answer),
                 None => Answer::of(ResponseCode::ServFail),
             }
         };
-        let answer = cell.get_or_init(|| ask).await.clone();
+        let answer = asking.answer.get_or_init(|| ask).await.clone();
         let mut under_way = lock(&self.shared.under_way);
         // The last of those who waited may find another walk under way by then; that one is not its to end.
-        if under_way.get(&question).is_some_and(|there| Shared::ptr_eq(there, &cell)) {
+        if under_way.get(&question).is_some_and(|there| Shared::ptr_eq(there, &asking)) {
             under_way.remove(&question);
         }
-        answer
+        (answer, asking.walk.clone())
     }
 }
 
@@ -223,7 +242,7 @@ impl RequestHandler for Front {
         mut responder: R,
     ) -> ResponseInfo {
         let watch = Stopwatch::start();
-        let (answer, cached) = self.answer(request).await;
+        let (answer, from) = self.answer(request).await;
         let mut metadata = Metadata::response_from_request(&request.metadata);
         metadata.response_code = answer.rcode;
         metadata.recursion_available = true;
@@ -250,19 +269,20 @@ impl RequestHandler for Front {
                 sent.unwrap_or_else(|_| ResponseInfo::from(servfail(request)))
             }
         };
-        self.tell(request, &info, cached, watch);
+        self.tell(request, &info, &from, watch);
         info
     }
 }
 
 impl Front {
-    fn tell(&self, request: &Request, info: &ResponseInfo, cached: Option<bool>, watch: Stopwatch) {
+    fn tell(&self, request: &Request, info: &ResponseInfo, from: &From, watch: Stopwatch) {
         self.shared.journal.tell(|| {
             let query = request.queries.queries().first();
             let transport = if request.protocol() == Protocol::Udp { Transport::Udp } else { Transport::Tcp };
             Happened::Question {
                 client: request.src(),
                 transport,
+                id: request.metadata.id,
                 name: query.map(|query| query.name().to_string()).unwrap_or_default(),
                 record_type: query.map(|query| type_name(query.query_type())).unwrap_or_default(),
                 class: query.map(|query| query.query_class().to_string()).unwrap_or_default(),
@@ -271,7 +291,15 @@ impl Front {
                 answers: info.counts().answers,
                 bytes: None,
                 micros: watch.micros(),
-                cached,
+                cached: match from {
+                    From::Here => None,
+                    From::Cache => Some(true),
+                    From::Walk(_) => Some(false),
+                },
+                walk: match from {
+                    From::Walk(walk) => Some(walk.as_str().to_owned()),
+                    From::Here | From::Cache => None,
+                },
             }
         });
     }

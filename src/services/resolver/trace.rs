@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
+use crate::ground::chance;
 use crate::ground::channel::WalkStep;
 
 use super::Shared;
@@ -32,6 +33,8 @@ pub(super) type Trace = Shared<Mutex<Notes>>;
 
 #[derive(Default)]
 pub(super) struct Notes {
+    /// What the walk is told as.
+    pub(super) walk: WalkId,
     pub(super) steps: Vec<WalkStep>,
     /// Aliases that name servers told of: hickory keeps none of them when the chain ends in nothing.
     pub(super) aliases: Vec<Record>,
@@ -39,6 +42,24 @@ pub(super) struct Notes {
     referrals: Vec<(IpAddr, Name)>,
     /// What each server did last instead of answering, in this round.
     troubles: Vec<(IpAddr, Trouble)>,
+}
+
+/// Ties what is told of one walk together: 16 hexadecimal digits.
+#[derive(Debug, Clone)]
+pub(super) struct WalkId(Shared<str>);
+
+impl Default for WalkId {
+    /// A new one.
+    fn default() -> Self {
+        Self(format!("{:016x}", chance::random_u64()).into())
+    }
+}
+
+impl WalkId {
+    /// Its digits.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// What a server did instead of answering.
@@ -57,6 +78,11 @@ pub(super) enum Trouble {
 }
 
 impl Notes {
+    /// Of a walk that has not begun, and is told as `walk`.
+    pub(super) fn of(walk: WalkId) -> Self {
+        Self { walk, ..Self::default() }
+    }
+
     /// The recursor is about to begin, or to begin again.
     pub(super) fn begin_round(&mut self) {
         self.referrals.clear();

@@ -17,7 +17,7 @@ use crate::ground::journal::Journal;
 
 use super::cache::{Answer, Failure, Question};
 use super::connections::LabConnections;
-use super::trace::{EDE_NO_REACHABLE_AUTHORITY, Notes, TRACE, Trace, chain};
+use super::trace::{EDE_NO_REACHABLE_AUTHORITY, Notes, TRACE, Trace, WalkId, chain};
 use super::{BoxedError, Config, Shared, lock};
 
 /// A question that no server answers in this time is given up: dig waits 5 s, and should hear why.
@@ -58,13 +58,14 @@ impl Walk {
     }
 
     /// Asks the way to the answer, and tells it. What cannot be found out is SERVFAIL (RFC 1035 §4.1.1).
-    pub(super) async fn answer(&self, question: &Question) -> (Answer, Vec<WalkStep>) {
+    /// It is told as `id`.
+    pub(super) async fn answer(&self, question: &Question, id: &WalkId) -> (Answer, Vec<WalkStep>) {
         let recursor = lock(&self.recursor).clone();
-        let (answer, steps) = walk(&recursor, question).await;
+        let (answer, steps) = walk(&recursor, question, id).await;
         // What hickory remembers of a denial lacks the aliases that led there: they are asked for again.
         let lacking = steps.is_empty() && answer.failure.is_none() && answer.answers.is_empty();
         match lacking.then(|| fresh(&self.roots, &self.connections)) {
-            Some(Ok(fresh)) => walk(&fresh, question).await,
+            Some(Ok(fresh)) => walk(&fresh, question, id).await,
             _ => (answer, steps),
         }
     }
@@ -73,15 +74,20 @@ impl Walk {
     pub(super) async fn answer_afresh(
         &self,
         question: &Question,
+        id: &WalkId,
     ) -> Result<(Answer, Vec<WalkStep>), BoxedError> {
         let recursor = fresh(&self.roots, &self.connections)?;
-        Ok(walk(&recursor, question).await)
+        Ok(walk(&recursor, question, id).await)
     }
 }
 
 /// Walks until there is an answer or a reason why there is none; where servers are only silent, until [`PATIENCE`] ends.
-async fn walk(recursor: &Recursor<LabConnections>, question: &Question) -> (Answer, Vec<WalkStep>) {
-    let trace = Trace::default();
+async fn walk(
+    recursor: &Recursor<LabConnections>,
+    question: &Question,
+    id: &WalkId,
+) -> (Answer, Vec<WalkStep>) {
+    let trace = Trace::new(Mutex::new(Notes::of(id.clone())));
     let rounds = async {
         loop {
             lock(&trace).begin_round();

@@ -30,6 +30,7 @@ use super::representation::Representation;
 use super::site::{Found, Site};
 use super::target::{Place, is_for_files_only, place};
 use super::timing;
+use super::trace;
 use super::wire::{FIELDS_AT_MOST, Refusal, TARGET_AT_MOST, Violation};
 
 /// What can be done somewhere on this server.
@@ -100,6 +101,7 @@ impl Server {
             method: parts.method.as_str(),
             host: host_of(parts.version, &parts.uri, &parts.headers).unwrap_or_default(),
             target: parts.uri.path_and_query().map_or("", |target| target.as_str()),
+            headers: Some(&parts.headers),
         };
         self.finish(&mut response, &told, by, app, &id, stopwatch);
         let record = self.access.as_ref().map(|log| {
@@ -116,7 +118,7 @@ impl Server {
         let failure = Failure::Refused { violation: refusal.violation };
         let Made { mut response, .. } =
             self.failed(&failure, &id, refusal.as_json, ends.here, Duration::ZERO);
-        let told = Told { client: ends.client, method: &refusal.line, host: "", target: "" };
+        let told = Told { client: ends.client, method: &refusal.line, host: "", target: "", headers: None };
         self.finish(&mut response, &told, By::Web, Duration::ZERO, &id, stopwatch);
         let record = self.access.as_ref().map(|log| {
             let entry =
@@ -167,6 +169,7 @@ impl Server {
             bytes,
             micros: stopwatch.micros(),
             id: id.as_str().to_owned(),
+            trace: told.headers.and_then(trace::told),
         });
     }
 
@@ -273,6 +276,7 @@ struct Told<'a> {
     method: &'a str,
     host: &'a str,
     target: &'a str,
+    headers: Option<&'a HeaderMap>,
 }
 
 impl Told<'_> {

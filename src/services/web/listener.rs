@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::ground::chance::RequestId;
 use crate::ground::clock;
+use crate::ground::event::Happened;
 use crate::ground::listeners::{Accepted, Listeners};
 
 use super::answer::By;
@@ -72,6 +73,9 @@ impl Listener {
             if let Some(seat) = self.seats.take().await {
                 // Without it a small answer may wait for the acknowledgement of the one before.
                 let _ = stream.set_nodelay(true);
+                let open = || capacity.saturating_sub(self.seats.free());
+                let journal = &self.around.server.journal;
+                journal.tell(|| Happened::Connected { client, server: here, open: open() });
                 self.around.tasks.spawn(connection::serve(
                     stream,
                     Ends { client, here },

@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,7 +24,7 @@ pub(super) struct Pool {
     /// A plain mutex: held for one step of the balance, never across an await.
     balance: Mutex<Balance>,
     clock: Stopwatch,
-    journal: Journal,
+    pub(super) journal: Journal,
 }
 
 /// One request at one of them; it is no longer there when this is dropped.
@@ -32,6 +33,8 @@ pub(super) struct Turn {
     pool: Arc<Pool>,
     which: usize,
     is_known: bool,
+    /// How long it took to connect, where that was necessary.
+    pub(super) connecting: Option<Duration>,
 }
 
 impl Pool {
@@ -59,7 +62,7 @@ impl Pool {
     pub(super) fn turn(self: &Arc<Self>, client: IpAddr, tried: &mut Tried) -> Option<Turn> {
         let which = self.balance().choose(self.clock.elapsed(), client, *tried)?;
         tried.add(which);
-        Some(Turn { pool: self.clone(), which, is_known: false })
+        Some(Turn { pool: self.clone(), which, is_known: false, connecting: None })
     }
 
     /// All of them, by number.

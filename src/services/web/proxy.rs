@@ -18,7 +18,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::ground::clock::Stopwatch;
+use crate::ground::clock::{self, Stopwatch};
+use crate::ground::event::Happened;
 
 use super::balance::Tried;
 use super::failure::Failure;
@@ -65,6 +66,17 @@ enum Missed {
     OfClient(Failure),
 }
 
+impl Missed {
+    fn failure(&self) -> &Failure {
+        match self {
+            Self::Unsent(_, failure)
+            | Self::Lost(failure)
+            | Self::Failed(failure)
+            | Self::OfClient(failure) => failure,
+        }
+    }
+}
+
 impl Proxy {
     /// To those of `pool`; a connection that goes over to another protocol is one of `tasks`, which `cut` ends.
     pub(super) fn new(pool: Arc<Pool>, limits: Limits, tasks: TaskTracker, cut: CancellationToken) -> Self {
@@ -108,7 +120,10 @@ impl Proxy {
         let mut tried = Tried::default();
         let mut each = Vec::new();
         while let Some(mut turn) = self.pool.turn(question.asker.client, &mut tried) {
-            match self.attempt(&mut turn, request, question, &mut may_repeat, watch).await {
+            let stopwatch = Stopwatch::start();
+            let came = self.attempt(&mut turn, request, question, &mut may_repeat, watch).await;
+            self.tell(question, &turn, &came, stopwatch);
+            match came {
                 Ok((answer, line)) => {
                     turn.answered();
                     return Ok((answer, Lease { line, turn }));
@@ -135,6 +150,25 @@ impl Proxy {
         Err(only.unwrap_or(Failure::AppsGone { each }))
     }
 
+    fn tell(
+        &self,
+        question: &Question<'_>,
+        turn: &Turn,
+        came: &Result<(Response<Incoming>, Line), Missed>,
+        stopwatch: Stopwatch,
+    ) {
+        self.pool.journal.tell(|| Happened::Passed {
+            server: turn.address(),
+            method: question.parts.method.as_str().to_owned(),
+            target: question.parts.uri.path_and_query().map_or("", PathAndQuery::as_str).to_owned(),
+            status: came.as_ref().ok().map(|(answer, _)| answer.status().as_u16()),
+            why: came.as_ref().err().map(|missed| missed.failure().to_string()),
+            connect_micros: turn.connecting.map(clock::whole_micros),
+            micros: stopwatch.micros(),
+            id: question.asker.id.as_str().to_owned(),
+        });
+    }
+
     /// One application server: over a kept connection, and if that had ended, over a new one.
     async fn attempt(
         &self,
@@ -157,10 +191,12 @@ impl Proxy {
             }
         }
         let (address, patience) = (turn.address(), self.limits.connect);
+        let stopwatch = Stopwatch::start();
         let connected = tokio::select! {
             connected = timeout(patience, turn.upstream().connect()) => connected,
             party = watch.late(self.limits.first_byte) => return Err(self.late(party, turn)),
         };
+        turn.connecting = Some(stopwatch.elapsed());
         let mut line = match connected {
             Ok(Ok(line)) => line,
             Ok(Err(error)) => return Err(Missed::Unsent(Box::new(request), unreachable(&error))),

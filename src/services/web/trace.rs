@@ -15,10 +15,7 @@ const LENGTH: usize = 55;
 
 /// Leaves a valid trace as it is; else begins one whose identifier is the request's own, so that either finds the other.
 pub(super) fn pass_on(headers: &mut HeaderMap, id: &RequestId) {
-    let mut told = headers.get_all(TRACEPARENT).iter();
-    if let (Some(told), None) = (told.next(), told.next())
-        && is_valid(told.as_bytes())
-    {
+    if valid(headers).is_some() {
         return;
     }
     // What vendors added belongs to the trace that is not continued (§3.3.1.3).
@@ -28,6 +25,20 @@ pub(super) fn pass_on(headers: &mut HeaderMap, id: &RequestId) {
     let (trace, span) = (id.as_str(), id.as_str().get(16..).unwrap_or_default());
     if let Ok(value) = HeaderValue::from_str(&format!("00-{trace}-{span}-01")) {
         headers.insert(TRACEPARENT, value);
+    }
+}
+
+/// The trace that a client says its request belongs to, if it says one that is valid: 32 digits.
+pub(super) fn told(headers: &HeaderMap) -> Option<String> {
+    valid(headers)?.to_str().ok()?.get(3..35).map(str::to_owned)
+}
+
+/// The one `traceparent`, if it is valid.
+fn valid(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let mut told = headers.get_all(TRACEPARENT).iter();
+    match (told.next(), told.next()) {
+        (Some(told), None) if is_valid(told.as_bytes()) => Some(told),
+        _ => None,
     }
 }
 
@@ -71,6 +82,7 @@ mod tests {
     fn a_valid_trace_is_kept_with_its_state() {
         for valid in [VALID, "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more"] {
             let (headers, _) = passed(&[valid]);
+            assert_eq!(told(&headers).as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
             assert_eq!(
                 (&headers[TRACEPARENT], &headers[TRACESTATE]),
                 (&valid.parse().unwrap(), &"a=b".parse().unwrap())

@@ -103,7 +103,7 @@ impl Follower {
     /// Waits until it tells something that has `text` in it; the whole of it.
     async fn hear(&mut self, text: &str) -> String {
         let heard = timeout(PATIENCE, async {
-            let mut batch: Vec<(u64, Happened)> = Vec::new();
+            let mut batch: Vec<(_, Happened)> = Vec::new();
             loop {
                 assert!(self.told.hear(&mut batch, 1).await);
                 for (_, what) in batch.drain(..) {
