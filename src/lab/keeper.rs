@@ -144,19 +144,27 @@ impl Keeper {
         (keeper, seen)
     }
 
-    /// Whether it is the application, and that needs a server.
-    pub fn is_after_the_database(&self) -> bool {
-        self.name == ServiceName::App && !matches!(self.means.design.database, Database::Embedded)
+    /// The services that are to start before this one.
+    pub fn comes_after(&self) -> &'static [ServiceName] {
+        match self.name {
+            // An application that logs in to a server finds one that serves.
+            ServiceName::App if !matches!(self.means.design.database, Database::Embedded) => {
+                &[ServiceName::Db]
+            }
+            // A resolver that is asked when it has nobody to ask remembers that for a second (RFC 9520 §3.2).
+            name if name.host().is_resolver() => &[ServiceName::Root, ServiceName::Tld, ServiceName::Dns],
+            _ => &[],
+        }
     }
 
-    /// Starts the service, when that of `first` has started or cannot, and keeps it until the lab ends; then ends it.
+    /// Starts the service, when those of `first` have started or cannot, and keeps it until the lab ends; then ends it.
     pub async fn keep(
         mut self,
         mut commands: mpsc::Receiver<Command>,
-        first: Option<watch::Receiver<Condition>>,
+        first: Vec<watch::Receiver<Condition>>,
     ) {
         let end = self.means.end.clone();
-        if let Some(mut first) = first {
+        for mut first in first {
             let started = first.wait_for(|condition| condition.state != State::Starting);
             let _ = end.run_until_cancelled(started).await;
         }

@@ -153,11 +153,9 @@ impl Lab {
             services.push(Post { name, commands, condition });
         }
         let mut keepers = JoinSet::new();
-        let database = services.iter().find(|post| post.name == ServiceName::Db);
         for (keeper, received) in waiting {
-            // An application that logs in to a server finds one that serves.
-            let first =
-                database.filter(|_| keeper.is_after_the_database()).map(|post| post.condition.clone());
+            let first = services.iter().filter(|post| keeper.comes_after().contains(&post.name));
+            let first = first.map(|post| post.condition.clone()).collect();
             keepers.spawn(keeper.keep(received, first));
         }
         let listener = listen(&socket).map_err(|source| UpError::State { path: socket, source })?;

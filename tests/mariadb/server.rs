@@ -153,6 +153,8 @@ impl MariaDb {
         shell.arg(format!("--datadir={}", data.display()));
         shell.arg(format!("--socket={}", self.directory.join("socket").display()));
         shell.arg(format!("--pid-file={}", self.directory.join("pid").display()));
+        // A server that starts clears away what others have in a directory that they share.
+        shell.arg(format!("--tmpdir={}", data.display()));
         shell.arg(format!("--init-file={}", self.directory.join("setup.sql").display()));
         shell.arg(format!("--port={}", self.port)).args(["--bind-address=127.0.0.1", "--skip-name-resolve"]);
         shell.args(LEAN).args(&self.options);
@@ -212,6 +214,7 @@ const LEAN: [&str; 4] = [
 fn initialise(data: &Path) {
     let mut install = Command::new(program("mariadb-install-db"));
     install.args(owner()).arg(format!("--datadir={}", data.display()));
+    install.arg(format!("--tmpdir={}", data.parent().unwrap_or(data).display()));
     install.args(["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]);
     // Without `--force` it wants this machine's name to be known.
     let made = install.args(["--force", "--innodb-log-file-size=8M"]).output().expect("mariadb-install-db");

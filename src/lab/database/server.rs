@@ -145,14 +145,18 @@ impl Server {
         Ok(self.files.finish(&self.program, version)?)
     }
 
-    /// Makes the files, by the server's own means. In their directory and with relative names: MariaDB's installer is a shell
+    /// Makes the files, by the server's own means. With a directory for temporary files of its own, since servers that start
+    /// clear away what others have in one that they share. In their directory and with relative names: MariaDB's installer is a shell
     /// script that takes a path with a space in it for two. It is not told the user: then it would change the owner of files
     /// of this machine (`auth_pam_tool`).
     fn initialisation(&self, version: Version) -> Result<Program, ServerError> {
         let words = match version.family {
             Family::MySql => {
                 let mut words = vec![self.program.display().to_string(), "--no-defaults".into()];
-                words.extend(["--initialize-insecure", "--datadir=./initialising"].map(str::to_owned));
+                words.extend(
+                    ["--initialize-insecure", "--datadir=./initialising", "--tmpdir=./tmp"]
+                        .map(str::to_owned),
+                );
                 words.extend(as_root());
                 words
             }
@@ -163,8 +167,14 @@ impl Server {
                 let mut words = vec![installer.display().to_string(), "--no-defaults".into()];
                 words.extend(
                     // Without `--force` it wants this machine's name to be known.
-                    ["--force", "--datadir=./initialising", "--skip-test-db", "--skip-name-resolve"]
-                        .map(str::to_owned),
+                    [
+                        "--force",
+                        "--datadir=./initialising",
+                        "--tmpdir=./tmp",
+                        "--skip-test-db",
+                        "--skip-name-resolve",
+                    ]
+                    .map(str::to_owned),
                 );
                 words.extend([format!("--auth-root-socket-user={}", administrator()), REDO_LOG.into()]);
                 words
