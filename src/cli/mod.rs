@@ -2,6 +2,7 @@
 //!
 //! [`run`] takes the arguments and the [`World`] as values, so that a command's test is a function call.
 
+mod backup;
 mod cache;
 mod curl;
 mod db;
@@ -12,6 +13,7 @@ mod down;
 mod logs;
 mod new;
 mod page;
+mod progress;
 mod queries;
 mod resolve;
 mod screen;
@@ -99,6 +101,10 @@ enum Command {
     Curl(curl::Arguments),
     /// Open the real client (mariadb, mysql or sqlite3) on the lab's database
     Db(db::Arguments),
+    /// Back the guestbook up into a file, while the lab is up
+    Backup(backup::BackupArguments),
+    /// Put a backup in place of all that is in the database, wholly or not at all
+    Restore(backup::RestoreArguments),
     /// Put another version of the application files into service, or the former one back
     Deploy(deploy::Arguments),
     /// What works on this machine, and what to do about the rest
@@ -256,6 +262,8 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Dig(dig) => dig::run(&dig, &place.find()?, world),
         Command::Curl(curl) => curl::run(&curl, &place.find()?, world),
         Command::Db(db) => db::run(&db, &place.find()?, world),
+        Command::Backup(backup) => backup::back_up(&backup, &place.find()?, world),
+        Command::Restore(restore) => backup::restore(&restore, &place.find()?, world),
         Command::Deploy(deploy) => deploy::run(&deploy, &place.find()?, world),
         Command::Doctor(doctor) => doctor::run(&doctor, &place.find()?, world),
         Command::New(new) => new::run(&new, world),
