@@ -79,7 +79,7 @@ pub(super) fn back_up(
         rows(&made.manifest),
         bytes(made.bytes)
     )?;
-    writeln!(world.out, "  {dim}sha256 {}{dim:#}", made.sha256)?;
+    writeln!(world.out, "  {dim}SHA-256 of all but its last line: {}{dim:#}", made.sha256)?;
     Ok(0)
 }
 
@@ -167,7 +167,7 @@ async fn until_asked_to_quit<T>(
     }
 }
 
-/// `3 entries, 1 account and 1 counter`.
+/// `3 entries and 1 account`.
 fn rows(manifest: &Manifest) -> String {
     let counts = manifest.rows;
     let entries = if counts.entries == 1 { "entry" } else { "entries" };
