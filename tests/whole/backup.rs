@@ -99,6 +99,10 @@ fn a_database_server_that_was_destroyed_is_recovered_and_the_other_engine_takes_
     sign(&stage, "precious");
     let said = stage.wwwlab(["backup", "it.backup"]).ok();
     assert!(said.contains("1 entry and 0 accounts"), "{said}");
+    stage.wwwlab(["pause", "db"]).ok();
+    let refused = stage.wwwlab(["backup", "other.backup"]).refused(1);
+    assert!(refused.contains("did not answer in time"), "{refused}");
+    stage.wwwlab(["resume", "db"]).ok();
     stage.wwwlab(["kill", "db"]).ok();
     let refused = stage.wwwlab(["restore", "it.backup"]).refused(1);
     assert!(refused.contains("refuses connections"), "{refused}");

@@ -10,9 +10,8 @@ use std::path::Path;
 use tempfile::TempPath;
 
 use super::lines::{Counts, LastNumbers, Manifest, Row, Writing};
-use super::{BackupError, Doing, LOCK_WAIT_ONCE, Progress, UNFINISHED, patiently};
+use super::{ANSWER_WITHIN, BackupError, Doing, Progress, UNFINISHED, connect, patiently, within};
 use crate::ground::clock;
-use crate::services::database::StoreError;
 use crate::services::database::connection::{Connection, Row as Found};
 use crate::services::database::schema;
 use crate::services::database::sqlite;
@@ -54,15 +53,14 @@ impl Snapshot {
             Target::Server(_) => None,
         };
         let place = target.place();
-        let said = |error| StoreError::of(&place, error);
         let snapshot = patiently(async || {
-            let mut connection = target.connect_and_wait(LOCK_WAIT_ONCE).await.map_err(said)?;
-            if schema::found(&mut connection).await.map_err(said)? == 0 {
+            let mut connection = connect(target).await?;
+            if within(ANSWER_WITHIN, &place, schema::found(&mut connection)).await? == 0 {
                 return Ok(None);
             }
             schema::upgrade(&mut connection, &place).await?;
-            let engine = target.engine(&mut connection).await.map_err(said)?;
-            let connection = freeze(connection, copy.as_deref()).await.map_err(said)?;
+            let engine = within(ANSWER_WITHIN, &place, target.engine(&mut connection)).await?;
+            let connection = within(ANSWER_WITHIN, &place, freeze(connection, copy.as_deref())).await?;
             Ok(Some((connection, format!("{} {}", engine.name, engine.version))))
         });
         let (connection, engine) = snapshot.await?.ok_or_else(nothing)?;
@@ -76,15 +74,15 @@ impl Snapshot {
         writing: &mut Writing<'_, W>,
         told: &mut dyn FnMut(Progress),
     ) -> Result<Manifest, BackupError> {
-        let manifest = self.manifest().await.map_err(|error| StoreError::of(&self.place, error))?;
+        let place = self.place.clone();
+        let manifest = within(ANSWER_WITHIN, &place, self.manifest()).await?;
         writing.manifest(&manifest)?;
         let all = manifest.rows.all();
         let mut done = 0;
         for table in [Table::Accounts, Table::Counters, Table::Entries] {
             let mut after = i64::MIN;
             loop {
-                let rows = table.rows(&mut self.connection, after).await;
-                let rows = rows.map_err(|error| StoreError::of(&self.place, error))?;
+                let rows = within(ANSWER_WITHIN, &place, table.rows(&mut self.connection, after)).await?;
                 let Some((last, _)) = rows.last() else { break };
                 after = *last;
                 for (_, row) in &rows {
@@ -97,7 +95,7 @@ impl Snapshot {
         if done == all {
             Ok(manifest)
         } else {
-            Err(BackupError::Miscounted { place: self.place.clone(), said: all, found: done })
+            Err(BackupError::Miscounted { place, said: all, found: done })
         }
     }
 
@@ -170,6 +168,9 @@ async fn number(connection: &mut Connection, asking: &'static str) -> sqlx::Resu
     })
 }
 
+/// Reads a row, and its number.
+type Read = fn(&Found) -> sqlx::Result<(i64, Row)>;
+
 #[derive(Debug, Clone, Copy)]
 enum Table {
     Accounts,
@@ -180,7 +181,7 @@ enum Table {
 impl Table {
     /// The next rows after the one with the number `after`, each with its own number.
     async fn rows(self, connection: &mut Connection, after: i64) -> sqlx::Result<Vec<(i64, Row)>> {
-        let (asking, read): (_, fn(&Found) -> sqlx::Result<(i64, Row)>) = match self {
+        let (asking, read): (_, Read) = match self {
             Self::Accounts => (
                 "SELECT id, name, name_folded, password, created_at FROM accounts WHERE id > ? ORDER BY id LIMIT ?",
                 account,

@@ -6,7 +6,7 @@
 //! and who wants to read waits too. In both cases the locks go with the connection.
 
 use super::lines::{Reading, Row};
-use super::{BackupError, Doing, LOCK_WAIT_ONCE, Progress, patiently};
+use super::{ANSWER_WITHIN, BackupError, Doing, Progress, connect, patiently, within};
 use crate::services::database::StoreError;
 use crate::services::database::connection::{Connection, Value};
 use crate::services::database::schema;
@@ -60,23 +60,22 @@ pub(super) async fn import(
     told: &mut dyn FnMut(Progress),
 ) -> Result<(), BackupError> {
     let place = target.place();
-    let said = |error| StoreError::of(&place, error);
     target.prepare()?;
     let mut connection = patiently(async || {
-        let mut connection = target.connect_and_wait(LOCK_WAIT_ONCE).await.map_err(said)?;
+        let mut connection = connect(target).await?;
         schema::upgrade(&mut connection, &place).await?;
         let begin = if matches!(target, Target::File(_)) { BEGIN_SQLITE } else { BEGIN_MYSQL };
-        connection.say(begin).await.map_err(said)?;
+        within(ANSWER_WITHIN, &place, connection.say(begin)).await?;
         Ok(connection)
     })
     .await?;
     // Where anything fails, the transaction goes with its connection.
     for words in EMPTYING {
-        connection.change(words, &[]).await.map_err(said)?;
+        within(ANSWER_WITHIN, &place, connection.change(words, &[])).await?;
     }
     // The rows were well when they were backed up; if the engine refuses one now, it is the file that is wrong.
     let file = reading.file().to_owned();
-    let refused = |error| match said(error) {
+    let refused = |error| match error {
         source @ StoreError::Refused { .. } => BackupError::Contradictory { file: file.clone(), source },
         other => other.into(),
     };
@@ -84,7 +83,7 @@ pub(super) async fn import(
     let mut last = reading.manifest().last_numbers;
     while let Some(row) = reading.next()? {
         if !waiting.takes(&row) {
-            waiting.insert(&mut connection).await.map_err(refused)?;
+            within(ANSWER_WITHIN, &place, waiting.insert(&mut connection)).await.map_err(refused)?;
         }
         match &row {
             Row::Account { id, .. } => last.accounts = last.accounts.max(*id),
@@ -94,10 +93,11 @@ pub(super) async fn import(
         waiting.push(row);
         reading.tell(Doing::Restoring, told);
     }
-    waiting.insert(&mut connection).await.map_err(refused)?;
-    number_from(&mut connection, last.accounts, last.entries).await.map_err(refused)?;
+    within(ANSWER_WITHIN, &place, waiting.insert(&mut connection)).await.map_err(refused)?;
+    let numbered = number_from(&mut connection, last.accounts, last.entries);
+    within(ANSWER_WITHIN, &place, numbered).await.map_err(refused)?;
     let end = if matches!(target, Target::File(_)) { "COMMIT" } else { "COMMIT; UNLOCK TABLES" };
-    connection.say(end).await.map_err(said)?;
+    within(ANSWER_WITHIN, &place, connection.say(end)).await?;
     let _ = connection.close().await;
     Ok(())
 }

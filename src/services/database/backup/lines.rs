@@ -244,6 +244,10 @@ impl Reading {
         let manifest = serde_json::from_slice(&reading.line);
         reading.manifest =
             manifest.map_err(|_| reading.damaged("the first line is not as it was written"))?;
+        let LastNumbers { accounts, entries } = reading.manifest.last_numbers;
+        if [accounts, entries].iter().any(|last| !(0..=NUMBER_GREATEST).contains(last)) {
+            return Err(reading.damaged("a last number is out of bounds"));
+        }
         reading.digest.update(&reading.line);
         Ok(reading)
     }

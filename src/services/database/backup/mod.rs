@@ -23,8 +23,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::timeout;
 
 use super::StoreError;
+use super::connection::Connection;
 use super::target::Target;
 use crate::ground::clock::Stopwatch;
 use lines::{Reading, Writing};
@@ -40,6 +42,12 @@ const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// How long at a time: SQLite looks ever more seldom, and would hardly ever find a file free that is written all the time.
 const LOCK_WAIT_ONCE: Duration = Duration::from_millis(50);
+
+/// How long a server is waited for until it says its first word.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long one statement may take. Some change every row there is; but nothing waits for ever.
+const ANSWER_WITHIN: Duration = Duration::from_secs(600);
 
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +142,24 @@ pub async fn restore(
     let mut reading = checked.again()?;
     import::import(target, &mut reading, told).await?;
     Ok(reading.manifest().clone())
+}
+
+/// A connection of its own to the database at `target`.
+async fn connect(target: &Target) -> Result<Connection, StoreError> {
+    let connecting = target.connect_and_wait(LOCK_WAIT_ONCE);
+    within(CONNECT_WITHIN, &target.place(), connecting).await
+}
+
+/// What the database at `place` answers within `limit`.
+async fn within<T>(
+    limit: Duration,
+    place: &str,
+    asked: impl Future<Output = sqlx::Result<T>>,
+) -> Result<T, StoreError> {
+    match timeout(limit, asked).await {
+        Ok(answer) => answer.map_err(|error| StoreError::of(place, error)),
+        Err(_elapsed) => Err(StoreError::Silent { place: place.to_owned() }),
+    }
 }
 
 /// Tries again while another process has the file locked, for as long as that is to be borne.

@@ -267,6 +267,9 @@ async fn rows_that_cannot_be_together_leave_all_as_it_was() {
         let done = restore(&lab.target, &shelf.with(sealed(&[&manifest(1, 2, 1, 0), ada]))).await;
         assert_eq!(done.unwrap().rows.all(), 1, "and what can be together is restored");
         assert_eq!(store.newest(1).await.unwrap(), []);
+        let last = manifest(1, 2, 0, 0).replace("\"entries\":0}}", "\"entries\":9223372036854775807}}");
+        let refused = restore(&lab.target, &shelf.with(sealed(&[&last]))).await.unwrap_err();
+        assert!(refused.to_string().contains("a last number is out of bounds"), "{refused}");
         store.close().await;
     }
 }
