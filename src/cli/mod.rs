@@ -2,6 +2,7 @@
 //!
 //! [`run`] takes the arguments and the [`World`] as values, so that a command's test is a function call.
 
+mod backup;
 mod cache;
 mod curl;
 mod db;
@@ -13,6 +14,7 @@ mod logs;
 mod new;
 mod page;
 mod path;
+mod progress;
 mod queries;
 mod resolve;
 mod screen;
@@ -105,6 +107,10 @@ enum Command {
     Path(path::Arguments),
     /// Open the real client (mariadb, mysql or sqlite3) on the lab's database
     Db(db::Arguments),
+    /// Back the guestbook up into a file, while the lab is up
+    Backup(backup::BackupArguments),
+    /// Put a backup in place of all that is in the database, wholly or not at all
+    Restore(backup::RestoreArguments),
     /// Put another version of the application files into service, or the former one back
     Deploy(deploy::Arguments),
     /// What works on this machine, and what to do about the rest
@@ -264,6 +270,8 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Curl(curl) => curl::run(&curl, &place.find()?, world),
         Command::Path(path) => path::run(&path, &place.find()?, world),
         Command::Db(db) => db::run(&db, &place.find()?, world),
+        Command::Backup(backup) => backup::back_up(&backup, &place.find()?, world),
+        Command::Restore(restore) => backup::restore(&restore, &place.find()?, world),
         Command::Deploy(deploy) => deploy::run(&deploy, &place.find()?, world),
         Command::Doctor(doctor) => doctor::run(&doctor, &place.find()?, world),
         Command::New(new) => new::run(&new, world),

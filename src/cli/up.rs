@@ -118,8 +118,8 @@ impl Screen {
     }
 }
 
-/// Ends when the user asks the lab to: ^C, SIGTERM, or a closed terminal.
-fn asked_to_quit() -> std::io::Result<impl Future<Output = ()>> {
+/// Ends when the user asks for it: ^C, SIGTERM, or a closed terminal.
+pub(super) fn asked_to_quit() -> std::io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;

@@ -196,6 +196,11 @@ impl Directory {
         self.state.join("db").join("foobar.sqlite")
     }
 
+    /// The socket of the lab's own database server; of as short a name as the control socket's, which is known to fit.
+    pub fn database_socket(&self) -> PathBuf {
+        self.state.join("db.sock")
+    }
+
     /// Where the machines of network `hosts` are to be entered.
     pub fn machines(&self) -> PathBuf {
         self.state.join("hosts")

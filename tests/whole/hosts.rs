@@ -390,3 +390,14 @@ fn a_full_classroom_is_there() {
     stage.wwwlab(["down"]).ok();
     nothing_is_left(&stage, &BTreeSet::new());
 }
+
+#[test]
+fn its_database_server_is_backed_up_from_outside_by_its_socket() {
+    let _turn = one_at_a_time();
+    let stage = on_hosts(Stage::new());
+    stage.wwwlab(["up", "-d", "--db", "mysql"]).ok();
+    let ready = "curl -s -o /dev/null -w %{http_code} http://www.foobar.com/";
+    assert_eq!(on(&place(&stage, "client"), ready).ok(), "200");
+    assert!(stage.wwwlab(["backup", "it.backup"]).ok().contains("0 entries and 0 accounts"));
+    stage.wwwlab(["restore", "it.backup"]).ok();
+}

@@ -8,6 +8,7 @@
 
 mod api;
 mod asker;
+mod backup;
 mod cache;
 mod commands;
 mod conversation;

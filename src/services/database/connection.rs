@@ -131,7 +131,7 @@ impl Connection {
     }
 
     /// Says words that need no preparing.
-    async fn say(&mut self, words: &'static str) -> sqlx::Result<()> {
+    pub(super) async fn say(&mut self, words: &'static str) -> sqlx::Result<()> {
         match self {
             Self::Sqlite(connection) => sqlx::raw_sql(words).execute(connection).await.map(drop),
             Self::MySql(connection) => sqlx::raw_sql(words).execute(connection).await.map(drop),

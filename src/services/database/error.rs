@@ -151,7 +151,9 @@ pub enum StoreError {
         source: Arc<sqlx::Error>,
     },
     /// Its content is damaged, or it is no database at all.
-    #[error("the database {place} is damaged; move it away (a new one is made) or restore a backup")]
+    #[error(
+        "the database {place} is damaged; move it away, start the application again (a new one is made), and restore a backup"
+    )]
     Corrupt {
         /// Which database.
         place: String,

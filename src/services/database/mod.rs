@@ -9,10 +9,12 @@
 //!
 //! The application knows only [`Store`] and [`StoreError`], and [`Target`]: which of both it is. What the engines have in
 //! common is said to a `connection` from a `pool`: `entries`, `accounts`, `hits`. What is one engine's own, from its locks to
-//! its dialect, stays in `sqlite` and `mysql`, in `schema`, and for finding texts in `search`.
+//! its dialect, stays in `sqlite` and `mysql`, in `schema`, and for finding texts in `search`. [`backup`] takes all of it out, and puts
+//! it back.
 
 mod accounts;
 mod act;
+pub mod backup;
 mod connection;
 mod entries;
 mod error;

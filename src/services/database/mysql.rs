@@ -1,6 +1,7 @@
 //! What is MySQL's and MariaDB's own: where the server is, how a session with it is set up, its error numbers, its dialect.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use sqlx::mysql::MySqlConnectOptions;
@@ -38,6 +39,12 @@ impl Server {
         // What sqlx would say to the server by itself is said in `SESSION`.
         let options = options.pipes_as_concat(false).no_engine_substitution(false);
         Self { options: Arc::new(options.timezone(None).set_names(false)) }
+    }
+
+    /// The same database, reached by the server's socket on this machine.
+    #[must_use]
+    pub fn at_socket(self, socket: &Path) -> Self {
+        Self { options: Arc::new(self.options.as_ref().clone().socket(socket)) }
     }
 
     /// Its host and port.

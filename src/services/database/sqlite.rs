@@ -11,9 +11,10 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::SqliteConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, SqliteConnection};
 
+use super::connection::Connection;
 use super::error::Trouble;
 
 /// Instructions of the engine's machine between two looks at the time; one can read a whole message.
@@ -45,6 +46,12 @@ pub(super) fn options(file: &Path, lock_wait: Duration) -> SqliteConnectOptions 
         .busy_timeout(lock_wait)
         .pragma("max_page_count", PAGES_MOST)
         .thread_name(|number| format!("sqlite-{number}"))
+}
+
+/// Opens `copy`, a database that nobody else knows and nobody changes.
+pub(super) async fn copy(copy: &Path) -> sqlx::Result<Connection> {
+    let options = SqliteConnectOptions::new().filename(copy).read_only(true).immutable(true);
+    Ok(Connection::Sqlite(options.connect().await?))
 }
 
 /// Lets statements run as long as `goes_on` says so; the engine asks now and then.

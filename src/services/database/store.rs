@@ -23,7 +23,7 @@ use super::error::StoreError;
 use super::hits::Hits;
 use super::pool::{ACQUIRE_WITHIN, Held, NoConnection, Pool};
 use super::target::Target;
-use super::{mysql, schema, sqlite};
+use super::{schema, sqlite};
 use crate::ground::clock;
 
 /// No call takes longer than this.
@@ -225,31 +225,10 @@ impl Database {
         let held = pool.acquire(&self.target).await.map_err(|why| self.no_connection(why));
         let mut held = held?;
         schema::upgrade(&mut held.connection, &self.place()).await?;
-        let engine = self.engine(&mut held.connection).await;
+        let engine = self.target.engine(&mut held.connection).await;
         let engine = engine.map_err(|error| self.said(error))?;
         held.keep();
         Ok(Opened { pool, engine })
-    }
-
-    async fn engine(&self, connection: &mut Connection) -> sqlx::Result<Engine> {
-        let asking = match &self.target {
-            Target::File(_) => "SELECT sqlite_version()",
-            Target::Server(_) => "SELECT VERSION()",
-        };
-        let row = connection.row(asking, &[]).await?.ok_or(sqlx::Error::RowNotFound)?;
-        let said: String = row.get(0)?;
-        Ok(match &self.target {
-            Target::File(file) => Engine {
-                name: "SQLite",
-                version: said,
-                place: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-                is_server: false,
-            },
-            Target::Server(server) => {
-                let (name, version) = mysql::name(&said);
-                Engine { name, version, place: server.address(), is_server: true }
-            }
-        })
     }
 
     /// Lets the next call open the database anew, unless somebody already did.

@@ -8,8 +8,9 @@ use sqlx::ConnectOptions as _;
 
 use super::connection::Connection;
 use super::error::StoreError;
-use super::mysql::Server;
+use super::mysql::{self, Server};
 use super::sqlite;
+use super::store::Engine;
 
 /// How long a lock of another process on the file is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
@@ -57,9 +58,36 @@ impl Target {
 
     /// A new connection.
     pub(super) async fn connect(&self) -> sqlx::Result<Connection> {
+        self.connect_and_wait(LOCK_WAIT).await
+    }
+
+    /// A new connection that waits no longer than `lock_wait` for another process's lock on a file.
+    pub(super) async fn connect_and_wait(&self, lock_wait: Duration) -> sqlx::Result<Connection> {
         Ok(match self {
-            Self::File(file) => Connection::Sqlite(sqlite::options(file, LOCK_WAIT).connect().await?),
+            Self::File(file) => Connection::Sqlite(sqlite::options(file, lock_wait).connect().await?),
             Self::Server(server) => Connection::MySql(server.connect().await?),
+        })
+    }
+
+    /// Which database it is, asked on `connection`.
+    pub(super) async fn engine(&self, connection: &mut Connection) -> sqlx::Result<Engine> {
+        let asking = match self {
+            Target::File(_) => "SELECT sqlite_version()",
+            Target::Server(_) => "SELECT VERSION()",
+        };
+        let row = connection.row(asking, &[]).await?.ok_or(sqlx::Error::RowNotFound)?;
+        let said: String = row.get(0)?;
+        Ok(match self {
+            Target::File(file) => Engine {
+                name: "SQLite",
+                version: said,
+                place: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                is_server: false,
+            },
+            Target::Server(server) => {
+                let (name, version) = mysql::name(&said);
+                Engine { name, version, place: server.address(), is_server: true }
+            }
         })
     }
 }

@@ -1,5 +1,6 @@
 //! The store on a real file, alone, shared, locked and broken; with a real server in rooms of their own.
 
+mod backup;
 mod both;
 mod server;
 

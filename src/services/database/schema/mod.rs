@@ -10,7 +10,15 @@ use super::connection::Connection;
 use super::error::StoreError;
 
 /// The newest schema that is known here.
-const NEWEST: i64 = 2;
+pub(super) const NEWEST: i64 = 2;
+
+/// The number of the schema that a database has; 0 if it has none.
+pub(super) async fn found(connection: &mut Connection) -> sqlx::Result<i64> {
+    match connection {
+        Connection::Sqlite(connection) => sqlite::version(connection).await,
+        Connection::MySql(connection) => Ok(mysql::version(connection).await?.unwrap_or(0)),
+    }
+}
 
 /// Brings the database at `place` to the newest schema known here.
 pub(super) async fn upgrade(connection: &mut Connection, place: &str) -> Result<(), StoreError> {

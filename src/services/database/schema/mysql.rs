@@ -62,7 +62,7 @@ async fn steps(connection: &mut MySqlConnection, place: &str) -> Result<(), Stor
 }
 
 /// The number of the schema; 0 where it was cut off before there was one, nothing where nobody has begun.
-async fn version(connection: &mut MySqlConnection) -> sqlx::Result<Option<i64>> {
+pub(super) async fn version(connection: &mut MySqlConnection) -> sqlx::Result<Option<i64>> {
     /// ER_NO_SUCH_TABLE
     const NO_TABLE: u16 = 1146;
     let version = sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM wwwlab_schema");

@@ -33,7 +33,7 @@ pub(super) async fn upgrade(connection: &mut SqliteConnection, place: &str) -> R
     changing.commit().await.map_err(said)
 }
 
-async fn version(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
+pub(super) async fn version(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
     sqlx::query_scalar("PRAGMA user_version").fetch_one(connection).await
 }
 
