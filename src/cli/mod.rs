@@ -9,6 +9,8 @@ mod deploy;
 mod dig;
 mod doctor;
 mod down;
+mod host;
+mod link;
 mod logs;
 mod new;
 mod page;
@@ -83,6 +85,10 @@ enum Command {
     Pause(Service),
     /// Let a paused service go on (SIGCONT)
     Resume(Service),
+    /// Cables between the machines of network `hosts`: which there are; pull one out, plug it in again
+    Link(link::Arguments),
+    /// Machines of network `hosts`: which there are; switch one off, as a power failure would, and on again
+    Host(host::Arguments),
     /// What the resolver remembers, counting down
     Cache(cache::Arguments),
     /// The application servers behind the web server, and how each fares
@@ -248,6 +254,8 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Kill(service) => verb(Verb::Kill, service, world),
         Command::Pause(service) => verb(Verb::Pause, service, world),
         Command::Resume(service) => verb(Verb::Resume, service, world),
+        Command::Link(link) => link::run(&link, &place.find()?, world),
+        Command::Host(host) => host::run(&host, &place.find()?, world),
         Command::Cache(cache) => cache::run(&cache, &place.find()?, world),
         Command::Upstreams(upstreams) => upstreams::run(&upstreams, &place.find()?, world),
         Command::Queries(queries) => queries::run(&queries, &place.find()?, world),

@@ -50,6 +50,12 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
             )?;
         }
     }
+    let bad = BAD;
+    for (names, how) in [(&status.cut, "is cut: `wwwlab link up"), (&status.off, "is off: `wwwlab host on")] {
+        for name in names {
+            writeln!(world.out, "  {bad}{name} {how} {name}`{bad:#}")?;
+        }
+    }
     remark(&status, world)?;
     warn(&status, world)?;
     Ok(0)

@@ -14,6 +14,7 @@ use crate::ground::lines::{LineReader, write_line};
 
 use super::directory::Directory;
 use super::hosts::ServiceName;
+use super::network::wiring::{CableState, MachineState};
 use super::releases::Release;
 use super::status::LabStatus;
 use super::usage;
@@ -66,6 +67,24 @@ pub enum Request {
     },
     /// Have the application serve the last of these releases, or without any the lab's own files.
     Deploy(Vec<Release>),
+    /// The cables of its network.
+    Cables,
+    /// Cut a cable, or mend it.
+    Cable {
+        /// Its name.
+        name: String,
+        /// Whether it is to be whole.
+        whole: bool,
+    },
+    /// The machines of its network.
+    Machines,
+    /// Switch a machine off, or on again.
+    Power {
+        /// Its name.
+        host: String,
+        /// Whether it is to be on.
+        on: bool,
+    },
     /// End the lab.
     Down,
 }
@@ -122,6 +141,10 @@ pub enum Response {
     Walk(Box<WalkTold>),
     /// A zone as master-file text.
     Zone(String),
+    /// The cables of its network.
+    Cables(Vec<CableState>),
+    /// The machines of its network.
+    Machines(Vec<MachineState>),
     /// The release is kept. Whether the application serves it already: it may be down.
     Deployed {
         /// Whether it does.

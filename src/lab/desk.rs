@@ -1,5 +1,7 @@
 //! What requests to a running lab are answered from: it passes them on to keepers and services, and reads how
-//! they stand.
+//! they stand. What is asked of the network's cables and machines is in [`wires`].
+
+mod wires;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +11,7 @@ use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::ground::channel::{Ask, Reply, ZoneState};
+use crate::ground::event::Event;
 use crate::ground::service::causes;
 
 use super::control::{Request, Response, Verb};
@@ -17,6 +20,7 @@ use super::guard::Guard;
 use super::hosts::ServiceName;
 use super::keeper::Command;
 use super::log;
+use super::network::wiring::Wiring;
 use super::releases::{Release, Releases};
 use super::status::{Condition, LabStatus, ServiceStatus, State};
 use super::usage;
@@ -34,6 +38,10 @@ pub(super) struct Desk {
     pub(super) since: u64,
     pub(super) guard: Guard,
     pub(super) services: Vec<Post>,
+    /// Cables and machines, where hosts are machines of their own.
+    pub(super) wiring: Option<Wiring>,
+    /// Where what the lab itself does is told.
+    pub(super) notes: mpsc::Sender<Event>,
 }
 
 /// One service as the desk sees it.
@@ -97,6 +105,10 @@ impl Desk {
             },
             Request::ZoneUse { origin, file } => self.use_zone(&origin, &file).await,
             Request::Deploy(releases) => self.deploy(&releases).await,
+            Request::Cables => self.cables(),
+            Request::Cable { name, whole } => self.cable(&name, whole).await,
+            Request::Machines => self.machines(),
+            Request::Power { host, on } => self.power(&host, on).await,
             Request::Down => Response::Refused(vec!["the desk does not close the house".into()]),
         }
     }
@@ -109,6 +121,7 @@ impl Desk {
         if let Some(guard) = self.guard.pid().and_then(usage::of) {
             supervisor += guard;
         }
+        let (cut, off) = self.wiring.as_ref().map(Wiring::amiss).unwrap_or_default();
         LabStatus {
             directory: directory.root.display().to_string(),
             built_in: directory.toml.is_none(),
@@ -119,6 +132,8 @@ impl Desk {
             database: database.told(directory),
             site_name: config.web.name.clone(),
             services: self.services.iter().map(|post| self.service(post)).collect(),
+            cut,
+            off,
             supervisor,
         }
     }
@@ -163,6 +178,13 @@ impl Desk {
         let Some(post) = self.post(name) else {
             return Response::Refused(vec![absent(name)]);
         };
+        let host = name.host();
+        if self.wiring.as_ref().is_some_and(|wiring| wiring.is_off(host)) {
+            let host = host.as_str();
+            return Response::Refused(vec![format!(
+                "{host} is off, and {name} with it: `wwwlab host on {host}`"
+            )]);
+        }
         let (answer, done) = oneshot::channel();
         let _ = post.commands.send(Command::Do(verb, answer)).await;
         match done.await {

@@ -33,6 +33,12 @@ pub struct LabStatus {
     pub site_name: String,
     /// Its services, in the order in which a request meets them.
     pub services: Vec<ServiceStatus>,
+    /// The cables of its network that are cut, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub cut: Vec<String>,
+    /// The machines of its network that are off, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub off: Vec<String>,
     /// What the supervisor and its guard take themselves.
     pub supervisor: Usage,
 }

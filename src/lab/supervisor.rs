@@ -34,6 +34,8 @@ use super::hosts::ServiceName;
 use super::keeper::{Keeper, Means, Sink};
 use super::log::Log;
 use super::network::held::Network as Wires;
+use super::network::plan::Plan;
+use super::network::wiring::Wiring;
 use super::ports::{self, PortError};
 use super::status::LabStatus;
 
@@ -126,6 +128,10 @@ impl Lab {
             Some(place) => Some(Self::wires(&executable, &config, &directory, place, &guard).await?),
         };
         let design = Arc::new(Design { config, network, directory, ports, database });
+        let wiring = wires
+            .as_ref()
+            .zip(machines)
+            .map(|(wires, place)| Wiring::new(Plan::of(&design.config), wires.orders(), place));
         let (watcher, events) = mpsc::channel(SHOWN_MOST);
         if let Some(pid) = left_behind {
             let _ = watcher.try_send(note(format!(
@@ -155,7 +161,8 @@ impl Lab {
             keepers.spawn(keeper.keep(received, first));
         }
         let listener = listen(&socket).map_err(|source| UpError::State { path: socket, source })?;
-        let desk = Arc::new(Desk { design, since: clock::unix_millis(), guard, services });
+        let since = clock::unix_millis();
+        let desk = Arc::new(Desk { design, since, guard, services, wiring, notes: watcher });
         let ended = CancellationToken::new();
         let lab = Self { desk, listener, keepers, wires, events, lock, end, ended };
         let started = tokio::select! {
@@ -264,7 +271,7 @@ async fn gone(wires: &mut Option<Wires>) -> Option<ExitStatus> {
 const ROUNDS: Duration = Duration::from_secs(1);
 
 /// Something that the lab itself has to say.
-fn note(text: impl Into<String>) -> Event {
+pub(super) fn note(text: impl Into<String>) -> Event {
     Event { at: clock::unix_millis(), service: "lab".into(), what: Happened::Note { text: text.into() } }
 }
 

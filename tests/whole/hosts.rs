@@ -24,12 +24,12 @@ use super::stage::{PROGRAM, Said, Stage, processes_of, until};
 const MACHINES: [&str; 8] = ["client", "resolver", "root", "tld", "server", "home", "isp", "internet"];
 const KINDS: [&str; 3] = ["net", "mnt", "uts"];
 
-fn one_at_a_time() -> MutexGuard<'static, ()> {
+pub(super) fn one_at_a_time() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn on_hosts(stage: Stage) -> Stage {
+pub(super) fn on_hosts(stage: Stage) -> Stage {
     stage.edit("lab.toml", |text| match text.contains("# network = \"loopback\"") {
         true => text.replace("# network = \"loopback\"", "network = \"hosts\""),
         false => format!("[lab]\nnetwork = \"hosts\"\n{text}"),
@@ -37,29 +37,29 @@ fn on_hosts(stage: Stage) -> Stage {
     stage
 }
 
-fn up() -> Stage {
+pub(super) fn up() -> Stage {
     let stage = on_hosts(Stage::new());
     stage.wwwlab(["up", "-d"]).ok();
     stage
 }
 
-fn state(stage: &Stage) -> PathBuf {
+pub(super) fn state(stage: &Stage) -> PathBuf {
     stage.root().join(".wwwlab/hosts")
 }
 
-fn place(stage: &Stage, machine: &str) -> PathBuf {
+pub(super) fn place(stage: &Stage, machine: &str) -> PathBuf {
     state(stage).join("hosts").join(machine)
 }
 
 /// Runs `line` on a machine, as its administrator.
-fn on(place: &Path, line: &str) -> Said {
+pub(super) fn on(place: &Path, line: &str) -> Said {
     let mut command = Command::new(PROGRAM);
     command.arg("within").arg(place).args(["--capable", "--"]).args(line.split_whitespace());
     Said::from(command.stdin(Stdio::null()).output().unwrap())
 }
 
 /// The numbers of a lab's namespaces while it is up.
-fn namespaces(stage: &Stage) -> BTreeSet<u64> {
+pub(super) fn namespaces(stage: &Stage) -> BTreeSet<u64> {
     let links = MACHINES.iter().flat_map(|machine| KINDS.map(|kind| place(stage, machine).join(kind)));
     let numbers: BTreeSet<u64> = links.map(|link| fs::metadata(link).unwrap().ino()).collect();
     assert_eq!(numbers.len(), MACHINES.len() * KINDS.len(), "each machine has its own");
@@ -67,7 +67,7 @@ fn namespaces(stage: &Stage) -> BTreeSet<u64> {
 }
 
 /// The processes that are in one of these namespaces.
-fn processes_in(numbers: &BTreeSet<u64>) -> Vec<u32> {
+pub(super) fn processes_in(numbers: &BTreeSet<u64>) -> Vec<u32> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let is_in = |pid: &u32| {
@@ -79,7 +79,7 @@ fn processes_in(numbers: &BTreeSet<u64>) -> Vec<u32> {
 }
 
 /// The interfaces of this machine.
-fn interfaces() -> BTreeSet<String> {
+pub(super) fn interfaces() -> BTreeSet<String> {
     fs::read_dir("/sys/class/net")
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -87,13 +87,13 @@ fn interfaces() -> BTreeSet<String> {
 }
 
 /// This machine's mounts that are a lab's.
-fn mounts() -> Vec<String> {
+pub(super) fn mounts() -> Vec<String> {
     let all = fs::read_to_string("/proc/self/mountinfo").unwrap();
     all.lines().filter(|line| line.contains("wwwlab ")).map(str::to_owned).collect()
 }
 
 #[track_caller]
-fn nothing_is_left(stage: &Stage, numbers: &BTreeSet<u64>) {
+pub(super) fn nothing_is_left(stage: &Stage, numbers: &BTreeSet<u64>) {
     until("every process is gone", || {
         processes_of(&stage.root()).is_empty() && processes_in(numbers).is_empty()
     });

@@ -8,6 +8,7 @@
 
 mod api;
 mod asker;
+mod cables;
 mod cache;
 mod commands;
 mod conversation;
@@ -15,6 +16,7 @@ mod crowd;
 mod death;
 mod deploy;
 mod hosts;
+mod leaks;
 mod life;
 mod mysql;
 mod names;

@@ -135,6 +135,12 @@ impl Machines {
         self.held.iter().map(super::kernel::Held::sweep).sum()
     }
 
+    /// Kills whoever of this user is on the one machine at `place`.
+    #[cfg(target_os = "linux")]
+    pub fn sweep_one(place: &Path) {
+        super::kernel::sweep_one(place);
+    }
+
     /// There are none.
     #[cfg(not(target_os = "linux"))]
     pub fn at(_place: &Path) -> Self {
@@ -146,6 +152,10 @@ impl Machines {
     pub fn sweep(&self) -> usize {
         0
     }
+
+    /// There is nobody.
+    #[cfg(not(target_os = "linux"))]
+    pub fn sweep_one(_place: &Path) {}
 }
 
 /// Removes the places of machines, which are links and nothing else, wherever they lead.

@@ -4,7 +4,7 @@
 //! makes them: it alone has namespaces to make and to hold, so it is a process of its own that is started before the
 //! services and ended after them; with it, everything is gone. Where a host can be entered stands in the lab's state,
 //! as links that lead to that process's descriptors (`hosts/server/net`); [`within`] starts a program there. [`held`] is the
-//! supervisor's side of it.
+//! supervisor's side of it, [`wiring`] that of its users.
 //!
 //! What only Linux can do is in `kernel`; elsewhere [`NetworkError::NotLinux`] is all there is.
 
@@ -14,6 +14,7 @@ mod kernel;
 #[cfg(target_os = "linux")]
 mod life;
 pub mod plan;
+pub mod wiring;
 
 use std::convert::Infallible;
 use std::ffi::OsString;
