@@ -35,6 +35,7 @@ use crate::lab::config::Network;
 use crate::lab::control::{ControlError, Verb};
 use crate::lab::directory::{Directory, DirectoryError};
 use crate::lab::hosts::ServiceName;
+use crate::lab::network::publish::PublishError;
 use crate::lab::network::{self, NetworkError};
 
 pub use screen::World;
@@ -133,6 +134,9 @@ enum Command {
     /// Make the machines of network `hosts` and hold them (started by the lab itself)
     #[command(name = network::COMMAND, hide = true)]
     Network(network::Arguments),
+    /// Carry from this machine into network `hosts` (started by the lab itself)
+    #[command(name = network::publish::COMMAND, hide = true)]
+    Publish(network::publish::Arguments),
     /// Start a program on a machine of network `hosts` (used by the lab itself)
     #[command(name = network::WITHIN, hide = true)]
     Within(network::Entering),
@@ -160,6 +164,9 @@ pub enum Failure {
     /// Its network cannot be made, or a machine of it not be entered.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// Something of its network cannot be published.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
     /// The operating system refused something.
     #[error("{0}")]
     System(String, #[source] io::Error),
@@ -276,6 +283,10 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         }
         Command::Network(arguments) => {
             network::run(&arguments)?;
+            Ok(0)
+        }
+        Command::Publish(arguments) => {
+            block_on(network::publish::run(&arguments))??;
             Ok(0)
         }
         Command::Within(entering) => match network::enter(&entering)? {},

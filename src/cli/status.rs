@@ -73,6 +73,13 @@ pub(super) fn remark(status: &LabStatus, world: &mut World) -> Result<(), Failur
             }
         }
     }
+    for published in &status.published {
+        let (service, here, there) = (published.service, published.here, published.there);
+        writeln!(
+            world.out,
+            "  {dim}published: {service} at {here} of this machine, carried to {there}{dim:#}"
+        )?;
+    }
     if !hosts.is_empty() {
         writeln!(world.out, "  {dim}at the same ports over IPv6: {}{dim:#}", hosts.join(", "))?;
     }

@@ -4,7 +4,7 @@
 mod wires;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -20,6 +20,7 @@ use super::guard::Guard;
 use super::hosts::ServiceName;
 use super::keeper::Command;
 use super::log;
+use super::network::publish::Published;
 use super::network::wiring::Wiring;
 use super::releases::{Release, Releases};
 use super::status::{Condition, LabStatus, ServiceStatus, State};
@@ -40,6 +41,8 @@ pub(super) struct Desk {
     pub(super) services: Vec<Post>,
     /// Cables and machines, where hosts are machines of their own.
     pub(super) wiring: Option<Wiring>,
+    /// What of the network can be reached from this machine. A plain mutex: held for a look.
+    pub(super) published: Mutex<Vec<Published>>,
     /// Where what the lab itself does is told.
     pub(super) notes: mpsc::Sender<Event>,
 }
@@ -113,6 +116,11 @@ impl Desk {
         }
     }
 
+    /// What of the network can be reached from this machine.
+    pub(super) fn published(&self) -> MutexGuard<'_, Vec<Published>> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How the lab stands.
     pub(super) fn status(&self) -> LabStatus {
         let Design { config, network, directory, ports, database } = &*self.design;
@@ -134,6 +142,7 @@ impl Desk {
             services: self.services.iter().map(|post| self.service(post)).collect(),
             cut,
             off,
+            published: self.published().clone(),
             supervisor,
         }
     }

@@ -10,6 +10,7 @@ use crate::ground::clock;
 use super::config::Engine;
 use super::database::Told;
 use super::hosts::{Host, ServiceName};
+use super::network::publish::Published;
 use super::ports::Ports;
 
 /// A whole lab.
@@ -39,6 +40,9 @@ pub struct LabStatus {
     /// The machines of its network that are off, by name.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub off: Vec<String>,
+    /// What of its network can be reached from this machine.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub published: Vec<Published>,
     /// What the supervisor and its guard take themselves.
     pub supervisor: Usage,
 }

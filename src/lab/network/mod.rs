@@ -4,16 +4,19 @@
 //! makes them: it alone has namespaces to make and to hold, so it is a process of its own that is started before the
 //! services and ended after them; with it, everything is gone. Where a host can be entered stands in the lab's state,
 //! as links that lead to that process's descriptors (`hosts/server/net`); [`within`] starts a program there. [`held`] is the
-//! supervisor's side of it, [`wiring`] that of its users.
+//! supervisor's side of it, [`wiring`] that of its users;
+//! [`publish`] is what can be reached from outside.
 //!
 //! What only Linux can do is in `kernel`; elsewhere [`NetworkError::NotLinux`] is all there is.
 
+mod carry;
 pub mod held;
 #[cfg(target_os = "linux")]
 mod kernel;
 #[cfg(target_os = "linux")]
 mod life;
 pub mod plan;
+pub mod publish;
 pub mod wiring;
 
 use std::convert::Infallible;
@@ -206,7 +209,7 @@ pub fn within(place: &Path) -> [OsString; 3] {
 
 #[cfg(target_os = "linux")]
 mod on_this_system {
-    pub(super) use super::kernel::enter::enter;
+    pub(super) use super::kernel::enter::{enter, lend};
     pub(super) use super::life::run;
 }
 
@@ -215,6 +218,10 @@ mod on_this_system {
     use super::{Infallible, NetworkError, OsString, Path, Plan};
 
     pub(super) fn run(_plan: &Plan, _place: &Path) -> Result<(), NetworkError> {
+        Err(NetworkError::NotLinux)
+    }
+
+    pub(super) fn lend(_place: &Path) -> Result<(), NetworkError> {
         Err(NetworkError::NotLinux)
     }
 
