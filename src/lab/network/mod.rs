@@ -40,6 +40,9 @@ pub struct Arguments {
     /// Further computers, in the network `classroom`
     #[arg(long, default_value_t = 0)]
     classroom: u32,
+    /// Make it, and take it away again: does it work here?
+    #[arg(long)]
+    only_try: bool,
     /// Which hosts there are
     #[arg(value_enum)]
     hosts: Vec<Host>,
@@ -194,7 +197,23 @@ fn namespace_refused(error: &io::Error) -> &'static str {
 /// closes. What goes wrong before the network is ready is told to the supervisor, and returned.
 pub fn run(arguments: &Arguments) -> Result<(), NetworkError> {
     let plan = Plan::new(&arguments.hosts, arguments.classroom);
-    on_this_system::run(&plan, &arguments.place)
+    match arguments.only_try {
+        true => on_this_system::only_try(&plan, &arguments.place),
+        false => on_this_system::run(&plan, &arguments.place),
+    }
+}
+
+/// The words after the executable that try whether a network can be made here, at `place`, with all that a lab's is made of.
+pub fn trial(place: &Path) -> [OsString; 6] {
+    // Two computers of a classroom need a switch; all need cables.
+    [
+        COMMAND.into(),
+        "--only-try".into(),
+        "--classroom".into(),
+        "2".into(),
+        place.into(),
+        Host::Root.as_str().into(),
+    ]
 }
 
 /// Becomes the program, on its machine; returns only if that fails.
@@ -210,7 +229,7 @@ pub fn within(place: &Path) -> [OsString; 3] {
 #[cfg(target_os = "linux")]
 mod on_this_system {
     pub(super) use super::kernel::enter::{enter, lend};
-    pub(super) use super::life::run;
+    pub(super) use super::life::{only_try, run};
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -218,6 +237,10 @@ mod on_this_system {
     use super::{Infallible, NetworkError, OsString, Path, Plan};
 
     pub(super) fn run(_plan: &Plan, _place: &Path) -> Result<(), NetworkError> {
+        Err(NetworkError::NotLinux)
+    }
+
+    pub(super) fn only_try(_plan: &Plan, _place: &Path) -> Result<(), NetworkError> {
         Err(NetworkError::NotLinux)
     }
 
