@@ -108,6 +108,8 @@ pub enum Ask {
         /// The directory, absolute.
         directory: PathBuf,
     },
+    /// Begin: whoever makes what outlives a process is watched over now.
+    Begin,
     /// Cut a cable of the network, or mend it.
     Cable {
         /// Its name.

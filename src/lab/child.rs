@@ -200,6 +200,12 @@ impl Starting {
         self.0.pid
     }
 
+    /// Tells it to begin, now that the guard watches over it.
+    pub async fn begin(&mut self) {
+        // It has nothing to reply but that it is ready, or why not.
+        self.0.ask(Ask::Begin, oneshot::channel().0).await;
+    }
+
     /// Waits until it serves, says why not, dies, or takes too long. `hear` hears what it reports before.
     pub async fn ready(mut self, mut hear: impl FnMut(Report)) -> Result<Running, StartFailure> {
         let deadline = tokio::time::sleep(READY_WITHIN);

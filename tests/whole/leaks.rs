@@ -5,10 +5,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 use super::hosts::{
-    interfaces, mounts, namespaces, nothing_is_left, on_hosts, one_at_a_time, processes_in, state,
+    MACHINES, interfaces, mounts, namespaces, nothing_is_left, on, on_hosts, one_at_a_time, place,
+    processes_in, state, up,
 };
 use super::stage::{PROGRAM, Said, Stage, until};
 
@@ -97,4 +99,70 @@ fn fifty_labs_leave_nothing() {
     assert_eq!(interfaces(), before);
     assert_eq!(mounts(), Vec::<String>::new());
     assert!(LABS * 8 > 2 * NAMESPACES, "the limits would have been reached");
+}
+
+/// All addresses of this machine but those that are of one link alone.
+fn addresses() -> Vec<String> {
+    let said = Said::from(Command::new("ip").args(["-o", "address"]).output().unwrap()).ok();
+    let lines = said.lines().filter(|line| !line.contains("scope link"));
+    lines.map(|line| line.split_whitespace().nth(3).unwrap().split('/').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn no_machine_of_the_lab_reaches_this_one_or_the_internet() {
+    let _turn = one_at_a_time();
+    let stage = up();
+    for family in ["-4", "-6"] {
+        let routes = on(&place(&stage, "internet"), &format!("ip {family} route")).ok();
+        assert!(
+            !routes.contains("default") && routes.contains("203.0.113") | routes.contains("2001:db8:4"),
+            "{routes}"
+        );
+    }
+    let listeners = ["0.0.0.0:0", "[::]:0"].map(TcpListener::bind);
+    let listeners: Vec<TcpListener> = listeners.into_iter().flatten().collect();
+    assert!(!listeners.is_empty());
+    let own = addresses();
+    assert!(own.iter().any(|address| address == "127.0.0.1"), "{own:?}");
+    for machine in MACHINES {
+        let machine = place(&stage, machine);
+        for listener in &listeners {
+            let here = listener.local_addr().unwrap();
+            for address in own.iter().filter(|address| address.contains(':') == here.is_ipv6()) {
+                let to = if here.is_ipv6() { format!("[{address}]") } else { address.clone() };
+                let said = on(&machine, &format!("curl -s --max-time 5 http://{to}:{}/", here.port()));
+                assert_eq!(said.code, 7, "{address}: {said:?}");
+            }
+        }
+        for (family, address) in [("-4", "1.1.1.1"), ("-4", "192.0.2.200"), ("-6", "2606:4700:4700::1111")] {
+            let said = on(&machine, &format!("ping {family} -n -c1 -W5 {address}"));
+            assert_ne!(said.code, 0, "{address}: {said:?}");
+            assert!(!said.out.contains("bytes from"), "{address}: {said:?}");
+        }
+    }
+    for listener in listeners {
+        listener.set_nonblocking(true).unwrap();
+        assert!(listener.accept().is_err(), "nobody came");
+    }
+}
+
+#[test]
+fn a_lab_is_up_on_both_networks_and_each_ends_alone() {
+    let _turn = one_at_a_time();
+    let stage = Stage::up();
+    stage.wwwlab(["up", "-d", "--network", "hosts"]).ok();
+    let (numbers, web) = (namespaces(&stage), stage.pid("web"));
+    let inside = || on(&place(&stage, "client"), "curl -si -H Host:www.foobar.com http://8.8.8.8/").out;
+    assert!(stage.page("/").1.contains(" 200 ") && inside().contains(" 200 "));
+    stage.wwwlab(["stop", "web", "--network", "hosts"]).ok();
+    assert!(stage.page("/").1.contains(" 200 ") && inside().is_empty());
+    stage.wwwlab(["down", "--network", "hosts"]).ok();
+    until("nobody holds them", || held(&numbers).is_empty());
+    assert!(!state(&stage).join("hosts").exists() && !state(&stage).join("control").exists());
+    assert!(stage.page("/").1.contains(" 200 "));
+    assert_eq!(stage.pid("web"), web, "the other has noticed nothing");
+
+    stage.wwwlab(["up", "-d", "--network", "hosts"]).ok();
+    stage.wwwlab(["down", "--network", "loopback"]).ok();
+    assert!(inside().contains(" 200 "));
 }

@@ -80,7 +80,9 @@ impl Network {
             arguments.extend(["--classroom".into(), config.network.classroom.to_string().into()]);
         }
         arguments.extend(config.hosts().iter().map(|host| host.as_str().into()));
-        let running = Starting::spawn(executable, &arguments, log, guard)?.ready(|_| {}).await?;
+        let mut starting = Starting::spawn(executable, &arguments, log, guard)?;
+        starting.begin().await;
+        let running = starting.ready(|_| {}).await?;
         guard.hold();
         let (orders, given) = mpsc::channel(ORDERS_MOST);
         Ok(Self { orders: Orders(orders), kept: Kept::new(running, given) })

@@ -16,6 +16,13 @@ use crate::ground::service::causes;
 /// Makes `plan` with its links at `place`, and holds it.
 pub(super) fn run(plan: &Plan, place: &Path) -> Result<(), NetworkError> {
     let supervisor = supervisor().map_err(NetworkError::NoChannel)?;
+    let mut orders = BufReader::new(&supervisor);
+    let mut text = Vec::new();
+    // What it makes has places in the lab's state. The guard takes them away, and knows of this process only when that has
+    // been told to begin: until then nothing may be made.
+    if !next(&mut orders, &mut text) {
+        return Ok(());
+    }
     let mut network = match kernel::realise(plan, place) {
         Ok(network) => network,
         Err(error) => {
@@ -27,21 +34,29 @@ pub(super) fn run(plan: &Plan, place: &Path) -> Result<(), NetworkError> {
     if tell(&supervisor, &Report::Ready { listening: Vec::new(), version: None }).is_err() {
         return Ok(());
     }
-    let mut orders = BufReader::new(&supervisor);
-    let mut text = Vec::new();
-    loop {
-        text.clear();
-        let most = u64::try_from(LONGEST_LINE).unwrap_or(u64::MAX);
-        match orders.by_ref().take(most).read_until(b'\n', &mut text) {
-            Ok(0) | Err(_) => return Ok(()),
-            Ok(_) => {}
-        }
+    while next(&mut orders, &mut text) {
         // A line that is no order has no number to reply to; none of ours is.
         let Ok(Order { number, ask }) = serde_json::from_slice(&text) else { continue };
         if tell(&supervisor, &Report::Reply { number, reply: obey(&mut network, &ask) }).is_err() {
             return Ok(());
         }
     }
+    Ok(())
+}
+
+/// Reads the next line of `orders` into `text`; whether there is one.
+fn next(orders: &mut impl BufRead, text: &mut Vec<u8>) -> bool {
+    text.clear();
+    let most = u64::try_from(LONGEST_LINE).unwrap_or(u64::MAX);
+    matches!(orders.take(most).read_until(b'\n', text), Ok(1..))
+}
+
+/// Makes `plan` and lets it go again.
+pub(super) fn only_try(plan: &Plan, place: &Path) -> Result<(), NetworkError> {
+    let made = kernel::realise(plan, place);
+    let removed = super::held::remove(place);
+    made?;
+    removed.map_err(|source| NetworkError::State { path: place.into(), source })
 }
 
 fn obey(network: &mut Cabling, ask: &Ask) -> Reply {
