@@ -3,7 +3,7 @@
 //! Nothing of the network is there unless it was asked for. What was, is carried by one process, `wwwlab publish`: it listens
 //! on the machine's loopback, and then moves to the home's router to open its further sockets there. So a request from
 //! the machine comes into the network as one from the home, whose router has put its own address in (as NAT does, RFC 3022),
-//! and no packet of the network itself comes out. [`carry`](super::carry) is what it does all day.
+//! and no packet of the network itself comes out. [`carry`] is what it does all day.
 
 use std::fmt;
 use std::io;
