@@ -12,9 +12,16 @@ pub(super) struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Print the AppArmor profile that lets this wwwlab bring up network `hosts` without root
+    #[arg(long, conflicts_with = "json")]
+    apparmor: bool,
 }
 
 pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
+    if arguments.apparmor {
+        write!(world.out, "{}", doctor::apparmor_profile().map_err(Failure::Said)?)?;
+        return Ok(0);
+    }
     let running = block_on(control::status(directory))?.is_ok();
     let findings = doctor::examine(directory, running);
     let bad = findings.iter().any(|finding| finding.verdict == Verdict::Bad);

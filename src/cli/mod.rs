@@ -10,6 +10,8 @@ mod deploy;
 mod dig;
 mod doctor;
 mod down;
+mod host;
+mod link;
 mod logs;
 mod new;
 mod page;
@@ -37,6 +39,7 @@ use crate::lab::config::Network;
 use crate::lab::control::{ControlError, Verb};
 use crate::lab::directory::{Directory, DirectoryError};
 use crate::lab::hosts::ServiceName;
+use crate::lab::network::publish::PublishError;
 use crate::lab::network::{self, NetworkError};
 
 pub use screen::World;
@@ -89,6 +92,10 @@ enum Command {
     Pause(Service),
     /// Let a paused service go on (SIGCONT)
     Resume(Service),
+    /// Cables between the machines of network `hosts`: which there are; pull one out, plug it in again
+    Link(link::Arguments),
+    /// Machines of network `hosts`: which there are; switch one off, as a power failure would, and on again
+    Host(host::Arguments),
     /// What the resolver remembers, counting down
     Cache(cache::Arguments),
     /// The application servers behind the web server, and how each fares
@@ -139,6 +146,9 @@ enum Command {
     /// Make the machines of network `hosts` and hold them (started by the lab itself)
     #[command(name = network::COMMAND, hide = true)]
     Network(network::Arguments),
+    /// Carry from this machine into network `hosts` (started by the lab itself)
+    #[command(name = network::publish::COMMAND, hide = true)]
+    Publish(network::publish::Arguments),
     /// Start a program on a machine of network `hosts` (used by the lab itself)
     #[command(name = network::WITHIN, hide = true)]
     Within(network::Entering),
@@ -166,6 +176,9 @@ pub enum Failure {
     /// Its network cannot be made, or a machine of it not be entered.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// Something of its network cannot be published.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
     /// The operating system refused something.
     #[error("{0}")]
     System(String, #[source] io::Error),
@@ -261,6 +274,8 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Kill(service) => verb(Verb::Kill, service, world),
         Command::Pause(service) => verb(Verb::Pause, service, world),
         Command::Resume(service) => verb(Verb::Resume, service, world),
+        Command::Link(link) => link::run(&link, &place.find()?, world),
+        Command::Host(host) => host::run(&host, &place.find()?, world),
         Command::Cache(cache) => cache::run(&cache, &place.find()?, world),
         Command::Upstreams(upstreams) => upstreams::run(&upstreams, &place.find()?, world),
         Command::Queries(queries) => queries::run(&queries, &place.find()?, world),
@@ -284,6 +299,10 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         }
         Command::Network(arguments) => {
             network::run(&arguments)?;
+            Ok(0)
+        }
+        Command::Publish(arguments) => {
+            block_on(network::publish::run(&arguments))??;
             Ok(0)
         }
         Command::Within(entering) => match network::enter(&entering)? {},

@@ -50,6 +50,12 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
             )?;
         }
     }
+    let bad = BAD;
+    for (names, how) in [(&status.cut, "is cut: `wwwlab link up"), (&status.off, "is off: `wwwlab host on")] {
+        for name in names {
+            writeln!(world.out, "  {bad}{name} {how} {name}`{bad:#}")?;
+        }
+    }
     remark(&status, world)?;
     warn(&status, world)?;
     Ok(0)
@@ -66,6 +72,13 @@ pub(super) fn remark(status: &LabStatus, world: &mut World) -> Result<(), Failur
                 hosts.push(host);
             }
         }
+    }
+    for published in &status.published {
+        let (service, here, there) = (published.service, published.here, published.there);
+        writeln!(
+            world.out,
+            "  {dim}published: {service} at {here} of this machine, carried to {there}{dim:#}"
+        )?;
     }
     if !hosts.is_empty() {
         writeln!(world.out, "  {dim}at the same ports over IPv6: {}{dim:#}", hosts.join(", "))?;

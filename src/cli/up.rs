@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::str::FromStr;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::lab::database::Wish;
 use crate::lab::directory::Directory;
 use crate::lab::hosts::ServiceName;
 use crate::lab::log::Log;
+use crate::lab::network::publish::{self, Publication};
 use crate::lab::status::{LabStatus, State};
 use crate::lab::supervisor::{Lab, UpError};
 
@@ -44,6 +46,10 @@ pub(super) struct Arguments {
     /// already; with a password better in this variable [default: as lab.toml says, else sqlite]
     #[arg(long, value_name = "DATABASE", env = DATABASE_VARIABLE, hide_env_values = true)]
     db: Option<String>,
+    /// What of network `hosts` can be reached from this machine: web (at 127.0.0.1:8080), resolver (127.0.0.2:5300), dns
+    /// (127.0.0.1:5300), …; may be repeated [default: as lab.toml says, else nothing]
+    #[arg(long, value_name = "SERVICE[:PORT]", value_parser = Publication::from_str)]
+    publish: Vec<Publication>,
     /// This is the detached lab itself: reports on descriptor 0
     #[arg(long, hide = true)]
     detached: bool,
@@ -57,8 +63,10 @@ pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Re
     let directory = place.find_to_bring_up()?;
     let wish = arguments.db.as_deref().filter(|text| !text.is_empty()).map(Wish::parse);
     let wish = wish.transpose().map_err(UpError::from)?;
+    publish::apart(&arguments.publish).map_err(Failure::Said)?;
+    let publish = Some(arguments.publish.clone()).filter(|list| !list.is_empty());
     if arguments.detached {
-        return block_on(be_detached(directory, wish))?;
+        return block_on(be_detached(directory, wish, publish))?;
     }
     if arguments.detach {
         return detach(arguments, place, &directory, world, watch);
@@ -68,7 +76,7 @@ pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Re
             asked_to_quit().map_err(|error| Failure::System("cannot watch for signals".into(), error))?;
         tokio::pin!(quit);
         let lab = tokio::select! {
-            lab = Lab::up(directory.clone(), wish, |text| progress(text, world)) => lab?,
+            lab = Lab::up(directory.clone(), wish, publish, |text| progress(text, world)) => lab?,
             // What was started so far is killed as it is dropped.
             () = &mut quit => return Err(Failure::Said("ended before the lab was up".into())),
         };
@@ -150,6 +158,9 @@ fn detach(
     let mut command = Command::new(executable);
     command.arg0("wwwlab").args(["up", "--detached"]);
     command.arg("--network").arg(directory.network.to_string());
+    for Publication { service, port } in &arguments.publish {
+        command.arg("--publish").arg(format!("{service}:{port}"));
+    }
     if let Some(database) = &arguments.db {
         // Not as an argument, which everybody may read for as long as the lab is up.
         command.env(DATABASE_VARIABLE, database);
@@ -198,7 +209,11 @@ fn detach(
 }
 
 /// The detached lab's own life.
-async fn be_detached(directory: Directory, wish: Option<Wish>) -> Result<u8, Failure> {
+async fn be_detached(
+    directory: Directory,
+    wish: Option<Wish>,
+    publish: Option<Vec<Publication>>,
+) -> Result<u8, Failure> {
     let system = |what: &'static str| move |error| Failure::System(what.into(), error);
     // Fails only for a process that leads a session already, which serves as well.
     let _ = nix::unistd::setsid();
@@ -208,7 +223,7 @@ async fn be_detached(directory: Directory, wish: Option<Wish>) -> Result<u8, Fai
     let quit = asked_to_quit().map_err(system("cannot watch for signals"))?;
     tokio::pin!(quit);
     let (shown, mut showing) = tokio::sync::mpsc::unbounded_channel();
-    let up = Lab::up(directory, wish, |text| {
+    let up = Lab::up(directory, wish, publish, |text| {
         // A handful at most: what is shown takes long.
         let _ = shown.send(text.to_owned());
     });

@@ -108,9 +108,8 @@ pub enum Ask {
         /// The directory, absolute.
         directory: PathBuf,
     },
-    /// Make the network. Its process waits for this, so that the guard knows of it before there is anything to leave
-    /// behind; the report that it is ready is the reply.
-    Make,
+    /// Begin: whoever makes what outlives a process is watched over now.
+    Begin,
     /// Cut a cable of the network, or mend it.
     Cable {
         /// Its name.

@@ -200,11 +200,10 @@ impl Starting {
         self.0.pid
     }
 
-    /// Gives it an order to which being ready is the reply.
-    pub async fn order(&mut self, ask: Ask) {
-        let order = Order { number: self.0.last_number, ask };
-        // One that ended takes no orders, and `ready` says that it ended.
-        let _ = tokio::time::timeout(ORDER_WITHIN, write_line(&mut self.0.orders, &order)).await;
+    /// Tells it to begin, now that the guard watches over it.
+    pub async fn begin(&mut self) {
+        // It has nothing to reply but that it is ready, or why not.
+        self.0.ask(Ask::Begin, oneshot::channel().0).await;
     }
 
     /// Waits until it serves, says why not, dies, or takes too long. `hear` hears what it reports before.

@@ -17,10 +17,11 @@ use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
 use super::hosts::{Host, ServiceName};
+use super::network::publish::Publication;
 use bounds::{
     app_check, app_connect_timeout, app_idle_timeout, app_timeout, cache_entries, classroom, command,
-    content_security_policy, host_name, host_names, keys, max_body, max_connections, notify, rate_limit,
-    resolver_count, start_timeout, transfer_to, upstreams, zones,
+    content_security_policy, host_name, host_names, keys, max_body, max_connections, notify, publish,
+    rate_limit, resolver_count, start_timeout, transfer_to, upstreams, zones,
 };
 
 /// All settings of one lab.
@@ -102,6 +103,9 @@ pub struct Wiring {
     /// Further computers, `pc1` and so on, in a network of their own behind the home's router: 0 to 200; default 0.
     #[serde(deserialize_with = "classroom")]
     pub classroom: u32,
+    /// Which services can be reached from this machine, `web` or `web:8081`; by default none. At most 16.
+    #[serde(deserialize_with = "publish")]
+    pub publish: Vec<Publication>,
 }
 
 /// `[ports]`

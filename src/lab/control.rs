@@ -16,6 +16,7 @@ use crate::ground::lines::{LineReader, write_line};
 use super::directory::Directory;
 use super::hosts::ServiceName;
 use super::journal::Wanted;
+use super::network::wiring::{CableState, MachineState};
 use super::releases::Release;
 use super::status::LabStatus;
 use super::usage;
@@ -72,6 +73,24 @@ pub enum Request {
     Watch(Wanted),
     /// Have the application serve the last of these releases, or without any the lab's own files.
     Deploy(Vec<Release>),
+    /// The cables of its network.
+    Cables,
+    /// Cut a cable, or mend it.
+    Cable {
+        /// Its name.
+        name: String,
+        /// Whether it is to be whole.
+        whole: bool,
+    },
+    /// The machines of its network.
+    Machines,
+    /// Switch a machine off, or on again.
+    Power {
+        /// Its name.
+        host: String,
+        /// Whether it is to be on.
+        on: bool,
+    },
     /// End the lab.
     Down,
 }
@@ -139,6 +158,10 @@ pub enum Response {
     Watching,
     /// Something happened.
     Happened(Box<Event>),
+    /// The cables of its network.
+    Cables(Vec<CableState>),
+    /// The machines of its network.
+    Machines(Vec<MachineState>),
     /// The release is kept. Whether the application serves it already: it may be down.
     Deployed {
         /// Whether it does.

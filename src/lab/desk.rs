@@ -1,8 +1,10 @@
 //! What requests to a running lab are answered from: it passes them on to keepers and services, and reads how
-//! they stand.
+//! they stand. What is asked of the network's cables and machines is in [`wires`].
+
+mod wires;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -18,6 +20,8 @@ use super::hosts::ServiceName;
 use super::journal::Journal;
 use super::keeper::Command;
 use super::log;
+use super::network::publish::Published;
+use super::network::wiring::Wiring;
 use super::releases::{Release, Releases};
 use super::status::{Condition, LabStatus, ServiceStatus, State};
 use super::usage;
@@ -36,6 +40,10 @@ pub(super) struct Desk {
     pub(super) guard: Guard,
     pub(super) journal: Journal,
     pub(super) services: Vec<Post>,
+    /// Cables and machines, where hosts are machines of their own.
+    pub(super) wiring: Option<Wiring>,
+    /// What of the network can be reached from this machine. A plain mutex: held for a look.
+    pub(super) published: Mutex<Vec<Published>>,
 }
 
 /// One service as the desk sees it.
@@ -107,8 +115,17 @@ impl Desk {
                 Err(why) => Response::Refused(vec![why]),
             },
             Request::Watch(_) => Response::Refused(vec!["the desk answers once".into()]),
+            Request::Cables => self.cables(),
+            Request::Cable { name, whole } => self.cable(&name, whole).await,
+            Request::Machines => self.machines(),
+            Request::Power { host, on } => self.power(&host, on).await,
             Request::Down => Response::Refused(vec!["the desk does not close the house".into()]),
         }
+    }
+
+    /// What of the network can be reached from this machine.
+    pub(super) fn published(&self) -> MutexGuard<'_, Vec<Published>> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How the lab stands.
@@ -119,6 +136,7 @@ impl Desk {
         if let Some(guard) = self.guard.pid().and_then(usage::of) {
             supervisor += guard;
         }
+        let (cut, off) = self.wiring.as_ref().map(Wiring::amiss).unwrap_or_default();
         LabStatus {
             directory: directory.root.display().to_string(),
             built_in: directory.toml.is_none(),
@@ -129,6 +147,9 @@ impl Desk {
             database: database.told(directory),
             site_name: config.web.name.clone(),
             services: self.services.iter().map(|post| self.service(post)).collect(),
+            cut,
+            off,
+            published: self.published().clone(),
             supervisor,
         }
     }
@@ -173,6 +194,13 @@ impl Desk {
         let Some(post) = self.post(name) else {
             return Response::Refused(vec![absent(name)]);
         };
+        let host = name.host();
+        if self.wiring.as_ref().is_some_and(|wiring| wiring.is_off(host)) {
+            let host = host.as_str();
+            return Response::Refused(vec![format!(
+                "{host} is off, and {name} with it: `wwwlab host on {host}`"
+            )]);
+        }
         let (answer, done) = oneshot::channel();
         let _ = post.commands.send(Command::Do(verb, answer)).await;
         match done.await {

@@ -5,15 +5,18 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde::Serialize;
 
 use crate::ground::bind::{self, Transport};
+use crate::ground::chance;
 
 use super::config::{ConfigError, Network, Port};
 use super::directory::{Directory, DirectoryError};
 use super::holder;
 use super::hosts::Host;
+use super::network;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -66,7 +69,15 @@ pub fn examine(directory: &Directory, running: bool) -> Vec<Finding> {
     }
     findings.push(tool("dig", "asks a name server: the lab's first tool", "apt install bind9-dnsutils"));
     findings.push(tool("curl", "asks a web server: the lab's second tool", "apt install curl"));
-    findings.push(user_namespaces(directory.network));
+    findings.push(machines(directory.network));
+    if cfg!(target_os = "linux") {
+        findings.push(tool(
+            "ping",
+            "asks whether a machine answers, on network `hosts`",
+            "apt install iputils-ping",
+        ));
+        findings.push(tool("tcpdump", "shows the packets, on network `hosts`", "apt install tcpdump"));
+    }
     findings
 }
 
@@ -200,50 +211,61 @@ pub fn in_path(name: &str) -> Option<PathBuf> {
     })
 }
 
-/// Whether hosts can be machines of their own here; what `network`, the one in use, has to do with that.
-fn user_namespaces(network: Network) -> Finding {
+/// Whether hosts can be machines of their own here, which is tried; what `network`, the one in use, has to do with that.
+fn machines(network: Network) -> Finding {
     let subject = "namespaces";
-    let setting = |path: &str| fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u64>().ok());
-    if !cfg!(target_os = "linux") {
-        return match network {
-            Network::Loopback => finding(
-                subject,
-                Verdict::Limited,
-                "network `hosts` is for Linux",
-                "nothing to do: network `loopback` works here",
-            ),
-            Network::Hosts => {
-                finding(subject, Verdict::Bad, "network `hosts` is for Linux", "take `--network loopback`")
-            }
-        };
-    }
-    let forbidden = [
-        ("/proc/sys/user/max_user_namespaces", 0, "user.max_user_namespaces is 0"),
-        ("/proc/sys/kernel/unprivileged_userns_clone", 0, "kernel.unprivileged_userns_clone is 0"),
-        (
-            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-            1,
-            "AppArmor restricts unprivileged user namespaces",
+    let (verdict, remedy) = match network {
+        Network::Loopback => {
+            (Verdict::Limited, "network `loopback`, which is in use here, needs nothing of it")
+        }
+        Network::Hosts => {
+            (Verdict::Bad, "mend that, or take `--network loopback`, which needs nothing of it")
+        }
+    };
+    match try_machines() {
+        Ok(()) => good(
+            subject,
+            "allowed: machines, cables and switches were made and taken away again (`--network hosts`)",
         ),
-    ];
-    let root = nix::unistd::geteuid().is_root();
-    match forbidden.iter().find(|(path, value, _)| setting(path) == Some(*value)) {
-        Some((_, _, why)) if !root => match network {
-            Network::Loopback => finding(
-                subject,
-                Verdict::Limited,
-                *why,
-                "nothing to do for network `loopback`; network `hosts` needs sudo here",
-            ),
-            Network::Hosts => finding(
-                subject,
-                Verdict::Bad,
-                *why,
-                "use sudo, or take `--network loopback`, which needs none",
-            ),
-        },
-        _ => good(subject, "allowed: hosts can be machines of their own (`--network hosts`)"),
+        Err(why) => finding(subject, verdict, why, remedy),
     }
+}
+
+/// Has a small network made, in a process of its own, since only such a one can enter a user namespace.
+fn try_machines() -> Result<(), String> {
+    // A name that nobody else can have prepared.
+    let place = env::temp_dir().join(format!("wwwlab-{:016x}", chance::random_u64()));
+    let executable = env::current_exe().map_err(|error| error.to_string())?;
+    let tried = Command::new(executable).args(network::trial(&place)).stdin(Stdio::null()).output();
+    let tried = tried.map_err(|error| error.to_string())?;
+    // It is gone already, unless the trial was killed.
+    let _ = fs::remove_dir_all(&place);
+    match tried.status.success() {
+        true => Ok(()),
+        false => {
+            let said = String::from_utf8_lossy(&tried.stderr);
+            Err(said.trim().strip_prefix("wwwlab: ").unwrap_or(said.trim()).to_owned())
+        }
+    }
+}
+
+/// The profile by which AppArmor lets this executable have user namespaces; why it cannot be written.
+pub fn apparmor_profile() -> Result<String, String> {
+    let executable = env::current_exe().map_err(|error| error.to_string())?;
+    profile_of(&executable).ok_or_else(|| {
+        let place = executable.display();
+        format!(
+            "AppArmor would read {place} as a pattern: put wwwlab at a path of letters, digits, and / . _ - +"
+        )
+    })
+}
+
+/// The shipped profile, for `executable`, if nothing in that path means anything to AppArmor.
+fn profile_of(executable: &Path) -> Option<String> {
+    const SHIPPED: &str = include_str!("../../packaging/apparmor/wwwlab");
+    let plain = |letter: char| letter.is_alphanumeric() || "/._-+ ".contains(letter);
+    let path = executable.to_str().filter(|path| path.starts_with('/') && path.chars().all(plain))?;
+    Some(SHIPPED.replace("/usr/bin/wwwlab", path))
 }
 
 fn good(subject: &str, found: impl Into<String>) -> Finding {
@@ -252,4 +274,40 @@ fn good(subject: &str, found: impl Into<String>) -> Finding {
 
 fn finding(subject: &str, verdict: Verdict, found: impl Into<String>, remedy: &str) -> Finding {
     Finding { subject: subject.into(), verdict, found: found.into(), remedy: remedy.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profile_is_for_this_executable_and_for_no_pattern() {
+        let profile = profile_of(Path::new("/home/ada l/.cargo/bin/wwwlab")).unwrap();
+        let rules: Vec<&str> = profile
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .collect();
+        assert_eq!(
+            rules,
+            [
+                "abi <abi/4.0>,",
+                "include <tunables/global>",
+                "profile wwwlab \"/home/ada l/.cargo/bin/wwwlab\" flags=(unconfined) {",
+                "userns,",
+                "include if exists <local/wwwlab>",
+                "}",
+            ]
+        );
+        for pattern in [
+            "/home/*/wwwlab",
+            "/tmp/{a,b}/wwwlab",
+            "/tmp/\" {\n/wwwlab",
+            "/tmp/[x]/wwwlab",
+            "/a\\b",
+            "wwwlab",
+        ] {
+            assert_eq!(profile_of(Path::new(pattern)), None, "{pattern}");
+        }
+    }
 }

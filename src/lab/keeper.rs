@@ -54,6 +54,8 @@ pub enum Command {
     Ask(Ask, oneshot::Sender<Reply>),
     /// Its process with this number says that it serves this version of the application files from now on.
     Deployed(u32, String),
+    /// The power of its host comes, or fails; why it does not serve then.
+    Power(bool, oneshot::Sender<Result<(), String>>),
 }
 
 /// Hears every event of a service: writes it to the service's log and gives it to the journal.
@@ -186,6 +188,10 @@ impl Keeper {
                     // Another one has read for itself what it serves.
                     Command::Deployed(pid, version) if pid == self.pid() => self.deployed(version),
                     Command::Deployed(..) => {}
+                    Command::Power(on, answer) => {
+                        let done = self.power(on).await;
+                        let _ = answer.send(done);
+                    }
                 },
                 sign = sign(&mut self.process) => match sign {
                     Sign::Report(report) => self.hear(report),
@@ -255,6 +261,21 @@ impl Keeper {
                 self.enter(State::Running, "resumed by command (SIGCONT)");
                 Ok(format!("{name} goes on"))
             }
+        }
+    }
+
+    /// Its host's power fails, or comes back: then the service starts as its host does.
+    async fn power(&mut self, on: bool) -> Result<(), String> {
+        match on {
+            _ if self.elsewhere().is_some() => Ok(()),
+            false => {
+                self.restart_at = None;
+                self.end(Signal::SIGKILL).await;
+                self.enter(State::Stopped, "its host is off");
+                Ok(())
+            }
+            true if self.process.is_some() => Ok(()),
+            true => self.start().await,
         }
     }
 

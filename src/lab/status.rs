@@ -10,6 +10,7 @@ use crate::ground::clock;
 use super::config::Engine;
 use super::database::Told;
 use super::hosts::{Host, ServiceName};
+use super::network::publish::Published;
 use super::ports::Ports;
 
 /// A whole lab.
@@ -33,6 +34,15 @@ pub struct LabStatus {
     pub site_name: String,
     /// Its services, in the order in which a request meets them.
     pub services: Vec<ServiceStatus>,
+    /// The cables of its network that are cut, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub cut: Vec<String>,
+    /// The machines of its network that are off, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub off: Vec<String>,
+    /// What of its network can be reached from this machine.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub published: Vec<Published>,
     /// What the supervisor and its guard take themselves.
     pub supervisor: Usage,
 }

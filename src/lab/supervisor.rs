@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
@@ -34,8 +34,11 @@ use super::hosts::ServiceName;
 use super::journal::{Heard, Journal};
 use super::keeper::{Keeper, Means, Sink};
 use super::log::Log;
-use super::network::held::Network as Wires;
-use super::ports::{self, PortError};
+use super::network::held::{Carrier, Network as Wires};
+use super::network::plan::Plan;
+use super::network::publish::{Publication, Published};
+use super::network::wiring::Wiring;
+use super::ports::{self, PortError, Ports};
 use super::status::LabStatus;
 use super::watcher;
 
@@ -80,6 +83,14 @@ pub enum UpError {
     /// There is no network for its hosts.
     #[error("network `hosts` cannot be made")]
     Network(#[source] StartFailure),
+    /// Something cannot be published.
+    #[error("the network cannot be seen from this machine")]
+    Published(#[source] StartFailure),
+    /// What was asked for would be what is there already.
+    #[error(
+        "--publish is for network `hosts`: on `loopback` every service is at an address of this machine already (`wwwlab status`)"
+    )]
+    PublishedAlready,
     /// Services could not start.
     #[error("{}", .0.join("\n"))]
     Services(Vec<String>),
@@ -96,6 +107,8 @@ pub struct Lab {
     heard: Heard,
     /// What its hosts are, where they are machines of their own.
     wires: Option<Wires>,
+    /// What can be reached of them from this machine, if anything is to be.
+    carrier: Option<Carrier>,
     lock: Lock,
     /// Cancelled when the lab is to end, and when it has ended.
     end: CancellationToken,
@@ -104,15 +117,20 @@ pub struct Lab {
 
 impl Lab {
     /// Brings the lab in `directory` up: when this returns, every service serves. `database` goes before what the
-    /// settings say; `progress` shows what takes long.
+    /// settings say, and so does `publish`, what of network `hosts` is to be seen from this machine; `progress` shows what takes
+    /// long.
     pub async fn up(
         directory: Directory,
         database: Option<Wish>,
+        publish: Option<Vec<Publication>>,
         progress: impl FnMut(&str),
     ) -> Result<Self, UpError> {
         directory.prepare()?;
         let config = directory.config()?;
         let network = directory.network;
+        if publish.is_some() && network == Network::Loopback {
+            return Err(UpError::PublishedAlready);
+        }
         let (mut lock, left_behind) = take_lock(&directory).await?;
         let wish = database.map_or_else(|| Wish::of(&config, &directory.root), Ok)?;
         let ports = ports::decide(&config, network, wish.needs_port())?;
@@ -125,14 +143,21 @@ impl Lab {
         let guard = Guard::start(&executable, leftovers.into_iter().flatten().collect(), machines.clone())
             .map_err(UpError::Process)?;
         lock.file_is_the_guards = true;
+        let published =
+            published(&publish.unwrap_or_else(|| config.network.publish.clone()), network, &ports);
         let wires = match &machines {
             None => None,
             Some(place) => Some(Self::wires(&executable, &config, &directory, place, &guard).await?),
         };
+        let carrier = Self::carrier(&executable, &published, &directory, &guard).await?;
         let design = Arc::new(Design { config, network, directory, ports, database });
         let path = design.directory.journal();
         let journal = Journal::open(&path).map_err(|source| UpError::State { path, source })?;
         let heard = journal.watch_first();
+        let wiring = wires
+            .as_ref()
+            .zip(machines)
+            .map(|(wires, place)| Wiring::new(Plan::of(&design.config), wires.orders(), place));
         if let Some(pid) = left_behind {
             journal.note(format!(
                 "the last run (supervisor {pid}) and its guard were killed; what they left is cleaned up"
@@ -159,10 +184,18 @@ impl Lab {
             keepers.spawn(keeper.keep(received, first));
         }
         let listener = listen(&socket).map_err(|source| UpError::State { path: socket, source })?;
-        let desk =
-            Arc::new(Desk { design, since: clock::unix_millis(), guard, services, journal: journal.clone() });
+        let since = clock::unix_millis();
+        let desk = Arc::new(Desk {
+            design,
+            since,
+            guard,
+            services,
+            wiring,
+            published: Mutex::new(published),
+            journal: journal.clone(),
+        });
         let ended = CancellationToken::new();
-        let lab = Self { desk, listener, keepers, wires, journal, heard, lock, end, ended };
+        let lab = Self { desk, listener, keepers, wires, carrier, journal, heard, lock, end, ended };
         let started = tokio::select! {
             started = lab.desk.all_started() => started,
             () = lab.desk.progress(progress) => Ok(()),
@@ -196,6 +229,28 @@ impl Lab {
         }
     }
 
+    /// Publishes what is to be, if anything is.
+    async fn carrier(
+        executable: &Path,
+        published: &[Published],
+        directory: &Directory,
+        guard: &Guard,
+    ) -> Result<Option<Carrier>, UpError> {
+        if published.is_empty() {
+            return Ok(None);
+        }
+        let path = directory.log("publish");
+        let log = Log::open(&path).and_then(|log| log.handle());
+        let log = log.map_err(|source| UpError::State { path, source })?;
+        match Carrier::start(executable, published, &directory.machines(), log, guard).await {
+            Ok(carrier) => Ok(Some(carrier)),
+            Err(failure) => {
+                guard.clone().close();
+                Err(UpError::Published(failure))
+            }
+        }
+    }
+
     /// How it stands.
     pub fn status(&self) -> LabStatus {
         self.desk.status()
@@ -220,6 +275,13 @@ impl Lab {
                     self.journal.note(format!("the network is gone ({how}), and with it every cable: the lab ends"));
                     break;
                 }
+                how = carrier_gone(&mut self.carrier) => {
+                    let how = how.map(describe).unwrap_or_default();
+                    self.carrier = None;
+                    self.desk.published().clear();
+                    self.journal
+                        .note(format!("what carried into the network is gone ({how}): nothing is published any more"));
+                }
                 _ = rounds.tick() => {
                     self.journal.settle();
                     if self.desk.guard.mend() {
@@ -243,6 +305,9 @@ impl Lab {
         }
         self.end.cancel();
         while self.keepers.join_next().await.is_some() {}
+        if let Some(carrier) = self.carrier {
+            carrier.close().await;
+        }
         if let Some(wires) = self.wires {
             wires.close().await;
         }
@@ -266,6 +331,33 @@ async fn gone(wires: &mut Option<Wires>) -> Option<ExitStatus> {
         Some(wires) => wires.gone().await,
         None => std::future::pending().await,
     }
+}
+
+/// Ends when what carries into the network has ended by itself, and how.
+async fn carrier_gone(carrier: &mut Option<Carrier>) -> Option<ExitStatus> {
+    match carrier {
+        Some(carrier) => carrier.gone().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What is published, and where it is in the network.
+fn published(wanted: &[Publication], network: Network, ports: &Ports) -> Vec<Published> {
+    let there = |service: ServiceName| {
+        let port = match service {
+            ServiceName::Web => ports.http,
+            ServiceName::App => ports.app,
+            _ => ports.dns,
+        };
+        SocketAddr::new(service.host().address(network), port)
+    };
+    let wanted = wanted.iter().filter(|_| network == Network::Hosts);
+    let publish = |&publication: &Publication| Published {
+        service: publication.service,
+        here: publication.address(),
+        there: there(publication.service),
+    };
+    wanted.map(publish).collect()
 }
 
 /// How often the lab looks after what nobody tells it of.

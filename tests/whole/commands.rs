@@ -45,9 +45,19 @@ fn doctor_finds_the_tools_and_names_remedies() {
             .find(|finding| finding["subject"] == subject)
             .unwrap_or_else(|| panic!("no {subject}: {findings}"))
     };
-    for subject in
-        ["lab", "state", "port 53", "port 80", "port 3000", "resolv.conf", "dig", "curl", "namespaces"]
-    {
+    for subject in [
+        "lab",
+        "state",
+        "port 53",
+        "port 80",
+        "port 3000",
+        "resolv.conf",
+        "dig",
+        "curl",
+        "namespaces",
+        "ping",
+        "tcpdump",
+    ] {
         let finding = find(subject);
         let good = finding["verdict"] == "good";
         assert_eq!(good, finding["remedy"] == "", "what is not good has a remedy: {finding}");
@@ -58,6 +68,7 @@ fn doctor_finds_the_tools_and_names_remedies() {
     let said = command.args(["doctor"]).env("PATH", "/nonexistent").output().unwrap();
     let said = String::from_utf8(said.stdout).unwrap();
     assert!(said.contains("apt install bind9-dnsutils") && said.contains("apt install curl"), "{said}");
+    assert!(said.contains("apt install iputils-ping") && said.contains("apt install tcpdump"), "{said}");
 }
 
 #[test]

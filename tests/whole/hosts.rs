@@ -6,7 +6,9 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::{TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,18 +20,19 @@ use wwwlab::lab::network::held::Network;
 
 use super::ordinary_user::{Ending, as_user};
 use super::own_app::example;
-use super::stage::{PROGRAM, Said, Stage, processes_of, until};
+use super::stage::{PROGRAM, Said, Stage, free_port, processes_of, until};
 
 /// Every machine of the small lab.
-const MACHINES: [&str; 8] = ["client", "resolver", "root", "tld", "server", "home", "isp", "internet"];
+pub(super) const MACHINES: [&str; 8] =
+    ["client", "resolver", "root", "tld", "server", "home", "isp", "internet"];
 const KINDS: [&str; 3] = ["net", "mnt", "uts"];
 
-fn one_at_a_time() -> MutexGuard<'static, ()> {
+pub(super) fn one_at_a_time() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn on_hosts(stage: Stage) -> Stage {
+pub(super) fn on_hosts(stage: Stage) -> Stage {
     stage.edit("lab.toml", |text| match text.contains("# network = \"loopback\"") {
         true => text.replace("# network = \"loopback\"", "network = \"hosts\""),
         false => format!("[lab]\nnetwork = \"hosts\"\n{text}"),
@@ -37,29 +40,29 @@ fn on_hosts(stage: Stage) -> Stage {
     stage
 }
 
-fn up() -> Stage {
+pub(super) fn up() -> Stage {
     let stage = on_hosts(Stage::new());
     stage.wwwlab(["up", "-d"]).ok();
     stage
 }
 
-fn state(stage: &Stage) -> PathBuf {
+pub(super) fn state(stage: &Stage) -> PathBuf {
     stage.root().join(".wwwlab/hosts")
 }
 
-fn place(stage: &Stage, machine: &str) -> PathBuf {
+pub(super) fn place(stage: &Stage, machine: &str) -> PathBuf {
     state(stage).join("hosts").join(machine)
 }
 
 /// Runs `line` on a machine, as its administrator.
-fn on(place: &Path, line: &str) -> Said {
+pub(super) fn on(place: &Path, line: &str) -> Said {
     let mut command = Command::new(PROGRAM);
     command.arg("within").arg(place).args(["--capable", "--"]).args(line.split_whitespace());
     Said::from(command.stdin(Stdio::null()).output().unwrap())
 }
 
 /// The numbers of a lab's namespaces while it is up.
-fn namespaces(stage: &Stage) -> BTreeSet<u64> {
+pub(super) fn namespaces(stage: &Stage) -> BTreeSet<u64> {
     let links = MACHINES.iter().flat_map(|machine| KINDS.map(|kind| place(stage, machine).join(kind)));
     let numbers: BTreeSet<u64> = links.map(|link| fs::metadata(link).unwrap().ino()).collect();
     assert_eq!(numbers.len(), MACHINES.len() * KINDS.len(), "each machine has its own");
@@ -67,7 +70,7 @@ fn namespaces(stage: &Stage) -> BTreeSet<u64> {
 }
 
 /// The processes that are in one of these namespaces.
-fn processes_in(numbers: &BTreeSet<u64>) -> Vec<u32> {
+pub(super) fn processes_in(numbers: &BTreeSet<u64>) -> Vec<u32> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let is_in = |pid: &u32| {
@@ -79,7 +82,7 @@ fn processes_in(numbers: &BTreeSet<u64>) -> Vec<u32> {
 }
 
 /// The interfaces of this machine.
-fn interfaces() -> BTreeSet<String> {
+pub(super) fn interfaces() -> BTreeSet<String> {
     fs::read_dir("/sys/class/net")
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -87,13 +90,13 @@ fn interfaces() -> BTreeSet<String> {
 }
 
 /// This machine's mounts that are a lab's.
-fn mounts() -> Vec<String> {
+pub(super) fn mounts() -> Vec<String> {
     let all = fs::read_to_string("/proc/self/mountinfo").unwrap();
     all.lines().filter(|line| line.contains("wwwlab ")).map(str::to_owned).collect()
 }
 
 #[track_caller]
-fn nothing_is_left(stage: &Stage, numbers: &BTreeSet<u64>) {
+pub(super) fn nothing_is_left(stage: &Stage, numbers: &BTreeSet<u64>) {
     until("every process is gone", || {
         processes_of(&stage.root()).is_empty() && processes_in(numbers).is_empty()
     });
@@ -212,7 +215,9 @@ fn a_supervisor_killed_at_any_point_leaves_nothing() {
         "hosts",
         "hosts/layers",
         "hosts/client",
+        "hosts/server/net",
         "hosts/internet/mnt",
+        "logs/web.log",
         "logs/resolver.log",
         "logs/app.log",
         "control",
@@ -237,6 +242,21 @@ fn a_supervisor_killed_at_any_point_leaves_nothing() {
     nothing_is_left(&stage, &numbers);
     stage.wwwlab(["up", "-d"]).ok();
     assert!(on(&place(&stage, "client"), "ping -n -c1 -W5 8.8.8.8").ok().contains("ttl=61"));
+}
+
+/// A supervisor may be killed before its guard knows of the network's process.
+#[test]
+fn a_network_whose_supervisor_has_gone_makes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path().join("hosts");
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut command = Command::new(PROGRAM);
+    command.arg("network").arg(&place).arg("root").stdin(Stdio::from(OwnedFd::from(theirs)));
+    let mut network = command.spawn().unwrap();
+    drop(command);
+    drop(ours);
+    assert!(network.wait().unwrap().success());
+    assert!(!place.exists());
 }
 
 #[test]
@@ -326,7 +346,10 @@ fn an_ordinary_user_has_the_same_network() {
     let lab = place.join("lab");
     as_user(&lab, "sed -i 's/^# network = \"loopback\"/network = \"hosts\"/' lab.toml").ok();
     let _end = Ending(&lab);
-    as_user(&lab, "../wwwlab up -d").ok();
+    let port = free_port();
+    as_user(&lab, &format!("../wwwlab up -d --publish web:{port}")).ok();
+    let published = as_user(&lab, &format!("curl -si -H Host:www.foobar.com http://127.0.0.1:{port}/")).ok();
+    assert!(published.starts_with("HTTP/1.1 200"), "{published}");
     let within = |line: &str| as_user(&lab, &format!("../wwwlab within .wwwlab/hosts/hosts/{line}"));
     assert!(within("client -- ping -n -c1 -W5 8.8.8.8").ok().contains("ttl=61"), "without any right");
     let answer = within("client -- dig +tries=1 www.foobar.com").ok();
@@ -351,16 +374,49 @@ fn what_forbids_a_user_namespace_is_named() {
     let _turn = one_at_a_time();
     let stage = on_hosts(Stage::new());
     // The limit is set in a user namespace around the lab, which has no rights and must make one of its own.
-    let line = format!(
-        "echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --bounding-set=-all --inh-caps=-all {PROGRAM} up -d"
-    );
-    let why = stage.run("unshare", ["--user", "--map-root-user", "sh", "-c", &line]).refused(1);
+    let forbidden = |command: &str| {
+        let line = format!(
+            "echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --bounding-set=-all --inh-caps=-all {PROGRAM} {command}"
+        );
+        stage.run("unshare", ["--user", "--map-root-user", "sh", "-c", &line])
+    };
+    let why = forbidden("up -d").refused(1);
     for part in
         ["user.max_user_namespaces is 0", "sudo sysctl user.max_user_namespaces", "--network loopback"]
     {
         assert!(why.contains(part), "{part}: {why}");
     }
     assert!(!state(&stage).join("lock").exists() && !state(&stage).join("hosts").exists());
+    // The doctor tries it, and says the same.
+    for (network, verdict) in [("hosts", "bad"), ("loopback", "limited")] {
+        let said = forbidden(&format!("doctor --json --network {network}")).out;
+        let findings: serde_json::Value = serde_json::from_str(&said).unwrap();
+        let namespaces =
+            findings.as_array().unwrap().iter().find(|finding| finding["subject"] == "namespaces");
+        let namespaces = namespaces.unwrap();
+        assert_eq!(namespaces["verdict"], verdict, "{namespaces}");
+        assert!(namespaces["found"].to_string().contains("user.max_user_namespaces is 0"), "{namespaces}");
+    }
+    let said = stage.wwwlab(["doctor"]).ok();
+    assert!(said.contains("machines, cables and switches were made and taken away again"), "{said}");
+}
+
+#[test]
+fn the_apparmor_profile_is_for_this_program() {
+    let stage = Stage::new();
+    let profile = stage.wwwlab(["doctor", "--apparmor"]).ok();
+    assert!(profile.contains(&format!("profile wwwlab \"{PROGRAM}\" flags=(unconfined) {{")), "{profile}");
+    assert!(profile.lines().any(|line| line == "  userns,"), "{profile}");
+    // Versions before 4 do not know the rule, nor restrict what it allows.
+    let parser = Command::new("/usr/sbin/apparmor_parser").arg("--version").output();
+    let version = parser.map(|said| String::from_utf8_lossy(&said.stdout).into_owned()).unwrap_or_default();
+    if version.contains("version 4.") || version.contains("version 5.") {
+        let file = stage.root().join("profile");
+        fs::write(&file, profile).unwrap();
+        stage
+            .run("/usr/sbin/apparmor_parser", ["--skip-kernel-load", "--skip-cache", file.to_str().unwrap()])
+            .ok();
+    }
 }
 
 #[test]

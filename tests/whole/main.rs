@@ -9,6 +9,7 @@
 mod api;
 mod asker;
 mod backup;
+mod cables;
 mod cache;
 mod commands;
 mod conversation;
@@ -16,6 +17,7 @@ mod crowd;
 mod death;
 mod deploy;
 mod hosts;
+mod leaks;
 mod life;
 mod mysql;
 mod names;

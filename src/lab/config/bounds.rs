@@ -11,6 +11,7 @@ use serde::de::{Deserializer, Error as _};
 use super::{PEERS_MOST, Upstream, WORDS_MOST, ZoneFiles};
 use crate::ground::prefix::Prefix;
 use crate::lab::network::plan::CLASSROOM_MOST;
+use crate::lab::network::publish::{self, Publication};
 
 fn bounded<'de, D: Deserializer<'de>>(
     deserializer: D,
@@ -29,6 +30,12 @@ fn bounded<'de, D: Deserializer<'de>>(
 
 pub(super) fn classroom<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     bounded(deserializer, "classroom", 0..=CLASSROOM_MOST)
+}
+
+pub(super) fn publish<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Publication>, D::Error> {
+    let list: Vec<Publication> = at_most(deserializer, "publish")?;
+    publish::apart(&list).map_err(D::Error::custom)?;
+    Ok(list)
 }
 
 pub(super) fn resolver_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

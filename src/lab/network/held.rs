@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::COMMAND;
+use super::publish::{self, Published};
 use crate::ground::channel::{Ask, Reply};
 use crate::lab::child::{Running, Sign, StartFailure, Starting};
 use crate::lab::config::Config;
@@ -23,6 +24,16 @@ const ORDERS_MOST: usize = 16;
 #[derive(Debug)]
 pub struct Network {
     orders: Orders,
+    kept: Kept,
+}
+
+/// What carries into a network.
+#[derive(Debug)]
+pub struct Carrier(Kept);
+
+/// A process that is kept: it is given its orders, and ends when it is told to.
+#[derive(Debug)]
+struct Kept {
     gone: oneshot::Receiver<ExitStatus>,
     end: CancellationToken,
     keeping: JoinHandle<()>,
@@ -70,14 +81,11 @@ impl Network {
         }
         arguments.extend(config.hosts().iter().map(|host| host.as_str().into()));
         let mut starting = Starting::spawn(executable, &arguments, log, guard)?;
-        starting.order(Ask::Make).await;
+        starting.begin().await;
         let running = starting.ready(|_| {}).await?;
         guard.hold();
         let (orders, given) = mpsc::channel(ORDERS_MOST);
-        let (going, gone) = oneshot::channel();
-        let end = CancellationToken::new();
-        let keeping = tokio::spawn(keep(running, given, end.clone(), going));
-        Ok(Self { orders: Orders(orders), gone, end, keeping })
+        Ok(Self { orders: Orders(orders), kept: Kept::new(running, given) })
     }
 
     /// Where orders to it are given.
@@ -87,11 +95,56 @@ impl Network {
 
     /// Ends when the network has ended by itself, and how; to be waited for once.
     pub async fn gone(&mut self) -> Option<ExitStatus> {
-        (&mut self.gone).await.ok()
+        self.kept.gone().await
     }
 
     /// Ends it.
     pub async fn close(self) {
+        self.kept.close().await;
+    }
+}
+
+impl Carrier {
+    /// Publishes services of the network whose machines are to be entered at `place`: when this returns, they are there.
+    pub async fn start(
+        executable: &Path,
+        published: &[Published],
+        place: &Path,
+        log: File,
+        guard: &Guard,
+    ) -> Result<Self, StartFailure> {
+        let mut arguments = vec![publish::COMMAND.into(), place.join(publish::ROUTER).into()];
+        arguments.extend(published.iter().map(|published| published.to_string().into()));
+        let running = Starting::spawn(executable, &arguments, log, guard)?.ready(|_| {}).await?;
+        // It takes no orders.
+        let (_, given) = mpsc::channel(1);
+        Ok(Self(Kept::new(running, given)))
+    }
+
+    /// Ends when it has ended by itself, and how; to be waited for once.
+    pub async fn gone(&mut self) -> Option<ExitStatus> {
+        self.0.gone().await
+    }
+
+    /// Ends it.
+    pub async fn close(self) {
+        self.0.close().await;
+    }
+}
+
+impl Kept {
+    fn new(running: Running, given: mpsc::Receiver<(Ask, oneshot::Sender<Reply>)>) -> Self {
+        let (going, gone) = oneshot::channel();
+        let end = CancellationToken::new();
+        let keeping = tokio::spawn(keep(running, given, end.clone(), going));
+        Self { gone, end, keeping }
+    }
+
+    async fn gone(&mut self) -> Option<ExitStatus> {
+        (&mut self.gone).await.ok()
+    }
+
+    async fn close(self) {
         self.end.cancel();
         // It was told to end; that it cannot be waited for would mean that it panicked.
         let _ = self.keeping.await;
@@ -137,6 +190,12 @@ impl Machines {
         self.held.iter().map(super::kernel::Held::sweep).sum()
     }
 
+    /// Kills whoever of this user is on the one machine at `place`.
+    #[cfg(target_os = "linux")]
+    pub fn sweep_one(place: &Path) {
+        super::kernel::sweep_one(place);
+    }
+
     /// There are none.
     #[cfg(not(target_os = "linux"))]
     pub fn at(_place: &Path) -> Self {
@@ -148,6 +207,10 @@ impl Machines {
     pub fn sweep(&self) -> usize {
         0
     }
+
+    /// There is nobody.
+    #[cfg(not(target_os = "linux"))]
+    pub fn sweep_one(_place: &Path) {}
 }
 
 /// Removes the places of machines, which are links and nothing else, wherever they lead.

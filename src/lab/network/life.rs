@@ -18,7 +18,7 @@ pub(super) fn run(plan: &Plan, place: &Path) -> Result<(), NetworkError> {
     let supervisor = supervisor().map_err(NetworkError::NoChannel)?;
     let mut orders = Orders::new(&supervisor);
     // Until then nothing is made: a supervisor that is killed now has not told its guard of this process yet.
-    let Some(Order { ask: Ask::Make, .. }) = orders.next() else { return Ok(()) };
+    let Some(Order { ask: Ask::Begin, .. }) = orders.next() else { return Ok(()) };
     let mut network = match kernel::realise(plan, place) {
         Ok(network) => network,
         Err(error) => {
@@ -67,6 +67,14 @@ impl Iterator for Orders<'_> {
             }
         }
     }
+}
+
+/// Makes `plan` and lets it go again.
+pub(super) fn only_try(plan: &Plan, place: &Path) -> Result<(), NetworkError> {
+    let made = kernel::realise(plan, place);
+    let removed = super::held::remove(place);
+    made?;
+    removed.map_err(|source| NetworkError::State { path: place.into(), source })
 }
 
 fn obey(network: &mut Cabling, ask: &Ask) -> Reply {

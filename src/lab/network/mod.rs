@@ -4,16 +4,20 @@
 //! makes them: it alone has namespaces to make and to hold, so it is a process of its own that is started before the
 //! services and ended after them; with it, everything is gone. Where a host can be entered stands in the lab's state,
 //! as links that lead to that process's descriptors (`hosts/server/net`); [`within`] starts a program there. [`held`] is the
-//! supervisor's side of it.
+//! supervisor's side of it, [`wiring`] that of its users;
+//! [`publish`] is what can be reached from outside.
 //!
 //! What only Linux can do is in `kernel`; elsewhere [`NetworkError::NotLinux`] is all there is.
 
+mod carry;
 pub mod held;
 #[cfg(target_os = "linux")]
 mod kernel;
 #[cfg(target_os = "linux")]
 mod life;
 pub mod plan;
+pub mod publish;
+pub mod wiring;
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -36,6 +40,9 @@ pub struct Arguments {
     /// Further computers, in the network `classroom`
     #[arg(long, default_value_t = 0)]
     classroom: u32,
+    /// Make it, and take it away again: does it work here?
+    #[arg(long)]
+    only_try: bool,
     /// Which hosts there are
     #[arg(value_enum)]
     hosts: Vec<Host>,
@@ -190,7 +197,23 @@ fn namespace_refused(error: &io::Error) -> &'static str {
 /// closes. What goes wrong before the network is ready is told to the supervisor, and returned.
 pub fn run(arguments: &Arguments) -> Result<(), NetworkError> {
     let plan = Plan::new(&arguments.hosts, arguments.classroom);
-    on_this_system::run(&plan, &arguments.place)
+    match arguments.only_try {
+        true => on_this_system::only_try(&plan, &arguments.place),
+        false => on_this_system::run(&plan, &arguments.place),
+    }
+}
+
+/// The words after the executable that try whether a network can be made here, at `place`, with all that a lab's is made of.
+pub fn trial(place: &Path) -> [OsString; 6] {
+    // Two computers of a classroom need a switch; all need cables.
+    [
+        COMMAND.into(),
+        "--only-try".into(),
+        "--classroom".into(),
+        "2".into(),
+        place.into(),
+        Host::Root.as_str().into(),
+    ]
 }
 
 /// Becomes the program, on its machine; returns only if that fails.
@@ -205,8 +228,8 @@ pub fn within(place: &Path) -> [OsString; 3] {
 
 #[cfg(target_os = "linux")]
 mod on_this_system {
-    pub(super) use super::kernel::enter::enter;
-    pub(super) use super::life::run;
+    pub(super) use super::kernel::enter::{enter, lend};
+    pub(super) use super::life::{only_try, run};
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -214,6 +237,14 @@ mod on_this_system {
     use super::{Infallible, NetworkError, OsString, Path, Plan};
 
     pub(super) fn run(_plan: &Plan, _place: &Path) -> Result<(), NetworkError> {
+        Err(NetworkError::NotLinux)
+    }
+
+    pub(super) fn only_try(_plan: &Plan, _place: &Path) -> Result<(), NetworkError> {
+        Err(NetworkError::NotLinux)
+    }
+
+    pub(super) fn lend(_place: &Path) -> Result<(), NetworkError> {
         Err(NetworkError::NotLinux)
     }
 

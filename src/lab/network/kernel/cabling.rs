@@ -2,7 +2,8 @@
 //!
 //! A cable is a pair of interfaces (veth(4)), each made in the machine that it belongs to: at no moment is there one in the
 //! network of the real machine. A cut cable has its upper end switched off, so that the lower end sees what a pulled
-//! plug shows: no carrier.
+//! plug shows: no carrier. A machine that is off has its own ends switched off, so that its neighbours see the same, and keep
+//! their routes: they find out that nobody answers there.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -87,33 +88,31 @@ impl Cabling {
         self.switch_ends(|_, cable| cable.ends.iter().any(|end| end.machine == place))
     }
 
-    /// Brings the upper ends of those cables that are `meant` to where they should be.
+    /// Brings both ends of those cables that are `meant` to where they should be.
     fn switch_ends(&mut self, meant: impl Fn(usize, &Cable) -> bool) -> Result<(), String> {
-        let cables = self.plan.cables.iter().enumerate();
-        let meant: Vec<(usize, End)> =
-            cables.filter(|(at, cable)| meant(*at, cable)).map(|(at, cable)| (at, cable.ends[1])).collect();
-        for (at, end) in meant {
-            let told = match self.is_dead(at) {
-                true => self.machines[end.machine].wire.tell(vec![switched(index(end.interface), false)]),
-                // With an interface that is off the kernel forgets the routes over it.
-                false => self.settle(end.machine),
-            };
-            told.map_err(|error| crate::ground::service::causes(&error).join(": "))?;
-        }
-        Ok(())
+        let cables = self.plan.cables.iter().enumerate().filter(|(at, cable)| meant(*at, cable));
+        let ends = cables.flat_map(|(at, cable)| cable.ends.map(|end| (end, self.is_down(at, end))));
+        let (down, up): (Vec<_>, Vec<_>) = ends.partition(|(_, is_down)| *is_down);
+        // With an interface that is off the kernel forgets the routes over it, so a whole machine is seen to.
+        let machines: BTreeSet<usize> = up.into_iter().map(|(end, _)| end.machine).collect();
+        let down = down.into_iter().try_for_each(|(end, _)| {
+            self.machines[end.machine].wire.tell(vec![switched(index(end.interface), false)])
+        });
+        down.and_then(|()| machines.into_iter().try_for_each(|machine| self.settle(machine)))
+            .map_err(|error| crate::ground::service::causes(&error).join(": "))
     }
 
-    fn is_dead(&self, cable: usize) -> bool {
-        let ends = self.plan.cables[cable].ends;
-        self.cut.contains(&cable) || ends.iter().any(|end| self.off.contains(&end.machine))
+    /// Whether this `end` of a cable is to be switched off.
+    fn is_down(&self, cable: usize, end: End) -> bool {
+        self.cut.contains(&cable) && self.plan.cables[cable].ends[1] == end || self.off.contains(&end.machine)
     }
 
     /// Switches the interfaces of one machine on, and gives it its addresses and routes, as far as it has not got them.
     fn settle(&mut self, place: usize) -> Result<(), NetworkError> {
         let dead: BTreeSet<usize> = (0..self.plan.cables.len())
-            .filter(|&cable| self.is_dead(cable))
-            .map(|cable| self.plan.cables[cable].ends[1])
-            .filter_map(|end| (end.machine == place).then_some(end.interface))
+            .flat_map(|cable| self.plan.cables[cable].ends.map(|end| (cable, end)))
+            .filter(|&(cable, end)| end.machine == place && self.is_down(cable, end))
+            .map(|(_, end)| end.interface)
             .collect();
         let machine = &self.plan.machines[place];
         let spoken = |net: &Net| net.address.is_ipv4() || self.speaks_ipv6;

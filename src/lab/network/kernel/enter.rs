@@ -38,11 +38,7 @@ pub(in crate::lab::network) fn enter(
     ];
     let failed = |step| move |source: io::Error| NetworkError::Enter { place: place.into(), step, source };
     let directory = env::current_dir();
-    // Root's lab has no user namespace of its own, and whoever is inside already has it.
-    let same = |own: &File| Ok::<_, io::Error>(own.metadata()?.ino() == user.metadata()?.ino());
-    if !machine::open("user").and_then(|own| same(&own)).map_err(failed("its users"))? {
-        setns(&user, CloneFlags::CLONE_NEWUSER).map_err(|errno| failed("its users")(errno.into()))?;
-    }
+    join_users(&user).map_err(failed("its users"))?;
     for (step, kind, namespace) in rest {
         setns(&namespace, kind).map_err(|errno| failed(step)(errno.into()))?;
     }
@@ -66,6 +62,28 @@ pub(in crate::lab::network) fn enter(
         command.arg0("wwwlab");
     }
     Err(NetworkError::Program { program: name.clone(), source: command.exec() })
+}
+
+/// Has this process make its further sockets on the machine at `place`; those that it has stay where they were made, and
+/// all else stays as it is. Whatever rights it has end. It must have one thread.
+pub(in crate::lab::network) fn lend(place: &Path) -> Result<(), NetworkError> {
+    let gone = |source| NetworkError::Gone { place: place.into(), source };
+    let failed = |step| move |source: io::Error| NetworkError::Enter { place: place.into(), step, source };
+    let user = File::open(place.join("user")).map_err(gone)?;
+    let net = File::open(place.join("net")).map_err(gone)?;
+    join_users(&user).map_err(failed("its users"))?;
+    setns(&net, CloneFlags::CLONE_NEWNET).map_err(|errno| failed("its network")(errno.into()))?;
+    let none = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
+        .map_err(|errno| failed("its rights")(errno.into()))
+}
+
+/// Moves to the user namespace of a machine. Root's lab has none of its own, and whoever is inside already has it.
+fn join_users(user: &File) -> io::Result<()> {
+    if machine::open("user")?.metadata()?.ino() != user.metadata()?.ino() {
+        setns(user, CloneFlags::CLONE_NEWUSER)?;
+    }
+    Ok(())
 }
 
 /// The rights outlive the exec, in this program and in what it starts (ambient, capabilities(7)).

@@ -11,11 +11,12 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 
 use super::machine;
-use super::rights::Rights;
+use super::rights::{self, Rights};
 use crate::lab::network::NetworkError;
 use crate::lab::network::plan::{Net, Plan};
 
@@ -46,9 +47,9 @@ impl Base {
         };
         let layers = place.join("layers");
         DirBuilder::new().mode(0o700).create(&layers).map_err(failed("a place for its layer"))?;
-        unshare(CloneFlags::CLONE_NEWNS).map_err(|errno| NetworkError::Machine {
-            machine: "the machines".into(),
-            source: errno.into(),
+        unshare(CloneFlags::CLONE_NEWNS).map_err(|errno| match (rights, errno) {
+            (Rights::Own, Errno::EPERM) => rights::forbidden(errno.into()),
+            _ => NetworkError::Machine { machine: "the machines".into(), source: errno.into() },
         })?;
         // What is mounted here stays here; what the real machine mounts and unmounts is followed.
         mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>)

@@ -22,7 +22,7 @@ use super::plan::Plan;
 use crate::ground::descriptors;
 pub(super) use cabling::Cabling;
 use machine::Machine;
-pub(super) use sweep::Held;
+pub(super) use sweep::{Held, sweep_one};
 
 /// Descriptors of a machine: three namespaces and the way to its network; and those of the process itself.
 const DESCRIPTORS_EACH: usize = 4;

@@ -39,8 +39,9 @@ pub(super) fn obtain() -> Result<Rights, NetworkError> {
     Ok(Rights::Own)
 }
 
-/// Names what forbids a user namespace.
-fn forbidden(source: io::Error) -> NetworkError {
+/// Names what forbids a user namespace. AppArmor may also let it be made and then give no rights in it, so that the first use
+/// of them is what fails.
+pub(super) fn forbidden(source: io::Error) -> NetworkError {
     let (cause, remedy) = cause(&source, |setting| {
         fs::read_to_string(format!("/proc/sys/{setting}")).ok().and_then(|text| text.trim().parse().ok())
     });
@@ -65,7 +66,7 @@ fn cause(said: &io::Error, setting: impl Fn(&str) -> Option<u64>) -> (String, &'
     if setting("kernel/apparmor_restrict_unprivileged_userns") == Some(1) {
         return because(
             "AppArmor restricts them to programs that it knows (kernel.apparmor_restrict_unprivileged_userns is 1)",
-            "Give wwwlab an AppArmor profile with the line `userns,`, or try with sudo",
+            "`wwwlab doctor --apparmor | sudo tee /etc/apparmor.d/wwwlab`, then `sudo apparmor_parser -r /etc/apparmor.d/wwwlab` allow them to wwwlab; or try with sudo",
         );
     }
     match said.raw_os_error().map(Errno::from_raw) {

@@ -1,0 +1,229 @@
+//! `wwwlab link` and `wwwlab host`: what is cut and what is off, and what the machines around it meet; and `--publish`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::{Command, Stdio};
+
+use super::hosts::{nothing_is_left, on, on_hosts, one_at_a_time, place, up};
+use super::stage::{PROGRAM, Stage, free_port, processes_of, until};
+
+fn answers(stage: &Stage, address: &str) -> bool {
+    on(&place(stage, "client"), &format!("ping -n -c1 -W1 {address}")).code == 0
+}
+
+#[test]
+fn a_cable_is_pulled_out_and_plugged_in_again() {
+    let _turn = one_at_a_time();
+    let stage = up();
+    let listed = stage.wwwlab(["link"]).ok();
+    for name in
+        ["client-home", "resolver-isp", "root-internet", "server-internet", "home-isp", "isp-internet"]
+    {
+        let line = listed
+            .lines()
+            .find(|line| line.trim_start().starts_with(name))
+            .unwrap_or_else(|| panic!("{name}: {listed}"));
+        assert!(line.trim_end().ends_with("whole"), "{line}");
+    }
+    assert_eq!(listed, stage.wwwlab(["link", "list"]).ok());
+
+    assert!(stage.wwwlab(["link", "down", "home-isp"]).ok().contains("home-isp is cut"));
+    assert!(answers(&stage, "192.0.2.1") && !answers(&stage, "8.8.8.8"));
+    let cables: serde_json::Value = serde_json::from_str(&stage.wwwlab(["link", "--json"]).ok()).unwrap();
+    let cut: Vec<_> = cables.as_array().unwrap().iter().filter(|cable| cable["whole"] == false).collect();
+    assert_eq!(cut.len(), 1);
+    assert_eq!(cut[0]["name"], "home-isp");
+    assert_eq!(stage.status()["cut"], serde_json::json!(["home-isp"]));
+    assert!(stage.wwwlab(["status"]).ok().contains("home-isp is cut: `wwwlab link up home-isp`"));
+    let why = stage.wwwlab(["link", "down", "isp-home"]).refused(1);
+    assert!(why.contains("home-isp is cut already"), "its ends in the other order are the same cable: {why}");
+
+    assert!(stage.wwwlab(["link", "up", "isp-home"]).ok().contains("home-isp is whole again"));
+    until("the way is whole again", || answers(&stage, "8.8.8.8"));
+    assert!(stage.status().get("cut").is_none());
+    let why = stage.wwwlab(["link", "up", "home-isp"]).refused(1);
+    assert!(why.contains("home-isp is whole already"), "{why}");
+    let why = stage.wwwlab(["link", "down", "clint-home"]).refused(1);
+    assert!(
+        why.contains("there is no cable \"clint-home\", did you mean client-home?: `wwwlab link` lists them"),
+        "{why}"
+    );
+}
+
+#[test]
+fn a_machine_without_power_says_nothing_and_comes_back_whole() {
+    let _turn = one_at_a_time();
+    let stage = up();
+    let client = place(&stage, "client");
+    let page = || on(&client, "curl -si --max-time 2 -H Host:www.foobar.com http://8.8.8.8/");
+    assert!(page().ok().starts_with("HTTP/1.1 200"));
+    // A connection that is open when the power fails, and what a student left running there.
+    let mut waiting = Command::new(PROGRAM);
+    waiting.arg("within").arg(&client).args(["--", "curl", "-s", "--max-time", "3", "telnet://8.8.8.8:80"]);
+    let mut waiting = waiting.stdin(Stdio::piped()).spawn().unwrap();
+    let mut left = Command::new(PROGRAM);
+    left.arg("within").arg(place(&stage, "server")).args(["--", "sleep", "600"]);
+    let mut left = left.stdin(Stdio::null()).spawn().unwrap();
+    until("it is connected, and the other is there", || {
+        on(&client, "ss -Htn state established dport = :80").ok().contains("8.8.8.8:80")
+            && on(&place(&stage, "server"), "ps -e -o args").ok().contains("sleep 600")
+    });
+    let pids: Vec<u32> = ["dns", "web", "app"].map(|name| stage.pid(name)).into();
+
+    let said = stage.wwwlab(["host", "off", "server"]).ok();
+    assert!(said.contains("server is off, and with it dns, web, app, db"), "{said}");
+    for pid in pids {
+        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "{pid} is gone");
+    }
+    assert!(!left.wait().unwrap().success(), "what was started by hand is gone, too");
+    assert_eq!(page().code, 28, "nothing is refused and nothing is reset: there is silence");
+    // 28: curl's own patience ended; a reset, which a mere kill gives, would be 56.
+    assert_eq!(waiting.wait().unwrap().code(), Some(28), "nobody said good-bye to the open connection");
+    let status = stage.status();
+    assert_eq!(status["off"], serde_json::json!(["server"]));
+    let web = stage.service("web");
+    assert_eq!((&web["state"], &web["detail"]), (&"stopped".into(), &"its host is off".into()));
+    for verb in ["start", "restart", "stop"] {
+        let why = stage.wwwlab([verb, "web"]).refused(1);
+        assert!(why.contains("server is off, and web with it: `wwwlab host on server`"), "{why}");
+    }
+    assert!(
+        stage
+            .wwwlab(["host"])
+            .ok()
+            .lines()
+            .any(|line| line.trim_start().starts_with("server ") && line.contains("off"))
+    );
+    assert!(stage.wwwlab(["link"]).ok().contains("dead: server is off"));
+    assert!(stage.wwwlab(["host", "off", "server"]).refused(1).contains("server is off already"));
+
+    let said = stage.wwwlab(["host", "on", "server"]).ok();
+    assert!(said.contains("server is on again, and there serve dns, web, app, db"), "{said}");
+    until("the page is back", || page().out.starts_with("HTTP/1.1 200"));
+    assert!(stage.status().get("off").is_none());
+    assert!(stage.wwwlab(["host", "on", "server"]).refused(1).contains("server is on already"));
+    let why = stage.wwwlab(["host", "off", "sever"]).refused(1);
+    assert!(why.contains("there is no host \"sever\", did you mean server?"), "{why}");
+
+    // A router without power parts the network, and the services beyond it run on.
+    stage.wwwlab(["host", "off", "isp"]).ok();
+    assert!(answers(&stage, "192.0.2.1") && !answers(&stage, "8.8.8.8"));
+    assert_eq!(stage.service("web")["state"], "running");
+    stage.wwwlab(["host", "on", "isp"]).ok();
+    until("the way is whole again", || page().out.starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn loopback_has_no_cables_and_says_which_network_has() {
+    let stage = Stage::up();
+    for line in [&["link"][..], &["link", "down", "client-home"], &["host"], &["host", "off", "server"]] {
+        let why = stage.wwwlab(line).refused(1);
+        assert!(why.contains("wwwlab up --network hosts"), "{line:?}: {why}");
+    }
+    let down = on_hosts(Stage::new());
+    for line in ["link", "host"] {
+        down.wwwlab([line]).refused(3);
+    }
+}
+
+/// The addresses of this machine at which the lab listens.
+fn listening(stage: &Stage) -> Vec<String> {
+    let said = stage.run("ss", ["-Hltunp"]).ok();
+    let pids: Vec<String> = processes_of(&stage.root()).iter().map(|pid| format!("pid={pid},")).collect();
+    let ours = said.lines().filter(|line| pids.iter().any(|pid| line.contains(pid)));
+    ours.map(|line| line.split_whitespace().nth(4).unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_is_published_is_reached_from_this_machine_and_nothing_else_is() {
+    let _turn = one_at_a_time();
+    let stage = on_hosts(Stage::new());
+    let ports = [free_port(), free_port()];
+    stage.wwwlab(["up", "-d"]).ok();
+    assert_eq!(listening(&stage), Vec::<String>::new(), "nothing is published unless it is asked for");
+    stage.wwwlab(["down"]).ok();
+
+    let [web, dns] = ports;
+    stage
+        .wwwlab(["up", "-d", "--publish", &format!("web:{web}"), "--publish", &format!("resolver:{dns}")])
+        .ok();
+    let mut seen = listening(&stage);
+    seen.sort();
+    assert_eq!(seen, {
+        let mut wanted =
+            vec![format!("127.0.0.1:{web}"), format!("127.0.0.2:{dns}"), format!("127.0.0.2:{dns}")];
+        wanted.sort();
+        wanted
+    });
+    let page = |path: &str| {
+        let (to, url) = (format!("::127.0.0.1:{web}"), format!("http://www.foobar.com{path}"));
+        stage.run("curl", ["-si", "--max-time", "5", "--connect-to", &to, &url])
+    };
+    assert!(page("/").ok().starts_with("HTTP/1.1 200"));
+    // It comes from the home's router.
+    let said = page("/whoami").ok();
+    assert!(said.contains("192.0.2.65") || said.contains("192.0.2.66"), "{said}");
+    let dig = |more: &str| {
+        let line = format!("@127.0.0.2 -p {dns} +tries=1 +time=3 {more} www.foobar.com");
+        stage.run("dig", line.split_whitespace()).out
+    };
+    for transport in ["+notcp", "+tcp"] {
+        let answer = dig(transport);
+        assert!(answer.contains("status: NOERROR") && answer.contains("8.8.8.8"), "{answer}");
+    }
+    let status = stage.status();
+    assert_eq!(status["published"][0]["here"], format!("127.0.0.1:{web}"));
+    assert!(stage.wwwlab(["status"]).ok().contains(&format!("published: web at 127.0.0.1:{web}")));
+
+    // What the network does is seen from outside, too.
+    stage.wwwlab(["stop", "web"]).ok();
+    assert!([52, 56].contains(&page("/").code), "what is refused inside is hung up on outside");
+    stage.wwwlab(["start", "web"]).ok();
+    assert!(page("/").ok().starts_with("HTTP/1.1 200"));
+
+    // A port that is taken is named, with who has it, and nothing stays.
+    let other = on_hosts(Stage::new());
+    let why = other.wwwlab(["up", "-d", "--publish", &format!("web:{web}")]).refused(1);
+    assert!(
+        why.contains("web cannot be published: wwwlab (pid ") && why.contains("--publish web:PORT"),
+        "{why}"
+    );
+    nothing_is_left(&other, &BTreeSet::new());
+
+    // The carrier's end is not the lab's, and is told.
+    let carrier = processes_of(&stage.root()).into_iter().find(|pid| {
+        fs::read(format!("/proc/{pid}/cmdline"))
+            .is_ok_and(|line| line.split(|byte| *byte == 0).any(|word| word == b"publish"))
+    });
+    super::stage::signal(carrier.unwrap(), "KILL");
+    until("it is seen", || stage.status().get("published").is_none());
+    assert_eq!(page("/").code, 7);
+    assert!(
+        on(&place(&stage, "client"), "curl -si -H Host:www.foobar.com http://8.8.8.8/")
+            .ok()
+            .contains(" 200 ")
+    );
+    stage.wwwlab(["down"]).ok();
+
+    stage.edit("lab.toml", |text| text.replace("# publish = []", &format!("publish = [\"dns:{dns}\"]")));
+    stage.wwwlab(["up", "-d"]).ok();
+    let line = format!("@127.0.0.1 -p {dns} +tries=1 www.foobar.com");
+    assert!(stage.run("dig", line.split_whitespace()).ok().contains("flags: qr aa rd"));
+}
+
+#[test]
+fn what_cannot_be_published_is_refused_before_anything_starts() {
+    let stage = Stage::new();
+    for (what, why) in [("shop", "web:8081"), ("web:0", "web:8081"), ("db", "its own host alone")] {
+        let said = stage.wwwlab(["up", "-d", "--network", "hosts", "--publish", what]).refused(2);
+        assert!(said.contains(why), "{said}");
+    }
+    let said =
+        stage.wwwlab(["up", "-d", "--network", "hosts", "--publish", "web", "--publish", "web"]).refused(1);
+    assert!(said.contains("web is to be published at 127.0.0.1:8080 twice"), "{said}");
+    let said = stage.wwwlab(["up", "-d", "--publish", "web"]).refused(1);
+    assert!(said.contains("--publish is for network `hosts`"), "{said}");
+    stage.edit("lab.toml", |text| text.replace("# publish = []", "publish = [\"web\", \"app:8080\"]"));
+    let said = stage.wwwlab(["up", "-d", "--network", "hosts"]).refused(1);
+    assert!(said.contains("web and app are both to be published at 127.0.0.1:8080"), "{said}");
+}
