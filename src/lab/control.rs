@@ -66,6 +66,8 @@ pub enum Request {
     },
     /// Have the application serve the last of these releases, or without any the lab's own files.
     Deploy(Vec<Release>),
+    /// Keep this connection for as long as the asker needs the lab ([`super::lease`]).
+    Lease,
     /// End the lab.
     Down,
 }
@@ -181,6 +183,14 @@ pub enum ControlError {
 
 /// Asks the lab in `directory`.
 pub async fn ask(directory: &Directory, request: &Request) -> Result<Response, ControlError> {
+    converse(directory, request).await.map(|(response, _)| response)
+}
+
+/// Asks the lab in `directory`, and keeps the connection.
+pub(super) async fn converse(
+    directory: &Directory,
+    request: &Request,
+) -> Result<(Response, UnixStream), ControlError> {
     let stands = || directory.locked_by().filter(|&pid| usage::is_stopped(pid));
     let socket = directory.control_socket();
     let failed = |source: io::Error| match source.kind() {
@@ -191,7 +201,8 @@ pub async fn ask(directory: &Directory, request: &Request) -> Result<Response, C
     let talk = async {
         let mut stream = UnixStream::connect(&socket).await?;
         write_line(&mut stream, request).await?;
-        LineReader::new(stream).next::<Response>().await
+        let response = LineReader::new(&mut stream).next::<Response>().await?;
+        Ok::<_, io::Error>(response.map(|response| (response, stream)))
     };
     tokio::pin!(talk);
     let patience = Stopwatch::start();
@@ -211,8 +222,8 @@ pub async fn ask(directory: &Directory, request: &Request) -> Result<Response, C
         }
         Ok(Err(error)) => Err(failed(error)),
         Ok(Ok(None)) => Err(failed(io::ErrorKind::UnexpectedEof.into())),
-        Ok(Ok(Some(Response::Refused(causes)))) => Err(ControlError::Refused(causes)),
-        Ok(Ok(Some(response))) => Ok(response),
+        Ok(Ok(Some((Response::Refused(causes), _)))) => Err(ControlError::Refused(causes)),
+        Ok(Ok(Some(said))) => Ok(said),
     }
 }
 

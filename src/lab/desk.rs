@@ -97,7 +97,9 @@ impl Desk {
             },
             Request::ZoneUse { origin, file } => self.use_zone(&origin, &file).await,
             Request::Deploy(releases) => self.deploy(&releases).await,
-            Request::Down => Response::Refused(vec!["the desk does not close the house".into()]),
+            Request::Down | Request::Lease => {
+                Response::Refused(vec!["the desk neither opens nor closes the house".into()])
+            }
         }
     }
 

@@ -32,6 +32,7 @@ use super::directory::{Directory, DirectoryError};
 use super::guard::Guard;
 use super::hosts::ServiceName;
 use super::keeper::{Keeper, Means, Sink};
+use super::lease::Leases;
 use super::log::Log;
 use super::network::held::Network as Wires;
 use super::ports::{self, PortError};
@@ -92,6 +93,7 @@ pub struct Lab {
     /// What its hosts are, where they are machines of their own.
     wires: Option<Wires>,
     events: mpsc::Receiver<Event>,
+    leases: Leases,
     lock: Lock,
     /// Cancelled when the lab is to end, and when it has ended.
     end: CancellationToken,
@@ -157,7 +159,8 @@ impl Lab {
         let listener = listen(&socket).map_err(|source| UpError::State { path: socket, source })?;
         let desk = Arc::new(Desk { design, since: clock::unix_millis(), guard, services });
         let ended = CancellationToken::new();
-        let lab = Self { desk, listener, keepers, wires, events, lock, end, ended };
+        let leases = Leases::default();
+        let lab = Self { desk, listener, keepers, wires, events, leases, lock, end, ended };
         let started = tokio::select! {
             started = lab.desk.all_started() => started,
             () = lab.desk.progress(progress) => Ok(()),
@@ -191,6 +194,11 @@ impl Lab {
         }
     }
 
+    /// Has it end when nobody needs it any more: neither who holds the other end of `starter`, nor any holder of a lease.
+    pub fn while_needed(&mut self, starter: UnixStream) {
+        self.leases.decide(starter);
+    }
+
     /// How it stands.
     pub fn status(&self) -> LabStatus {
         self.desk.status()
@@ -221,7 +229,10 @@ impl Lab {
                         break;
                     }
                 }
-                Some(_) = conversations.join_next() => {}
+                () = self.leases.given_back() => break,
+                Some(over) = conversations.join_next() => if let Ok(Some(stream)) = over {
+                    self.leases.give(stream);
+                },
                 accepted = self.listener.accept(), if conversations.len() < COMMANDS_MOST => match accepted {
                     Ok((stream, _)) => {
                         let conversation = converse(stream, self.desk.clone(), self.end.clone(), self.ended.clone());
@@ -233,8 +244,10 @@ impl Lab {
             }
         }
         self.end.cancel();
+        self.leases.close().await;
         while self.keepers.join_next().await.is_some() {}
         if let Some(wires) = self.wires {
+            wires.hang_up().await;
             wires.close().await;
         }
         while let Ok(event) = self.events.try_recv() {
@@ -360,8 +373,13 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// One command's conversation with the lab.
-async fn converse(mut stream: UnixStream, desk: Arc<Desk>, end: CancellationToken, ended: CancellationToken) {
+/// One command's conversation with the lab; its connection, if that is to be kept as a lease.
+async fn converse(
+    mut stream: UnixStream,
+    desk: Arc<Desk>,
+    end: CancellationToken,
+    ended: CancellationToken,
+) -> Option<UnixStream> {
     let request = {
         let mut reader = LineReader::new(&mut stream);
         match tokio::time::timeout(REQUEST_WITHIN, reader.next::<Request>()).await {
@@ -369,14 +387,14 @@ async fn converse(mut stream: UnixStream, desk: Arc<Desk>, end: CancellationToke
             Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
                 let causes = vec!["the lab does not know this request".into(), error.to_string()];
                 let _ = write_line(&mut stream, &Response::Refused(causes)).await;
-                return;
+                return None;
             }
-            _ => return,
+            _ => return None,
         }
     };
     if matches!(stream.try_read(&mut [0]), Ok(0)) {
         // Whoever asked has given up: a lab that stood still must not do later what nobody wants any more.
-        return;
+        return None;
     }
     let response = match request {
         Request::Down => {
@@ -384,7 +402,9 @@ async fn converse(mut stream: UnixStream, desk: Arc<Desk>, end: CancellationToke
             ended.cancelled().await;
             Response::Done("everything is down".into())
         }
+        Request::Lease => return Some(stream),
         request => desk.answer(request).await,
     };
     let _ = tokio::time::timeout(REQUEST_WITHIN, write_line(&mut stream, &response)).await;
+    None
 }

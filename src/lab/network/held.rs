@@ -2,8 +2,9 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, oneshot};
@@ -12,12 +13,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::COMMAND;
 use crate::ground::channel::{Ask, Reply};
+use crate::ground::clock::Stopwatch;
 use crate::lab::child::{Running, Sign, StartFailure, Starting};
 use crate::lab::config::Config;
 use crate::lab::guard::Guard;
 
 /// Orders that may wait.
 const ORDERS_MOST: usize = 16;
+/// A shell that was hung up on has ended by then, or is killed.
+const HUNG_UP_WITHIN: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A network that is up.
 #[derive(Debug)]
@@ -26,6 +31,8 @@ pub struct Network {
     gone: oneshot::Receiver<ExitStatus>,
     end: CancellationToken,
     keeping: JoinHandle<()>,
+    place: PathBuf,
+    pid: u32,
 }
 
 /// Where orders to a network are given. Clones give them to the same.
@@ -71,11 +78,12 @@ impl Network {
         arguments.extend(config.hosts().iter().map(|host| host.as_str().into()));
         let running = Starting::spawn(executable, &arguments, log, guard)?.ready(|_| {}).await?;
         guard.hold();
+        let pid = running.pid();
         let (orders, given) = mpsc::channel(ORDERS_MOST);
         let (going, gone) = oneshot::channel();
         let end = CancellationToken::new();
         let keeping = tokio::spawn(keep(running, given, end.clone(), going));
-        Ok(Self { orders: Orders(orders), gone, end, keeping })
+        Ok(Self { orders: Orders(orders), gone, end, keeping, place: place.into(), pid })
     }
 
     /// Where orders to it are given.
@@ -86,6 +94,18 @@ impl Network {
     /// Ends when the network has ended by itself, and how; to be waited for once.
     pub async fn gone(&mut self) -> Option<ExitStatus> {
         (&mut self.gone).await.ok()
+    }
+
+    /// Has whoever is on its machines end as when a terminal is closed (SIGHUP), and gives them a moment to do so. For when the
+    /// services have ended: who is there then is a student's shell, and what runs in it.
+    pub async fn hang_up(&self) {
+        let machines = Machines::at(&self.place);
+        let patience = Stopwatch::start();
+        let mut left = machines.call(Call::HangUp, self.pid);
+        while left > 0 && patience.elapsed() < HUNG_UP_WITHIN {
+            tokio::time::sleep(LOOK_EVERY).await;
+            left = machines.call(Call::Count, self.pid);
+        }
     }
 
     /// Ends it.
@@ -115,6 +135,17 @@ async fn keep(
     running.end(Signal::SIGTERM, |_| {}).await;
 }
 
+/// What is done to whoever is on a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Nothing: they are counted.
+    Count,
+    /// What a closed terminal does to them.
+    HangUp,
+    /// They are killed.
+    Kill,
+}
+
 /// The machines of a lab, held by its guard: who is left there is killed when the lab ends.
 #[derive(Debug, Default)]
 pub struct Machines {
@@ -132,7 +163,13 @@ impl Machines {
     /// Kills whoever of this user is on one of them; how many there were.
     #[cfg(target_os = "linux")]
     pub fn sweep(&self) -> usize {
-        self.held.iter().map(super::kernel::Held::sweep).sum()
+        self.call(Call::Kill, 0)
+    }
+
+    /// Calls on whoever of this user is on one of them, but for the process `spared`; how many there were.
+    #[cfg(target_os = "linux")]
+    fn call(&self, call: Call, spared: u32) -> usize {
+        self.held.iter().map(|held| held.call(call, spared)).sum()
     }
 
     /// There are none.
@@ -144,6 +181,11 @@ impl Machines {
     /// There is nobody.
     #[cfg(not(target_os = "linux"))]
     pub fn sweep(&self) -> usize {
+        0
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn call(&self, _call: Call, _spared: u32) -> usize {
         0
     }
 }

@@ -17,7 +17,9 @@ pub mod plan;
 
 use std::convert::Infallible;
 use std::ffi::OsString;
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::hosts::Host;
@@ -201,6 +203,14 @@ pub fn enter(entering: &Entering) -> Result<Infallible, NetworkError> {
 /// The words that come before a command line to have it run at `place`.
 pub fn within(place: &Path) -> [OsString; 3] {
     [WITHIN.into(), place.into(), "--".into()]
+}
+
+/// The machine at `place` that this process is on, if it is on one of them.
+pub fn here(place: &Path) -> Option<String> {
+    let number = |path: &Path| fs::metadata(path).ok().map(|about| (about.dev(), about.ino()));
+    let own = number(Path::new("/proc/self/ns/net"))?;
+    let mut machines = fs::read_dir(place).ok()?.flatten();
+    machines.find(|machine| number(&machine.path().join("net")) == Some(own))?.file_name().into_string().ok()
 }
 
 #[cfg(target_os = "linux")]

@@ -1,4 +1,4 @@
-//! Who is left on the lab's machines when it ends: what a student started there and left behind (`nohup … &`).
+//! Who is left on the lab's machines when it ends: a student's open shells, and what was left behind (`nohup … &`).
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::lab::network::held::Call;
 
 /// The namespaces of the machines at a place. While they are held, no other can come to have their numbers.
 #[derive(Debug)]
@@ -23,8 +25,8 @@ impl Held {
         Self(links.filter_map(|link| File::open(link).ok()).collect())
     }
 
-    /// Kills whoever of this user is on one of the machines; how many there were.
-    pub(in crate::lab::network) fn sweep(&self) -> usize {
+    /// Calls on whoever of this user is on one of the machines, but for the process `spared`; how many there were.
+    pub(in crate::lab::network) fn call(&self, call: Call, spared: u32) -> usize {
         let numbers: BTreeSet<(u64, u64)> = self
             .0
             .iter()
@@ -36,12 +38,13 @@ impl Held {
         }
         let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
         let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        pids.filter(|&pid| kill(pid, &numbers)).count()
+        let spared = i32::try_from(spared).ok();
+        pids.filter(|&pid| Some(pid) != spared && reach(pid, &numbers, call)).count()
     }
 }
 
-/// Kills the process `pid` if it is on one of the machines: the very process that was looked at.
-fn kill(pid: i32, numbers: &BTreeSet<(u64, u64)>) -> bool {
+/// Calls on the process `pid` if it is on one of the machines: on the very process that was looked at. Whether it was there.
+fn reach(pid: i32, numbers: &BTreeSet<(u64, u64)>, call: Call) -> bool {
     let Some(process) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
         return false;
     };
@@ -49,5 +52,12 @@ fn kill(pid: i32, numbers: &BTreeSet<(u64, u64)>) -> bool {
         let about = fs::metadata(format!("/proc/{pid}/ns/{kind}"));
         about.is_ok_and(|about| numbers.contains(&(about.dev(), about.ino())))
     });
-    is_there && pidfd_send_signal(&process, Signal::KILL).is_ok()
+    let send = |signal| pidfd_send_signal(&process, signal).is_ok();
+    is_there
+        && match call {
+            Call::Count => true,
+            // Who stands still (^Z) has to go on to end.
+            Call::HangUp => send(Signal::HUP) && send(Signal::CONT),
+            Call::Kill => send(Signal::KILL),
+        }
 }
