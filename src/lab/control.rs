@@ -194,7 +194,11 @@ pub(super) async fn converse(
     let stands = || directory.locked_by().filter(|&pid| usage::is_stopped(pid));
     let socket = directory.control_socket();
     let failed = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ControlError::NotUp(directory.name()),
+        // The last two: it ended just then.
+        io::ErrorKind::NotFound
+        | io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::UnexpectedEof => ControlError::NotUp(directory.name()),
         io::ErrorKind::PermissionDenied => ControlError::NotYours(directory.name()),
         _ => ControlError::Socket { lab: directory.name(), socket: socket.clone(), source },
     };
