@@ -9,6 +9,9 @@ use super::ordinary_user::{Ending, as_user};
 use super::stage::{PROGRAM, Said, Stage, processes_of, signal, until};
 use super::terminal::Terminal;
 
+/// Something that runs until it is interrupted: from when it says that it has begun, no process of it is half-made.
+const LONG: &str = "sh -c 'echo begun; exec sleep 600'\r";
+
 /// A lab that is up on network hosts.
 fn up() -> Stage {
     let stage = Stage::new();
@@ -172,18 +175,22 @@ fn at_a_terminal_it_is_a_shell_like_any_other() {
     terminal.keys("\x03");
     terminal.see("packets transmitted");
     terminal.see(prompt);
-    terminal.keys("sleep 600\r\x1a");
+    terminal.keys(LONG);
+    terminal.see("\nbegun");
+    terminal.keys("\x1a");
     terminal.see("Stopped");
     terminal.see(prompt);
     terminal.keys("fg\r");
-    terminal.see("sleep 600");
+    terminal.see("exec sleep");
     terminal.keys("\x03");
     terminal.see(prompt);
     // A shell in the shell: the inner one's ^C is not the outer one's.
     terminal.keys("wwwlab shell server\r");
     let inner = prompt.replace("client", "server");
     terminal.see(&inner);
-    terminal.keys("sleep 600\r\x03");
+    terminal.keys(LONG);
+    terminal.see("\nbegun");
+    terminal.keys("\x03");
     terminal.see(&inner);
     terminal.keys("exit 9\r");
     terminal.see(prompt);
@@ -199,13 +206,13 @@ fn the_shell_outside_stops_and_goes_on_with_it() {
     let stage = up();
     let mut outside = Terminal::open(&stage, "/bin/bash", "PS1='outside> ' bash --norc");
     outside.see("outside> ");
-    outside.keys(&format!("{PROGRAM} shell -- sh -c 'echo begun; sleep 600'\r"));
+    outside.keys(&format!("{PROGRAM} shell -- {LONG}"));
     outside.see("\nbegun");
     outside.keys("\x1a");
     outside.see("Stopped");
     outside.see("outside> ");
     outside.keys("fg\r");
-    outside.see("sleep 600");
+    outside.see("exec sleep");
     outside.keys("\x03");
     outside.see("outside> ");
     outside.keys("echo code $?\r");
