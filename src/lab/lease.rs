@@ -92,6 +92,7 @@ async fn ended(stream: &mut UnixStream) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ground::lines::LineReader;
 
     #[tokio::test]
     async fn the_last_one_decides() {
@@ -102,10 +103,11 @@ mod tests {
         leases.give(other);
         let mut second = Lease(second);
         drop(first);
+        let mut reader = LineReader::new(&mut second.0);
         tokio::select! {
             biased;
             () = leases.given_back() => panic!("one is still held"),
-            answer = crate::ground::lines::LineReader::new(&mut second.0).next::<Response>() => {
+            answer = reader.next::<Response>() => {
                 assert!(matches!(answer.unwrap().unwrap(), Response::Done(_)));
             }
         }
@@ -151,7 +153,7 @@ mod tests {
             held.push(mine);
         }
         let mut last = held.pop().unwrap();
-        let answer = crate::ground::lines::LineReader::new(&mut last).next::<Response>().await;
+        let answer = LineReader::new(&mut last).next::<Response>().await;
         assert!(matches!(answer.unwrap().unwrap(), Response::Refused(_)));
     }
 }

@@ -302,7 +302,7 @@ fn one_command_is_enough_and_leaves_nothing() {
         assert_eq!(&open, b"open\n");
     }
     let lab = supervisor(&stage);
-    let last = together.pop().unwrap();
+    let mut last = together.pop().unwrap();
     for child in together {
         let said = Said::from(child.wait_with_output().unwrap());
         assert_eq!(said.code, 0, "{said:?}");
@@ -310,7 +310,8 @@ fn one_command_is_enough_and_leaves_nothing() {
     assert_eq!(supervisor(&stage), lab);
     stage.wwwlab(["status"]).ok();
     // Not even kill -9 of the last one's parent keeps the lab.
-    signal(last.id(), "KILL");
+    last.kill().unwrap();
+    last.wait().unwrap();
     nothing_is_left(&stage);
 }
 

@@ -18,8 +18,9 @@ use crate::lab::config::Network;
 use crate::lab::control::ControlError;
 use crate::lab::directory::Directory;
 use crate::lab::doctor::in_path;
+use crate::lab::hosts::Host;
 use crate::lab::lease::Lease;
-use crate::lab::network::plan::{CLIENT, Plan};
+use crate::lab::network::plan::{CLASSROOM_MOST, CLIENT, Plan};
 use crate::lab::network::{self, NetworkError};
 
 use super::curl::run_tool;
@@ -146,7 +147,9 @@ async fn open(
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok())
         .collect();
-    names.sort();
+    // As the plan has them, from the client on.
+    let largest = Plan::new(&Host::ALL, CLASSROOM_MOST);
+    names.sort_by_key(|name| largest.machines.iter().position(|machine| machine.name == *name));
     known(host, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
     let executable = std::env::current_exe().map_err(system("cannot find this executable"))?;
     let mut command = Command::new(&executable);
