@@ -85,7 +85,8 @@ fn conversations(text: &str) -> Vec<(String, Vec<String>)> {
             let shown = found.last().is_some_and(|(before, _)| {
                 before.starts_with("wwwlab dig") && command.starts_with("dig")
                     || before.contains("wwwlab curl")
-                        && (command.starts_with("curl --connect-to") || before.contains("shell -- "))
+                        && (command.starts_with("curl --connect-to")
+                            || command.starts_with("curl ") && before.contains("shell -- "))
                     || before.starts_with("wwwlab --network hosts")
                         && command.starts_with("wwwlab --network hosts shell")
             });

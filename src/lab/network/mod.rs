@@ -17,9 +17,7 @@ pub mod plan;
 
 use std::convert::Infallible;
 use std::ffi::OsString;
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::hosts::Host;
@@ -207,15 +205,12 @@ pub fn within(place: &Path) -> [OsString; 3] {
 
 /// The machine at `place` that this process is on, if it is on one of them.
 pub fn here(place: &Path) -> Option<String> {
-    let number = |path: &Path| fs::metadata(path).ok().map(|about| (about.dev(), about.ino()));
-    let own = number(Path::new("/proc/self/ns/net"))?;
-    let mut machines = fs::read_dir(place).ok()?.flatten();
-    machines.find(|machine| number(&machine.path().join("net")) == Some(own))?.file_name().into_string().ok()
+    on_this_system::here(place)
 }
 
 #[cfg(target_os = "linux")]
 mod on_this_system {
-    pub(super) use super::kernel::enter::enter;
+    pub(super) use super::kernel::enter::{enter, here};
     pub(super) use super::life::run;
 }
 
@@ -233,5 +228,9 @@ mod on_this_system {
         _program: &[OsString],
     ) -> Result<Infallible, NetworkError> {
         Err(NetworkError::NotLinux)
+    }
+
+    pub(super) fn here(_place: &Path) -> Option<String> {
+        None
     }
 }
