@@ -12,6 +12,9 @@
 //! A part imports only from those below it; `lab` and `services` never import each other: they meet over
 //! sockets, arguments and the channel. `tests/architecture.rs` holds that.
 
+// A page waits for the database through futures within futures, deeper than the compiler follows by itself.
+#![recursion_limit = "256"]
+
 pub mod cli;
 pub mod dns;
 pub mod ground;

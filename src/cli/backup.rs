@@ -12,7 +12,8 @@ use crate::lab::config::{Engine, Network, Sessions};
 use crate::lab::control::{self, Request, Verb};
 use crate::lab::database::address_file;
 use crate::lab::directory::Directory;
-use crate::lab::hosts::{Host, ServiceName};
+use crate::lab::hosts::ServiceName;
+use crate::lab::network;
 use crate::services::database::backup::{self, BackupError, Manifest};
 use crate::services::database::{Server, Target};
 
@@ -138,12 +139,14 @@ async fn target(directory: &Directory, world: &World) -> Result<Target, Failure>
     }
     let server = Server::named_in(&address_file(directory));
     let server = server.map_err(|error| Failure::Said(causes(&error).join(": ")))?;
-    Ok(Target::Server(if directory.network == Network::Hosts && !Host::is_any_here(Network::Hosts) {
-        // Its address belongs to others out here.
-        server.at_socket(&directory.database_socket())
-    } else {
-        server
-    }))
+    Ok(Target::Server(
+        if directory.network == Network::Hosts && network::here(&directory.machines()).is_none() {
+            // Its address belongs to others out here.
+            server.at_socket(&directory.database_socket())
+        } else {
+            server
+        },
+    ))
 }
 
 /// Starts the application again if it remembers by itself who is logged in, by numbers that may be others' now. Whether

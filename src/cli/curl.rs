@@ -1,7 +1,8 @@
 //! `wwwlab curl …`: the real curl, with each name looked up at the lab's resolver.
 //!
 //! Stock curl cannot be told which resolver to ask, so the look-up is done here, shown, and handed to curl
-//! as `--connect-to`; the `Host` header stays as it was asked for.
+//! as `--connect-to`; the `Host` header stays as it was asked for. On network `hosts` nothing of that is needed: curl is
+//! run on the client, as it is.
 
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
@@ -15,12 +16,16 @@ use crate::ground::chance;
 use crate::lab::config::Network;
 use crate::lab::control;
 use crate::lab::directory::Directory;
-use crate::lab::hosts::{Host, ServiceName};
+use crate::lab::hosts::ServiceName;
+use crate::lab::network;
 use crate::lab::status::LabStatus;
 
 use super::screen::{COMMAND, DIM, quoted};
+use super::shell::run_there;
 use super::{Failure, World, block_on};
 
+/// How a machine comes to have curl.
+const INSTALL: &str = "apt install curl";
 /// curl's own exit code for a name that cannot be resolved.
 const COULD_NOT_RESOLVE: u8 = 6;
 /// The resolver answers or gives up in 3 s.
@@ -38,9 +43,15 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
     let status = block_on(control::status(directory))??;
-    within_reach(directory.network, world)?;
     let given = &arguments.arguments;
     let mut line = Vec::new();
+    if directory.network == Network::Hosts {
+        if proxied() && network::here(&directory.machines()).is_some() {
+            line.extend(["--noproxy".into(), "*".into()]);
+        }
+        line.extend(given.iter().cloned());
+        return run_there("curl", &line, INSTALL, directory, world);
+    }
     for (origin, certain) in origins(given) {
         // What may be an option's value is only looked up where it could be meant: in the lab's own domain.
         if !certain && !of_the_lab(&origin.host, &status) {
@@ -80,7 +91,7 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         line.extend(["--noproxy".into(), "*".into()]);
     }
     line.extend(given.iter().cloned());
-    run_tool("curl", &line, "apt install curl", world)
+    run_tool("curl", &line, INSTALL, world)
 }
 
 /// Whether curl may come to ask for more than what is named: `-L`, or a file of options or addresses.
@@ -264,19 +275,6 @@ fn proxied() -> bool {
     ["http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
         .iter()
         .any(|variable| std::env::var_os(variable).is_some())
-}
-
-/// Refuses where the lab's hosts are machines of their own and this is none of them: their addresses belong to others out
-/// here, whom no question of the lab's may reach.
-pub(super) fn within_reach(network: Network, world: &World) -> Result<(), Failure> {
-    if network == Network::Loopback || Host::is_any_here(network) {
-        return Ok(());
-    }
-    Err(Failure::Said(format!(
-        "the hosts of this lab have a network of their own, which does not begin here: `{} shell` opens a terminal on the \
-         client, and there `dig` and `curl` need no help",
-        world.program
-    )))
 }
 
 /// Shows the whole command, runs it, and returns its exit code.

@@ -10,9 +10,13 @@ use crate::lab::directory::Directory;
 use crate::lab::hosts::ServiceName;
 use crate::lab::status::LabStatus;
 
-use super::curl::{run_tool, within_reach};
+use super::curl::run_tool;
 use super::screen::DIM;
+use super::shell::run_there;
 use super::{Failure, World, block_on};
+
+/// How a machine comes to have dig.
+const INSTALL: &str = "apt install bind9-dnsutils";
 
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
@@ -24,11 +28,12 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
     let status = block_on(control::status(directory))??;
-    within_reach(directory.network, world)?;
+    if directory.network == Network::Hosts {
+        let line = line_on_client(&arguments.arguments, &status);
+        return run_there("dig", &line, INSTALL, directory, world);
+    }
     let line = dig_line(&arguments.arguments, &status)?;
-    if arguments.arguments.iter().any(|argument| argument == "+trace")
-        && directory.network == Network::Loopback
-    {
+    if arguments.arguments.iter().any(|argument| argument == "+trace") {
         let (dim, program) = (DIM, &world.program);
         writeln!(
             world.err,
@@ -36,7 +41,17 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
              the lab's; `{program} resolve --fresh NAME` shows the way{dim:#}"
         )?;
     }
-    run_tool("dig", &line, "apt install bind9-dnsutils", world)
+    run_tool("dig", &line, INSTALL, world)
+}
+
+/// dig's arguments where it needs to be told nothing: only the lab's words for its servers become addresses.
+fn line_on_client(given: &[OsString], status: &LabStatus) -> Vec<OsString> {
+    let named = |argument: &OsString| {
+        let name: ServiceName = argument.to_str()?.strip_prefix('@')?.parse().ok()?;
+        let address = status.service(name)?.address?;
+        Some(OsString::from(format!("@{}", address.ip())))
+    };
+    given.iter().map(|argument| named(argument).unwrap_or_else(|| argument.clone())).collect()
 }
 
 /// dig's arguments for this lab: the resolver where no server is named, and the lab's port where it is the lab's.

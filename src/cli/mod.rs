@@ -7,6 +7,7 @@ mod cache;
 mod curl;
 mod db;
 mod deploy;
+mod detached;
 mod dig;
 mod doctor;
 mod down;
@@ -22,6 +23,7 @@ mod resolve;
 mod screen;
 mod serve;
 mod service;
+mod shell;
 mod status;
 mod up;
 mod upstreams;
@@ -65,8 +67,9 @@ struct Arguments {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 not done (the reason is on standard error); 2 wrong arguments, or a file that cannot be used; 3 the lab is not up. \
-`wwwlab dig` and `wwwlab curl` exit as dig and curl do; `wwwlab path` exits 4 when the request fails that it tells.";
+Exit codes: 0 done; 1 not done (the reason is on standard error); 2 wrong arguments, or a file that cannot be used; 3 the lab is not up, or has gone while a shell was open. \
+`wwwlab dig` and `wwwlab curl` exit as dig and curl do, `wwwlab shell` as what it runs: 127 if there is no such program, 128 and more if a \
+signal killed it; `wwwlab path` exits 4 when the request fails that it tells.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -106,6 +109,8 @@ enum Command {
     Resolve(resolve::Arguments),
     /// Zones: which are in service, what is wrong with a file, what it would answer
     Zone(zone::Arguments),
+    /// A terminal on a machine of network `hosts`, where plain dig and curl walk the whole path; brings that up if need be
+    Shell(shell::Arguments),
     /// Run dig against the lab
     Dig(dig::Arguments),
     /// Run curl against the lab, names looked up at its resolver
@@ -185,6 +190,9 @@ pub enum Failure {
     /// What was given to work on cannot be used.
     #[error("{0}")]
     Unusable(String),
+    /// The lab ended while a shell was open on one of its machines.
+    #[error("the lab has gone, and this shell's machine with it: `wwwlab shell` opens another")]
+    LabIsGone,
     /// Anything else, said in one sentence.
     #[error("{0}")]
     Said(String),
@@ -197,7 +205,11 @@ impl Failure {
     /// The exit code that it deserves.
     fn code(&self) -> u8 {
         match self {
-            Self::Control(ControlError::NotUp(_)) => 3,
+            Self::Control(ControlError::NotUp(_)) | Self::LabIsGone => 3,
+            // As shells say it.
+            Self::Network(NetworkError::Program { source, .. }) => {
+                if source.kind() == io::ErrorKind::NotFound { 127 } else { 126 }
+            }
             Self::Unusable(_) => 2,
             Self::Unread(_) => 0,
             _ => 1,
@@ -251,12 +263,17 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, world: &mut World) -> 
 fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
     let place = Place { lab: arguments.lab, state: arguments.state, network: arguments.network };
     // What is shown to be typed names the same lab.
-    for (option, value) in [("--lab", &place.lab), ("--state", &place.state)] {
-        if let Some(value) = value {
+    for (option, variable, value) in
+        [("--lab", "WWWLAB_LAB", &place.lab), ("--state", "WWWLAB_STATE", &place.state)]
+    {
+        if let Some(value) = value
+            && !shell::says(variable, value.as_os_str())
+        {
             world.program.push_str(&format!(" {option} {}", screen::quoted(value.as_os_str())));
         }
     }
-    if let Some(network) = place.network.filter(|_| place.must_name_network()) {
+    let unsaid = |network: &Network| !shell::says("WWWLAB_NETWORK", network.to_string().as_ref());
+    if let Some(network) = place.network.filter(|network| place.must_name_network() && unsaid(network)) {
         world.program.push_str(&format!(" --network {network}"));
     }
     let verb = |verb, service: Service, world: &mut World| {
@@ -281,6 +298,7 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Queries(queries) => queries::run(&queries, &place.find()?, world),
         Command::Resolve(resolve) => resolve::run(&resolve, &place.find()?, world),
         Command::Zone(zone) => zone::run(&zone, &place, world),
+        Command::Shell(shell) => shell::run(&shell, &place, world),
         Command::Dig(dig) => dig::run(&dig, &place.find()?, world),
         Command::Curl(curl) => curl::run(&curl, &place.find()?, world),
         Command::Path(path) => path::run(&path, &place.find()?, world),

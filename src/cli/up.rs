@@ -1,41 +1,31 @@
 //! `wwwlab up`: bring the lab up, say where everything is and what to try, then show what happens.
 
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream as StdUnixStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::os::fd::AsFd;
 use std::str::FromStr;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::ground::channel::{self, Report};
 use crate::ground::clock::{self, Stopwatch};
-use crate::ground::event::{Event, Happened, Micros, Moment};
-use crate::ground::lines::{LineReader, write_line};
-use crate::ground::service::causes;
+use crate::ground::event::{Event, Happened, Micros};
 use crate::lab::config::Network;
 use crate::lab::control;
 use crate::lab::database::Wish;
 use crate::lab::directory::Directory;
 use crate::lab::hosts::ServiceName;
-use crate::lab::log::Log;
 use crate::lab::network::publish::{self, Publication};
 use crate::lab::status::{LabStatus, State};
 use crate::lab::supervisor::{Lab, UpError};
 
 use super::screen::{BAD, BOLD, COMMAND, DIM, GOOD, LIMITED, Table, quoted};
-use super::{Failure, Place, World, block_on};
+use super::{Failure, Place, World, block_on, detached};
 
 /// Lines that may wait for a terminal that stands still (^S).
 const LINES_MOST: usize = 1024;
 /// The last lines are on the screen by then, or never.
 const SHOWN_WITHIN: Duration = Duration::from_millis(200);
-/// A detached lab that has not said by then how it went has not come up; an application of the student's own may take 5 min.
-const DETACHED_WITHIN: Duration = Duration::from_secs(330);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -53,10 +43,13 @@ pub(super) struct Arguments {
     /// This is the detached lab itself: reports on descriptor 0
     #[arg(long, hide = true)]
     detached: bool,
+    /// With --detached: ends when nobody needs it any more
+    #[arg(long, hide = true)]
+    while_needed: bool,
 }
 
 /// Says which database as `--db` does, and is seen by nobody else.
-const DATABASE_VARIABLE: &str = "WWWLAB_DB_URL";
+pub(super) const DATABASE_VARIABLE: &str = "WWWLAB_DB_URL";
 
 pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Result<u8, Failure> {
     let watch = Stopwatch::start();
@@ -66,7 +59,7 @@ pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Re
     publish::apart(&arguments.publish).map_err(Failure::Said)?;
     let publish = Some(arguments.publish.clone()).filter(|list| !list.is_empty());
     if arguments.detached {
-        return block_on(be_detached(directory, wish, publish))?;
+        return block_on(detached::live(directory, wish, publish, arguments.while_needed))?;
     }
     if arguments.detach {
         return detach(arguments, place, &directory, world, watch);
@@ -140,7 +133,7 @@ pub(super) fn asked_to_quit() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Starts this program again, away from the terminal, and waits until it is up.
+/// Has the lab come up in the background, and introduces it.
 fn detach(
     arguments: &Arguments,
     place: &Place,
@@ -148,115 +141,20 @@ fn detach(
     world: &mut World,
     watch: Stopwatch,
 ) -> Result<u8, Failure> {
-    let system = |what: &'static str| move |error| Failure::System(what.into(), error);
-    directory.prepare()?;
-    let log = Log::open(&directory.log("lab"))
-        .and_then(|log| log.handle())
-        .map_err(system("cannot open the lab's log"))?;
-    let executable = std::env::current_exe().map_err(system("cannot find this executable"))?;
-    let (ours, theirs) = StdUnixStream::pair().map_err(system("cannot make a channel"))?;
-    let mut command = Command::new(executable);
-    command.arg0("wwwlab").args(["up", "--detached"]);
-    command.arg("--network").arg(directory.network.to_string());
-    for Publication { service, port } in &arguments.publish {
-        command.arg("--publish").arg(format!("{service}:{port}"));
-    }
-    if let Some(database) = &arguments.db {
-        // Not as an argument, which everybody may read for as long as the lab is up.
-        command.env(DATABASE_VARIABLE, database);
-    }
-    for (option, value) in [("--lab", &place.lab), ("--state", &place.state)] {
-        if let Some(value) = value {
-            command.arg(option).arg(value);
-        }
-    }
-    command.stdin(Stdio::from(OwnedFd::from(theirs)));
-    command.stdout(log.try_clone().map_err(system("cannot open the lab's log"))?).stderr(log);
-    // The lab leads a session of its own and is nobody's child once this command has returned.
-    let mut child = command.spawn().map_err(system("cannot start the lab"))?;
-    drop(command);
-    let report = block_on(async {
-        ours.set_nonblocking(true)?;
-        let mut reports = LineReader::new(UnixStream::from_std(ours)?);
-        let last = async {
-            loop {
-                match reports.next::<Report>().await {
-                    Ok(Some(Report::Happened { what, .. })) => progress(&what.to_string(), world),
-                    last => break last,
-                }
-            }
-        };
-        tokio::time::timeout(DETACHED_WITHIN, last).await?
-    })?;
-    match report {
-        Ok(Some(Report::Ready { .. })) => {
-            let status = block_on(control::status(directory))??;
-            introduce(&status, place, directory, world, watch.micros())?;
-            let (command, program) = (COMMAND, &world.program);
-            writeln!(
-                world.out,
-                "The lab goes on in the background; {command}{program} down{command:#} ends it."
-            )?;
-            Ok(0)
-        }
-        Ok(Some(Report::Failed { causes })) => Err(Failure::Said(causes.join(": "))),
-        _ => {
-            let _ = child.kill();
-            let log = directory.log("lab");
-            Err(Failure::Said(format!("the lab did not come up and did not say why; see {}", log.display())))
-        }
-    }
-}
-
-/// The detached lab's own life.
-async fn be_detached(
-    directory: Directory,
-    wish: Option<Wish>,
-    publish: Option<Vec<Publication>>,
-) -> Result<u8, Failure> {
-    let system = |what: &'static str| move |error| Failure::System(what.into(), error);
-    // Fails only for a process that leads a session already, which serves as well.
-    let _ = nix::unistd::setsid();
-    let starter = channel::on_descriptor_0().map_err(system("cannot use descriptor 0"))?;
-    let mut starter =
-        starter.ok_or_else(|| Failure::Said("--detached is for `wwwlab up -d` alone".into()))?;
-    let quit = asked_to_quit().map_err(system("cannot watch for signals"))?;
-    tokio::pin!(quit);
-    let (shown, mut showing) = tokio::sync::mpsc::unbounded_channel();
-    let up = Lab::up(directory, wish, publish, |text| {
-        // A handful at most: what is shown takes long.
-        let _ = shown.send(text.to_owned());
-    });
-    tokio::pin!(up);
-    let came_up = loop {
-        tokio::select! {
-            lab = &mut up => break lab,
-            () = &mut quit => return Ok(1),
-            // Nobody waits for it any more: ^C of the command that started it.
-            _ = starter.readable() => return Ok(1),
-            Some(text) = showing.recv() => {
-                let report = Report::Happened { when: Moment::now(), what: Happened::Note { text } };
-                let _ = write_line(&mut starter, &report).await;
-            }
-        }
-    };
-    match came_up {
-        Ok(lab) => {
-            let _ = write_line(&mut starter, &Report::Ready { listening: Vec::new(), version: None }).await;
-            drop(starter);
-            lab.run(quit, |_| {}).await;
-            Ok(0)
-        }
-        Err(error) => {
-            let causes = causes(&Failure::from(error));
-            let _ = write_line(&mut starter, &Report::Failed { causes }).await;
-            Ok(1)
-        }
-    }
+    let database = arguments.db.as_deref();
+    let publish = &arguments.publish;
+    block_on(detached::start(directory, place, database, publish, detached::Until::Ended, |text| {
+        progress(text, world)
+    }))??;
+    let status = block_on(control::status(directory))??;
+    introduce(&status, place, directory, world, watch.micros())?;
+    let (command, program) = (COMMAND, &world.program);
+    writeln!(world.out, "The lab goes on in the background; {command}{program} down{command:#} ends it.")?;
+    Ok(0)
 }
 
 /// Shows what the lab does before it is up, since it takes long.
-fn progress(text: &str, world: &mut World) {
+pub(super) fn progress(text: &str, world: &mut World) {
     let dim = DIM;
     let _ = writeln!(world.err, "{dim}{} …{dim:#}", printable(text)).and_then(|()| world.err.flush());
 }

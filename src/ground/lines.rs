@@ -26,6 +26,11 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         Self { stream, buffer: Vec::new(), start: 0, searched: 0, too_long: false }
     }
 
+    /// The stream; what was read of it and is no whole line is lost.
+    pub fn into_inner(self) -> R {
+        self.stream
+    }
+
     /// The next value; nothing at the end of the stream. A line that is too long or not a `T` is an
     /// [`io::ErrorKind::InvalidData`] error, after which the next line can be read.
     pub async fn next<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {

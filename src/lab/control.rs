@@ -91,6 +91,8 @@ pub enum Request {
         /// Whether it is to be on.
         on: bool,
     },
+    /// Keep this connection for as long as the asker needs the lab ([`super::lease`]).
+    Lease,
     /// End the lab.
     Down,
 }
@@ -253,14 +255,18 @@ impl Watched {
 }
 
 /// Asks, and hears the first answer; more may be read where more come.
-async fn talk(
+pub(super) async fn talk(
     directory: &Directory,
     request: &Request,
 ) -> Result<(Response, LineReader<UnixStream>), ControlError> {
     let stands = || directory.locked_by().filter(|&pid| usage::is_stopped(pid));
     let socket = directory.control_socket();
     let failed = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ControlError::NotUp(directory.name()),
+        // The last two: it ended just then.
+        io::ErrorKind::NotFound
+        | io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::UnexpectedEof => ControlError::NotUp(directory.name()),
         io::ErrorKind::PermissionDenied => ControlError::NotYours(directory.name()),
         _ => ControlError::Socket { lab: directory.name(), socket: socket.clone(), source },
     };

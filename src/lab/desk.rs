@@ -119,7 +119,9 @@ impl Desk {
             Request::Cable { name, whole } => self.cable(&name, whole).await,
             Request::Machines => self.machines(),
             Request::Power { host, on } => self.power(&host, on).await,
-            Request::Down => Response::Refused(vec!["the desk does not close the house".into()]),
+            Request::Down | Request::Lease => {
+                Response::Refused(vec!["the desk neither opens nor closes the house".into()])
+            }
         }
     }
 

@@ -119,12 +119,17 @@ impl Directory {
 
     /// Whether it seems to be up: its control socket is there, and the supervisor that holds its lock.
     pub fn seems_up(&self) -> bool {
+        self.control_socket().exists() && self.is_held()
+    }
+
+    /// Whether the supervisor that wrote itself into the lock's file is there: the lab is up, coming up or ending.
+    pub fn is_held(&self) -> bool {
         let lives = |pid| match i32::try_from(pid) {
             // Signal 0 reaches nobody; that it may not be sent is a sign of life, too.
             Ok(pid) => kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH),
             Err(_) => false,
         };
-        self.control_socket().exists() && self.locked_by().is_some_and(lives)
+        self.locked_by().is_some_and(lives)
     }
 
     /// The lab that a command is for which names no network: this one, unless the same lab is up on another network alone.

@@ -104,13 +104,20 @@ impl Guard {
                 let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
             }
             let deadline = clock::now() + CLOSED_WITHIN;
-            while matches!(process.try_wait(), Ok(None)) {
-                if clock::now() > deadline {
-                    let _ = process.kill();
-                    let _ = process.wait();
-                    break;
+            let ended = loop {
+                match process.try_wait() {
+                    Ok(None) if clock::now() > deadline => {
+                        let _ = process.kill();
+                        let _ = process.wait();
+                        break None;
+                    }
+                    Ok(None) => thread::sleep(LOOK_EVERY),
+                    ended => break ended.ok().flatten(),
                 }
-                thread::sleep(LOOK_EVERY);
+            };
+            // Once it has removed the lock's file, another run may have begun, whose files these would be.
+            if ended.is_some_and(|status| status.success()) {
+                return;
             }
         }
         remove(&inner.leftovers);

@@ -1,12 +1,10 @@
 //! The hosts of a lab and the services that run on them: the names that the rest of the house uses.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-
-use crate::ground::bind::{self, Transport};
 
 use super::config::Network;
 use super::network::plan;
@@ -190,12 +188,6 @@ impl Host {
     /// Its address of IPv6 in `network`; nothing in `loopback`, where IPv6 has one address alone for all.
     fn ipv6(self, network: Network) -> Option<Ipv6Addr> {
         (network == Network::Hosts).then(|| plan::addresses(self).1)
-    }
-
-    /// Whether this process is on a host of `network`: an address that is nobody else's can be bound there alone.
-    pub fn is_any_here(network: Network) -> bool {
-        let mut firsts = Self::ALL.into_iter().map(|host| SocketAddr::new(host.address(network), 0));
-        firsts.any(|address| bind::probe(address, Transport::Udp).is_ok())
     }
 
     /// All its addresses in `network`, that of IPv4 first.

@@ -33,6 +33,7 @@ use super::guard::Guard;
 use super::hosts::ServiceName;
 use super::journal::{Heard, Journal};
 use super::keeper::{Keeper, Means, Sink};
+use super::lease::Leases;
 use super::log::Log;
 use super::network::held::{Carrier, Network as Wires};
 use super::network::plan::Plan;
@@ -109,6 +110,7 @@ pub struct Lab {
     wires: Option<Wires>,
     /// What can be reached of them from this machine, if anything is to be.
     carrier: Option<Carrier>,
+    leases: Leases,
     lock: Lock,
     /// Cancelled when the lab is to end, and when it has ended.
     end: CancellationToken,
@@ -195,7 +197,8 @@ impl Lab {
             journal: journal.clone(),
         });
         let ended = CancellationToken::new();
-        let lab = Self { desk, listener, keepers, wires, carrier, journal, heard, lock, end, ended };
+        let leases = Leases::default();
+        let lab = Self { desk, listener, keepers, wires, carrier, journal, heard, leases, lock, end, ended };
         let started = tokio::select! {
             started = lab.desk.all_started() => started,
             () = lab.desk.progress(progress) => Ok(()),
@@ -251,6 +254,11 @@ impl Lab {
         }
     }
 
+    /// Has it end when nobody needs it any more: neither who holds the other end of `starter`, nor any holder of a lease.
+    pub fn while_needed(&mut self, starter: UnixStream) {
+        self.leases.decide(starter);
+    }
+
     /// How it stands.
     pub fn status(&self) -> LabStatus {
         self.desk.status()
@@ -292,7 +300,10 @@ impl Lab {
                         break;
                     }
                 }
-                Some(_) = conversations.join_next() => {}
+                () = self.leases.given_back() => break,
+                Some(over) = conversations.join_next() => if let Ok(Some(stream)) = over {
+                    self.leases.give(stream);
+                },
                 accepted = self.listener.accept(), if conversations.len() < COMMANDS_MOST => match accepted {
                     Ok((stream, _)) => {
                         let conversation = converse(stream, self.desk.clone(), self.end.clone(), self.ended.clone());
@@ -304,11 +315,13 @@ impl Lab {
             }
         }
         self.end.cancel();
+        self.leases.close().await;
         while self.keepers.join_next().await.is_some() {}
         if let Some(carrier) = self.carrier {
             carrier.close().await;
         }
         if let Some(wires) = self.wires {
+            wires.hang_up().await;
             wires.close().await;
         }
         self.heard.rest().iter().for_each(|entry| show(&entry.event));
@@ -455,8 +468,13 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// One command's conversation with the lab.
-async fn converse(mut stream: UnixStream, desk: Arc<Desk>, end: CancellationToken, ended: CancellationToken) {
+/// One command's conversation with the lab; its connection, if that is to be kept as a lease.
+async fn converse(
+    mut stream: UnixStream,
+    desk: Arc<Desk>,
+    end: CancellationToken,
+    ended: CancellationToken,
+) -> Option<UnixStream> {
     let request = {
         let mut reader = LineReader::new(&mut stream);
         match tokio::time::timeout(REQUEST_WITHIN, reader.next::<Request>()).await {
@@ -464,14 +482,14 @@ async fn converse(mut stream: UnixStream, desk: Arc<Desk>, end: CancellationToke
             Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
                 let causes = vec!["the lab does not know this request".into(), error.to_string()];
                 let _ = write_line(&mut stream, &Response::Refused(causes)).await;
-                return;
+                return None;
             }
-            _ => return,
+            _ => return None,
         }
     };
     if matches!(stream.try_read(&mut [0]), Ok(0)) {
         // Whoever asked has given up: a lab that stood still must not do later what nobody wants any more.
-        return;
+        return None;
     }
     let response = match request {
         Request::Down => {
@@ -479,8 +497,13 @@ async fn converse(mut stream: UnixStream, desk: Arc<Desk>, end: CancellationToke
             ended.cancelled().await;
             Response::Done("everything is down".into())
         }
-        Request::Watch(wanted) => return watcher::tell(stream, &desk.journal, wanted, ended).await,
+        Request::Watch(wanted) => {
+            watcher::tell(stream, &desk.journal, wanted, ended).await;
+            return None;
+        }
+        Request::Lease => return Some(stream),
         request => desk.answer(request).await,
     };
     let _ = tokio::time::timeout(REQUEST_WITHIN, write_line(&mut stream, &response)).await;
+    None
 }

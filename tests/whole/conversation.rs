@@ -84,7 +84,11 @@ fn conversations(text: &str) -> Vec<(String, Vec<String>)> {
             // A command that wwwlab shows before it runs it is part of what it prints.
             let shown = found.last().is_some_and(|(before, _)| {
                 before.starts_with("wwwlab dig") && command.starts_with("dig")
-                    || before.starts_with("wwwlab curl") && command.starts_with("curl --connect-to")
+                    || before.contains("wwwlab curl")
+                        && (command.starts_with("curl --connect-to")
+                            || command.starts_with("curl ") && before.contains("shell -- "))
+                    || before.starts_with("wwwlab --network hosts")
+                        && command.starts_with("wwwlab --network hosts shell")
             });
             match found.last_mut() {
                 Some((_, expected)) if shown => expected.push(line.to_owned()),

@@ -172,7 +172,9 @@ impl Drop for Stage {
         if let Ok(pid) = fs::read_to_string(self.state().join("lock")) {
             let _ = Command::new("kill").args(["-CONT", pid.trim()]).stderr(Stdio::null()).status();
         }
-        let _ = self.command(PROGRAM).arg("down").output();
+        for network in ["loopback", "hosts"] {
+            let _ = self.command(PROGRAM).args(["down", "--network", network]).output();
+        }
     }
 }
 

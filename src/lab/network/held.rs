@@ -2,8 +2,9 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, oneshot};
@@ -13,18 +14,25 @@ use tokio_util::sync::CancellationToken;
 use super::COMMAND;
 use super::publish::{self, Published};
 use crate::ground::channel::{Ask, Reply};
+use crate::ground::clock::Stopwatch;
 use crate::lab::child::{Running, Sign, StartFailure, Starting};
 use crate::lab::config::Config;
 use crate::lab::guard::Guard;
 
 /// Orders that may wait.
 const ORDERS_MOST: usize = 16;
+/// A shell that was hung up on has ended by then, or is killed.
+const HUNG_UP_WITHIN: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A network that is up.
 #[derive(Debug)]
 pub struct Network {
     orders: Orders,
     kept: Kept,
+    /// Where its machines are to be entered.
+    place: PathBuf,
+    pid: u32,
 }
 
 /// What carries into a network.
@@ -84,8 +92,9 @@ impl Network {
         starting.begin().await;
         let running = starting.ready(|_| {}).await?;
         guard.hold();
+        let pid = running.pid();
         let (orders, given) = mpsc::channel(ORDERS_MOST);
-        Ok(Self { orders: Orders(orders), kept: Kept::new(running, given) })
+        Ok(Self { orders: Orders(orders), kept: Kept::new(running, given), place: place.into(), pid })
     }
 
     /// Where orders to it are given.
@@ -96,6 +105,18 @@ impl Network {
     /// Ends when the network has ended by itself, and how; to be waited for once.
     pub async fn gone(&mut self) -> Option<ExitStatus> {
         self.kept.gone().await
+    }
+
+    /// Has whoever is on its machines end as when a terminal is closed (SIGHUP), and gives them a moment to do so. For when the
+    /// services have ended: who is there then is a student's shell, and what runs in it.
+    pub async fn hang_up(&self) {
+        let machines = Machines::at(&self.place);
+        let patience = Stopwatch::start();
+        let mut left = machines.call(Call::HangUp, self.pid);
+        while left > 0 && patience.elapsed() < HUNG_UP_WITHIN {
+            tokio::time::sleep(LOOK_EVERY).await;
+            left = machines.call(Call::Count, self.pid);
+        }
     }
 
     /// Ends it.
@@ -170,6 +191,17 @@ async fn keep(
     running.end(Signal::SIGTERM, |_| {}).await;
 }
 
+/// What is done to whoever is on a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Nothing: they are counted.
+    Count,
+    /// What a closed terminal does to them.
+    HangUp,
+    /// They are killed.
+    Kill,
+}
+
 /// The machines of a lab, held by its guard: who is left there is killed when the lab ends.
 #[derive(Debug, Default)]
 pub struct Machines {
@@ -187,7 +219,13 @@ impl Machines {
     /// Kills whoever of this user is on one of them; how many there were.
     #[cfg(target_os = "linux")]
     pub fn sweep(&self) -> usize {
-        self.held.iter().map(super::kernel::Held::sweep).sum()
+        self.call(Call::Kill, 0)
+    }
+
+    /// Calls on whoever of this user is on one of them, but for the process `spared`; how many there were.
+    #[cfg(target_os = "linux")]
+    fn call(&self, call: Call, spared: u32) -> usize {
+        self.held.iter().map(|held| held.call(call, spared)).sum()
     }
 
     /// Kills whoever of this user is on the one machine at `place`.
@@ -208,6 +246,10 @@ impl Machines {
         0
     }
 
+    #[cfg(not(target_os = "linux"))]
+    fn call(&self, _call: Call, _spared: u32) -> usize {
+        0
+    }
     /// There is nobody.
     #[cfg(not(target_os = "linux"))]
     pub fn sweep_one(_place: &Path) {}

@@ -226,9 +226,14 @@ pub fn within(place: &Path) -> [OsString; 3] {
     [WITHIN.into(), place.into(), "--".into()]
 }
 
+/// The machine at `place` that this process is on, if it is on one of them.
+pub fn here(place: &Path) -> Option<String> {
+    on_this_system::here(place)
+}
+
 #[cfg(target_os = "linux")]
 mod on_this_system {
-    pub(super) use super::kernel::enter::{enter, lend};
+    pub(super) use super::kernel::enter::{enter, here, lend};
     pub(super) use super::life::{only_try, run};
 }
 
@@ -254,5 +259,9 @@ mod on_this_system {
         _program: &[OsString],
     ) -> Result<Infallible, NetworkError> {
         Err(NetworkError::NotLinux)
+    }
+
+    pub(super) fn here(_place: &Path) -> Option<String> {
+        None
     }
 }

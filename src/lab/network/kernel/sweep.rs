@@ -1,4 +1,4 @@
-//! Who is left on the lab's machines when it ends: what a student started there and left behind (`nohup … &`).
+//! Who is left on the lab's machines when it ends: a student's open shells, and what was left behind (`nohup … &`).
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::lab::network::held::Call;
 
 /// The namespaces of the machines at a place. While they are held, no other can come to have their numbers.
 #[derive(Debug)]
@@ -24,7 +26,7 @@ pub(in crate::lab::network) fn sweep_one(place: &Path) {
     let held: Vec<File> = SEAT.iter().filter_map(|kind| File::open(place.join(kind)).ok()).collect();
     let numbers = numbers(&held);
     for _ in 0..ROUNDS_MOST {
-        if sweep(&numbers, &SEAT) == 0 {
+        if reach_all(&numbers, &SEAT, Call::Kill, 0) == 0 {
             break;
         }
     }
@@ -39,9 +41,9 @@ impl Held {
         Self(links.filter_map(|link| File::open(link).ok()).collect())
     }
 
-    /// Kills whoever of this user is on one of the machines; how many there were.
-    pub(in crate::lab::network) fn sweep(&self) -> usize {
-        sweep(&numbers(&self.0), &KINDS)
+    /// Calls on whoever of this user is on one of the machines, but for the process `spared`; how many there were.
+    pub(in crate::lab::network) fn call(&self, call: Call, spared: u32) -> usize {
+        reach_all(&numbers(&self.0), &KINDS, call, spared)
     }
 }
 
@@ -49,18 +51,20 @@ fn numbers(held: &[File]) -> BTreeSet<(u64, u64)> {
     held.iter().filter_map(|held| held.metadata().ok()).map(|about| (about.dev(), about.ino())).collect()
 }
 
-/// Kills whoever of this user is in one of the namespaces of these `numbers` and `kinds`; how many there were.
-fn sweep(numbers: &BTreeSet<(u64, u64)>, kinds: &[&str]) -> usize {
+/// Calls on whoever of this user is in one of the namespaces of these `numbers` and `kinds`, but for the process `spared`;
+/// how many there were.
+fn reach_all(numbers: &BTreeSet<(u64, u64)>, kinds: &[&str], call: Call, spared: u32) -> usize {
     if numbers.is_empty() {
         return 0;
     }
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|&pid| kill(pid, numbers, kinds)).count()
+    let spared = i32::try_from(spared).ok();
+    pids.filter(|&pid| Some(pid) != spared && reach(pid, numbers, kinds, call)).count()
 }
 
-/// Kills the process `pid` if it is on one of the machines: the very process that was looked at.
-fn kill(pid: i32, numbers: &BTreeSet<(u64, u64)>, kinds: &[&str]) -> bool {
+/// Calls on the process `pid` if it is on one of the machines: on the very process that was looked at. Whether it was there.
+fn reach(pid: i32, numbers: &BTreeSet<(u64, u64)>, kinds: &[&str], call: Call) -> bool {
     let Some(process) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
         return false;
     };
@@ -68,5 +72,12 @@ fn kill(pid: i32, numbers: &BTreeSet<(u64, u64)>, kinds: &[&str]) -> bool {
         let about = fs::metadata(format!("/proc/{pid}/ns/{kind}"));
         about.is_ok_and(|about| numbers.contains(&(about.dev(), about.ino())))
     });
-    is_there && pidfd_send_signal(&process, Signal::KILL).is_ok()
+    let send = |signal| pidfd_send_signal(&process, signal).is_ok();
+    is_there
+        && match call {
+            Call::Count => true,
+            // Who stands still (^Z) has to go on to end.
+            Call::HangUp => send(Signal::HUP) && send(Signal::CONT),
+            Call::Kill => send(Signal::KILL),
+        }
 }
