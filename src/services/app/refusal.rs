@@ -225,6 +225,9 @@ impl Refusal {
             Self::Database(
                 StoreError::Strange { .. } | StoreError::Denied { .. } | StoreError::NoDatabase { .. },
             ) => &["wwwlab status", "wwwlab logs app"],
+            Self::Database(StoreError::Silent { place }) if place.starts_with("mysql://") => {
+                &["wwwlab status", "wwwlab db -- -e 'SHOW FULL PROCESSLIST'", "wwwlab logs db"]
+            }
             Self::Database(
                 StoreError::Crowded { .. } | StoreError::LockWait { .. } | StoreError::Deadlock { .. },
             ) => &["wwwlab db -- -e 'SHOW FULL PROCESSLIST'", "wwwlab logs db"],
