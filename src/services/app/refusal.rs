@@ -231,6 +231,9 @@ impl Refusal {
             Self::Database(
                 StoreError::Crowded { .. } | StoreError::LockWait { .. } | StoreError::Deadlock { .. },
             ) => &["wwwlab db -- -e 'SHOW FULL PROCESSLIST'", "wwwlab logs db"],
+            Self::Database(StoreError::Corrupt { place, .. }) if place.starts_with("mysql://") => {
+                &["wwwlab logs db", "wwwlab db -- -e 'CHECK TABLE entries'"]
+            }
             Self::Database(StoreError::Full { .. }) => &["df -h .wwwlab", "wwwlab logs app"],
             Self::Database(_) => &["wwwlab status", "wwwlab logs app", "ls -l .wwwlab/*/db"],
             Self::NoSuchPage => {
