@@ -8,6 +8,7 @@
 
 mod api;
 mod asker;
+mod bad_days;
 mod cache;
 mod commands;
 mod conversation;
@@ -18,6 +19,7 @@ mod hosts;
 mod life;
 mod mysql;
 mod names;
+mod namespace;
 mod nothing_lost;
 mod ordinary_user;
 mod own_app;
