@@ -91,7 +91,10 @@ impl Peers {
             let text = words.iter().fold(text.to_owned(), |text, (word, value)| text.replace(word, value));
             self.write(name, &text)?;
         }
-        let page = include_str!("peers/index.php").replace("{place}", &self.place.display().to_string());
+        let page = include_str!("peers/index.php")
+            .replace("{where}", &format!("unix_socket={}/db.sock", self.place.display()))
+            .replace("{user}", "foobar")
+            .replace("{password}", "");
         let file = lab.join("site/index.php");
         fs::write(&file, page).map_err(of(&file))
     }
@@ -101,7 +104,7 @@ impl Peers {
         let mut entries = String::from(include_str!("peers/guestbook.sql"));
         for (name, message) in ENTRIES {
             entries.push_str(&format!(
-                "INSERT INTO entries (name, message, written_at) VALUES ('{name}', '{message}', NOW(3));\n"
+                "INSERT INTO entries (name, message, written_at) VALUES ('{name}', '{message}', ROUND(1000 * UNIX_TIMESTAMP(NOW(3))));\n"
             ));
         }
         self.write("guestbook.sql", &entries)?;

@@ -1,7 +1,7 @@
 //! What a page costs and how many are served: wwwlab's web server beside nginx, in one run, taking turns.
 //!
 //! Both serve the same files on 127.0.0.1 from one thread or worker, pass the same target to the same application
-//! ([`upstream`]), write the same access log, and are asked by the same visitors over kept connections ([`load`]). What
+//! ([`upstream`]), write the same access log, and are asked by the same visitors over kept connections ([`visitors`]). What
 //! the processor spent is asked of the kernel ([`cpu`]). What was started ends with the bench, also when it is interrupted
 //! or killed.
 //!
@@ -19,11 +19,12 @@
 mod cpu;
 #[path = "../ground/mod.rs"]
 mod ground;
-mod load;
 mod page;
 mod report;
 mod server;
 mod upstream;
+#[path = "../ground/visitors.rs"]
+mod visitors;
 
 use std::fs;
 use std::path::Path;

@@ -20,8 +20,8 @@ use crate::ground::processes::{self, Process};
 use crate::ground::program::Program;
 use crate::ground::stop::Stop;
 use crate::ground::trouble::{Trouble, of};
-use crate::load::{self, Ended};
 use crate::page::Page;
+use crate::visitors::{self, Body, Ended, Wanted};
 
 /// The executable that is measured.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_wwwlab");
@@ -127,7 +127,8 @@ impl Server {
     ) -> Result<Served, Trouble> {
         let before = cpu::taken(&self.family)?;
         let watch = Stopwatch::start();
-        load::run(self.address, page, connections, count, stop).map_err(|ended| match ended {
+        let wanted = Wanted { target: page.target(), body: Body::Bytes(page.bytes()) };
+        visitors::run(self.address, wanted, connections, count, stop).map_err(|ended| match ended {
             Ended::Early(trouble) => trouble,
             Ended::Wrong(last) => self.silent(page, last),
         })?;
@@ -151,7 +152,7 @@ impl Server {
     fn wait_for(&self, page: Page, stop: &Stop) -> Result<(), Trouble> {
         let (watch, right) = (Stopwatch::start(), page.content());
         loop {
-            let why = match load::fetch(self.address, page) {
+            let why = match fetch(self.address, page) {
                 Ok(content) if content == right => return Ok(()),
                 Ok(content) => format!("{} bytes that are not the page", content.len()),
                 Err(error) => error.to_string(),
@@ -181,6 +182,18 @@ impl Drop for Server {
         self.program.signal(Signal::SIGTERM);
         let _ = self.program.wait(ENDS_WITHIN);
     }
+}
+
+/// The whole answer for `page`, body only, from a connection of its own.
+fn fetch(server: SocketAddr, page: Page) -> std::io::Result<Vec<u8>> {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(server)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    write!(stream, "GET {} HTTP/1.1\r\nHost: www.foobar.com\r\nConnection: close\r\n\r\n", page.target())?;
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said)?;
+    let body = said.windows(4).position(|four| four == b"\r\n\r\n").map_or(said.len(), |end| end + 4);
+    Ok(said.split_off(body))
 }
 
 /// What starts `product`, with all that it needs in `place`.

@@ -1,13 +1,16 @@
 //! `wwwlab db …`: the real client on the lab's database. The password comes to it in a file that nobody else can read, never
-//! as an argument; the command is shown, so that it can be typed by hand.
+//! as an argument; the command is shown, so that it can be typed by hand. Where the lab's hosts are machines of their own, the
+//! client is run on the server's: outside, the server's address is somebody else's, who must not be shown a password.
 
 use std::ffi::OsString;
 
-use crate::lab::config::Engine;
+use crate::lab::config::{Engine, Network};
 use crate::lab::control;
 use crate::lab::database::client_options;
 use crate::lab::directory::Directory;
 use crate::lab::doctor::in_path;
+use crate::lab::hosts::ServiceName;
+use crate::lab::network;
 use crate::lab::supervisor::UpError;
 
 use super::curl::run_tool;
@@ -38,5 +41,16 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         }
     };
     line.extend(arguments.arguments.iter().cloned());
+    let is_out_of_reach = status.database.engine == Engine::Mysql
+        && directory.network == Network::Hosts
+        && network::here(&directory.machines()).is_none();
+    if is_out_of_reach {
+        let place = directory.machines().join(ServiceName::Db.host().as_str());
+        let program = std::env::current_exe()
+            .map_err(|error| Failure::System("cannot find this program".into(), error))?;
+        let [verb, place, end] = network::within(&place);
+        line.splice(..0, [verb, place, end, tool.into()]);
+        return run_tool(&program.to_string_lossy(), &line, install, world);
+    }
     run_tool(tool, &line, install, world)
 }

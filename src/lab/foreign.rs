@@ -65,12 +65,13 @@ pub struct Program {
 }
 
 /// What shows that a program serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ready {
     /// Its port accepts.
     Accepts,
-    /// It greets whoever connects, as a database server does.
-    Greets,
+    /// It greets whoever connects, as a database server does: at this socket, which is in no network, and so is reached
+    /// from here wherever its host is.
+    Greets(PathBuf),
 }
 
 impl Program {
@@ -140,9 +141,9 @@ impl Starting {
         let deadline = tokio::time::sleep(patience);
         let pid = running.pid();
         let serves = async {
-            match place {
-                None => serves(address, ready).await,
-                Some(place) => listens(pid, &place.join("net"), address).await,
+            match (&place, &ready) {
+                (Some(place), Ready::Accepts) => listens(pid, &place.join("net"), address).await,
+                _ => serves(address, &ready).await,
             }
         };
         tokio::pin!(deadline, serves);
@@ -154,14 +155,14 @@ impl Starting {
                         words.note(&report);
                         hear(report);
                     }
-                    Sign::Ended(status) => return Err(words.failure(status, ready)),
+                    Sign::Ended(status) => return Err(words.failure(status, &ready)),
                 },
                 () = &mut serves => return Ok(running),
                 () = &mut deadline => {
                     running.end(Signal::SIGKILL, hear).await;
-                    return Err(match ready {
+                    return Err(match &ready {
                         Ready::Accepts => StartFailure::NotListening { address, patience },
-                        Ready::Greets => StartFailure::NotGreeting { address, patience },
+                        Ready::Greets(_) => StartFailure::NotGreeting { address, patience },
                     });
                 }
             }
@@ -222,19 +223,19 @@ impl Words {
         self.first_error.unwrap_or(self.last)
     }
 
-    fn failure(self, status: ExitStatus, ready: Ready) -> StartFailure {
+    fn failure(self, status: ExitStatus, ready: &Ready) -> StartFailure {
         match ready {
             Ready::Accepts => StartFailure::EndedFirst { status, last_line: self.last },
-            Ready::Greets => StartFailure::DatabaseEnded { status, complaint: self.complaint() },
+            Ready::Greets(_) => StartFailure::DatabaseEnded { status, complaint: self.complaint() },
         }
     }
 }
 
-/// Ends when whoever is at `address` serves.
-async fn serves(address: SocketAddr, ready: Ready) {
+/// Ends when whoever is at `address`, or at its socket, serves.
+async fn serves(address: SocketAddr, ready: &Ready) {
     loop {
         let serves = match ready {
-            Ready::Greets => greeting::hear(address).await.is_ok(),
+            Ready::Greets(socket) => greeting::hear_at(socket).await.is_ok(),
             // A port that nobody listens at may be drawn for this end too, and then talks to itself.
             Ready::Accepts => TcpStream::connect(address)
                 .await

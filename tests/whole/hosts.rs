@@ -107,6 +107,35 @@ pub(super) fn nothing_is_left(stage: &Stage, numbers: &BTreeSet<u64>) {
 }
 
 #[test]
+fn a_database_server_is_on_the_server_and_its_client_goes_there() {
+    let _turn = one_at_a_time();
+    let stage = on_hosts(Stage::new());
+    stage.wwwlab(["up", "-d", "--db", "mysql"]).ok();
+    let client = place(&stage, "client");
+    let page = |how: &str| on(&client, &format!("curl -s {how} http://www.foobar.com/guestbook")).out;
+    page("-d name=Ada -d message=kept");
+    assert!(page("").contains("kept"));
+    let path = on(&client, "curl -s http://www.foobar.com/").out;
+    assert!(path.contains("<bdi>MariaDB ") && path.contains("8.8.8.8<wbr><span>:3306</span>"), "{path}");
+    // Out here 8.8.8.8 is somebody else, who is not to be shown a password.
+    let asked = stage.wwwlab(["db", "--", "-N", "-B", "-e", "SELECT message, user() FROM entries"]);
+    assert!(asked.err.contains("hosts/server -- mariadb"), "{asked:?}");
+    assert_eq!(asked.ok(), "kept\twwwlab@8.8.8.8\n");
+    stage.wwwlab(["stop", "db"]).ok();
+    assert_eq!(stage.wwwlab(["db", "--", "-e", "SELECT 1"]).code, 1, "the client's own exit code");
+    for says in ["", "refuses connections"] {
+        let page = page("");
+        assert!(page.contains("<strong>database</strong>") && page.contains(says), "{page}");
+    }
+    stage.wwwlab(["start", "db"]).ok();
+    assert!(page("").contains("kept"), "by itself");
+    stage.wwwlab(["down"]).ok();
+    let refused = stage.wwwlab(["up", "--db", "mysql://ada:s3cret@192.0.2.1/book"]).refused(1);
+    assert!(refused.contains("reach nothing outside of the lab, so not the database at 192.0.2.1:3306"));
+    assert!(!refused.contains("s3cret"));
+}
+
+#[test]
 fn packets_cross_the_routers_as_they_would() {
     let _turn = one_at_a_time();
     let stage = up();

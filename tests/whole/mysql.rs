@@ -1,6 +1,6 @@
 //! The lab's own database server: a real mariadbd, made, started, broken and used.
 //!
-//! The application here is a student's program that only says which database it was told of.
+//! But for the first test, the application is a student's program that only says which database it was told of.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -44,6 +44,40 @@ fn address(stage: &Stage) -> (String, String) {
 }
 
 #[test]
+fn the_whole_page_goes_with_it_and_comes_back_by_itself() {
+    let stage = Stage::new();
+    stage.wwwlab(["up", "-d", "--db", "mysql"]).ok();
+    let port = stage.port("db");
+    let (status, page) = stage.page("/");
+    assert_eq!(status, 200, "{page}");
+    let path = format!("<code class=\"address\">127.0.0.1<wbr><span>:{port}</span></code>");
+    assert!(page.contains("<bdi>MariaDB ") && page.contains(&path), "{page}");
+    let signed = stage.curl("-i -d name=Ada -d message=kept http://www.foobar.com/guestbook").ok();
+    assert!(signed.starts_with("HTTP/1.1 303 "), "{signed}");
+
+    for verb in ["stop", "kill"] {
+        stage.wwwlab([verb, "db"]).ok();
+        // The first may still have a connection, and meets its end; after that nobody listens.
+        for says in ["", "refuses connections"] {
+            let (status, page) = stage.page("/");
+            assert_eq!(status, 503, "{page}");
+            assert!(page.contains("Component: <strong>database</strong>"), "{page}");
+            assert!(page.contains(&format!("mysql://127.0.0.1:{port}/foobar")), "{page}");
+            assert!(page.contains(says) && page.contains("<code>wwwlab start db</code>"), "{page}");
+            assert!(!page.contains(&address(&stage).1), "no password is on it");
+        }
+        assert_eq!(stage.page("/about.html").0, 200, "a file needs no database");
+        stage.wwwlab(["start", "db"]).ok();
+        let (status, page) = stage.page("/");
+        assert!(status == 200 && page.contains("kept"), "nothing else was started: {page}");
+    }
+    stage.wwwlab(["down"]).ok();
+    stage.wwwlab(["up", "-d", "--db", "mysql"]).ok();
+    assert_eq!(stage.page("/").0, 200);
+    assert_eq!(sql(&stage, "SELECT name, message FROM entries").ok(), "Ada\tkept\n");
+}
+
+#[test]
 fn it_is_a_service_like_the_others_and_keeps_what_was_said() {
     let stage = stage();
     let up = stage.wwwlab(["up", "-d"]);
@@ -76,8 +110,7 @@ fn it_is_a_service_like_the_others_and_keeps_what_was_said() {
     assert!(!up.err.contains("makes the files"), "only once: {up:?}");
     assert_eq!(sql(&stage, "SELECT word FROM kept").ok(), "Zoë 🎈\n");
 
-    let supervisor = fs::read_to_string(stage.state().join("lock")).unwrap().trim().parse().unwrap();
-    signal(supervisor, "KILL");
+    signal(stage.supervisor(), "KILL");
     until("the guard has ended it", || processes_of(&stage.state().canonicalize().unwrap()).is_empty());
 }
 

@@ -130,6 +130,11 @@ impl Stage {
         self.service(name)["pid"].as_u64().unwrap().try_into().unwrap()
     }
 
+    /// The process of its supervisor.
+    pub(crate) fn supervisor(&self) -> u32 {
+        fs::read_to_string(self.state().join("lock")).unwrap().trim().parse().unwrap()
+    }
+
     /// One of the lab's ports: `dns`, `http`, `app`.
     pub(crate) fn port(&self, what: &str) -> u16 {
         self.status()["ports"][what].as_u64().unwrap().try_into().unwrap()

@@ -3,10 +3,11 @@
 //! That a port accepts is not enough: the kernel accepts for a server that still recovers its files.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
-use tokio::net::{TcpStream, ToSocketAddrs};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::net::{TcpStream, ToSocketAddrs, UnixStream};
 
 /// A server that says nothing for so long does not serve.
 const SAID_WITHIN: Duration = Duration::from_secs(2);
@@ -17,8 +18,17 @@ const REFUSAL: u8 = 0xFF;
 
 /// Connects and waits for the greeting. A server that refuses with a word of its own serves, too.
 pub async fn hear(address: impl ToSocketAddrs) -> io::Result<()> {
+    hear_from(TcpStream::connect(address)).await
+}
+
+/// The same at a Unix socket.
+pub async fn hear_at(socket: &Path) -> io::Result<()> {
+    hear_from(UnixStream::connect(socket)).await
+}
+
+async fn hear_from<S: AsyncRead + Unpin>(connecting: impl Future<Output = io::Result<S>>) -> io::Result<()> {
     let heard = async {
-        let mut stream = TcpStream::connect(address).await?;
+        let mut stream = connecting.await?;
         let mut head = [0; 5];
         stream.read_exact(&mut head).await?;
         match head {

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Config, Engine};
+use super::config::{Config, Engine, Network};
 use super::directory::Directory;
 use address::{Address, AddressError};
 use server::{Server, ServerError};
@@ -62,6 +62,15 @@ pub enum DatabaseError {
         file: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// It is out of the lab's reach.
+    #[error(
+        "the machines of network `hosts` reach nothing outside of the lab, so not the database at {place}: take `up --network \
+         loopback`, or `up --db mysql` for a server of the lab's own"
+    )]
+    OutOfReach {
+        /// Its `host:port`.
+        place: String,
     },
     /// There is no program for it.
     #[error(transparent)]
@@ -125,6 +134,9 @@ impl Database {
         listen: Option<std::net::SocketAddr>,
     ) -> Result<Self, DatabaseError> {
         let database = match (wish, listen) {
+            (Wish::Elsewhere(address), _) if directory.network == Network::Hosts => {
+                return Err(DatabaseError::OutOfReach { place: address.place() });
+            }
             (Wish::Elsewhere(address), _) => Self::Elsewhere(address),
             (Wish::Engine(Engine::Mysql), Some(listen)) => {
                 Self::Own(Server::find(&directory.state.join("db").join("mysql"), listen)?)

@@ -217,7 +217,7 @@ impl Server {
             address: self.listen,
             patience: START_WITHIN,
             place: None,
-            ready: Ready::Greets,
+            ready: Ready::Greets(self.socket.clone()),
         }
     }
 }

@@ -225,9 +225,15 @@ impl Refusal {
             Self::Database(
                 StoreError::Strange { .. } | StoreError::Denied { .. } | StoreError::NoDatabase { .. },
             ) => &["wwwlab status", "wwwlab logs app"],
+            Self::Database(StoreError::Silent { place }) if place.starts_with("mysql://") => {
+                &["wwwlab status", "wwwlab db -- -e 'SHOW FULL PROCESSLIST'", "wwwlab logs db"]
+            }
             Self::Database(
                 StoreError::Crowded { .. } | StoreError::LockWait { .. } | StoreError::Deadlock { .. },
             ) => &["wwwlab db -- -e 'SHOW FULL PROCESSLIST'", "wwwlab logs db"],
+            Self::Database(StoreError::Corrupt { place, .. }) if place.starts_with("mysql://") => {
+                &["wwwlab logs db", "wwwlab db -- -e 'CHECK TABLE entries'"]
+            }
             Self::Database(StoreError::Full { .. }) => &["df -h .wwwlab", "wwwlab logs app"],
             Self::Database(_) => &["wwwlab status", "wwwlab logs app", "ls -l .wwwlab/*/db"],
             Self::NoSuchPage => {

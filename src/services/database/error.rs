@@ -32,7 +32,9 @@ pub enum StoreError {
         place: String,
     },
     /// It was asked and said nothing.
-    #[error("the database {place} did not answer in time; see whether it is paused: `wwwlab status`")]
+    #[error(
+        "the database {place} did not answer in time; see whether it is paused (`wwwlab status`), or what keeps it busy"
+    )]
     Silent {
         /// Which database.
         place: String,

@@ -92,11 +92,21 @@ pub(super) fn trouble(number: u16, message: &str) -> Trouble {
         1213 => Trouble::Deadlock,
         1290 | 1792 | 1836 => Trouble::ReadOnly,
         1021 | 1114 => Trouble::Full,
-        // The storage engine passes on what the system said: 28 is "no space left on device".
-        1030 if message.contains("error 28") => Trouble::Full,
+        1030 => of_the_engine(message),
         1053 | 1077 | 1079 | 1152 | 1927 => Trouble::Gone,
         1317 | 1969 | 3024 => Trouble::Interrupted,
         126 | 127 | 144 | 145 | 1034 | 1194 | 1195 | 1712 | 1932 => Trouble::Corrupt,
+        _ => Trouble::Other,
+    }
+}
+
+/// What the storage engine said, or the system through it: `Got error 28 "No space left on device" from …` (my_base.h).
+fn of_the_engine(message: &str) -> Trouble {
+    let number = message.strip_prefix("Got error ").and_then(|rest| rest.split(' ').next()?.parse().ok());
+    match number {
+        Some(28 | 135) => Trouble::Full,
+        Some(30 | 165) => Trouble::ReadOnly,
+        Some(126 | 127 | 144 | 145 | 155 | 180 | 194) => Trouble::Corrupt,
         _ => Trouble::Other,
     }
 }
@@ -121,7 +131,11 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_known_by_either_number() {
+    fn what_the_engine_says_is_known_by_its_number() {
+        assert_eq!(
+            trouble(1030, "Got error 194 \"Tablespace is missing for a table\" from storage engine InnoDB"),
+            Trouble::Corrupt
+        );
         assert_eq!(
             trouble(1030, "Got error 28 \"No space left on device\" from storage engine"),
             Trouble::Full

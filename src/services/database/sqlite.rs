@@ -76,6 +76,8 @@ pub(super) const COUNT: &str = "UPDATE counters SET value = value + ? WHERE name
 pub(super) fn trouble(code: u32) -> Trouble {
     // An extended code carries its primary code in its low byte.
     match code & 0xff {
+        // SQLITE_READONLY_DBMOVED: the file was deleted or replaced under the connection.
+        _ if code == 1032 => Trouble::Unreachable,
         5 | 6 => Trouble::Locked,
         3 | 10 | 14 | 23 => Trouble::Unreachable,
         13 => Trouble::Full,

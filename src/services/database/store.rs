@@ -5,7 +5,7 @@
 //! not survive, so the application starts without it and recovers by itself. Every call ends within
 //! [`ANSWER_WITHIN`], with an answer or an error that says what stands in the way.
 //!
-//! A call may be made twice: where the engine took it back (a deadlock), so that nothing of it was done. Where a server
+//! A call may be made twice: where the engine took it back (a deadlock) or refused it (read-only), so that nothing of it was done. Where a server
 //! is gone in the middle nobody knows, and so it is only told.
 
 use std::fmt;
@@ -129,9 +129,13 @@ impl Database {
     /// Does `act` on a connection, opening the database if it is not; again, if the engine took it back.
     pub(super) async fn with<A: Act>(&self, act: &A) -> Result<A::Done, StoreError> {
         let answer = async {
+            let mut is_reopened = false;
             for _ in 1..TRIES_MOST {
                 match self.once(act).await {
                     Err(StoreError::Deadlock { .. }) => {}
+                    // A file is opened for reading alone where nobody may write it, and stays so; another connection
+                    // sees whether that is over.
+                    Err(StoreError::ReadOnly { .. }) if !is_reopened => is_reopened = true,
                     done => return done,
                 }
             }

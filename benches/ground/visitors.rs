@@ -1,0 +1,166 @@
+//! The visitors: each has a connection that it keeps, asks again as soon as it has the whole answer, and looks at each
+//! answer, so that only right ones count.
+
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use wwwlab::ground::clock::Stopwatch;
+
+use crate::ground::stop::Stop;
+use crate::ground::trouble::{Trouble, cannot};
+
+/// What is read at once, in bytes.
+const PIECE: usize = 256 * 1024;
+/// No turn takes this long unless a server is broken.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What is asked for, and what makes an answer the right one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// Where it is.
+    pub(crate) target: &'a str,
+    /// What it is.
+    pub(crate) body: Body<'a>,
+}
+
+/// What the body of a right answer is.
+#[derive(Debug, Clone, Copy)]
+#[allow(dead_code, reason = "each bench asks for one of them")]
+pub(crate) enum Body<'a> {
+    /// So many bytes.
+    Bytes(usize),
+    /// A page with all of these in it, and its end; of 256 KiB at most.
+    Words(&'a [String]),
+}
+
+/// Why not all answers were right.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    Early(Trouble),
+    /// What came instead of a right answer.
+    Wrong(String),
+}
+
+impl From<Trouble> for Ended {
+    fn from(trouble: Trouble) -> Self {
+        Self::Early(trouble)
+    }
+}
+
+/// Has `count` answers of what is wanted from `server`, over so many connections; how long each took.
+pub(crate) fn run(
+    server: SocketAddr,
+    wanted: Wanted,
+    connections: usize,
+    count: u32,
+    stop: &Stop,
+) -> Result<Vec<Duration>, Ended> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(cannot("ask"))?;
+    let left = Cell::new(count);
+    let all = async {
+        let visitors = (0..connections).map(|_| visit(server, wanted, &left, stop));
+        timeout(LIMIT, try_join_all(visitors)).await
+    };
+    match runtime.block_on(all) {
+        Ok(Ok(times)) => Ok(times.concat()),
+        Ok(Err(ended)) => Err(ended),
+        Err(_) => Err(Ended::Wrong(format!("{} answers too few", left.get()))),
+    }
+}
+
+async fn visit(
+    server: SocketAddr,
+    wanted: Wanted<'_>,
+    left: &Cell<u32>,
+    stop: &Stop,
+) -> Result<Vec<Duration>, Ended> {
+    let wrong = |error: io::Error| Ended::Wrong(error.to_string());
+    let request =
+        format!("GET {} HTTP/1.1\r\nHost: www.foobar.com\r\nUser-Agent: bench\r\n\r\n", wanted.target);
+    let mut stream = TcpStream::connect(server).await.map_err(wrong)?;
+    stream.set_nodelay(true).map_err(wrong)?;
+    let mut piece = vec![0; PIECE];
+    let mut times = Vec::new();
+    while let Some(rest) = left.get().checked_sub(1) {
+        left.set(rest);
+        stop.look()?;
+        let watch = Stopwatch::start();
+        stream.write_all(request.as_bytes()).await.map_err(wrong)?;
+        match wanted.body {
+            Body::Bytes(bytes) => answer(&mut stream, bytes, &mut piece).await?,
+            Body::Words(words) => page(&mut stream, words, &mut piece).await?,
+        }
+        times.push(watch.elapsed());
+    }
+    Ok(times)
+}
+
+/// Reads one page to its end, and looks for the words.
+async fn page(stream: &mut TcpStream, words: &[String], piece: &mut [u8]) -> Result<(), Ended> {
+    let mut read = 0;
+    loop {
+        let more = stream.read(&mut piece[read..]).await.map_err(|error| Ended::Wrong(error.to_string()))?;
+        read += more;
+        let said = &piece[..read];
+        let is_whole = said.windows(4).position(|four| four == b"\r\n\r\n").is_some_and(|end| {
+            let body = &said[end + 4..];
+            match length(&String::from_utf8_lossy(&said[..end])) {
+                Some(length) => body.len() >= length,
+                // In chunks; the last one is empty.
+                None => body.ends_with(b"\r\n0\r\n\r\n"),
+            }
+        });
+        if is_whole || more == 0 {
+            let said = String::from_utf8_lossy(said);
+            let is_right = is_whole && said.starts_with("HTTP/1.1 200 ") && said.contains("</html>");
+            return match words.iter().find(|words| !said.contains(words.as_str())) {
+                None if is_right => Ok(()),
+                missing => Err(Ended::Wrong(format!("a page without {missing:?}: {said}"))),
+            };
+        }
+    }
+}
+
+/// What a head says of its body.
+fn length(head: &str) -> Option<usize> {
+    head.lines()
+        .filter_map(|line| line.split_once(": "))
+        .find_map(|(name, value)| name.eq_ignore_ascii_case("content-length").then(|| value.parse().ok())?)
+}
+
+/// Reads one answer to its end.
+async fn answer(stream: &mut TcpStream, bytes: usize, piece: &mut [u8]) -> Result<(), Ended> {
+    let wrong = |error: io::Error| Ended::Wrong(error.to_string());
+    let mut read = 0;
+    let body = loop {
+        let more = stream.read(&mut piece[read..]).await.map_err(wrong)?;
+        read += more;
+        let so_far = &piece[..read];
+        if let Some(end) = so_far.windows(4).position(|four| four == b"\r\n\r\n") {
+            break end + 4;
+        }
+        if more == 0 {
+            return Err(Ended::Wrong(format!("an end after {:?}", String::from_utf8_lossy(so_far))));
+        }
+    };
+    let head = String::from_utf8_lossy(&piece[..body]);
+    if !head.starts_with("HTTP/1.1 200 ") || length(&head) != Some(bytes) {
+        return Err(Ended::Wrong(head.into_owned()));
+    }
+    let mut left = bytes.checked_sub(read - body);
+    while let Some(rest @ 1..) = left {
+        let most = rest.min(piece.len());
+        match stream.read(&mut piece[..most]).await.map_err(wrong)? {
+            0 => return Err(Ended::Wrong(format!("an end, {rest} bytes too early"))),
+            more => left = rest.checked_sub(more),
+        }
+    }
+    left.map(drop).ok_or_else(|| Ended::Wrong("more than was promised".to_owned()))
+}
