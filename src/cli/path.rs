@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::ground::clock::{self, Stopwatch};
+use crate::lab::config::Network;
 use crate::lab::control::{self, Request};
 use crate::lab::directory::Directory;
 use crate::lab::hosts::ServiceName;
 use crate::lab::log::json_beside;
+use crate::lab::network;
 use crate::lab::status::LabStatus;
 use crate::path::asking::{self, Asked, Seen, Target};
 use crate::path::events::{self, Told, What};
@@ -19,7 +21,7 @@ use crate::path::telling::{self, Cast};
 use crate::path::{compare, har, svg, waterfall};
 
 use super::cache::Which;
-use super::{Failure, World, block_on};
+use super::{Failure, World, block_on, shell};
 
 /// Exit code where the request failed, and was told up to where.
 const REQUEST_FAILED: u8 = 4;
@@ -63,6 +65,13 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
+    if directory.network == Network::Hosts
+        && !arguments.last
+        && network::here(&directory.machines()).is_none()
+    {
+        // A request of the lab's client is made there.
+        return shell::again_there(directory);
+    }
     if let Some([one, other]) = arguments.compare.as_deref() {
         let before = either(one, arguments.fresh, arguments, directory, world)?;
         let after = either(other, false, arguments, directory, world)?;
@@ -152,7 +161,7 @@ fn request(
         let forget = Request::CacheFlush(arguments.of.resolver, Some(target.host.clone()));
         let _ = block_on(control::ask(directory, &forget))?;
     }
-    let asked = Asked { target, resolver, client: client(&status) };
+    let asked = Asked { target, resolver, client: client(directory.network) };
     let began = clock::monotonic_micros();
     let seen = block_on(asking::ask(asked))?;
     let told = told(&seen, directory)?;
@@ -168,9 +177,12 @@ fn last(directory: &Directory, world: &World) -> Result<Path, Failure> {
     telling::tell_last(&told, &cast(&status, world)).map_err(|error| Failure::Said(error.to_string()))
 }
 
-/// Where the lab's client asks from.
-fn client(_: &LabStatus) -> IpAddr {
-    Ipv4Addr::LOCALHOST.into()
+/// Where the lab's client asks from: of a machine of its own, whatever address it has.
+fn client(network: Network) -> IpAddr {
+    match network {
+        Network::Loopback => Ipv4Addr::LOCALHOST.into(),
+        Network::Hosts => Ipv4Addr::UNSPECIFIED.into(),
+    }
 }
 
 fn cast(status: &LabStatus, world: &World) -> Cast {

@@ -221,15 +221,17 @@ fn nothing_is_left_when_it_is_down() {
         command.args([PROGRAM, "within"]).arg(place(&stage, "server")).args(["--capable", "--"]);
         command.args(line.split_whitespace()).stdin(Stdio::null()).spawn().unwrap()
     };
-    let mut left = [left("sleep 600"), left("unshare --net sleep 600")];
+    let mut left = [left("sleep 600"), left("nohup unshare --net sleep 600")];
     until("they are there", || {
         let inside = processes_in(&numbers);
-        left.iter().all(|child| inside.contains(&child.id()))
+        let sleeps =
+            |pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sleep\n");
+        left.iter().all(|child| inside.contains(&child.id()) && sleeps(child.id()))
     });
     stage.wwwlab(["down"]).ok();
-    for child in &mut left {
-        assert_eq!(child.wait().unwrap().signal(), Some(9));
-    }
+    // Who is hung up on ends, and who does not care is killed.
+    let ends = left.each_mut().map(|child| child.wait().unwrap().signal());
+    assert_eq!(ends, [Some(1), Some(9)]);
     nothing_is_left(&stage, &numbers);
     assert_eq!(interfaces(), before);
 }

@@ -327,3 +327,19 @@ fn a_lab_that_was_brought_up_by_itself_outlives_its_shells() {
     assert_eq!(supervisor(&stage), lab);
     assert!(Path::new(&format!("/proc/{lab}")).exists());
 }
+
+#[test]
+fn the_way_of_a_request_is_told_from_the_client_wherever_it_is_asked_for() {
+    let stage = up();
+    for command in [&["path"][..], &["shell", "--", PROGRAM, "path"]] {
+        let command = command.iter().chain(&["--json", "http://www.foobar.com/guestbook"]);
+        let told = stage.wwwlab(command).ok();
+        let path: serde_json::Value =
+            serde_json::from_str(&told).unwrap_or_else(|error| panic!("{error}: {told}"));
+        assert!(path["failure"].is_null(), "{path}");
+        for address in ["192.0.2.53:53", "8.8.8.8:80", "8.8.8.8:3000"] {
+            assert!(told.contains(address), "{address}: {told}");
+        }
+        assert!(!told.contains("127.0.0.1"), "{told}");
+    }
+}

@@ -89,6 +89,17 @@ pub(super) fn run_there(
     })
 }
 
+/// Does on the client what this process was told to do.
+pub(super) fn again_there(directory: &Directory) -> Result<u8, Failure> {
+    let failed = |error| Failure::System("cannot find this executable".into(), error);
+    let program = std::env::current_exe().map_err(failed)?.into_os_string();
+    let line: Vec<OsString> = [program].into_iter().chain(std::env::args_os().skip(1)).collect();
+    event_loop()?.block_on(async {
+        let lease = Lease::take(directory).await?;
+        open(directory, CLIENT, Some(&line), lease).await
+    })
+}
+
 /// Whether this is a shell of the lab that says so by itself to whatever is typed there.
 pub(super) fn says(variable: &str, value: &OsStr) -> bool {
     let set = |variable: &str| std::env::var_os(variable);

@@ -145,16 +145,16 @@ impl Server {
         Ok(self.files.finish(&self.program, version)?)
     }
 
-    /// Makes the files, by the server's own means. With a directory for temporary files of its own, since servers that start
-    /// clear away what others have in one that they share. In their directory and with relative names: MariaDB's installer is a shell
-    /// script that takes a path with a space in it for two. It is not told the user: then it would change the owner of files
-    /// of this machine (`auth_pam_tool`).
+    /// Makes the files, by the server's own means. In their directory and with relative names: MariaDB's installer is a
+    /// shell script that takes a path with a space in it for two. It is not told the user: then it would change the owner of
+    /// files of this machine (`auth_pam_tool`). Its directory for temporary files, whose name is read from where the data
+    /// are, is its own: a server that starts clears away what others have in one that they share.
     fn initialisation(&self, version: Version) -> Result<Program, ServerError> {
         let words = match version.family {
             Family::MySql => {
                 let mut words = vec![self.program.display().to_string(), "--no-defaults".into()];
                 words.extend(
-                    ["--initialize-insecure", "--datadir=./initialising", "--tmpdir=./tmp"]
+                    ["--initialize-insecure", "--datadir=./initialising", "--tmpdir=../tmp"]
                         .map(str::to_owned),
                 );
                 words.extend(as_root());
@@ -170,7 +170,7 @@ impl Server {
                     [
                         "--force",
                         "--datadir=./initialising",
-                        "--tmpdir=./tmp",
+                        "--tmpdir=../tmp",
                         "--skip-test-db",
                         "--skip-name-resolve",
                     ]
