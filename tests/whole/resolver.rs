@@ -132,12 +132,27 @@ fn equal_questions_are_asked_once() {
     let stage = Stage::up();
     // The delegations are known; only the name itself is to be asked for, and its server stands still.
     stage.dig("127.0.0.2", "mail.foobar.com");
+    // On a busy machine the resolver may lose its patience before the server goes on: then with another name.
+    let in_time = (1..=10).map(|number| format!("try{number}.wild.foobar.com")).find(|name| {
+        let answers = asked_while_its_server_stands_still(&stage, name);
+        assert!(answers.iter().all(|answer| answer.is_empty() || answer == "127.0.0.1\n"), "{answers:?}");
+        answers.iter().all(|answer| !answer.is_empty())
+    });
+    let name = in_time.expect("one of ten tries is in time");
+    let asks = format!("asks {name}. A ");
+    let asked = || stage.log("dns").lines().filter(|line| line.contains(&asks)).count();
+    until("the question is logged", || asked() > 0);
+    assert!(asked() < 8, "eight askers, {} questions:\n{}", asked(), stage.log("dns"));
+}
+
+/// What eight are answered who ask for `name` while its server stands still, until a question waits there.
+fn asked_while_its_server_stands_still(stage: &Stage, name: &str) -> Vec<String> {
     stage.wwwlab(["pause", "dns"]).ok();
     let port = stage.port("dns").to_string();
     let asking: Vec<_> = (0..8)
         .map(|_| {
             let mut dig = stage.command("dig");
-            dig.args(["@127.0.0.2", "-p", &port, "+tries=1", "+timeout=5", "+short", "www.foobar.com"]);
+            dig.args(["@127.0.0.2", "-p", &port, "+tries=1", "+timeout=5", "+short", name]);
             dig.stdout(std::process::Stdio::piped()).spawn().unwrap()
         })
         .collect();
@@ -149,11 +164,8 @@ fn equal_questions_are_asked_once() {
     let socket = format!("0100007F:{:04X}", stage.port("dns"));
     until("a question waits at the paused server", || queue(&socket));
     stage.wwwlab(["resume", "dns"]).ok();
-    for dig in asking {
-        assert_eq!(String::from_utf8(dig.wait_with_output().unwrap().stdout).unwrap(), "127.0.0.1\n");
-    }
-    let asked = stage.log("dns").lines().filter(|line| line.contains("asks www.foobar.com. A ")).count();
-    assert!(asked < 8, "eight askers, {asked} questions:\n{}", stage.log("dns"));
+    let answers = asking.into_iter().map(|dig| dig.wait_with_output().unwrap().stdout);
+    answers.map(|answer| String::from_utf8(answer).unwrap()).collect()
 }
 
 #[test]
