@@ -50,8 +50,7 @@ async fn tell_on(stream: &mut UnixStream, heard: &mut Heard, ended: Cancellation
             () = heard.next(&mut batch, BATCH) => {}
             () = ended.cancelled() => {
                 let rest = lines(&heard.rest());
-                let _ = tokio::time::timeout(LAST_WORDS, stream.write_all(rest.as_bytes())).await;
-                return Ok(());
+                return tokio::time::timeout(LAST_WORDS, stream.write_all(rest.as_bytes())).await?;
             }
             // It has nothing more to say: what can be read is that it hung up.
             readable = stream.readable() => match readable.and_then(|()| stream.try_read(&mut [0])) {
@@ -61,9 +60,11 @@ async fn tell_on(stream: &mut UnixStream, heard: &mut Heard, ended: Cancellation
         }
         let text = lines(&batch);
         batch.clear();
+        let written = stream.write_all(text.as_bytes());
+        tokio::pin!(written);
         tokio::select! {
-            written = stream.write_all(text.as_bytes()) => written?,
-            () = ended.cancelled() => return Ok(()),
+            written = &mut written => written?,
+            () = ended.cancelled() => tokio::time::timeout(LAST_WORDS, written).await??,
         }
     }
 }
