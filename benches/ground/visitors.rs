@@ -109,21 +109,37 @@ async fn page(stream: &mut TcpStream, words: &[String], piece: &mut [u8]) -> Res
         let more = stream.read(&mut piece[read..]).await.map_err(|error| Ended::Wrong(error.to_string()))?;
         read += more;
         let said = &piece[..read];
-        let is_whole = said.windows(4).position(|four| four == b"\r\n\r\n").is_some_and(|end| {
+        let body = said.windows(4).position(|four| four == b"\r\n\r\n").and_then(|end| {
             let body = &said[end + 4..];
             match length(&String::from_utf8_lossy(&said[..end])) {
-                Some(length) => body.len() >= length,
-                // In chunks; the last one is empty.
-                None => body.ends_with(b"\r\n0\r\n\r\n"),
+                Some(length) => (body.len() >= length).then(|| body.to_vec()),
+                None => joined(body),
             }
         });
-        if is_whole || more == 0 {
-            let said = String::from_utf8_lossy(said);
-            let is_right = is_whole && said.starts_with("HTTP/1.1 200 ") && said.contains("</html>");
-            return match words.iter().find(|words| !said.contains(words.as_str())) {
+        if body.is_some() || more == 0 {
+            let page = String::from_utf8_lossy(body.as_deref().unwrap_or_default());
+            let is_right = said.starts_with(b"HTTP/1.1 200 ") && page.contains("</html>");
+            return match words.iter().find(|words| !page.contains(words.as_str())) {
                 None if is_right => Ok(()),
-                missing => Err(Ended::Wrong(format!("a page without {missing:?}: {said}"))),
+                missing => {
+                    Err(Ended::Wrong(format!("a page without {missing:?}: {}", String::from_utf8_lossy(said))))
+                }
             };
+        }
+    }
+}
+
+/// The pieces of a body in chunks, once its last one has come.
+fn joined(mut body: &[u8]) -> Option<Vec<u8>> {
+    let mut all = Vec::new();
+    loop {
+        let end = body.windows(2).position(|two| two == b"\r\n")?;
+        let size = usize::from_str_radix(str::from_utf8(&body[..end]).ok()?, 16).ok()?;
+        let (chunk, rest) = body[end + 2..].split_at_checked(size)?;
+        all.extend_from_slice(chunk);
+        body = rest.strip_prefix(b"\r\n")?;
+        if size == 0 {
+            return Some(all);
         }
     }
 }
