@@ -7,14 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// Seconds that are looked back on, the one under way included.
-const SECONDS: u64 = 5;
+const SLOTS: usize = 5;
+const SECONDS: u64 = SLOTS as u64;
 
 /// Counts by second.
 #[derive(Debug)]
 pub struct Pace {
     start: Instant,
-    /// By second since the start, modulo [`SECONDS`].
-    slots: [Slot; SECONDS as usize],
+    /// By second since the start, modulo [`SLOTS`].
+    slots: [Slot; SLOTS],
 }
 
 #[derive(Debug, Default)]
