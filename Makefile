@@ -10,6 +10,8 @@ DEB_TEST := c++:g++ dig:bind9-dnsutils curl:curl setpriv:util-linux mount:mount 
 # Asks the application's API what its OpenAPI document says that it answers.
 PIP_TEST := schemathesis:pip:schemathesis==4.32.5
 DEB_UNPACK := lib/systemd/systemd-resolved systemd-resolved libsystemd-shared libkmod2 libip4tc2 libseccomp2
+# promtool checks what a collector is told; installed, its package would start Prometheus.
+DEB_PROMTOOL := usr/bin/promtool prometheus
 DEB_BENCH := named:bind9 nginx:nginx $(PHP_FPM):php-fpm,php-mysql mariadbd:mariadb-server mn:mininet brctl:bridge-utils
 
 .PHONY: help
@@ -26,6 +28,7 @@ up: ## Build wwwlab and bring www.foobar.com up; ^C ends it
 test: ## Prove it: every test, with the real dig, curl, BIND, NSD, Knot, unbound, systemd-resolved and nginx; and a glance by the fuzzers
 	@tests/need $(DEB_TEST) $(PIP_TEST)
 	@tests/unpack $(DEB_UNPACK)
+	@tests/unpack $(DEB_PROMTOOL)
 	cargo test --locked
 	fuzz/run 5
 

@@ -14,6 +14,7 @@ mod down;
 mod host;
 mod link;
 mod logs;
+mod metrics;
 mod new;
 mod page;
 mod path;
@@ -25,6 +26,7 @@ mod serve;
 mod service;
 mod shell;
 mod status;
+mod top;
 mod up;
 mod upstreams;
 mod watch;
@@ -79,6 +81,8 @@ enum Command {
     Down,
     /// How the lab stands: each service, its process, what it takes
     Status(status::Arguments),
+    /// Live: how much each service is asked, how fast it answers, what it takes; q quits
+    Top(top::Arguments),
     /// What the services logged
     Logs(logs::Arguments),
     /// Follow what happens, as it happens; ^C ends it
@@ -105,6 +109,8 @@ enum Command {
     Upstreams(upstreams::Arguments),
     /// How much the name servers were asked, by transport, type and outcome
     Queries(queries::Arguments),
+    /// What the lab counts and measures, in the Prometheus text format
+    Metrics(metrics::Arguments),
     /// Find an answer as the resolver does, and show whom it asks
     Resolve(resolve::Arguments),
     /// Zones: which are in service, what is wrong with a file, what it would answer
@@ -283,6 +289,7 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Up(up) => up::run(&up, &place, world),
         Command::Down => down::run(&place.find()?, world),
         Command::Status(status) => status::run(&status, &place.find()?, world),
+        Command::Top(top) => top::run(&top, &place.find()?, world),
         Command::Logs(logs) => logs::run(&logs, &place.find()?, world),
         Command::Watch(watch) => watch::run(&watch, &place.find()?, world),
         Command::Start(service) => verb(Verb::Start, service, world),
@@ -296,6 +303,7 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Cache(cache) => cache::run(&cache, &place.find()?, world),
         Command::Upstreams(upstreams) => upstreams::run(&upstreams, &place.find()?, world),
         Command::Queries(queries) => queries::run(&queries, &place.find()?, world),
+        Command::Metrics(metrics) => metrics::run(&metrics, &place.find()?, world),
         Command::Resolve(resolve) => resolve::run(&resolve, &place.find()?, world),
         Command::Zone(zone) => zone::run(&zone, &place, world),
         Command::Shell(shell) => shell::run(&shell, &place, world),

@@ -209,6 +209,16 @@ pub(super) fn bytes(count: u64) -> String {
     }
 }
 
+/// How many a second: `0`, `0.4`, `120`, `98k`.
+pub(super) fn pace(per_second: f64) -> String {
+    match per_second {
+        ..0.05 => "0".into(),
+        0.05..9.95 => format!("{per_second:.1}"),
+        9.95..99_500.0 => format!("{per_second:.0}"),
+        _ => format!("{:.0}k", per_second / 1e3),
+    }
+}
+
 /// Seconds in the units that read best: `7 s`, `3 min`, `2 h 5 min`, `4 d`.
 pub(super) fn ago(seconds: u64) -> String {
     match seconds {
@@ -238,6 +248,7 @@ mod tests {
         assert_eq!(bytes(999), "999 B");
         assert_eq!(bytes(3_450_000), "3.4 MB");
         assert_eq!(ago(7_500), "2 h 5 min");
+        assert_eq!([0.0, 0.4, 12.3, 99_499.0, 123_456.0].map(pace), ["0", "0.4", "12", "99499", "123k"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::lab::directory::Directory;
 use crate::lab::hosts::Host;
 use crate::lab::status::{LabStatus, State, Usage};
 
-use super::screen::{BAD, BOLD, Cell, DIM, Table, ago, bytes, state_style};
+use super::screen::{BAD, BOLD, Cell, DIM, Table, ago, bytes, pace, state_style};
 use super::up::printable;
 use super::{Failure, World, block_on};
 
@@ -80,6 +80,9 @@ pub(super) fn remark(status: &LabStatus, world: &mut World) -> Result<(), Failur
             "  {dim}published: {service} at {here} of this machine, carried to {there}{dim:#}"
         )?;
     }
+    if let Some(address) = status.metrics {
+        writeln!(world.out, "  {dim}metrics: http://{address}/metrics{dim:#}")?;
+    }
     if !hosts.is_empty() {
         writeln!(world.out, "  {dim}at the same ports over IPv6: {}{dim:#}", hosts.join(", "))?;
     }
@@ -108,6 +111,7 @@ fn table(status: &LabStatus, now: u64) -> Table {
         .numbers("PID", 2)
         .column("STATE", 0)
         .numbers("FOR", 3)
+        .numbers("QPS", 4)
         .numbers("CPU", 3)
         .numbers("MEMORY", 3)
         .numbers("DISK", 5);
@@ -121,6 +125,7 @@ fn table(status: &LabStatus, now: u64) -> Table {
             condition.pid.map(|pid| pid.to_string()).unwrap_or_default().into(),
             Cell::styled(condition.state.to_string(), state_style(condition.state)),
             ago(now.saturating_sub(condition.since) / 1000).into(),
+            service.per_second.map(pace).unwrap_or_default().into(),
             cpu,
             memory,
             bytes(service.disk_bytes).into(),
@@ -144,6 +149,7 @@ fn table(status: &LabStatus, now: u64) -> Table {
             dim(label),
             dim(host),
             dim(what),
+            "".into(),
             "".into(),
             "".into(),
             "".into(),

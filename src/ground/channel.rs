@@ -17,6 +17,7 @@ use tokio::net::UnixStream;
 
 use super::bind::Listening;
 use super::event::{Happened, Moment};
+use super::metrics::Family;
 
 /// The longest line that either side reads, in bytes; a longer one ends the channel.
 pub const LONGEST_LINE: usize = 1 << 20;
@@ -85,6 +86,10 @@ pub enum Ask {
     CacheFlush(Option<String>),
     /// How much was asked of a name server, by kind.
     Queries,
+    /// What it counts and measures.
+    Metrics,
+    /// How many questions or requests it answers a second.
+    Pace,
     /// Find the answer to a question and tell the way.
     Resolve {
         /// The name, in presentation form.
@@ -150,6 +155,10 @@ pub enum Reply {
     Upstreams(Vec<UpstreamState>),
     /// What was asked.
     Queries(Box<QueryCounts>),
+    /// What it counted and measured.
+    Metrics(Vec<Family>),
+    /// How many it answered a second, in the last few seconds.
+    Pace(f64),
     /// Other application files are in service.
     Deployed {
         /// Their version.

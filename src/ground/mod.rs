@@ -1,4 +1,4 @@
-//! What everything stands on: events, the channel between processes, sockets, clock and chance.
+//! What everything stands on: events, metrics, the channel between processes, sockets, clock and chance.
 //!
 //! Nothing here knows what a zone, a page or a lab is. Only this floor reads the clock, draws random
 //! numbers and binds sockets, so that a later need (a paused clock, a seed, a namespace) has one place.
@@ -15,5 +15,6 @@ pub mod explain;
 pub mod journal;
 pub mod lines;
 pub mod listeners;
+pub mod metrics;
 pub mod prefix;
 pub mod service;

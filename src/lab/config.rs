@@ -20,8 +20,8 @@ use super::hosts::{Host, ServiceName};
 use super::network::publish::Publication;
 use bounds::{
     app_check, app_connect_timeout, app_idle_timeout, app_timeout, cache_entries, classroom, command,
-    content_security_policy, host_name, host_names, keys, max_body, max_connections, notify, publish,
-    rate_limit, resolver_count, start_timeout, transfer_to, upstreams, zones,
+    content_security_policy, host_name, host_names, keys, max_body, max_connections, metrics_listen, notify,
+    publish, rate_limit, resolver_count, start_timeout, transfer_to, upstreams, zones,
 };
 
 /// All settings of one lab.
@@ -34,6 +34,8 @@ pub struct Config {
     pub network: Wiring,
     /// Which ports the services take.
     pub ports: Ports,
+    /// What is counted and measured, for collectors.
+    pub metrics: Metrics,
     /// The root name server.
     pub root: Zones,
     /// The name server of `com.`.
@@ -120,6 +122,16 @@ pub struct Ports {
     pub app: Port,
     /// Of the lab's database server, if it has one. `auto`: 3306 if it can be bound, else 3307.
     pub db: Port,
+}
+
+/// `[metrics]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// Where `GET /metrics` is answered: a port of 127.0.0.1, or an address of this machine with a port, 0 for any free one;
+    /// by default nowhere.
+    #[serde(deserialize_with = "metrics_listen")]
+    pub listen: Option<SocketAddr>,
 }
 
 /// A port, or how to find one.

@@ -12,6 +12,7 @@ use crate::ground::channel::{CacheEntry, QueryCounts, UpstreamState, WalkTold, Z
 use crate::ground::clock::Stopwatch;
 use crate::ground::event::Event;
 use crate::ground::lines::{LineReader, write_line};
+use crate::ground::metrics::Family;
 
 use super::directory::Directory;
 use super::hosts::ServiceName;
@@ -53,6 +54,8 @@ pub enum Request {
     },
     /// The application servers behind the web server.
     Upstreams,
+    /// What a service counts and measures; without a name, the whole lab.
+    Metrics(Option<ServiceName>),
     /// The zones in service, of every name server.
     ZoneList,
     /// A zone as it is served.
@@ -143,6 +146,8 @@ pub enum Response {
     Upstreams(Vec<UpstreamState>),
     /// How much each name server was asked; nothing of one that is not up.
     Queries(Vec<(ServiceName, Option<QueryCounts>)>),
+    /// What is counted and measured.
+    Metrics(Vec<Family>),
     /// The zones in service, with the name server that answers for them.
     Zones(Vec<(ServiceName, ZoneState)>),
     /// The way to an answer.

@@ -3,6 +3,7 @@
 
 mod wires;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,6 +12,8 @@ use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::ground::channel::{Ask, Reply, ZoneState};
+use crate::ground::metrics::Family;
+use crate::ground::metrics::family::joined;
 use crate::ground::service::causes;
 
 use super::control::{Request, Response, Verb};
@@ -20,6 +23,7 @@ use super::hosts::ServiceName;
 use super::journal::Journal;
 use super::keeper::Command;
 use super::log;
+use super::metrics;
 use super::network::publish::Published;
 use super::network::wiring::Wiring;
 use super::releases::{Release, Releases};
@@ -44,6 +48,8 @@ pub(super) struct Desk {
     pub(super) wiring: Option<Wiring>,
     /// What of the network can be reached from this machine. A plain mutex: held for a look.
     pub(super) published: Mutex<Vec<Published>>,
+    /// Where collectors find the metrics, if they are served.
+    pub(super) metrics: Option<SocketAddr>,
 }
 
 /// One service as the desk sees it.
@@ -90,7 +96,10 @@ impl Desk {
     /// Answers everything but the end of the lab.
     pub(super) async fn answer(&self, request: Request) -> Response {
         match request {
-            Request::Status => Response::Status(Box::new(self.status())),
+            Request::Status => Response::Status(Box::new(self.status_with_pace().await)),
+            Request::Metrics(name) => {
+                self.metrics(name).await.map_or_else(Response::Refused, Response::Metrics)
+            }
             Request::Service(verb, name) => self.act(verb, name).await,
             Request::Queries(Some(name)) => self.one(name, Ask::Queries).await,
             Request::Queries(None) => self.queries().await,
@@ -152,8 +161,56 @@ impl Desk {
             cut,
             off,
             published: self.published().clone(),
+            metrics: self.metrics,
             supervisor,
         }
+    }
+
+    /// How the lab stands, and how much its services are asked.
+    async fn status_with_pace(&self) -> LabStatus {
+        let mut status = self.status();
+        let pace =
+            |service: &ServiceStatus| self.ask_if_it_runs(service.name, service.condition.state, Ask::Pace);
+        let paces = join_all(status.services.iter().map(pace)).await;
+        for (service, pace) in status.services.iter_mut().zip(paces) {
+            if let Some(Reply::Pace(per_second)) = pace {
+                service.per_second = Some(per_second);
+            }
+        }
+        status
+    }
+
+    /// What `only` counts and measures, or the whole lab; what stands still or is down is measured from outside alone.
+    pub(super) async fn metrics(&self, only: Option<ServiceName>) -> Result<Vec<Family>, Vec<String>> {
+        if let Some(name) = only.filter(|&name| self.post(name).is_none()) {
+            return Err(vec![absent(name)]);
+        }
+        let status = self.status();
+        let asked = status.services.iter().filter(|service| only.is_none_or(|name| name == service.name));
+        let tell = |service: &ServiceStatus| {
+            let (name, state) = (service.name, service.condition.state);
+            async move {
+                match self.ask_if_it_runs(name, state, Ask::Metrics).await {
+                    Some(Reply::Metrics(families)) => (name.to_string(), families),
+                    _ => (name.to_string(), Vec::new()),
+                }
+            }
+        };
+        let told = join_all(asked.map(tell)).await;
+        let mut families = metrics::of(&status);
+        if let Some(name) = only {
+            families = metrics::only(families, name.as_str());
+        }
+        families.extend(joined("service", told));
+        Ok(families)
+    }
+
+    /// What `name` replies to a question about itself; nothing where it is in no `state` to, or does not answer.
+    async fn ask_if_it_runs(&self, name: ServiceName, state: State, ask: Ask) -> Option<Reply> {
+        if state != State::Running {
+            return None;
+        }
+        self.ask(name, ask).await.ok()
     }
 
     fn service(&self, post: &Post) -> ServiceStatus {
@@ -187,6 +244,7 @@ impl Desk {
             address: self.design.address(post.name),
             further: self.design.addresses(post.name).into_iter().skip(1).collect(),
             usage: condition.pid.and_then(usage),
+            per_second: None,
             condition,
             disk_bytes,
         }
@@ -228,6 +286,8 @@ impl Desk {
             Ok(Reply::Walk(walk)) => Response::Walk(Box::new(walk)),
             Ok(Reply::Zone(text)) => Response::Zone(text),
             Ok(Reply::Deployed { .. }) => Response::Deployed { served: true },
+            Ok(Reply::Metrics(families)) => Response::Metrics(families),
+            Ok(Reply::Pace(_)) => Response::Refused(vec![format!("{name} answered something else")]),
             Ok(Reply::Done) => Response::Done("done".into()),
             Ok(Reply::Refused(causes)) | Err(causes) => Response::Refused(causes),
         }

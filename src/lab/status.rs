@@ -43,6 +43,9 @@ pub struct LabStatus {
     /// What of its network can be reached from this machine.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub published: Vec<Published>,
+    /// Where collectors find the metrics, if they are served.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub metrics: Option<SocketAddr>,
     /// What the supervisor and its guard take themselves.
     pub supervisor: Usage,
 }
@@ -80,6 +83,9 @@ pub struct ServiceStatus {
     pub condition: Condition,
     /// What it takes of the machine; nothing while it has no process.
     pub usage: Option<Usage>,
+    /// Questions or requests that it answered a second, in the last few seconds; nothing where it does not say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub per_second: Option<f64>,
     /// Bytes it keeps on disk: the database its file, the others their logs, older ones too.
     pub disk_bytes: u64,
 }

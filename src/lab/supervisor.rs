@@ -15,9 +15,10 @@ use std::time::Duration;
 use nix::fcntl::{Flock, FlockArg};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::ground::bind::{self, BindError};
 use crate::ground::clock;
 use crate::ground::event::Event;
 use crate::ground::lines::{LineReader, write_line};
@@ -35,6 +36,7 @@ use super::journal::{Heard, Journal};
 use super::keeper::{Keeper, Means, Sink};
 use super::lease::Leases;
 use super::log::Log;
+use super::metrics::endpoint;
 use super::network::held::{Carrier, Network as Wires};
 use super::network::plan::Plan;
 use super::network::publish::{Publication, Published};
@@ -81,6 +83,9 @@ pub enum UpError {
     /// The guard or the executable cannot be started.
     #[error("cannot start the lab's own processes")]
     Process(#[source] io::Error),
+    /// The address for its metrics cannot be had.
+    #[error("the metrics cannot be served: give another `listen` under [metrics] in lab.toml, or none")]
+    Metrics(#[source] BindError),
     /// There is no network for its hosts.
     #[error("network `hosts` cannot be made")]
     Network(#[source] StartFailure),
@@ -110,6 +115,8 @@ pub struct Lab {
     wires: Option<Wires>,
     /// What can be reached of them from this machine, if anything is to be.
     carrier: Option<Carrier>,
+    /// Who answers collectors, if anybody is to.
+    metrics: Option<JoinHandle<()>>,
     leases: Leases,
     lock: Lock,
     /// Cancelled when the lab is to end, and when it has ended.
@@ -138,6 +145,7 @@ impl Lab {
         let ports = ports::decide(&config, network, wish.needs_port())?;
         let server = ports.db.map(|port| SocketAddr::new(ServiceName::Db.host().address(network), port));
         let database = Database::decide(wish, &directory, server)?;
+        let metrics = config.metrics.listen.map(bind::tcp).transpose().map_err(UpError::Metrics)?;
         let executable = std::env::current_exe().map_err(UpError::Process)?;
         let socket = directory.control_socket();
         let machines = (network == Network::Hosts).then(|| directory.machines());
@@ -194,11 +202,27 @@ impl Lab {
             services,
             wiring,
             published: Mutex::new(published),
+            metrics: metrics.as_ref().and_then(|listener| listener.local_addr().ok()),
             journal: journal.clone(),
         });
+        let metrics =
+            metrics.map(|listener| tokio::spawn(endpoint::serve(listener, desk.clone(), end.clone())));
         let ended = CancellationToken::new();
         let leases = Leases::default();
-        let lab = Self { desk, listener, keepers, wires, carrier, journal, heard, leases, lock, end, ended };
+        let lab = Self {
+            desk,
+            listener,
+            keepers,
+            wires,
+            carrier,
+            metrics,
+            journal,
+            heard,
+            leases,
+            lock,
+            end,
+            ended,
+        };
         let started = tokio::select! {
             started = lab.desk.all_started() => started,
             () = lab.desk.progress(progress) => Ok(()),
@@ -316,6 +340,9 @@ impl Lab {
         }
         self.end.cancel();
         self.leases.close().await;
+        if let Some(metrics) = self.metrics {
+            let _ = metrics.await;
+        }
         while self.keepers.join_next().await.is_some() {}
         if let Some(carrier) = self.carrier {
             carrier.close().await;

@@ -12,4 +12,5 @@ mod mariadb;
 pub mod resolver;
 pub mod run;
 mod streams;
+mod tally;
 pub mod web;

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ground::listeners::{Accepted, Listeners};
 use crate::ground::service::{Closed, DRAIN};
+use crate::services::tally::connections::Connections;
 use conversation::Conversation;
 pub(super) use replies::Replies;
 
@@ -68,6 +69,7 @@ struct Open {
 pub(super) async fn serve(
     mut listeners: Listeners,
     responder: impl Respond,
+    counted: Arc<Connections>,
     stop: CancellationToken,
 ) -> Closed {
     let turn = Arc::new(AtomicU64::new(0));
@@ -78,6 +80,7 @@ pub(super) async fn serve(
             () = stop.cancelled() => break,
             Some(_) = conversations.join_next() => {
                 open.retain(|connection| !connection.end.is_cancelled());
+                counted.open(open.len());
                 continue;
             }
             accepted = listeners.accept() => accepted,
@@ -96,6 +99,8 @@ pub(super) async fn serve(
             end: stop.child_token(),
         });
         open.push(connection.clone());
+        counted.accepted();
+        counted.open(open.len());
         let conversation = Conversation::new(client, responder.clone(), turn.clone(), connection);
         conversations.spawn(conversation.hold(stream));
     }

@@ -20,6 +20,7 @@ mod deploy;
 mod hosts;
 mod leaks;
 mod life;
+mod metrics;
 mod mysql;
 mod names;
 mod namespace;

@@ -1,6 +1,6 @@
 //! The bounds of settings: how a value is read that not every value of its type may be, and what is said of one that is not.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,6 +36,27 @@ pub(super) fn publish<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
     let list: Vec<Publication> = at_most(deserializer, "publish")?;
     publish::apart(&list).map_err(D::Error::custom)?;
     Ok(list)
+}
+
+pub(super) fn metrics_listen<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SocketAddr>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Port(i64),
+        Address(String),
+    }
+    const EXPECTED: &str =
+        "listen is a port of 127.0.0.1 (9090), or \"ADDRESS:PORT\"; port 0 takes any free one";
+    let wrong = |what: String| D::Error::custom(format!("{EXPECTED}, not {what}"));
+    match Written::deserialize(deserializer).map_err(|_| D::Error::custom(EXPECTED))? {
+        Written::Port(number) => {
+            let port = u16::try_from(number).map_err(|_| wrong(number.to_string()))?;
+            Ok(Some((Ipv4Addr::LOCALHOST, port).into()))
+        }
+        Written::Address(text) => text.parse().map(Some).map_err(|_| wrong(format!("{text:?}"))),
+    }
 }
 
 pub(super) fn resolver_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

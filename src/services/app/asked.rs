@@ -21,7 +21,7 @@ use super::routes::Application;
 use super::session::Secret;
 use super::statements;
 use crate::ground::chance::RequestId;
-use crate::ground::clock::Stopwatch;
+use crate::ground::clock::{Stopwatch, whole_micros};
 use crate::ground::event::Happened;
 use crate::ground::explain::prefers_json;
 
@@ -111,7 +111,9 @@ pub(super) async fn around(
         arriving.skip_rest(ARRIVES_WITHIN.saturating_sub(stopwatch.elapsed())).await;
     }
 
-    let micros = stopwatch.micros();
+    let time = stopwatch.elapsed();
+    application.counted().count(answer.status().as_u16(), stopwatch, time);
+    let micros = whole_micros(time);
     let database_micros = asked.database_micros.load(Ordering::Relaxed);
     let headers = answer.headers_mut();
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

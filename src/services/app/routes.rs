@@ -17,6 +17,7 @@ use super::sessions::Kept;
 use super::{api, book, health, members, origin, pages};
 use crate::ground::journal::Journal;
 use crate::services::database::{Store, StoreError};
+use crate::services::tally::requests::Requests;
 
 /// What all pages share.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub(super) struct Application {
     passwords: Passwords,
     attempts: Attempts,
     sessions: Kept,
+    counted: Requests,
 }
 
 /// The routes of `application`.
@@ -79,7 +81,13 @@ impl Application {
             passwords: Passwords::default(),
             attempts: Attempts::default(),
             sessions,
+            counted: Requests::default(),
         }
+    }
+
+    /// How many requests were answered, and how fast.
+    pub(super) fn counted(&self) -> &Requests {
+        &self.counted
     }
 
     /// Whose word counts about who asked and how.

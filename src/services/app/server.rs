@@ -31,6 +31,7 @@ use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, DRAIN, Service, causes};
 use crate::services::database::{Server, Store, Target, UrlFileError};
+use crate::services::tally::connections::Connections;
 
 /// Connections at most, if the process may open so many descriptors; more wait in the listener's queue. The web
 /// server keeps a few and reuses them.
@@ -107,6 +108,7 @@ pub struct App {
     stop: CancellationToken,
     cut: CancellationToken,
     cut_count: Arc<AtomicUsize>,
+    counted: Arc<Connections>,
 }
 
 impl Service for App {
@@ -144,6 +146,7 @@ impl Service for App {
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             cut_count: Arc::default(),
+            counted: Arc::default(),
         };
         let connecting = Connecting {
             routes: TowerToHyperService::new(routes(application)),
@@ -151,6 +154,7 @@ impl Service for App {
             stop: app.stop.clone(),
             cut: app.cut.clone(),
             cut_count: app.cut_count.clone(),
+            counted: app.counted.clone(),
         };
         app.connections.spawn(accept(listener, address, connecting, journal));
         Ok(app)
@@ -165,8 +169,16 @@ impl Service for App {
     }
 
     async fn ask(&self, ask: Ask) -> Reply {
-        let Ask::Deploy { directory } = ask else {
-            return Reply::Refused(vec![format!("the application server cannot do that: {ask:?}")]);
+        let directory = match ask {
+            Ask::Deploy { directory } => directory,
+            Ask::Pace => return Reply::Pace(self.application.counted().pace()),
+            Ask::Metrics => {
+                // The task that accepts is one of those that are tracked.
+                self.counted.open(self.connections.len().saturating_sub(1));
+                let families = self.application.counted().families().into_iter();
+                return Reply::Metrics(families.chain(self.counted.families()).collect());
+            }
+            ask => return Reply::Refused(vec![format!("the application server cannot do that: {ask:?}")]),
         };
         // Reading files must not keep visitors waiting.
         let read = tokio::task::spawn_blocking(move || CodeBase::read(&directory));
@@ -203,6 +215,7 @@ struct Connecting {
     stop: CancellationToken,
     cut: CancellationToken,
     cut_count: Arc<AtomicUsize>,
+    counted: Arc<Connections>,
 }
 
 async fn accept(listener: TcpListener, address: SocketAddr, connecting: Connecting, journal: Journal) {
@@ -227,6 +240,7 @@ async fn accept(listener: TcpListener, address: SocketAddr, connecting: Connecti
         match accepted {
             Some((Ok((stream, peer)), place)) => {
                 let open = || most - places.available_permits();
+                connecting.counted.accepted();
                 journal.tell(|| Happened::Connected { client: peer, server: address, open: open() });
                 let serving = serve(stream, Peer(peer), place, connecting.clone());
                 connecting.connections.spawn(serving);

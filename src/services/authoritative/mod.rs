@@ -12,7 +12,7 @@
 //!   have a zone, `seats` how many at a time, `keys` reads secrets, `transfer` sends zones, `notify` tells others that one
 //!   changed.
 //! - `secondary`: follows a primary and its SOA's times; `fetch` has a zone from it.
-//! - `tally`: what it counts; `limit`: which answers are too many for one network.
+//! - `limit`: which answers are too many for one network. What it counts is in `services/tally`.
 //! - `udp`, and `streams` that the resolver uses as well: the sockets.
 
 mod about;
@@ -28,7 +28,6 @@ mod notify;
 mod seats;
 mod secondary;
 mod shelf;
-mod tally;
 mod transfer;
 mod udp;
 mod watch;
@@ -60,6 +59,8 @@ use crate::ground::journal::Journal;
 use crate::ground::listeners::Listeners;
 use crate::ground::service::{Closed, Service};
 use crate::services::streams::{self, Replies, Respond};
+use crate::services::tally::connections::Connections;
+use crate::services::tally::questions::{Outcome, Tally};
 use access::{Allowed, Peer};
 use cookies::Jar;
 use door::{Door, Followed};
@@ -69,7 +70,6 @@ use limit::RateLimit;
 use seats::Seats;
 use secondary::Secondary;
 use shelf::Shelf;
-use tally::{Outcome, Tally};
 
 /// How often a free port is drawn until it is free for UDP and TCP both.
 const DRAWS_MOST: usize = 16;
@@ -210,6 +210,7 @@ pub struct Authoritative {
     addresses: Vec<SocketAddr>,
     shelf: Arc<Shelf>,
     tally: Arc<Tally>,
+    connections: Arc<Connections>,
     stop: CancellationToken,
     tasks: TaskTracker,
     conversations: JoinHandle<Closed>,
@@ -282,8 +283,10 @@ impl Service for Authoritative {
         }
         tasks.close();
         let conversing = Conversing { door, tally: tally.clone(), journal };
-        let conversations = tokio::spawn(streams::serve(listeners, conversing, stop.clone()));
-        Ok(Self { addresses, shelf, tally, stop, tasks, conversations })
+        let connections = Arc::new(Connections::default());
+        let serving = streams::serve(listeners, conversing, connections.clone(), stop.clone());
+        let conversations = tokio::spawn(serving);
+        Ok(Self { addresses, shelf, tally, connections, stop, tasks, conversations })
     }
 
     fn listening(&self) -> Vec<Listening> {
@@ -293,6 +296,10 @@ impl Service for Authoritative {
     async fn ask(&self, ask: Ask) -> Reply {
         match ask {
             Ask::Queries => Reply::Queries(Box::new(self.tally.read())),
+            Ask::Metrics => {
+                Reply::Metrics(self.tally.families().into_iter().chain(self.connections.families()).collect())
+            }
+            Ask::Pace => Reply::Pace(self.tally.pace()),
             Ask::ZoneList => Reply::Zones(self.shelf.list()),
             Ask::ZoneShow { origin } => match self.shelf.show(&origin) {
                 Ok(text) => Reply::Zone(text),
@@ -338,6 +345,7 @@ impl Respond for Conversing {
             if let Some((finished, transfer)) = answered {
                 self.journal.tell(|| told(finished, reply, client, Transport::Tcp, watch));
                 rest = transfer;
+                self.tally.took(Transport::Tcp, watch, 1);
             }
         });
         rest.map(|transfer| transfer.send(replies))

@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 use super::answer::cut;
 use super::door::Door;
 use super::limit::{Kind, Network, RateLimit, Verdict};
-use super::tally::{Outcome, Tally};
 use super::told;
 use crate::dns::message::writer::Finished;
 use crate::ground::bind::Transport;
 use crate::ground::clock::{self, Stopwatch};
 use crate::ground::datagrams::{BATCH, Batch, Datagrams};
 use crate::ground::journal::Journal;
+use crate::services::tally::questions::{Outcome, Tally};
 
 /// A pause after an error of the socket, so that one that lasts does not burn the processor.
 const BREATH: Duration = Duration::from_millis(10);
@@ -79,6 +79,7 @@ impl Turn {
         let watch = Stopwatch::start();
         let (zones, now) = (self.door.shelf.snapshot(), clock::unix_seconds());
         let Self { door, tally, limit, journal, batch, finished, .. } = self;
+        let mut answers = 0;
         batch.answer(|index, question, client, reply| {
             let answered = door.respond(&zones, question, client, Transport::Udp, now, reply);
             let whole = answered.map(|(finished, _)| finished);
@@ -90,8 +91,11 @@ impl Turn {
                 _ => (whole, Outcome::Answered),
             };
             tally.count(Transport::Udp, sent, outcome);
+            answers += u64::from(sent.is_some() && outcome != Outcome::Dropped);
             finished[index] = sent;
         });
+        // Counted before they are sent, so that whoever has an answer finds it counted.
+        tally.took(Transport::Udp, watch, answers);
         socket.send_batch(batch).await;
         for (index, client, reply) in batch.sent() {
             if let Some(finished) = finished[index] {

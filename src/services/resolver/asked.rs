@@ -15,7 +15,10 @@ use hickory_proto::serialize::binary::BinEncoder;
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::MessageResponse;
 
+use crate::dns::types::Rcode;
 use crate::ground::bind::Transport;
+use crate::ground::clock::Stopwatch;
+use crate::services::tally::questions::Outcome;
 
 use super::front::{Front, UDP_PAYLOAD};
 use super::{Shared, lock};
@@ -33,9 +36,15 @@ pub(super) async fn answer(
     client: SocketAddr,
     transport: Transport,
 ) -> Option<Vec<u8>> {
-    let &[id_high, id_low, flags, ..] = question.get(..HEADER)? else { return None };
+    let tally = front.tally();
+    let watch = Stopwatch::start();
+    let &[id_high, id_low, flags, ..] = question.get(..HEADER).unwrap_or_default() else {
+        tally.count_silence(transport);
+        return None;
+    };
     if flags & 0x80 != 0 {
         // An answer is not answered: two servers would go on for ever.
+        tally.count_silence(transport);
         return None;
     }
     let protocol = match transport {
@@ -44,6 +53,8 @@ pub(super) async fn answer(
     };
     let Ok(request) = Request::from_bytes(question, client, protocol) else {
         let id = u16::from_be_bytes([id_high, id_low]);
+        tally.count_answer(transport, None, Rcode::FORMERR, Outcome::Answered);
+        tally.took(transport, watch, 1);
         return Message::error_msg(id, OpCode::from_u8(flags >> 3 & 0x0F), ResponseCode::FormErr)
             .to_vec()
             .ok();

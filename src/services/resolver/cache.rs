@@ -102,6 +102,11 @@ impl Cache {
         Some(if servable { entry.answer.stale() } else { failed.clone() })
     }
 
+    /// How many entries there are, also those whose time is over.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Grows whenever something is forgotten on purpose: what was asked before then is not to be remembered after.
     pub(super) fn generation(&self) -> u64 {
         self.generation

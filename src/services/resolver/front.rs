@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use hickory_net::runtime::Time;
 use hickory_net::xfer::Protocol;
@@ -15,11 +16,14 @@ use hickory_server::zone_handler::MessageResponseBuilder;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::task::TaskTracker;
 
+use crate::dns::types::{self, Rcode};
 use crate::ground::bind::Transport;
 use crate::ground::channel::{CacheEntry, LONGEST_LINE, WalkTold};
 use crate::ground::clock::{self, Stopwatch};
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
+use crate::ground::metrics::Family;
+use crate::services::tally::questions::{Outcome, Tally};
 
 use super::cache::{Answer, Cache, Failure, Question, rcode_name, type_name};
 use super::shown::shown;
@@ -53,6 +57,10 @@ struct Parts {
     prefetch: bool,
     background: TaskTracker,
     journal: Journal,
+    tally: Tally,
+    /// Questions whose answer was remembered, and those for which somebody had to be asked.
+    hits: AtomicU64,
+    misses: AtomicU64,
 }
 
 /// A question that is being asked.
@@ -83,8 +91,33 @@ impl Front {
                 prefetch: config.prefetch,
                 background: TaskTracker::new(),
                 journal,
+                tally: Tally::default(),
+                hits: AtomicU64::new(0),
+                misses: AtomicU64::new(0),
             }),
         }
+    }
+
+    /// What it counts.
+    pub(super) fn tally(&self) -> &Tally {
+        &self.shared.tally
+    }
+
+    /// What it counted, as metrics.
+    pub(super) fn families(&self) -> Vec<Family> {
+        let parts = &self.shared;
+        let mut families = parts.tally.families();
+        let help =
+            "Questions looked up in the cache: hit, it was remembered; miss, somebody had to be asked.";
+        families.push(
+            Family::counter("wwwlab_resolver_cache_lookups_total", help)
+                .with(&[("result", "hit")], parts.hits.load(Relaxed))
+                .with(&[("result", "miss")], parts.misses.load(Relaxed)),
+        );
+        let remembered = lock(&parts.cache).len() as u64;
+        let help = "Questions whose answers are in the cache, also those whose time is over.";
+        families.push(Family::gauge("wwwlab_resolver_cache_entries", help).with(&[], remembered));
+        families
     }
 
     /// What is remembered, the soonest to end first, as much as fits the channel; and how much there is in all.
@@ -269,19 +302,35 @@ impl RequestHandler for Front {
                 sent.unwrap_or_else(|_| ResponseInfo::from(servfail(request)))
             }
         };
+        self.count(request, &info, &from, watch);
         self.tell(request, &info, &from, watch);
         info
     }
 }
 
 impl Front {
+    fn count(&self, request: &Request, info: &ResponseInfo, from: &From, watch: Stopwatch) {
+        let parts = &self.shared;
+        let query = request.queries.queries().first();
+        let asked = query.map(|query| {
+            (types::RecordType(query.query_type().into()), types::Class(query.query_class().into()))
+        });
+        let transport = transport(request);
+        parts.tally.count_answer(transport, asked, Rcode(info.response_code.into()), Outcome::Answered);
+        parts.tally.took(transport, watch, 1);
+        match from {
+            From::Here => {}
+            From::Cache => _ = parts.hits.fetch_add(1, Relaxed),
+            From::Walk(_) => _ = parts.misses.fetch_add(1, Relaxed),
+        }
+    }
+
     fn tell(&self, request: &Request, info: &ResponseInfo, from: &From, watch: Stopwatch) {
         self.shared.journal.tell(|| {
             let query = request.queries.queries().first();
-            let transport = if request.protocol() == Protocol::Udp { Transport::Udp } else { Transport::Tcp };
             Happened::Question {
                 client: request.src(),
-                transport,
+                transport: transport(request),
                 id: request.metadata.id,
                 name: query.map(|query| query.name().to_string()).unwrap_or_default(),
                 record_type: query.map(|query| type_name(query.query_type())).unwrap_or_default(),
@@ -303,6 +352,10 @@ impl Front {
             }
         });
     }
+}
+
+fn transport(request: &Request) -> Transport {
+    if request.protocol() == Protocol::Udp { Transport::Udp } else { Transport::Tcp }
 }
 
 /// What went wrong, for those who read more than the code (RFC 8914 §2).

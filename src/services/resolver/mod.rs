@@ -28,6 +28,7 @@ use crate::ground::journal::Journal;
 use crate::ground::listeners::Listeners;
 use crate::ground::service::{Closed, DRAIN, Service};
 use crate::services::streams::{self, Replies, Respond};
+use crate::services::tally::connections::Connections;
 
 use cache::{Question, type_named};
 use front::Front;
@@ -76,6 +77,7 @@ pub struct Resolver {
     stop: CancellationToken,
     datagrams: JoinSet<()>,
     streams: JoinHandle<Closed>,
+    connections: Arc<Connections>,
 }
 
 impl std::fmt::Debug for Resolver {
@@ -102,9 +104,11 @@ impl Service for Resolver {
         let stop = CancellationToken::new();
         let serve = |socket| udp::serve(socket, front.clone(), journal.clone(), stop.clone());
         let datagrams = sockets.into_iter().map(serve).collect();
-        let streams = tokio::spawn(streams::serve(listeners, front.clone(), stop.clone()));
+        let connections = Arc::new(Connections::default());
+        let serving = streams::serve(listeners, front.clone(), connections.clone(), stop.clone());
+        let streams = tokio::spawn(serving);
         let listening = Listening::by_both(&addresses);
-        Ok(Self { front, listening, stop, datagrams, streams })
+        Ok(Self { front, listening, stop, datagrams, streams, connections })
     }
 
     fn listening(&self) -> Vec<Listening> {
@@ -117,6 +121,10 @@ impl Service for Resolver {
                 let (entries, total) = self.front.cached();
                 Reply::Cache { entries, total }
             }
+            Ask::Metrics => {
+                Reply::Metrics(self.front.families().into_iter().chain(self.connections.families()).collect())
+            }
+            Ask::Pace => Reply::Pace(self.front.tally().pace()),
             Ask::CacheFlush(name) => self.flush(name.as_deref()).map_or_else(refused, Reply::Flushed),
             Ask::Resolve { name, record_type, afresh } => {
                 self.resolve(&name, &record_type, afresh).await.map_or_else(refused, Reply::Walk)

@@ -18,6 +18,8 @@ use crate::ground::event::Happened;
 use crate::ground::explain::prefers_json;
 use crate::ground::journal::Journal;
 
+use crate::services::tally::requests::Requests;
+
 use super::access::{AccessLog, Entry, Record};
 use super::connection::Ends;
 use super::failure::{Circumstances, Failure};
@@ -51,6 +53,8 @@ pub(super) struct Server {
     pub(super) protection: Protection,
     /// The access log, if there is one.
     pub(super) access: Option<AccessLog>,
+    /// How many requests were answered, and how fast.
+    pub(super) counted: Requests,
 }
 
 /// A response, and who made it.
@@ -158,7 +162,9 @@ impl Server {
         let bytes = response.body().size_hint().exact();
         let headers = response.headers_mut();
         self.sign(headers, by, id);
-        timing::add_own(headers, stopwatch.elapsed().saturating_sub(app));
+        let elapsed = stopwatch.elapsed();
+        timing::add_own(headers, elapsed.saturating_sub(app));
+        self.counted.count(response.status().as_u16(), stopwatch, elapsed);
         self.journal.tell(|| Happened::Request {
             client: told.client,
             method: told.method.to_owned(),

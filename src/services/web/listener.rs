@@ -19,6 +19,8 @@ use crate::ground::clock;
 use crate::ground::event::Happened;
 use crate::ground::listeners::{Accepted, Listeners};
 
+use crate::services::tally::connections::Connections;
+
 use super::answer::By;
 use super::connection::{self, Ends, Surroundings};
 use super::failure::{Circumstances, Failure};
@@ -38,6 +40,7 @@ pub(super) struct Listener {
     pub(super) seats: Arc<Seats>,
     /// One permit per connection that is being turned away; one more is closed without a word.
     pub(super) turning_away: Arc<Semaphore>,
+    pub(super) counted: Arc<Connections>,
     pub(super) around: Surroundings,
 }
 
@@ -70,6 +73,7 @@ impl Listener {
                 }
             };
             exhausted = false;
+            self.counted.accepted();
             if let Some(seat) = self.seats.take().await {
                 // Without it a small answer may wait for the acknowledgement of the one before.
                 let _ = stream.set_nodelay(true);

@@ -69,7 +69,11 @@ use crate::ground::channel::{Ask, Reply};
 use crate::ground::descriptors;
 use crate::ground::journal::Journal;
 use crate::ground::listeners::Listeners;
+use crate::ground::metrics::Family;
 use crate::ground::service::{Closed, DRAIN, Service};
+
+use crate::services::tally::connections::Connections;
+use crate::services::tally::requests::Requests;
 
 use access::{AccessLog, Writer};
 use answer::Server;
@@ -237,6 +241,8 @@ pub struct Web {
     pool: Arc<Pool>,
     max_connections: usize,
     writer: Option<Writer>,
+    server: Arc<Server>,
+    connections: Arc<Connections>,
 }
 
 impl Service for Web {
@@ -304,20 +310,24 @@ impl Service for Web {
             body_bytes: config.max_body,
             body_pause: config.patience.body,
         };
+        let server = Arc::new(Server {
+            names,
+            sites,
+            proxy: Proxy::new(pool.clone(), limits, tasks.clone(), cut.clone()),
+            served_by,
+            journal,
+            protection,
+            access,
+            counted: Requests::default(),
+        });
+        let connections = Arc::new(Connections::default());
         let listener = Listener {
             sockets,
             seats: seats.clone(),
             turning_away: Arc::new(Semaphore::new(turned_away)),
+            counted: connections.clone(),
             around: Surroundings {
-                server: Arc::new(Server {
-                    names,
-                    sites,
-                    proxy: Proxy::new(pool.clone(), limits, tasks.clone(), cut.clone()),
-                    served_by,
-                    journal,
-                    protection,
-                    access,
-                }),
+                server: server.clone(),
                 patience: config.patience,
                 stop: stop.clone(),
                 cut: cut.clone(),
@@ -326,7 +336,8 @@ impl Service for Web {
             },
         };
         tasks.spawn(listener.serve());
-        Ok(Self { addresses, stop, cut: cut.drop_guard(), tasks, seats, pool, max_connections, writer })
+        let cut = cut.drop_guard();
+        Ok(Self { addresses, stop, cut, tasks, seats, pool, max_connections, writer, server, connections })
     }
 
     fn listening(&self) -> Vec<Listening> {
@@ -336,13 +347,15 @@ impl Service for Web {
 
     async fn ask(&self, ask: Ask) -> Reply {
         match ask {
+            Ask::Metrics => Reply::Metrics(self.families()),
+            Ask::Pace => Reply::Pace(self.server.counted.pace()),
             Ask::Upstreams => Reply::Upstreams(self.pool.list()),
             other => Reply::Refused(vec![format!("a web server cannot do that: {other:?}")]),
         }
     }
 
     async fn close(self) -> Closed {
-        drop(self.pool);
+        drop((self.pool, self.server));
         self.stop.cancel();
         self.tasks.close();
         // The kept connections to the application end with the listener's task and the last connection:
@@ -358,6 +371,27 @@ impl Service for Web {
             writer.finish(access::FINISHES_WITHIN).await;
         }
         Closed { cut }
+    }
+}
+
+impl Web {
+    /// What it counted, as metrics.
+    fn families(&self) -> Vec<Family> {
+        self.connections.open(self.max_connections.saturating_sub(self.seats.free()));
+        let help = "Requests that were passed on to an application server.";
+        let mut passed = Family::counter("wwwlab_web_upstream_requests_total", help);
+        let help = "Those of them that it did not answer, by its own fault.";
+        let mut failed = Family::counter("wwwlab_web_upstream_failures_total", help);
+        let help = "Requests that an application server is at work on.";
+        let mut under_way = Family::gauge("wwwlab_web_upstream_requests_under_way", help);
+        for upstream in self.pool.list() {
+            let label = [("upstream", &*upstream.address.to_string())];
+            passed = passed.with(&label, upstream.requests);
+            failed = failed.with(&label, upstream.failures);
+            under_way = under_way.with(&label, u64::from(upstream.under_way));
+        }
+        let counted = self.server.counted.families().into_iter().chain(self.connections.families());
+        counted.chain([passed, failed, under_way]).collect()
     }
 }
 
