@@ -57,9 +57,11 @@ fn the_whole_page_goes_with_it_and_comes_back_by_itself() {
 
     for verb in ["stop", "kill"] {
         stage.wwwlab([verb, "db"]).ok();
-        // The first may still have a connection, and meets its end; after that nobody listens.
-        for says in ["", "refuses connections"] {
-            let (status, page) = stage.page("/");
+        // The first counts a visit, and may do so on a connection that it has, whose end it meets; after that nobody
+        // listens. What only reads looks itself whether somebody does.
+        for (target, says) in [("/", ""), ("/", "refuses connections"), ("/guestbook", "refuses connections")]
+        {
+            let (status, page) = stage.page(target);
             assert_eq!(status, 503, "{page}");
             assert!(page.contains("Component: <strong>database</strong>"), "{page}");
             assert!(page.contains(&format!("mysql://127.0.0.1:{port}/foobar")), "{page}");
@@ -70,6 +72,13 @@ fn the_whole_page_goes_with_it_and_comes_back_by_itself() {
         stage.wwwlab(["start", "db"]).ok();
         let (status, page) = stage.page("/");
         assert!(status == 200 && page.contains("kept"), "nothing else was started: {page}");
+    }
+    // Nobody looked meanwhile: the connections that are kept are to a server that is gone.
+    for verb in ["stop", "kill"] {
+        stage.wwwlab([verb, "db"]).ok();
+        stage.wwwlab(["start", "db"]).ok();
+        let (status, page) = stage.page("/guestbook");
+        assert!(status == 200 && page.contains("kept"), "{page}");
     }
     stage.wwwlab(["down"]).ok();
     stage.wwwlab(["up", "-d", "--db", "mysql"]).ok();
