@@ -48,6 +48,8 @@ fn the_whole_page_goes_with_it_and_comes_back_by_itself() {
     let stage = Stage::new();
     stage.wwwlab(["up", "-d", "--db", "mysql"]).ok();
     let port = stage.port("db");
+    let tables = "accounts\ncounters\nentries\nsessions\nwwwlab_schema\n";
+    assert_eq!(sql(&stage, "SHOW TABLES").ok(), tables, "before there was a page");
     let (status, page) = stage.page("/");
     assert_eq!(status, 200, "{page}");
     let path = format!("<code class=\"address\">127.0.0.1<wbr><span>:{port}</span></code>");
@@ -97,6 +99,7 @@ fn it_is_a_service_like_the_others_and_keeps_what_was_said() {
     assert_eq!(db["address"], format!("127.0.0.1:{}", stage.port("db")));
     assert!(db["disk_bytes"].as_u64().unwrap() > 1_000_000, "{db}");
 
+    assert_eq!(sql(&stage, "SHOW TABLES").ok(), "", "an application of one's own makes its own");
     sql(&stage, "CREATE TABLE kept (word TEXT); INSERT INTO kept VALUES ('Zoë 🎈')").ok();
     for (verb, state) in [("kill", "stopped"), ("start", "running"), ("restart", "running")] {
         stage.wwwlab([verb, "db"]).ok();
@@ -232,6 +235,13 @@ fn where_none_is_installed_it_says_what_to_install() {
 #[test]
 fn the_client_of_an_embedded_database_is_its_own() {
     let stage = Stage::up();
+    assert_eq!(
+        stage.wwwlab(["db", "--", "SELECT count(*) FROM entries"]).ok(),
+        "0\n",
+        "before there was a page"
+    );
+    let mode = fs::metadata(stage.state().join("db/foobar.sqlite")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "the client did not make it");
     assert_eq!(stage.wwwlab(["db", "--", "SELECT 6 * 7"]).ok(), "42\n");
     assert_eq!(stage.wwwlab(["db", "--", "SELECT nonsense"]).code, 1, "sqlite3's own exit code");
     stage.wwwlab(["down"]).ok();
