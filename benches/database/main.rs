@@ -1,5 +1,6 @@
 //! The dynamic page, with the same rows in the same MariaDB: through wwwlab's web server and application, and through nginx and
-//! PHP-FPM with a page of the same content; and through wwwlab with SQLite. In one run, taking turns.
+//! PHP-FPM with a page of the same content; and through wwwlab with SQLite. In one run, taking turns. Before that, how long a lab
+//! with a MariaDB takes to be there ([`starts`]).
 //!
 //! The home page counts its visit durably and shows the newest five of 1,000 entries. The MariaDB is the one that a lab brings
 //! up (`wwwlab up --db mysql`): its tables, its settings, its account, over TCP. nginx and PHP-FPM have the configuration of
@@ -23,12 +24,12 @@ mod ground;
 mod installed;
 mod report;
 mod server;
+mod starts;
 #[path = "../ground/visitors.rs"]
 mod visitors;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use tempfile::TempDir;
 use wwwlab::ground::service::causes;
@@ -40,7 +41,7 @@ use crate::ground::trouble::{Trouble, cannot};
 use crate::ground::{machine, number};
 use crate::installed::Programs;
 use crate::report::{Promise, Report, Row};
-use crate::server::{PROGRAM, Product, Server, World};
+use crate::server::{PROGRAM, Product, Server, World, millis};
 
 /// Turns of each, unless `BENCH_DATABASE` says otherwise.
 const TURNS: u32 = 5;
@@ -71,12 +72,12 @@ fn bench(stop: &Stop) -> Result<Report, Trouble> {
     let world = World { programs: &programs, place: place.path(), guard: &guard, stop };
     eprintln!("preparing all in {}", place.path().display());
     let mut ports = Ports::new();
+    let mut rows = Vec::from(starts::measure(turns, &mut ports, &world)?);
     // The peers use the database of the first.
     let servers: Vec<Server> = Product::ALL
         .into_iter()
         .map(|product| Server::start(product, &mut ports, &world))
         .collect::<Result<_, _>>()?;
-    let mut rows = Vec::new();
     for (connections, count) in LOADS {
         rows.extend(measure(connections, count, turns, &servers, stop)?);
     }
@@ -112,8 +113,4 @@ fn measure(
     }
     eprintln!("{rates}; {middles}; {lates}");
     Ok([rates, middles, lates])
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
 }

@@ -27,7 +27,7 @@ use crate::visitors::{self, Body, Ended, Wanted};
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_wwwlab");
 
 /// Where a lab listens on loopback.
-const LAB: [Ipv4Addr; 4] = [
+pub(crate) const LAB: [Ipv4Addr; 4] = [
     Ipv4Addr::LOCALHOST,
     Ipv4Addr::new(127, 0, 0, 2),
     Ipv4Addr::new(127, 0, 0, 3),
@@ -41,8 +41,8 @@ const NEWEST: u32 = 5;
 /// Between an answer that was not right and the next question.
 const PAUSE: Duration = Duration::from_millis(5);
 /// Nobody needs this long to the first answer, or to the end, unless it is broken.
-const STARTS_WITHIN: Duration = Duration::from_secs(60);
-const ENDS_WITHIN: Duration = Duration::from_secs(15);
+pub(crate) const STARTS_WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const ENDS_WITHIN: Duration = Duration::from_secs(15);
 
 /// Who shows the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,7 +215,7 @@ fn sign(server: SocketAddr, number: u32) -> io::Result<()> {
     if said.starts_with("HTTP/1.1 303 ") { Ok(()) } else { Err(io::Error::other(said)) }
 }
 
-/// A new lab with its ports and its database.
+/// A new lab with its ports and its database, and what brings it up.
 fn lab(
     place: &Path,
     address: SocketAddr,
@@ -223,6 +223,20 @@ fn lab(
     ports: &mut Ports,
     world: &World,
 ) -> Result<Command, Trouble> {
+    new_lab(place, address, engine, ports, world)?;
+    let mut command = wwwlab();
+    command.arg("up").current_dir(place);
+    Ok(command)
+}
+
+/// A new lab with its ports and its database.
+pub(crate) fn new_lab(
+    place: &Path,
+    address: SocketAddr,
+    engine: &str,
+    ports: &mut Ports,
+    world: &World,
+) -> Result<(), Trouble> {
     let said = place.with_extension("new.log");
     Program::run("wwwlab new", wwwlab().arg("new").arg(place), said, world.guard, world.stop)?;
     let (dns, http) = (ports.free("dns", &LAB)?, address.port());
@@ -230,10 +244,7 @@ fn lab(
     let settings = place.join("lab.toml");
     let text =
         format!("[ports]\ndns = {dns}\nhttp = {http}\napp = {app}\ndb = {db}\n[db]\nengine = \"{engine}\"\n");
-    fs::write(&settings, text).map_err(of(&settings))?;
-    let mut command = wwwlab();
-    command.arg("up").current_dir(place);
-    Ok(command)
+    fs::write(&settings, text).map_err(of(&settings))
 }
 
 /// nginx and PHP-FPM as the bench `stack` has them, with the database of the lab that runs.
@@ -284,8 +295,13 @@ fn write(file: &Path, text: &str) -> Result<(), Trouble> {
 }
 
 /// In an environment that says nothing about another lab.
-fn wwwlab() -> Command {
+pub(crate) fn wwwlab() -> Command {
     let mut command = Command::new(PROGRAM);
     command.env_remove("WWWLAB_LAB").env_remove("WWWLAB_STATE").env_remove("WWWLAB_DB_URL");
     command
+}
+
+/// As the table has it.
+pub(crate) fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }

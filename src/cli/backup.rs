@@ -3,7 +3,10 @@
 //! Done here and not by the application: it goes on while this takes its time, and a database whose application is
 //! down, or in pieces, can be restored too.
 
+use std::cell::Cell;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 
 use serde::Serialize;
 
@@ -14,8 +17,8 @@ use crate::lab::database::address_file;
 use crate::lab::directory::Directory;
 use crate::lab::hosts::ServiceName;
 use crate::lab::network;
-use crate::services::database::backup::{self, BackupError, Manifest};
-use crate::services::database::{Server, Target};
+use crate::services::database::backup::{self, BackupError, Doing, Manifest};
+use crate::services::database::{Server, Target, UrlFileError};
 
 use super::progress::Shown;
 use super::screen::{BOLD, DIM, bytes};
@@ -66,7 +69,8 @@ pub(super) fn back_up(
         let mut shown = Shown::default();
         let mut told = |progress| shown.tell(progress, world);
         let making = backup::back_up(&target, &arguments.file, arguments.force, &mut told);
-        until_asked_to_quit(making, "ended before the backup was whole: there is none").await
+        let quit = asked_to_quit().map_err(unwatchable)?;
+        unless(quit, making, || false, "ended before the backup was whole: there is none").await
     })??;
     if arguments.json {
         world.json(&made)?;
@@ -95,9 +99,14 @@ pub(super) fn restore(
     } else {
         block_on(async {
             let target = target(directory, world).await?;
-            let mut told = |progress| shown.tell(progress, world);
+            let ends = Cell::new(false);
+            let mut told = |progress: backup::Progress| {
+                ends.set(progress.doing == Doing::Ending);
+                shown.tell(progress, world);
+            };
             let restoring = backup::restore(&target, &arguments.file, &mut told);
-            until_asked_to_quit(restoring, "ended before it was restored: nothing was changed").await
+            let quit = asked_to_quit().map_err(unwatchable)?;
+            unless(quit, restoring, || ends.get(), "ended before it was restored: nothing was changed").await
         })??
     };
     drop(shown);
@@ -134,11 +143,16 @@ async fn target(directory: &Directory, world: &World) -> Result<Target, Failure>
             "{why}: see `{program} db`, or mariadb-dump and sqlite3's .backup"
         )));
     }
-    if status.database.engine == Engine::Sqlite {
+    let target = reached(directory, status.database.engine);
+    target.map_err(|error| Failure::Said(causes(&error).join(": ")))
+}
+
+/// The database, as it is reached from here.
+pub(super) fn reached(directory: &Directory, engine: Engine) -> Result<Target, UrlFileError> {
+    if engine == Engine::Sqlite {
         return Ok(Target::File(directory.database()));
     }
-    let server = Server::named_in(&address_file(directory));
-    let server = server.map_err(|error| Failure::Said(causes(&error).join(": ")))?;
+    let server = Server::named_in(&address_file(directory))?;
     Ok(Target::Server(
         if directory.network == Network::Hosts && network::here(&directory.machines()).is_none() {
             // Its address belongs to others out here.
@@ -159,15 +173,25 @@ fn forget_sessions(directory: &Directory) -> Result<bool, Failure> {
     Ok(remembers)
 }
 
-async fn until_asked_to_quit<T>(
+fn unwatchable(error: io::Error) -> Failure {
+    Failure::System("cannot watch for signals".into(), error)
+}
+
+/// What comes of `work`, unless somebody `quit`s before: then `ended` is said, but not when it `is_too_late` for that to be
+/// true.
+async fn unless<T>(
+    quit: impl Future<Output = ()>,
     work: impl Future<Output = Result<T, BackupError>>,
+    is_too_late: impl Fn() -> bool,
     ended: &'static str,
 ) -> Result<T, Failure> {
-    let quit = asked_to_quit().map_err(|error| Failure::System("cannot watch for signals".into(), error))?;
+    let mut work = pin!(work);
     tokio::select! {
-        done = work => Ok(done?),
-        () = quit => Err(Failure::Said(ended.into())),
+        biased;
+        done = &mut work => return Ok(done?),
+        () = quit => {}
     }
+    if is_too_late() { Ok(work.await?) } else { Err(Failure::Said(ended.into())) }
 }
 
 /// `3 entries and 1 account`.
@@ -190,5 +214,27 @@ impl From<BackupError> for Failure {
             | BackupError::Contradictory { .. } => Self::Unusable(said),
             _ => Self::Said(said),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[test]
+    fn who_quits_is_told_what_is_true() {
+        let quit = |is_too_late: bool| {
+            let work = async {
+                tokio::task::yield_now().await;
+                Ok("restored")
+            };
+            block_on(unless(ready(()), work, move || is_too_late, "nothing was changed")).unwrap()
+        };
+        assert!(matches!(quit(false), Err(Failure::Said(said)) if said == "nothing was changed"));
+        assert!(matches!(quit(true), Ok("restored")), "it could not be taken back any more");
+        let done = block_on(unless(pending(), async { Ok(1) }, || false, "")).unwrap();
+        assert!(matches!(done, Ok(1)));
     }
 }

@@ -11,8 +11,11 @@ use crate::lab::directory::Directory;
 use crate::lab::doctor::in_path;
 use crate::lab::hosts::ServiceName;
 use crate::lab::network;
+use crate::lab::status::{LabStatus, State};
 use crate::lab::supervisor::UpError;
+use crate::services::database::Store;
 
+use super::backup::reached;
 use super::curl::run_tool;
 use super::{Failure, World, block_on};
 
@@ -25,6 +28,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
     let status = block_on(control::status(directory))??;
+    block_on(make_tables(directory, &status))?;
     let mut line: Vec<OsString> = Vec::new();
     let (tool, install) = match status.database.engine {
         Engine::Sqlite => {
@@ -53,4 +57,23 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         return run_tool(&program.to_string_lossy(), &line, install, world);
     }
     run_tool(tool, &line, install, world)
+}
+
+/// Has the tables made that the first page would make, so that there is something to look at, in a file that nobody else can
+/// read. A program of one's own makes its own, and a database that is not of the lab is only looked at. What stands in the
+/// way the client says in its own words.
+async fn make_tables(directory: &Directory, status: &LabStatus) {
+    let Ok(config) = directory.config() else { return };
+    let runs = status.services.iter().any(|service| {
+        let is_there = service.condition.pid.is_some() || status.database.engine == Engine::Sqlite;
+        service.name == ServiceName::Db && service.condition.state == State::Running && is_there
+    });
+    if !runs || config.app.command.is_some() || config.app.fastcgi.is_some() {
+        return;
+    }
+    if let Ok(target) = reached(directory, status.database.engine) {
+        let store = Store::at(target);
+        let _ = store.ping().await;
+        store.close().await;
+    }
 }

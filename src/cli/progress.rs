@@ -85,5 +85,6 @@ fn words(doing: Doing) -> &'static str {
         Doing::BackingUp => "backing up",
         Doing::Checking => "checking",
         Doing::Restoring => "restoring",
+        Doing::Ending => "ending",
     }
 }

@@ -91,8 +91,8 @@ pub enum StartFailure {
     },
     /// A database server ended before it served.
     #[error(
-        "it ended before it served ({}){}; `wwwlab logs db` has it all (where its files are damaged: move `db/mysql/data` of \
-         the lab's state away, and a new, empty database is made)", describe(*status), saying(complaint)
+        "it ended before it served ({}){}{}; `wwwlab logs db` has it all (where its files are damaged: move `db/mysql/data` of \
+         the lab's state away, and a new, empty database is made)", describe(*status), saying(complaint), meaning(complaint)
     )]
     DatabaseEnded {
         /// How.
@@ -101,7 +101,10 @@ pub enum StartFailure {
         complaint: String,
     },
     /// What makes a database server's files failed.
-    #[error("{program} could not make its files ({}){}; `wwwlab logs db` has it all", describe(*status), saying(complaint))]
+    #[error(
+        "{program} could not make its files ({}){}{}; `wwwlab logs db` has it all",
+        describe(*status), saying(complaint), meaning(complaint)
+    )]
     NotPrepared {
         /// The program.
         program: String,
@@ -322,6 +325,28 @@ fn saying(last_line: &str) -> String {
     if last_line.is_empty() { String::new() } else { format!(", saying: {last_line}") }
 }
 
+/// What a database server means where it only gives the number of a system's error (errno(3)), and what to do.
+fn meaning(complaint: &str) -> &'static str {
+    let words: Vec<&str> = complaint
+        .split(|letter: char| !letter.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let number = words.windows(2).find_map(|words| match words {
+        [word, number]
+            if ["error", "errno", "errcode"].iter().any(|name| word.eq_ignore_ascii_case(name)) =>
+        {
+            number.parse::<u16>().ok()
+        }
+        _ => None,
+    });
+    match number {
+        Some(13) => " (it has no permission: see whose the lab's state is, with `ls -l`)",
+        Some(28) => " (the disk is full: see which with `df -h`, and free some space)",
+        Some(30) => " (the file system can only be read)",
+        _ => "",
+    }
+}
+
 /// An exit status in words: `exit status 1`, `killed by SIGKILL`.
 pub fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
@@ -331,5 +356,25 @@ pub fn describe(status: ExitStatus) -> String {
             Err(_) => format!("killed by signal {number}"),
         },
         (None, None) => "ended".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_of_the_system_is_said_in_words() {
+        for (complaint, means) in [
+            ("InnoDB: preallocating 12582912 bytes for file ./ibdata1 failed with error 28", "df -h"),
+            ("Can't create/write to file './x' (Errcode: 28 \"No space left on device\")", "df -h"),
+            ("mariadbd: Can't create file (errno: 13 \"Permission denied\")", "ls -l"),
+            ("InnoDB: Operation failed with error 30.", "only be read"),
+        ] {
+            assert!(meaning(complaint).contains(means), "{complaint}");
+        }
+        for complaint in ["", "error", "error 280", "28 errors", "Got error 194 from storage engine"] {
+            assert_eq!(meaning(complaint), "", "{complaint}");
+        }
     }
 }

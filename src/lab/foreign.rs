@@ -192,16 +192,21 @@ pub async fn complete(
             }
             Sign::Ended(status) if status.success() => return Ok(()),
             Sign::Ended(status) => {
-                let complaint = words.complaint();
+                // What MariaDB's installer says at last is where to ask for help.
+                let complaint = words.first_error.unwrap_or(words.first);
                 return Err(StartFailure::NotPrepared { program: name.clone(), status, complaint });
             }
         }
     }
 }
 
+/// Before what a database server, or what makes its files, calls an error.
+const ERRORS: [&str; 2] = ["[ERROR] ", "FATAL ERROR: "];
+
 /// What a program wrote before it served.
 #[derive(Debug, Default)]
 struct Words {
+    first: String,
     last: String,
     /// The first line that calls itself an error, as those of database servers do: the others follow from it.
     first_error: Option<String>,
@@ -210,9 +215,12 @@ struct Words {
 impl Words {
     fn note(&mut self, report: &Report) {
         if let Report::Happened { what: Happened::Wrote { text }, .. } = report {
+            if self.first.is_empty() {
+                self.first.clone_from(text);
+            }
             self.last.clone_from(text);
             if self.first_error.is_none()
-                && let Some((_, error)) = text.split_once("[ERROR] ")
+                && let Some((_, error)) = ERRORS.iter().find_map(|mark| text.split_once(mark))
             {
                 self.first_error = Some(error.to_owned());
             }

@@ -132,6 +132,21 @@ fn the_disk_of_a_server_is_full() {
 }
 
 #[test]
+fn the_disk_is_full_before_a_server_has_its_files() {
+    with_mounts_of_its_own("bad_days::the_disk_is_full_before_a_server_has_its_files", || {
+        let stage = Stage::new();
+        small(&data(&stage), "4m");
+        let refused = stage.wwwlab(["up", "-d", "--db", "mysql"]).refused(1);
+        let named = refused.contains("could not make its files (") && refused.contains("the disk is full");
+        assert!(named && refused.contains("`df -h`"), "{refused}");
+        // What it began is in nobody's way.
+        remount(&data(&stage), "size=200m");
+        stage.wwwlab(["up", "-d", "--db", "mysql"]).ok();
+        signed(&stage, "after");
+    });
+}
+
+#[test]
 fn the_directory_of_a_file_is_read_only() {
     with_mounts_of_its_own("bad_days::the_directory_of_a_file_is_read_only", || {
         let stage = Stage::new();

@@ -48,6 +48,8 @@ fn the_whole_page_goes_with_it_and_comes_back_by_itself() {
     let stage = Stage::new();
     stage.wwwlab(["up", "-d", "--db", "mysql"]).ok();
     let port = stage.port("db");
+    let tables = "accounts\ncounters\nentries\nsessions\nwwwlab_schema\n";
+    assert_eq!(sql(&stage, "SHOW TABLES").ok(), tables, "before there was a page");
     let (status, page) = stage.page("/");
     assert_eq!(status, 200, "{page}");
     let path = format!("<code class=\"address\">127.0.0.1<wbr><span>:{port}</span></code>");
@@ -57,9 +59,11 @@ fn the_whole_page_goes_with_it_and_comes_back_by_itself() {
 
     for verb in ["stop", "kill"] {
         stage.wwwlab([verb, "db"]).ok();
-        // The first may still have a connection, and meets its end; after that nobody listens.
-        for says in ["", "refuses connections"] {
-            let (status, page) = stage.page("/");
+        // The first counts a visit, and may do so on a connection that it has, whose end it meets; after that nobody
+        // listens. What only reads looks itself whether somebody does.
+        for (target, says) in [("/", ""), ("/", "refuses connections"), ("/guestbook", "refuses connections")]
+        {
+            let (status, page) = stage.page(target);
             assert_eq!(status, 503, "{page}");
             assert!(page.contains("Component: <strong>database</strong>"), "{page}");
             assert!(page.contains(&format!("mysql://127.0.0.1:{port}/foobar")), "{page}");
@@ -70,6 +74,13 @@ fn the_whole_page_goes_with_it_and_comes_back_by_itself() {
         stage.wwwlab(["start", "db"]).ok();
         let (status, page) = stage.page("/");
         assert!(status == 200 && page.contains("kept"), "nothing else was started: {page}");
+    }
+    // Nobody looked meanwhile: the connections that are kept are to a server that is gone.
+    for verb in ["stop", "kill"] {
+        stage.wwwlab([verb, "db"]).ok();
+        stage.wwwlab(["start", "db"]).ok();
+        let (status, page) = stage.page("/guestbook");
+        assert!(status == 200 && page.contains("kept"), "{page}");
     }
     stage.wwwlab(["down"]).ok();
     stage.wwwlab(["up", "-d", "--db", "mysql"]).ok();
@@ -88,6 +99,7 @@ fn it_is_a_service_like_the_others_and_keeps_what_was_said() {
     assert_eq!(db["address"], format!("127.0.0.1:{}", stage.port("db")));
     assert!(db["disk_bytes"].as_u64().unwrap() > 1_000_000, "{db}");
 
+    assert_eq!(sql(&stage, "SHOW TABLES").ok(), "", "an application of one's own makes its own");
     sql(&stage, "CREATE TABLE kept (word TEXT); INSERT INTO kept VALUES ('Zoë 🎈')").ok();
     for (verb, state) in [("kill", "stopped"), ("start", "running"), ("restart", "running")] {
         stage.wwwlab([verb, "db"]).ok();
@@ -223,8 +235,19 @@ fn where_none_is_installed_it_says_what_to_install() {
 #[test]
 fn the_client_of_an_embedded_database_is_its_own() {
     let stage = Stage::up();
+    assert_eq!(
+        stage.wwwlab(["db", "--", "SELECT count(*) FROM entries"]).ok(),
+        "0\n",
+        "before there was a page"
+    );
+    let mode = fs::metadata(stage.state().join("db/foobar.sqlite")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "the client did not make it");
     assert_eq!(stage.wwwlab(["db", "--", "SELECT 6 * 7"]).ok(), "42\n");
-    assert_eq!(stage.wwwlab(["db", "--", "SELECT nonsense"]).code, 1, "sqlite3's own exit code");
+    // Which one depends on whether there are tables.
+    let file = stage.state().join("db/foobar.sqlite");
+    let own = stage.run("sqlite3", [file.to_str().unwrap(), "SELECT nonsense"]).code;
+    assert_ne!(own, 0);
+    assert_eq!(stage.wwwlab(["db", "--", "SELECT nonsense"]).code, own, "sqlite3's own exit code");
     stage.wwwlab(["down"]).ok();
     stage.wwwlab(["db"]).refused(3);
 }

@@ -12,7 +12,8 @@ mod private;
 pub mod server;
 pub mod version;
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -116,10 +117,16 @@ const LONGEST_ADDRESS: u64 = 4096;
 /// The address in `file`.
 pub fn read_address(file: &Path) -> Result<Address, DatabaseError> {
     let read = || -> io::Result<String> {
-        if std::fs::metadata(file)?.len() > LONGEST_ADDRESS {
+        // Not after opening: to open a pipe waits for who writes to it.
+        if !std::fs::metadata(file)?.is_file() {
+            return Err(io::Error::other("it is no file"));
+        }
+        let mut text = String::new();
+        let read = File::open(file)?.take(LONGEST_ADDRESS + 1).read_to_string(&mut text)?;
+        if read as u64 > LONGEST_ADDRESS {
             return Err(io::Error::other("it is longer than an address can be"));
         }
-        std::fs::read_to_string(file)
+        Ok(text)
     };
     let text = read().map_err(|source| DatabaseError::Read { file: file.into(), source })?;
     Address::parse(text.trim()).map_err(|source| DatabaseError::AddressFile { file: file.into(), source })
@@ -217,4 +224,27 @@ pub struct Told {
     pub kind: String,
     /// Its file, or `host:port`.
     pub place: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn only_a_short_file_is_read_for_an_address() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("address");
+        let refused = |file: &Path| match read_address(file).unwrap_err() {
+            DatabaseError::Read { source, .. } => source.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused(Path::new("/dev/zero")), "it is no file", "it has no end");
+        fs::write(&file, "mysql://ann:x@127.0.0.1/book".to_owned() + &" ".repeat(5000)).unwrap();
+        assert_eq!(refused(&file), "it is longer than an address can be");
+        fs::write(&file, "mysql://ann:x@127.0.0.1/book\n").unwrap();
+        assert_eq!(read_address(&file).unwrap().place(), "127.0.0.1:3306");
+    }
 }

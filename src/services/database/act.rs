@@ -1,4 +1,5 @@
-//! What is done with a connection in one call, be it once or, after a deadlock, again.
+//! What is done with a connection in one call, be it once or again: after a deadlock, or, if it only reads, after the end
+//! of a connection.
 //!
 //! A trait and not a closure: the future of an asynchronous closure that borrows cannot be known to be `Send` for every
 //! lifetime, and the pages' futures must be.
@@ -12,6 +13,9 @@ pub(super) trait Act: Sync {
     /// What comes of it.
     type Done: Send;
 
+    /// Whether it changes nothing, so that to do it twice is to do it once.
+    const ONLY_READS: bool = false;
+
     /// Does it. Nothing of it is done if this is a deadlock.
     fn on(&self, connection: &mut Connection) -> impl Future<Output = sqlx::Result<Self::Done>> + Send;
 }
@@ -22,6 +26,8 @@ pub(super) struct Reading<'a>(pub(super) &'static str, pub(super) &'a [Value<'a>
 
 impl Act for Reading<'_> {
     type Done = Vec<Row>;
+
+    const ONLY_READS: bool = true;
 
     async fn on(&self, connection: &mut Connection) -> sqlx::Result<Vec<Row>> {
         connection.rows(self.0, self.1).await

@@ -132,6 +132,8 @@ struct Paging<'a> {
 impl Act for Paging<'_> {
     type Done = Page;
 
+    const ONLY_READS: bool = true;
+
     async fn on(&self, connection: &mut Connection) -> sqlx::Result<Page> {
         let Self { place, search, most } = *self;
         match place {
@@ -150,6 +152,8 @@ struct Finding(i64);
 
 impl Act for Finding {
     type Done = Option<Entry>;
+
+    const ONLY_READS: bool = true;
 
     async fn on(&self, connection: &mut Connection) -> sqlx::Result<Option<Entry>> {
         entry(connection, self.0).await

@@ -49,7 +49,8 @@ pub enum StoreError {
     },
     /// It could not be opened, or reading and writing it failed.
     #[error(
-        "the database {place} cannot be reached; see that it exists and that this user may read and write it"
+        "the database {place} cannot be reached; see that it exists, and that this user may read and write it (a file) or has the \
+         right host and port (a server)"
     )]
     Unreachable {
         /// Which database.
@@ -59,7 +60,7 @@ pub enum StoreError {
     },
     /// Nobody listens at the server's address.
     #[error(
-        "the database server {place} refuses connections: nobody listens there; see `wwwlab status`, then `wwwlab start db`"
+        "the database server {place} refuses connections: nobody listens there; see `wwwlab status`, then `wwwlab start db` (or start it where it runs)"
     )]
     NotListening {
         /// Which database.
@@ -232,7 +233,8 @@ impl Trouble {
                 None => sqlite::trouble(database.code().and_then(|code| code.parse().ok()).unwrap_or(0)),
             },
             sqlx::Error::Io(error) => match error.kind() {
-                io::ErrorKind::ConnectionRefused => Self::NotListening,
+                // Of its socket a server that ends leaves nothing.
+                io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Self::NotListening,
                 io::ErrorKind::UnexpectedEof
                 | io::ErrorKind::ConnectionReset
                 | io::ErrorKind::ConnectionAborted

@@ -17,8 +17,10 @@ use crate::ground::clock;
 /// How long a call waits for a connection that others use, and how long for one that is being made.
 pub(super) const ACQUIRE_WITHIN: Duration = Duration::from_secs(2);
 
-/// A connection to a server that was idle so long is asked whether the server is still there.
-const TRUSTED_FOR: Duration = Duration::from_secs(1);
+/// A connection to a server that was idle so long is asked whether the server is still there, for a change that was sent
+/// to its end could not be sent again. No server is stopped and started in less; and where calls follow each other so
+/// closely that nobody is asked, they would have met its end.
+pub(super) const TRUSTED_FOR: Duration = Duration::from_millis(50);
 
 /// The connections to one database.
 #[derive(Debug)]

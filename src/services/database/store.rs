@@ -5,8 +5,9 @@
 //! not survive, so the application starts without it and recovers by itself. Every call ends within
 //! [`ANSWER_WITHIN`], with an answer or an error that says what stands in the way.
 //!
-//! A call may be made twice: where the engine took it back (a deadlock) or refused it (read-only), so that nothing of it was done. Where a server
-//! is gone in the middle nobody knows, and so it is only told.
+//! A call may be made twice: where the engine took it back (a deadlock) or refused it (read-only), so that nothing of it
+//! was done; and where it only reads, and its connection ended: the server may have been stopped and started since that
+//! was used last. Where a server is gone in the middle of a change nobody knows, and so that is only told.
 
 use std::fmt;
 use std::path::Path;
@@ -126,16 +127,19 @@ struct Opened {
 }
 
 impl Database {
-    /// Does `act` on a connection, opening the database if it is not; again, if the engine took it back.
+    /// Does `act` on a connection, opening the database if it is not; again, if the engine took it back, or it was only to
+    /// read and the connection ended.
     pub(super) async fn with<A: Act>(&self, act: &A) -> Result<A::Done, StoreError> {
         let answer = async {
-            let mut is_reopened = false;
+            let (mut is_reopened, mut is_read_again) = (false, false);
             for _ in 1..TRIES_MOST {
                 match self.once(act).await {
                     Err(StoreError::Deadlock { .. }) => {}
                     // A file is opened for reading alone where nobody may write it, and stays so; another connection
                     // sees whether that is over.
                     Err(StoreError::ReadOnly { .. }) if !is_reopened => is_reopened = true,
+                    // What comes of another connection is the answer: the rows, or that nobody listens.
+                    Err(StoreError::Gone { .. }) if A::ONLY_READS && !is_read_again => is_read_again = true,
                     done => return done,
                 }
             }
@@ -262,6 +266,8 @@ struct Limited<A> {
 
 impl<A: Act> Act for Limited<A> {
     type Done = A::Done;
+
+    const ONLY_READS: bool = A::ONLY_READS;
 
     async fn on(&self, connection: &mut Connection) -> sqlx::Result<A::Done> {
         if let Connection::Sqlite(connection) = connection {

@@ -4,8 +4,10 @@ mod backup;
 mod both;
 mod server;
 
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
@@ -160,6 +162,53 @@ async fn a_directory_that_cannot_be_made_is_named() {
     std::fs::remove_file(&obstacle).unwrap();
     store.ping().await.unwrap();
     store.close().await;
+}
+
+#[tokio::test]
+async fn what_only_reads_is_read_once_more_when_its_connection_ended_and_a_change_is_not_repeated() {
+    let (_directory, file) = lab();
+    let store = Store::in_file(&file);
+    let reading = Ending::<true>::after(1);
+    store.database.with(&reading).await.unwrap();
+    assert_eq!(reading.times(), 2);
+    // Also behind a limit of time.
+    store.database.within_time(Ending::<true>::after(1)).await.unwrap();
+    let ends_again = Ending::<true>::after(9);
+    let refused = store.database.with(&ends_again).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Gone { .. }), "{refused:?}");
+    assert_eq!(ends_again.times(), 2);
+    let changing = Ending::<false>::after(1);
+    let refused = store.database.with(&changing).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Gone { .. }), "{refused:?}");
+    assert_eq!(changing.times(), 1, "it may be done");
+    store.close().await;
+}
+
+/// Meets the end of its connection as often as it was told; says how often it was done.
+struct Ending<const ONLY_READS: bool> {
+    ends: u32,
+    times: AtomicU32,
+}
+
+impl<const ONLY_READS: bool> Ending<ONLY_READS> {
+    fn after(ends: u32) -> Self {
+        Self { ends, times: AtomicU32::new(0) }
+    }
+
+    fn times(&self) -> u32 {
+        self.times.load(Ordering::Relaxed)
+    }
+}
+
+impl<const ONLY_READS: bool> Act for Ending<ONLY_READS> {
+    type Done = ();
+
+    const ONLY_READS: bool = ONLY_READS;
+
+    async fn on(&self, _: &mut Connection) -> sqlx::Result<()> {
+        let before = self.times.fetch_add(1, Ordering::Relaxed);
+        if before < self.ends { Err(std::io::Error::from(ErrorKind::UnexpectedEof).into()) } else { Ok(()) }
+    }
 }
 
 #[tokio::test]

@@ -36,6 +36,17 @@ pub enum BackupError {
         /// Length of a line at most.
         most: usize,
     },
+    /// A number of a row is none that a backup may have.
+    #[error(
+        "a number of {row} is out of bounds (1 to {greatest}; a counter's: as far below 0, too), so that it could not be \
+         restored; change it with `wwwlab db`"
+    )]
+    OutOfBounds {
+        /// Which row.
+        row: String,
+        /// The greatest number.
+        greatest: i64,
+    },
     /// There is a file already.
     #[error("{} is there already; choose another name, or replace it with --force", file.display())]
     Exists {

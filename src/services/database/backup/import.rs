@@ -94,8 +94,11 @@ pub(super) async fn import(
         reading.tell(Doing::Restoring, told);
     }
     within(ANSWER_WITHIN, &place, waiting.insert(&mut connection)).await.map_err(refused)?;
+    within(ANSWER_WITHIN, &place, count_visits(&mut connection)).await.map_err(refused)?;
     let numbered = number_from(&mut connection, last.accounts, last.entries);
     within(ANSWER_WITHIN, &place, numbered).await.map_err(refused)?;
+    let all = reading.manifest().rows.all();
+    told(Progress { doing: Doing::Ending, done: all, all });
     let end = if matches!(target, Target::File(_)) { "COMMIT" } else { "COMMIT; UNLOCK TABLES" };
     within(ANSWER_WITHIN, &place, connection.say(end)).await?;
     let _ = connection.close().await;
@@ -173,6 +176,14 @@ fn values(row: &Row) -> Vec<Value<'_>> {
             (*owner).into(),
         ],
     }
+}
+
+/// Begins to count the visits, if nobody did: without its row no home page could be counted, or shown.
+async fn count_visits(connection: &mut Connection) -> sqlx::Result<()> {
+    if connection.row("SELECT value FROM counters WHERE name = 'home'", &[]).await?.is_none() {
+        connection.change("INSERT INTO counters (name, value) VALUES ('home', 0)", &[]).await?;
+    }
+    Ok(())
 }
 
 /// Makes the next numbers greater than these. Both engines remember the greatest number that there was, so it is enough

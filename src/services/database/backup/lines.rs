@@ -25,6 +25,9 @@ const LINE_LONGEST: usize = 4 << 20;
 /// Greatest number of a row: JSON's numbers are exact so far, in whatever program reads them (RFC 8259 §6).
 const NUMBER_GREATEST: i64 = 1 << 53;
 
+/// Counters at most. There is one, and others only if somebody made them by hand.
+pub(super) const COUNTERS_MOST: u64 = 256;
+
 /// Rows between two tellings of how far it is.
 const TOLD_EVERY: u64 = 256;
 
@@ -119,6 +122,20 @@ impl Row {
             Self::Entry { id, .. } => format!("entry {id}"),
         }
     }
+
+    /// Whether its numbers are within bounds: of what is beyond them, one engine or the other would make something else.
+    fn is_in_bounds(&self) -> bool {
+        let numbers = match self {
+            Self::Account { id, .. } => [Some(*id), None],
+            // The visits must go on, whatever they were set to.
+            Self::Counter { value, .. } => {
+                return (-NUMBER_GREATEST..=NUMBER_GREATEST).contains(value);
+            }
+            Self::Entry { id, owner, .. } => [Some(*id), *owner],
+        };
+        // 0 would be given another number by one of the engines.
+        numbers.into_iter().flatten().all(|number| (1..=NUMBER_GREATEST).contains(&number))
+    }
 }
 
 /// A backup that is being written.
@@ -144,8 +161,11 @@ impl<'a, W: Write> Writing<'a, W> {
 
     /// Writes a row.
     pub(super) fn row(&mut self, row: &Row) -> Result<(), BackupError> {
+        // Better no backup than one that cannot be restored.
+        if !row.is_in_bounds() {
+            return Err(BackupError::OutOfBounds { row: row.name(), greatest: NUMBER_GREATEST });
+        }
         self.line(row)?;
-        // Better no backup than one that cannot be read.
         let most = LINE_LONGEST;
         if self.line.len() > most { Err(BackupError::TooLong { row: row.name(), most }) } else { Ok(()) }
     }
@@ -300,15 +320,14 @@ impl Reading {
     }
 
     fn count(&mut self, row: &Row) -> Result<(), BackupError> {
-        let (count, numbers) = match row {
-            Row::Account { id, .. } => (&mut self.found.accounts, [Some(*id), None]),
-            Row::Counter { .. } => (&mut self.found.counters, [None, None]),
-            Row::Entry { id, owner, .. } => (&mut self.found.entries, [Some(*id), *owner]),
-        };
-        *count += 1;
-        // 0 would be given another number by one of the engines.
-        let right = |number: i64| (1..=NUMBER_GREATEST).contains(&number);
-        if numbers.into_iter().flatten().all(right) {
+        *match row {
+            Row::Account { .. } => &mut self.found.accounts,
+            Row::Counter { .. } => &mut self.found.counters,
+            Row::Entry { .. } => &mut self.found.entries,
+        } += 1;
+        if self.found.counters > COUNTERS_MOST {
+            Err(self.damaged("it has more counters than there can be"))
+        } else if row.is_in_bounds() {
             Ok(())
         } else {
             Err(self.damaged("a number of a row is out of bounds"))

@@ -69,6 +69,8 @@ pub enum Doing {
     Checking,
     /// Rows are written to the database.
     Restoring,
+    /// They are made to last: who gives up now cannot know whether they do.
+    Ending,
 }
 
 /// A backup that was made.

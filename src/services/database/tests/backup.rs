@@ -266,10 +266,41 @@ async fn rows_that_cannot_be_together_leave_all_as_it_was() {
         }
         let done = restore(&lab.target, &shelf.with(sealed(&[&manifest(1, 2, 1, 0), ada]))).await;
         assert_eq!(done.unwrap().rows.all(), 1, "and what can be together is restored");
+        assert_eq!(store.hit().await.unwrap(), 1, "also where nobody counted the visits");
         assert_eq!(store.newest(1).await.unwrap(), []);
         let last = manifest(1, 2, 0, 0).replace("\"entries\":0}}", "\"entries\":9223372036854775807}}");
         let refused = restore(&lab.target, &shelf.with(sealed(&[&last]))).await.unwrap_err();
         assert!(refused.to_string().contains("a last number is out of bounds"), "{refused}");
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn numbers_that_would_become_others_are_in_no_backup() {
+    let counter =
+        |name: &str, value: i64| format!("{{\"counter\":{{\"name\":\"{name}\",\"value\":{value}}}}}");
+    let counters =
+        |count: u64| manifest(1, 2, 0, 0).replace("\"counters\":0", &format!("\"counters\":{count}"));
+    for lab in [Lab::with_a_file(), Lab::with_a_server()] {
+        let (shelf, store) = (Shelf::new(), lab.store());
+        store.sign("Ada", "kept", None).await.unwrap();
+        let visits = counter("home", i64::MAX);
+        let many = (0..300).map(|number| counter(&number.to_string(), 1));
+        let many: Vec<String> = std::iter::once(counters(300)).chain(many).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        for lines in [&[&*counters(1), &*visits][..], &many] {
+            let refused = restore(&lab.target, &shelf.with(sealed(lines))).await.unwrap_err();
+            assert!(matches!(refused, BackupError::Damaged { .. }), "{refused:?}");
+        }
+        assert_eq!(store.newest(5).await.unwrap().len(), 1);
+        let (counter, highest) = (counter("home", 1 << 53), counters(1));
+        restore(&lab.target, &shelf.with(sealed(&[&highest, &counter]))).await.unwrap();
+        assert_eq!(store.hit().await.unwrap(), (1 << 53) + 1, "the visits go on");
+        // By now it is beyond, as if somebody had set it by hand.
+        fs::remove_file(shelf.file()).unwrap();
+        let refused = back_up(&lab.target, &shelf.file()).await.unwrap_err();
+        assert!(matches!(refused, BackupError::OutOfBounds { .. }), "{refused:?}");
+        assert!(!shelf.file().exists());
         store.close().await;
     }
 }
@@ -334,6 +365,7 @@ async fn how_far_it_is_is_told_to_the_end() {
     for doing in [Doing::BackingUp, Doing::Checking, Doing::Restoring] {
         assert!(told.contains(&Progress { doing, done: 4, all: 4 }), "{told:?}");
     }
+    assert_eq!(told.last(), Some(&Progress { doing: Doing::Ending, done: 4, all: 4 }), "before it lasts");
     store.close().await;
 }
 
