@@ -3,11 +3,10 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-use super::stage::{PROGRAM, Stage};
+use super::stage::{PATIENCE, PROGRAM, Stage};
 
 /// A service that was started by hand; it ends with the test.
 struct Service {
@@ -54,7 +53,7 @@ impl Drop for Service {
 
 fn visit(web: SocketAddr) -> TcpStream {
     let visitor = TcpStream::connect(web).unwrap();
-    visitor.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    visitor.set_read_timeout(Some(PATIENCE)).unwrap();
     visitor
 }
 
@@ -222,7 +221,7 @@ fn visit_from(number: usize, web: SocketAddr) -> TcpStream {
     socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
     socket.connect(&web.into()).unwrap();
     let visitor = TcpStream::from(socket);
-    visitor.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    visitor.set_read_timeout(Some(PATIENCE)).unwrap();
     visitor
 }
 
