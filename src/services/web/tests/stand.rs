@@ -34,7 +34,7 @@ pub(super) fn config(site: &Path, app: SocketAddr) -> Config {
         app_check: None,
         app_connect_timeout: Duration::from_secs(30),
         app_scripts: None,
-        app_timeout: Duration::from_secs(30),
+        app_timeout: Duration::from_secs(5),
         app_idle_timeout: Duration::from_secs(60),
         served_by: "server".into(),
         further_site: Vec::new(),
