@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::server::Servers;
 
 /// No answer takes this long unless something is broken.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A request as a client sends it, after `Host`, `Connection: close` where it says nothing else, and a number; and what
 /// the upstream answers.

@@ -20,7 +20,7 @@ use super::server::program;
 use super::worlds::World;
 
 /// Nothing that is waited for here takes this long unless it is broken.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const WWWLAB: &str = env!("CARGO_BIN_EXE_wwwlab");
 const RESOLVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);

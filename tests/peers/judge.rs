@@ -12,7 +12,7 @@ use super::server::{Kind, Server};
 use super::worlds::World;
 
 /// How long an answer may take on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Differences that a failing test shows.
 const SHOWN_MOST: usize = 60;

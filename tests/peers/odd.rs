@@ -7,7 +7,7 @@ use super::server::{Kind, Server};
 use super::worlds;
 
 /// Answers of a machine that does much else take no longer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const ODD: u16 = 0x0DD0;
 const PLAIN: u16 = 0x9A17;

@@ -18,7 +18,7 @@ use super::ask::{Question, Transport, ask};
 use super::worlds::World;
 
 /// Nothing that is waited for here takes this long unless it is broken.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a server may take to end by itself.
 const FAREWELL: Duration = Duration::from_secs(5);

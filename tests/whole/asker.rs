@@ -11,7 +11,7 @@ use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 
 /// A question that is not answered by then is lost.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How the questions travel; over TCP, all on one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -28,7 +28,8 @@ fn a_cable_is_pulled_out_and_plugged_in_again() {
     assert_eq!(listed, stage.wwwlab(["link", "list"]).ok());
 
     assert!(stage.wwwlab(["link", "down", "home-isp"]).ok().contains("home-isp is cut"));
-    assert!(answers(&stage, "192.0.2.1") && !answers(&stage, "8.8.8.8"));
+    until("what is near answers", || answers(&stage, "192.0.2.1"));
+    assert!(!answers(&stage, "8.8.8.8"));
     let cables: serde_json::Value = serde_json::from_str(&stage.wwwlab(["link", "--json"]).ok()).unwrap();
     let cut: Vec<_> = cables.as_array().unwrap().iter().filter(|cable| cable["whole"] == false).collect();
     assert_eq!(cut.len(), 1);
@@ -56,10 +57,10 @@ fn a_machine_without_power_says_nothing_and_comes_back_whole() {
     let stage = up();
     let client = place(&stage, "client");
     let page = || on(&client, "curl -si --max-time 2 -H Host:www.foobar.com http://8.8.8.8/");
-    assert!(page().ok().starts_with("HTTP/1.1 200"));
+    until("the page is there", || page().out.starts_with("HTTP/1.1 200"));
     // A connection that is open when the power fails, and what a student left running there.
     let mut waiting = Command::new(PROGRAM);
-    waiting.arg("within").arg(&client).args(["--", "curl", "-s", "--max-time", "3", "telnet://8.8.8.8:80"]);
+    waiting.arg("within").arg(&client).args(["--", "curl", "-s", "--max-time", "600", "telnet://8.8.8.8:80"]);
     let mut waiting = waiting.stdin(Stdio::piped()).spawn().unwrap();
     let mut left = Command::new(PROGRAM);
     left.arg("within").arg(place(&stage, "server")).args(["--", "sleep", "600"]);
@@ -77,8 +78,10 @@ fn a_machine_without_power_says_nothing_and_comes_back_whole() {
     }
     assert!(!left.wait().unwrap().success(), "what was started by hand is gone, too");
     assert_eq!(page().code, 28, "nothing is refused and nothing is reset: there is silence");
-    // 28: curl's own patience ended; a reset, which a mere kill gives, would be 56.
-    assert_eq!(waiting.wait().unwrap().code(), Some(28), "nobody said good-bye to the open connection");
+    // It waits still: a reset, which a mere kill gives, or the end of the connection would have ended it by now.
+    assert_eq!(waiting.try_wait().unwrap(), None, "nobody said good-bye to the open connection");
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
     let status = stage.status();
     assert_eq!(status["off"], serde_json::json!(["server"]));
     let web = stage.service("web");
@@ -107,7 +110,8 @@ fn a_machine_without_power_says_nothing_and_comes_back_whole() {
 
     // A router without power parts the network, and the services beyond it run on.
     stage.wwwlab(["host", "off", "isp"]).ok();
-    assert!(answers(&stage, "192.0.2.1") && !answers(&stage, "8.8.8.8"));
+    until("what is near answers", || answers(&stage, "192.0.2.1"));
+    assert!(!answers(&stage, "8.8.8.8"));
     assert_eq!(stage.service("web")["state"], "running");
     stage.wwwlab(["host", "on", "isp"]).ok();
     until("the way is whole again", || page().out.starts_with("HTTP/1.1 200"));
@@ -157,14 +161,14 @@ fn what_is_published_is_reached_from_this_machine_and_nothing_else_is() {
     });
     let page = |path: &str| {
         let (to, url) = (format!("::127.0.0.1:{web}"), format!("http://www.foobar.com{path}"));
-        stage.run("curl", ["-si", "--max-time", "5", "--connect-to", &to, &url])
+        stage.run("curl", ["-si", "--max-time", "30", "--connect-to", &to, &url])
     };
     assert!(page("/").ok().starts_with("HTTP/1.1 200"));
     // It comes from the home's router.
     let said = page("/whoami").ok();
     assert!(said.contains("192.0.2.65") || said.contains("192.0.2.66"), "{said}");
     let dig = |more: &str| {
-        let line = format!("@127.0.0.2 -p {dns} +tries=1 +time=3 {more} www.foobar.com");
+        let line = format!("@127.0.0.2 -p {dns} +tries=1 +time=30 {more} www.foobar.com");
         stage.run("dig", line.split_whitespace()).out
     };
     for transport in ["+notcp", "+tcp"] {

@@ -2,17 +2,17 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 
 use socket2::{Domain, Socket, Type};
 
-use super::stage::{PROGRAM, Stage};
+use super::stage::{PATIENCE, PROGRAM, Stage};
 
 /// A service that was started by hand; it ends with the test.
 struct Service {
     process: Child,
-    says: BufReader<ChildStdout>,
+    says: Receiver<String>,
     address: SocketAddr,
 }
 
@@ -25,19 +25,19 @@ impl Service {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut says = BufReader::new(process.stdout.take().unwrap());
-        let mut ready = String::new();
-        says.read_line(&mut ready).unwrap();
-        let address = ready.trim().strip_prefix("ready at ").and_then(|place| place.strip_suffix("/tcp"));
+        let out = BufReader::new(process.stdout.take().unwrap());
+        let (sender, says) = channel();
+        // All that it says is taken: a pipe that is full would have it stand still.
+        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let ready = says.recv().unwrap();
+        let address = ready.strip_prefix("ready at ").and_then(|place| place.strip_suffix("/tcp"));
         let address = address.unwrap_or_else(|| panic!("{ready}")).parse().unwrap();
         Self { process, says, address }
     }
 
     /// The next line that it says.
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.says.read_line(&mut line).unwrap();
-        line
+    fn line(&self) -> String {
+        self.says.recv().unwrap()
     }
 
     fn pid(&self) -> u32 {
@@ -54,7 +54,7 @@ impl Drop for Service {
 
 fn visit(web: SocketAddr) -> TcpStream {
     let visitor = TcpStream::connect(web).unwrap();
-    visitor.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    visitor.set_read_timeout(Some(PATIENCE)).unwrap();
     visitor
 }
 
@@ -91,7 +91,7 @@ fn a_full_web_server_says_so_and_serves_whom_it_holds() {
         "web --listen 127.0.0.1:0 --site site --name www.foobar.com --app {} --served-by here",
         app.address
     );
-    let mut web = Service::start("-n 128", &line, &stage);
+    let web = Service::start("-n 128", &line, &stage);
     let note = web.line();
     assert!(note.starts_with("32 connections at most, not 1024"), "{note}");
     assert!(note.contains("128 descriptors"), "{note}");
@@ -186,7 +186,7 @@ fn ten_thousand_that_only_hold_on_keep_nobody_out() {
         "web --listen 127.0.0.1:0 --site site --name www.foobar.com --app 127.0.0.1:9 --served-by here \
          --max-connections {CROWD}"
     );
-    let mut web = Service::start(&format!("-n {DESCRIPTORS}"), &line, &stage);
+    let web = Service::start(&format!("-n {DESCRIPTORS}"), &line, &stage);
     let note = web.line();
     assert!(note.starts_with(&format!("{HELD} connections at most, not {CROWD}")), "{note}");
     let before = resident(web.pid());
@@ -222,7 +222,7 @@ fn visit_from(number: usize, web: SocketAddr) -> TcpStream {
     socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
     socket.connect(&web.into()).unwrap();
     let visitor = TcpStream::from(socket);
-    visitor.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    visitor.set_read_timeout(Some(PATIENCE)).unwrap();
     visitor
 }
 

@@ -198,7 +198,7 @@ fn no_packet_leaves_and_none_comes_in() {
         outward.connect("192.0.2.10:9").and_then(|()| outward.local_addr()).map(|own| own.ip().to_string());
     for address in own.into_iter().chain(["127.0.0.1".to_owned()]) {
         for machine in ["client", "internet"] {
-            let line = format!("curl -s --max-time 5 http://{address}:{port}/");
+            let line = format!("curl -s --max-time 30 http://{address}:{port}/");
             let said = on(&place(&stage, machine), &line);
             assert_eq!(said.code, 7, "{machine} to {address}: {said:?}");
         }

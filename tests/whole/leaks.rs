@@ -131,7 +131,7 @@ fn no_machine_of_the_lab_reaches_this_one_or_the_internet() {
             let here = listener.local_addr().unwrap();
             for address in own.iter().filter(|address| address.contains(':') == here.is_ipv6()) {
                 let to = if here.is_ipv6() { format!("[{address}]") } else { address.clone() };
-                let said = on(&machine, &format!("curl -s --max-time 5 http://{to}:{}/", here.port()));
+                let said = on(&machine, &format!("curl -s --max-time 30 http://{to}:{}/", here.port()));
                 assert_eq!(said.code, 7, "{address}: {said:?}");
             }
         }

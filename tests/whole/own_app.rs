@@ -125,7 +125,10 @@ fn what_cannot_start_says_why() {
         ("sleep 1000", "within 300ms: an application listens at the HOST and PORT of its environment"),
     ] {
         let stage = commanded(command);
-        stage.edit("lab.toml", |text| text.replace("[app]\n", "[app]\nstart_timeout = \"300ms\"\n"));
+        // The others come to their end, however long a busy machine takes for it.
+        if why.starts_with("within 300ms") {
+            stage.edit("lab.toml", |text| text.replace("[app]\n", "[app]\nstart_timeout = \"300ms\"\n"));
+        }
         let said = stage.wwwlab(["up", "-d"]).refused(1);
         assert!(said.contains("app cannot serve: ") && said.contains(why), "{said}");
     }

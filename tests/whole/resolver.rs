@@ -1,7 +1,5 @@
 //! The resolver: walks from the root, remembers, recovers, and never leaves the lab.
 
-use std::time::{Duration, Instant};
-
 use serde_json::Value;
 
 use super::stage::{PATIENCE, Stage, until};
@@ -311,10 +309,9 @@ fn idle_connections_do_not_keep_others_out() {
     assert!(answer.contains("A\t127.0.0.1"), "{answer}");
 }
 
-/// What `dig` heard from the resolver and how long that took.
-fn asked(stage: &Stage, name: &str) -> (String, Duration) {
-    let start = Instant::now();
-    (stage.dig("127.0.0.2", &format!("{name} +timeout=5")), start.elapsed())
+/// What `dig` heard from the resolver.
+fn asked(stage: &Stage, name: &str) -> String {
+    stage.dig("127.0.0.2", &format!("{name} +timeout=5"))
 }
 
 #[test]
@@ -324,23 +321,26 @@ fn a_server_whose_port_refuses_is_known_to_be_gone() {
     let said: Value =
         serde_json::from_str(&stage.wwwlab(["resolve", "--json", "www.foobar.com"]).out).unwrap();
     assert_eq!(said["why"], "no name server answered: nobody listens at 127.0.0.1", "{said}");
-    // Nobody was waited for: the patience with one silent server alone is 800 ms.
-    assert!(said["micros"].as_u64().unwrap() < 500_000, "{said}");
-    let (answer, _) = asked(&stage, "mail.foobar.com");
+    // Nobody was waited for.
+    let outcome = |step: &Value| step["outcome"].as_str().unwrap().to_owned();
+    let outcomes: Vec<_> = said["steps"].as_array().unwrap().iter().map(outcome).collect();
+    assert!(outcomes.iter().any(|outcome| outcome == "nobody listens"), "{said}");
+    assert!(!outcomes.iter().any(|outcome| outcome.contains("no answer")), "{said}");
+    let answer = asked(&stage, "mail.foobar.com");
     assert!(answer.contains("EDE: 22 (No Reachable Authority)"), "{answer}");
     assert!(answer.contains("nobody listens at 127.0.0.1"), "{answer}");
     stage.wwwlab(["start", "dns"]).ok();
     stage.wwwlab(["pause", "dns"]).ok();
-    let (answer, took) = asked(&stage, "blog.foobar.com");
+    // So early that dig still hears it.
+    let answer = asked(&stage, "blog.foobar.com");
     assert!(answer.contains("127.0.0.1 is silent"), "{answer}");
-    assert!(took < Duration::from_secs(3), "{took:?}: {answer}");
 }
 
 #[test]
 fn a_delegation_to_a_server_that_does_not_serve_it_is_named() {
     let stage = Stage::up();
     let hears = |question: &str, about: &str| {
-        let (answer, _) = asked(&stage, question);
+        let answer = asked(&stage, question);
         assert!(answer.contains("status: SERVFAIL") && answer.contains("EDE: 22 "), "{answer}");
         let words = format!("127.0.0.1 does not serve {about} (referral to dept.foobar.com. again)");
         assert!(answer.contains(&words), "{words}: {answer}");

@@ -2,9 +2,8 @@
 
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpStream};
-use std::time::Duration;
 
-use super::stage::Stage;
+use super::stage::{PATIENCE, Stage};
 
 #[test]
 fn stopped_refuses_paused_hangs_resumed_answers() {
@@ -34,7 +33,7 @@ fn killed_resets_what_was_open() {
     stage.wwwlab(["pause", "web"]).ok();
     std::io::Write::write_all(&mut open, b"X-More: unread\r\n").unwrap();
     stage.wwwlab(["kill", "web"]).ok();
-    open.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    open.set_read_timeout(Some(PATIENCE)).unwrap();
     let error = open.read(&mut [0; 16]).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }

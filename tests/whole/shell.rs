@@ -61,7 +61,7 @@ fn the_coursework(shell: impl Fn(&str) -> Said) {
     let script = "tcpdump --immediate-mode -lnni eth0 port 53 or port 80 >packets 2>listening & \
                   until grep -q listening listening; do sleep 0.05; done; \
                   curl -s -o page http://www.foobar.com/; \
-                  until grep -q HTTP/1.1 packets; do sleep 0.05; done; kill %1; wait; cat packets";
+                  until grep -q 200.OK packets; do sleep 0.05; done; kill %1; wait; cat packets";
     let packets = shell(&format!("-- bash -mc '{script}'")).out;
     let mut rest = packets.as_str();
     for packet in [

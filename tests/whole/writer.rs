@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 /// Longer than any answer takes: a server that is gone is not waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Between two tries where nobody listens: to try all the time would take the processor from who starts.
 const TRIES_EVERY: Duration = Duration::from_millis(2);

@@ -77,7 +77,9 @@ impl Passwords {
         // Once begun it goes on, also when nobody waits for it any more; so the turn is its own until it ends.
         let hashing = move || {
             let hashed = hashing();
-            drop((turn, waiting));
+            // In this order: whoever has the turn next finds the place free.
+            drop(waiting);
+            drop(turn);
             hashed
         };
         spawn_blocking(hashing).await.map_err(|_| Refusal::Busy)

@@ -101,7 +101,7 @@ async fn keep_on(shelf: &Shelf, journal: &Journal) {
         // Also after other files took their place: they may have changed before they were watched.
         watch.cover(&shelf.files());
         for changed in shelf.changed(&touched.take()) {
-            shelf.reload(changed, &touched).await;
+            shelf.reload(changed, &mut watch).await;
         }
     }
 }

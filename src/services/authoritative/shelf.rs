@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use super::ZoneFile;
 use super::keeper::{MOMENT, Stamp};
-use super::watch::{Taken, Touched};
+use super::watch::{Taken, Watch};
 use super::zones::{Served, ZoneSet};
 use crate::dns::name::Name;
 use crate::dns::zone::{self, Load, Zone, canonical};
@@ -238,7 +238,7 @@ impl Shelf {
 
     /// Loads a zone's file again, and serves what it says if it is right. A file that somebody is writing is not read by
     /// half: when it is closed, that is told, and the zone is loaded then.
-    pub(super) async fn reload(&self, changed: Changed, touched: &Touched) {
+    pub(super) async fn reload(&self, changed: Changed, watch: &mut Watch) {
         let old = match self.snapshot().get(&changed.origin) {
             Some(Served::Zone(zone)) => Some(zone.clone()),
             _ => None,
@@ -247,6 +247,7 @@ impl Shelf {
         let known = || changed.files.iter().map(PathBuf::as_path);
         // One more than these is the second look at what the last of them found wrong.
         for reading in 1..=READINGS_MOST + 1 {
+            let touched = watch.touched();
             if touched.is_writing(known()) {
                 return;
             }
@@ -261,6 +262,11 @@ impl Shelf {
                 // Another write in the same moment shows in no time; it is told soon.
                 tokio::time::sleep(MOMENT).await;
             }
+            if load.zone.is_none() {
+                // Its writer may just have emptied the file, and what tells so may still be on its way.
+                watch.catch_up();
+            }
+            let touched = watch.touched();
             if touched.is_writing(seen.iter().map(|(path, _)| path.as_path())) {
                 return;
             }

@@ -122,6 +122,22 @@ impl Watch {
     }
 }
 
+impl Watch {
+    /// Waits until all that the system has told by now is in what was [touched](Self::touched): a thread hears it, which may
+    /// not have had its turn.
+    pub(super) fn catch_up(&mut self) {
+        if let Some(watcher) = &mut self.watcher {
+            // That thread answers behind what it has been told. Nothing is there to be unwatched, which is what it says.
+            let _ = watcher.unwatch(Path::new("/dev/null/nothing"));
+        }
+    }
+
+    /// What was told.
+    pub(super) fn touched(&self) -> &Touched {
+        &self.touched
+    }
+}
+
 /// The folder of `path` by the one name that has no links in it, and the file's name in it.
 fn folder_of(path: &Path) -> Option<(PathBuf, &std::ffi::OsStr)> {
     let folder = match path.parent()? {

@@ -95,11 +95,11 @@ async fn reply(stream: &mut TcpStream) -> Vec<u8> {
         stream.read_exact(&mut reply).await.unwrap();
         reply
     };
-    timeout(Duration::from_secs(20), read).await.expect("no answer in 20 s")
+    timeout(Duration::from_secs(30), read).await.expect("no answer in 30 s")
 }
 
 async fn is_ended(stream: &mut TcpStream) -> bool {
-    timeout(Duration::from_secs(20), stream.read(&mut [0])).await.expect("open after 20 s").unwrap_or(0) == 0
+    timeout(Duration::from_secs(30), stream.read(&mut [0])).await.expect("open after 30 s").unwrap_or(0) == 0
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn a_thousand_questions_at_once_are_all_answered() {
     let sent = expected.clone();
     let sending = tokio::spawn(async move { write.write_all(&sent).await.map(|()| write) });
     let mut came = vec![0; expected.len()];
-    timeout(Duration::from_secs(20), read.read_exact(&mut came)).await.unwrap().unwrap();
+    timeout(Duration::from_secs(30), read.read_exact(&mut came)).await.unwrap().unwrap();
     assert_eq!(came, expected);
     sending.await.unwrap().unwrap();
 }
@@ -135,13 +135,13 @@ async fn no_more_than_the_bound_are_under_way() {
     let (mut read, mut write) = server.connect().await.into_split();
     let questions: Vec<String> = (0..ASKED).map(|number| format!("late {number:03}")).collect();
     let sending = tokio::spawn(async move { write.write_all(&framed(&questions)).await.map(|()| write) });
-    timeout(Duration::from_secs(20), under_way.wait_for(|&count| count == UNDER_WAY_MOST))
+    timeout(Duration::from_secs(30), under_way.wait_for(|&count| count == UNDER_WAY_MOST))
         .await
         .unwrap()
         .unwrap();
     server.told.released.add_permits(ASKED);
     let mut came = vec![0; ASKED * (2 + "late 000".len())];
-    timeout(Duration::from_secs(20), read.read_exact(&mut came)).await.unwrap().unwrap();
+    timeout(Duration::from_secs(30), read.read_exact(&mut came)).await.unwrap().unwrap();
     let came: std::collections::BTreeSet<_> = came.chunks(10).map(<[u8]>::to_vec).collect();
     assert_eq!(came.len(), ASKED);
     sending.await.unwrap().unwrap();

@@ -19,7 +19,7 @@ use crate::ground::service::Service as _;
 use crate::services::authoritative::{Authoritative, Config, cookies};
 
 /// Nothing that is waited for here takes this long unless it is broken.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// A server that follows foobar.com at a primary of the test.
 struct Follower {

@@ -5,13 +5,16 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::ground::clock::{self, Stopwatch};
 use crate::services::database::pool::TRUSTED_FOR;
 use crate::services::database::{Place, Server, Store, StoreError, Target};
 use crate::services::mariadb::MariaDb;
+
+/// Those that a store has to its server.
+const CONNECTIONS: usize = 8;
 
 fn store(server: &MariaDb, name: &str) -> Store {
     Store::at(Target::Server(Server::named_in(&server.url_file(name)).unwrap()))
@@ -133,6 +136,8 @@ async fn a_lock_on_a_row_is_waited_for_and_then_told() {
     BufReader::new(holder.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, format!("{id}\n"));
 
+    // The wait for the lock is all that there is to wait for.
+    other.ping().await.unwrap();
     let refused = other.edit(id, ada, "second").await.unwrap_err();
     assert!(matches!(refused, StoreError::LockWait { .. }), "{refused:?}");
     assert_eq!(other.entry(id).await.unwrap().unwrap().message, "first", "readers do not wait");
@@ -149,6 +154,8 @@ async fn those_who_log_in_at_once_all_get_in() {
     let server = MariaDb::shared();
     let name = server.database();
     let stores = [(); 4].map(|()| store(server, &name));
+    // As many as have connections, and no more: whoever waits for one too long is told that the store is busy.
+    let places = [(); 4].map(|()| Arc::new(Semaphore::new(CONNECTIONS)));
     let now = clock::unix_millis();
     let mut accounts = Vec::new();
     for number in 0..4 {
@@ -157,11 +164,15 @@ async fn those_who_log_in_at_once_all_get_in() {
     }
     let mut logins = JoinSet::new();
     for number in 0..200_u64 {
-        let store = stores[usize::try_from(number % 4).unwrap()].clone();
+        let of_store = usize::try_from(number % 4).unwrap();
+        let (store, places) = (stores[of_store].clone(), places[of_store].clone());
         let account = accounts[usize::try_from(number / 4 % 4).unwrap()];
         // Every third has ended by the time that the next one comes: all delete the same ones.
         let ends = if number % 3 == 0 { now } else { now + 60_000 + number };
-        logins.spawn(async move { store.open_session(&format!("s{number}"), account, ends).await });
+        logins.spawn(async move {
+            let _place = places.acquire().await.unwrap();
+            store.open_session(&format!("s{number}"), account, ends).await
+        });
     }
     for done in logins.join_all().await {
         done.unwrap();

@@ -205,12 +205,12 @@ async fn slow_heads_are_told_and_idle_connections_closed() {
 /// Each answer is made at once, so that the connection never waits for anything but its next request.
 #[tokio::test]
 async fn a_connection_in_use_is_not_idle() {
-    let patience = Patience { idle: Duration::from_millis(200), ..Patience::default() };
+    let patience = Patience { idle: Duration::from_secs(1), ..Patience::default() };
     let stand = Stand::start("127.0.0.1:9".parse().unwrap(), |config| config.patience = patience).await;
     let mut stream = TcpStream::connect(stand.address()).await.unwrap();
     let request = get("/about.html").replace("Connection: close\r\n", "");
     let since = Stopwatch::start();
-    while since.elapsed() < 3 * patience.idle {
+    while since.elapsed() < 2 * patience.idle {
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut said = Vec::new();
         while !said.ends_with(b"<p>about</p>") {

@@ -1,5 +1,6 @@
 //! Several application servers: who gets what, who is asked next, who is out.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -152,23 +153,37 @@ async fn checks_take_one_out_and_bring_it_back() {
     let well = Application::answering(OK).await;
     let apps = [ill.local_addr().unwrap().into(), well.address.into()];
     let mut stand = before(&apps, |config| config.app_check = Some(Duration::from_millis(10))).await;
-    let answer = async |answer: &str| {
-        let (mut app, _) = ill.accept().await.unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(app.read_u8().await.unwrap());
+    let is_well = AtomicBool::new(false);
+    // Every time that it is asked, also where whoever asked has lost its patience.
+    let answering = async {
+        loop {
+            let (mut app, _) = ill.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n")
+                && let Ok(byte) = app.read_u8().await
+            {
+                head.push(byte);
+            }
+            if head.is_empty() {
+                continue;
+            }
+            assert!(head.starts_with(b"GET /healthz HTTP/1.1\r\nhost: www.foobar.com\r\n"));
+            let unwell = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+            let answer = if is_well.load(Ordering::Relaxed) { OK } else { unwell };
+            let _ = app.write_all(answer.as_bytes()).await;
         }
-        assert!(head.starts_with(b"GET /healthz HTTP/1.1\r\nhost: www.foobar.com\r\n"));
-        app.write_all(answer.as_bytes()).await.unwrap();
     };
-    let unwell = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
-    answer(unwell).await;
-    answer(unwell).await;
-    assert!(stand.told(1).await[0].contains("fails its checks: it is out"));
-    assert_eq!(states(&stand).await[0].state, "fails checks");
-    assert_eq!(stand.ask(&get("/")).await.status, 200);
-    answer(OK).await;
-    assert!(stand.told(2).await.iter().any(|line| line.contains("is back")));
+    let asking = async {
+        assert!(stand.told(1).await[0].contains("fails its checks: it is out"));
+        assert_eq!(states(&stand).await[0].state, "fails checks");
+        assert_eq!(stand.ask(&get("/")).await.status, 200);
+        is_well.store(true, Ordering::Relaxed);
+        assert!(stand.told(2).await.iter().any(|line| line.contains("is back")));
+    };
+    tokio::select! {
+        never = answering => never,
+        () = asking => {}
+    }
     drop(ill);
     stand.close_clean().await;
 }

@@ -32,7 +32,7 @@ pub(super) fn config(site: &Path, app: SocketAddr) -> Config {
         app: vec![app.into()],
         balance: super::super::Policy::default(),
         app_check: None,
-        app_connect_timeout: Duration::from_secs(2),
+        app_connect_timeout: Duration::from_secs(30),
         app_scripts: None,
         app_timeout: Duration::from_secs(5),
         app_idle_timeout: Duration::from_secs(60),

@@ -83,7 +83,7 @@ async fn further_answers_of_a_connection_share_their_places() {
 /// than it may take to take anything.
 #[tokio::test]
 async fn a_slow_but_steady_reader_gets_it_all() {
-    let patience = impatient(Duration::from_millis(600));
+    let patience = impatient(Duration::from_millis(1_200));
     let stand = Stand::start("127.0.0.1:9".parse().unwrap(), |config| config.patience = patience).await;
     // More than the kernel holds.
     let length = 20_000_000;
@@ -92,7 +92,7 @@ async fn a_slow_but_steady_reader_gets_it_all() {
     stream.write_all(get("/large.bin").as_bytes()).await.unwrap();
     let (mut piece, mut taken) = (vec![0; 6_000], Vec::new());
     // This is what is tested: a pace, for a part of it.
-    let mut pace = interval(Duration::from_millis(10));
+    let mut pace = interval(Duration::from_millis(20));
     loop {
         if taken.len() < 1_500_000 {
             pace.tick().await;

@@ -166,10 +166,11 @@ impl Rim {
                 return Ok(Some(Speaks::Http2));
             }
             let read = std::future::poll_fn(|context| {
-                if self.alarm.as_mut().poll(context).is_ready() {
-                    return Poll::Ready(Ok(0));
+                // What has come counts, also where this process got no turn until the time was over.
+                match self.poll_hold(context) {
+                    Poll::Pending if self.alarm.as_mut().poll(context).is_ready() => Poll::Ready(Ok(0)),
+                    read => read,
                 }
-                self.poll_hold(context)
             });
             if read.await? == 0 {
                 return Ok(None);
