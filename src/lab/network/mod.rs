@@ -100,9 +100,7 @@ pub enum NetworkError {
         most: usize,
     },
     /// A machine cannot have files of its own in `/etc`.
-    #[error(
-        "cannot give {machine} an /etc of its own ({step}): an ordinary user needs Linux 5.11 and overlayfs for it; try with sudo, or use `--network loopback`"
-    )]
+    #[error("cannot give {machine} an /etc of its own ({step}); `--network loopback` works without")]
     Files {
         /// Whose.
         machine: String,
