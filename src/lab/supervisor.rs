@@ -152,14 +152,18 @@ impl Lab {
             Some(place) => Some(Self::wires(&executable, &config, &directory, place, &guard).await?),
         };
         let carrier = Self::carrier(&executable, &published, &directory, &guard).await?;
-        let design = Arc::new(Design { config, network, directory, ports, database });
+        let has_ipv6 = super::network::has_ipv6();
+        let design = Arc::new(Design { config, network, directory, ports, database, has_ipv6 });
         let path = design.directory.journal();
         let journal = Journal::open(&path).map_err(|source| UpError::State { path, source })?;
         let heard = journal.watch_first();
-        let wiring = wires
-            .as_ref()
-            .zip(machines)
-            .map(|(wires, place)| Wiring::new(Plan::of(&design.config), wires.orders(), place));
+        let wiring = wires.as_ref().zip(machines).map(|(wires, place)| {
+            Wiring::new(Plan::of(&design.config).spoken(has_ipv6), wires.orders(), place)
+        });
+        if design.network == Network::Hosts && !has_ipv6 {
+            journal
+                .note("this kernel speaks no IPv6 (ipv6.disable=1?): the hosts have addresses of IPv4 alone");
+        }
         if let Some(pid) = left_behind {
             journal.note(format!(
                 "the last run (supervisor {pid}) and its guard were killed; what they left is cleaned up"

@@ -194,11 +194,16 @@ fn namespace_refused(error: &io::Error) -> &'static str {
 /// The life of the process that makes the network and holds it: it returns when the supervisor's end of the channel
 /// closes. What goes wrong before the network is ready is told to the supervisor, and returned.
 pub fn run(arguments: &Arguments) -> Result<(), NetworkError> {
-    let plan = Plan::new(&arguments.hosts, arguments.classroom);
+    let plan = Plan::new(&arguments.hosts, arguments.classroom).spoken(has_ipv6());
     match arguments.only_try {
         true => on_this_system::only_try(&plan, &arguments.place),
         false => on_this_system::run(&plan, &arguments.place),
     }
+}
+
+/// Whether the kernel speaks IPv6; with `ipv6.disable=1` it does not, and the machines have addresses of IPv4 alone.
+pub fn has_ipv6() -> bool {
+    !cfg!(target_os = "linux") || Path::new("/proc/sys/net/ipv6").is_dir()
 }
 
 /// The words after the executable that try whether a network can be made here, at `place`, with all that a lab's is made of.
