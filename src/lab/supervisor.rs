@@ -22,7 +22,7 @@ use crate::ground::clock;
 use crate::ground::event::Event;
 use crate::ground::lines::{LineReader, write_line};
 
-use super::child::{StartFailure, describe};
+use super::child::{StartFailure, describe, no_process_left};
 use super::config::{Config, Network};
 use super::control::{Request, Response};
 use super::database::{Database, DatabaseError, Wish};
@@ -79,7 +79,7 @@ pub enum UpError {
         source: io::Error,
     },
     /// The guard or the executable cannot be started.
-    #[error("cannot start the lab's own processes")]
+    #[error("cannot start the lab's own processes{}", no_process_left(.0))]
     Process(#[source] io::Error),
     /// There is no network for its hosts.
     #[error("network `hosts` cannot be made")]

@@ -234,8 +234,11 @@ pub fn here(place: &Path) -> Option<String> {
     on_this_system::here(place)
 }
 
+pub use on_this_system::Seats;
+
 #[cfg(target_os = "linux")]
 mod on_this_system {
+    pub use super::kernel::Seats;
     pub(super) use super::kernel::enter::{enter, here, lend};
     pub(super) use super::life::{only_try, run};
 }
@@ -243,6 +246,22 @@ mod on_this_system {
 #[cfg(not(target_os = "linux"))]
 mod on_this_system {
     use super::{Infallible, NetworkError, OsString, Path, Plan};
+
+    /// There are none.
+    #[derive(Debug)]
+    pub struct Seats;
+
+    impl Seats {
+        /// None.
+        pub fn at(_place: &Path) -> Self {
+            Self
+        }
+
+        /// By nobody.
+        pub fn are_taken(&self) -> bool {
+            false
+        }
+    }
 
     pub(super) fn run(_plan: &Plan, _place: &Path) -> Result<(), NetworkError> {
         Err(NetworkError::NotLinux)
