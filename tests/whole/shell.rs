@@ -355,6 +355,7 @@ fn what_is_said_last_stays_on_the_screen() {
     terminal.keys(&format!("sh -c '{deaf}'\r"));
     terminal.see("still_");
     stage.wwwlab(["down", "--network", "hosts"]).ok();
+    terminal.see("the lab has gone, and this shell's machine with it: `wwwlab shell` opens another");
     let (code, screen) = terminal.end();
     let (_, last) = screen.split_once("the lab has gone").unwrap_or_else(|| panic!("{screen}"));
     assert!(code == 3 && !last.contains("still_"), "{code}: {screen}");

@@ -203,7 +203,7 @@ pub fn run(arguments: &Arguments) -> Result<(), NetworkError> {
 
 /// Whether the kernel speaks IPv6; with `ipv6.disable=1` it does not, and the machines have addresses of IPv4 alone.
 pub fn has_ipv6() -> bool {
-    !cfg!(target_os = "linux") || Path::new("/proc/sys/net/ipv6").is_dir()
+    on_this_system::has_ipv6()
 }
 
 /// The words after the executable that try whether a network can be made here, at `place`, with all that a lab's is made of.
@@ -240,6 +240,7 @@ pub use on_this_system::Seats;
 mod on_this_system {
     pub use super::kernel::Seats;
     pub(super) use super::kernel::enter::{enter, here, lend};
+    pub(super) use super::kernel::has_ipv6;
     pub(super) use super::life::{only_try, run};
 }
 
@@ -281,6 +282,10 @@ mod on_this_system {
         _program: &[OsString],
     ) -> Result<Infallible, NetworkError> {
         Err(NetworkError::NotLinux)
+    }
+
+    pub(super) fn has_ipv6() -> bool {
+        true
     }
 
     pub(super) fn here(_place: &Path) -> Option<String> {

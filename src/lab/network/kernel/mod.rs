@@ -24,6 +24,7 @@ use super::plan::Plan;
 use crate::ground::descriptors;
 pub(super) use cabling::Cabling;
 use machine::Machine;
+pub(super) use settings::has_ipv6;
 pub use sweep::Seats;
 pub(super) use sweep::{Held, sweep_one};
 

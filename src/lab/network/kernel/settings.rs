@@ -3,12 +3,13 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use nix::unistd::getegid;
 
 use super::rights::Rights;
+use crate::lab::network::NetworkError;
 use crate::lab::network::plan::Machine;
-use crate::lab::network::{NetworkError, has_ipv6};
 
 /// Makes them for `machine`, in whose network namespace this process is.
 pub(super) fn make(machine: &Machine, rights: Rights) -> Result<(), NetworkError> {
@@ -39,6 +40,11 @@ pub(super) fn make(machine: &Machine, rights: Rights) -> Result<(), NetworkError
         })?;
     }
     Ok(())
+}
+
+/// Whether the kernel speaks IPv6.
+pub(in crate::lab::network) fn has_ipv6() -> bool {
+    Path::new("/proc/sys/net/ipv6").is_dir()
 }
 
 fn set(setting: &str, value: &str) -> io::Result<()> {
