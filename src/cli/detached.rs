@@ -12,6 +12,7 @@ use crate::ground::channel::{self, Report};
 use crate::ground::event::{Happened, Moment};
 use crate::ground::lines::{LineReader, write_line};
 use crate::ground::service::causes;
+use crate::lab::child::no_process_left;
 use crate::lab::database::Wish;
 use crate::lab::directory::Directory;
 use crate::lab::log::Log;
@@ -71,7 +72,9 @@ pub(super) async fn start(
     command.stdin(Stdio::from(OwnedFd::from(theirs)));
     command.stdout(log.try_clone().map_err(system("cannot open the lab's log"))?).stderr(log);
     // The lab leads a session of its own and is nobody's child once this command has returned.
-    let mut child = command.spawn().map_err(system("cannot start the lab"))?;
+    let mut child = command.spawn().map_err(|error| {
+        Failure::System(format!("cannot start the lab{}", no_process_left(&error)), error)
+    })?;
     drop(command);
     ours.set_nonblocking(true)?;
     let mut ours = UnixStream::from_std(ours)?;

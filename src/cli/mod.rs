@@ -199,6 +199,9 @@ pub enum Failure {
     /// The lab ended while a shell was open on one of its machines.
     #[error("the lab has gone, and this shell's machine with it: `wwwlab shell` opens another")]
     LabIsGone,
+    /// The machine that a shell was open on has no power any more.
+    #[error("{0} was switched off, and this shell with it: `wwwlab host on {0}`")]
+    SwitchedOff(String),
     /// Anything else, said in one sentence.
     #[error("{0}")]
     Said(String),
@@ -217,6 +220,7 @@ impl Failure {
                 if source.kind() == io::ErrorKind::NotFound { 127 } else { 126 }
             }
             Self::Unusable(_) => 2,
+            Self::SwitchedOff(_) => shell::KILLED,
             Self::Unread(_) => 0,
             _ => 1,
         }

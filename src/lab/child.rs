@@ -37,11 +37,21 @@ pub(super) const END_WITHIN: Duration = DRAIN.saturating_add(Duration::from_mill
 /// A service that stands still takes no orders.
 const ORDER_WITHIN: Duration = Duration::from_secs(1);
 
+/// What to do where the kernel gives no further process; nothing where that is not why one was not started.
+pub fn no_process_left(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => {
+            ": you may have no more of them; end some, or raise the limit (`ulimit -u`; in a container, its limit of processes)"
+        }
+        _ => "",
+    }
+}
+
 /// Why a service's process is not there.
 #[derive(Debug, thiserror::Error)]
 pub enum StartFailure {
     /// It could not be created.
-    #[error("cannot start a process")]
+    #[error("cannot start a process{}", no_process_left(.0))]
     Spawn(#[source] io::Error),
     /// It said why it cannot serve.
     #[error("{}", .0.join(": "))]
@@ -376,5 +386,16 @@ mod tests {
         for complaint in ["", "error", "error 280", "28 errors", "Got error 194 from storage engine"] {
             assert_eq!(meaning(complaint), "", "{complaint}");
         }
+    }
+
+    #[test]
+    fn a_limit_of_processes_is_named_with_what_raises_it() {
+        let full = StartFailure::Spawn(io::Error::from(nix::errno::Errno::EAGAIN)).to_string();
+        assert!(
+            full.contains("cannot start a process: you may have no more") && full.contains("ulimit -u"),
+            "{full}"
+        );
+        let other = StartFailure::Spawn(io::ErrorKind::PermissionDenied.into()).to_string();
+        assert_eq!(other, "cannot start a process");
     }
 }

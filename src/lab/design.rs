@@ -3,7 +3,7 @@
 //! `simple` is the whole classic stack on one server, with the name servers above it and a resolver beside it.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::config::{Config, Cookies, Network, Sessions, ZoneFiles};
@@ -30,6 +30,8 @@ pub struct Design {
     pub ports: Ports,
     /// The database.
     pub database: Database,
+    /// Whether the hosts have addresses of IPv6, too: those of network `hosts`, where the kernel speaks it.
+    pub has_ipv6: bool,
 }
 
 impl Design {
@@ -46,8 +48,13 @@ impl Design {
         };
         // An application, which may be a student's, has one address to listen at.
         let most = if service == ServiceName::App { 1 } else { usize::MAX };
-        let addresses = service.host().addresses(self.network).take(most);
+        let addresses = self.host_addresses(service.host()).take(most);
         addresses.map(|address| SocketAddr::new(address, port)).collect()
+    }
+
+    /// The addresses of `host`, that of IPv4 first.
+    fn host_addresses(&self, host: Host) -> impl Iterator<Item = IpAddr> {
+        host.addresses(self.network).filter(|address| address.is_ipv4() || self.has_ipv6)
     }
 
     /// The first address at which `service` listens, which is of IPv4; nothing for an embedded database.
@@ -128,12 +135,12 @@ impl Design {
             | ServiceName::Resolver2
             | ServiceName::Resolver3
             | ServiceName::Resolver4 => {
-                for address in Host::Root.addresses(self.network) {
+                for address in self.host_addresses(Host::Root) {
                     line.option("--root", address.to_string());
                 }
                 let second = self.config.dns.secondary.then_some(Host::Server2);
                 for host in [Host::Tld, Host::Server].into_iter().chain(second) {
-                    for address in host.addresses(self.network) {
+                    for address in self.host_addresses(host) {
                         line.option("--server", address.to_string());
                     }
                 }

@@ -23,7 +23,7 @@ use crate::ground::clock;
 use crate::ground::event::Event;
 use crate::ground::lines::{LineReader, write_line};
 
-use super::child::{StartFailure, describe};
+use super::child::{StartFailure, describe, no_process_left};
 use super::config::{Config, Network};
 use super::control::{Request, Response};
 use super::database::{Database, DatabaseError, Wish};
@@ -81,7 +81,7 @@ pub enum UpError {
         source: io::Error,
     },
     /// The guard or the executable cannot be started.
-    #[error("cannot start the lab's own processes")]
+    #[error("cannot start the lab's own processes{}", no_process_left(.0))]
     Process(#[source] io::Error),
     /// The address for its metrics cannot be had.
     #[error("the metrics cannot be served: give another `listen` under [metrics] in lab.toml, or none")]
@@ -160,14 +160,18 @@ impl Lab {
             Some(place) => Some(Self::wires(&executable, &config, &directory, place, &guard).await?),
         };
         let carrier = Self::carrier(&executable, &published, &directory, &guard).await?;
-        let design = Arc::new(Design { config, network, directory, ports, database });
+        let has_ipv6 = super::network::has_ipv6();
+        let design = Arc::new(Design { config, network, directory, ports, database, has_ipv6 });
         let path = design.directory.journal();
         let journal = Journal::open(&path).map_err(|source| UpError::State { path, source })?;
         let heard = journal.watch_first();
-        let wiring = wires
-            .as_ref()
-            .zip(machines)
-            .map(|(wires, place)| Wiring::new(Plan::of(&design.config), wires.orders(), place));
+        let wiring = wires.as_ref().zip(machines).map(|(wires, place)| {
+            Wiring::new(Plan::of(&design.config).spoken(has_ipv6), wires.orders(), place)
+        });
+        if design.network == Network::Hosts && !has_ipv6 {
+            journal
+                .note("this kernel speaks no IPv6 (ipv6.disable=1?): the hosts have addresses of IPv4 alone");
+        }
         if let Some(pid) = left_behind {
             journal.note(format!(
                 "the last run (supervisor {pid}) and its guard were killed; what they left is cleaned up"

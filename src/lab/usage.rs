@@ -2,7 +2,7 @@
 //!
 //! Linux only (proc(5)): elsewhere the answer is nothing and the columns stay empty.
 
-pub use on_this_system::{is_stopped, of, of_group};
+pub use on_this_system::{group_runs, is_stopped, of, of_group};
 
 #[cfg(target_os = "linux")]
 mod on_this_system {
@@ -45,6 +45,19 @@ mod on_this_system {
         stat(pid).and_then(|stat| stat.first().map(|state| state == "T")).unwrap_or(false)
     }
 
+    /// Whether anybody in the process group `group` runs, or stands still: who has ended and has not been waited for does not.
+    pub fn group_runs(group: u32) -> bool {
+        let group = group.to_string();
+        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.any(|pid| {
+            stat(pid).is_some_and(|stat| {
+                stat.get(2) == Some(&group)
+                    && stat.first().is_some_and(|state| !matches!(state.as_str(), "Z" | "X"))
+            })
+        })
+    }
+
     /// The fields of `/proc/PID/stat` from the third on: the second, the name, may hold spaces and brackets.
     fn stat(pid: u32) -> Option<Vec<String>> {
         let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -78,11 +91,13 @@ mod on_this_system {
             let mut shell = shell.spawn().unwrap();
             let started = std::io::Read::read(&mut shell.stdout.take().unwrap(), &mut [0]);
             assert_eq!(started.unwrap(), 1);
+            assert!(group_runs(shell.id()));
             let (one, all) = (of(shell.id()).unwrap(), of_group(shell.id()).unwrap());
             drop(shell.stdin.take());
             shell.wait().unwrap();
             assert!(all.memory_bytes > one.memory_bytes, "{all:?} {one:?}");
             assert_eq!(of_group(u32::MAX), None);
+            assert!(!group_runs(shell.id()), "it has ended");
         }
 
         #[test]
@@ -107,6 +122,11 @@ mod on_this_system {
     /// Nothing: this system is not asked.
     pub fn of_group(_pid: u32) -> Option<Usage> {
         None
+    }
+
+    /// Nobody: this system is not asked.
+    pub fn group_runs(_group: u32) -> bool {
+        false
     }
 
     /// Not known: this system is not asked.

@@ -52,6 +52,30 @@ fn a_cable_is_pulled_out_and_plugged_in_again() {
 }
 
 #[test]
+fn what_is_cut_off_is_unreachable_and_nothing_goes_in_circles() {
+    let _turn = one_at_a_time();
+    let stage = up();
+    stage.wwwlab(["link", "down", "client-home"]).ok();
+    let server = place(&stage, "server");
+    // Its own network, and one that nobody has in this lab; the home's router says so, by the address of its way out.
+    for (address, router, what) in [
+        ("192.0.2.10", "192.0.2.66", "Destination Host Unreachable"),
+        ("198.51.100.20", "192.0.2.66", "Destination Host Unreachable"),
+        ("2001:db8:1::10", "2001:db8:3::2", "Destination unreachable: No route"),
+    ] {
+        let said = on(&server, &format!("ping -n -c1 -W30 {address}"));
+        let line = said.out.lines().find(|line| line.starts_with("From ")).unwrap_or_default();
+        assert!(line.contains(router) && line.contains(what), "{address}: {said:?}");
+    }
+    stage.wwwlab(["link", "up", "client-home"]).ok();
+    until("the way is whole again", || answers(&stage, "8.8.8.8"));
+    assert!(on(&server, "ping -n -c1 -W30 2001:db8:1::10").ok().contains("bytes from"));
+    stage.wwwlab(["link", "down", "home-isp"]).ok();
+    let said = on(&server, "ping -n -c1 -W30 198.51.100.20");
+    assert!(said.out.contains("From 203.0.113.2 ") && said.out.contains("Host Unreachable"), "{said:?}");
+}
+
+#[test]
 fn a_machine_without_power_says_nothing_and_comes_back_whole() {
     let _turn = one_at_a_time();
     let stage = up();

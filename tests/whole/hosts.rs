@@ -463,6 +463,44 @@ fn a_resolv_conf_that_leads_nowhere_does_no_harm() {
 }
 
 #[test]
+fn what_a_machine_has_in_etc_is_everybodys_to_read() {
+    let _turn = one_at_a_time();
+    let stage = on_hosts(Stage::new());
+    stage.run("sh", ["-c", &format!("umask 077 && {PROGRAM} up -d")]).ok();
+    let said = on(&place(&stage, "client"), "stat -c %a /etc /etc/hosts /etc/resolv.conf /etc/hostname").ok();
+    assert_eq!(said, "755\n644\n644\n644\n");
+}
+
+#[test]
+fn a_kernel_without_ipv6_has_the_lab_without_it() {
+    let _turn = one_at_a_time();
+    let stage = on_hosts(Stage::new());
+    // What is laid over the settings of networks looks like a kernel with `ipv6.disable=1`; they can be written, and do nothing.
+    let settings = "/proc/sys/net";
+    let line = format!(
+        "mount -t tmpfs settings {settings} && mkdir {settings}/ipv4 && cd {settings}/ipv4 && \
+         touch ip_forward ip_unprivileged_port_start ping_group_range && cd {} && exec {PROGRAM} up -d",
+        stage.root().display()
+    );
+    let root: &[&str] = if nix::unistd::geteuid().is_root() { &[] } else { &["--map-root-user"] };
+    let said = stage.run("unshare", root.iter().copied().chain(["--mount", "sh", "-c", &line])).ok();
+    assert!(!said.contains("IPv6"), "{said}");
+    let server = place(&stage, "server");
+    let listening = on(&server, "ss -Htln").ok();
+    assert!(listening.contains("8.8.8.8:53") && !listening.contains("2001:"), "{listening}");
+    assert_eq!(on(&server, "ip -6 -o address show dev eth0 scope global").ok(), "");
+    let hosts = on(&server, "cat /etc/hosts").ok();
+    assert!(hosts.contains("8.8.8.8\tserver") && !hosts.contains("2001:"), "{hosts}");
+    let answer = on(&server, "dig +short @8.8.8.8 www.foobar.com").ok();
+    assert_eq!(answer, "8.8.8.8\n");
+    let journal = state(&stage).join("journal.jsonl");
+    until("it is told", || {
+        fs::read_to_string(&journal).is_ok_and(|told| told.contains("this kernel speaks no IPv6"))
+    });
+    assert!(!stage.wwwlab(["host"]).ok().contains("2001:"));
+}
+
+#[test]
 fn a_full_classroom_is_there() {
     let _turn = one_at_a_time();
     let stage = on_hosts(Stage::new());

@@ -130,6 +130,14 @@ fn the_coursework_is_true_for_an_ordinary_user() {
     let _end = Ending(&lab);
     as_user(&lab, "../wwwlab up -d --network hosts").ok();
     the_coursework(|line| as_user(&lab, &format!("../wwwlab shell {line}")));
+    // Each shell has its own way to say who is root; nobody is here, in spite of the rights over the machine.
+    for shell in ["bash", "dash", "zsh"] {
+        let line = format!(
+            "printf 'exit 6\\r' | SHELL=$(command -v {shell}) script -qefc '../wwwlab shell' /dev/null"
+        );
+        let said = as_user(&lab, &line);
+        assert!(said.code == 6 && said.out.contains("client$ "), "{shell}: {said:?}");
+    }
     assert_eq!(as_user(&lab, "../wwwlab shell -- id -u").ok(), as_user(&lab, "id -u").ok());
     as_user(&lab, "../wwwlab down").ok();
     assert!(processes_of(place).is_empty());
@@ -242,6 +250,9 @@ fn open_shells_end_with_the_lab() {
         terminal.see(prompt);
         // It does not hear of a closed terminal, and is killed.
         terminal.keys("nohup sleep 600 >/dev/null 2>&1 &\r");
+        // Nor is one overlooked that has made itself another network, and other files.
+        let own = format!("nohup unshare --net --mount tail -f {}/lab.toml", stage.root().display());
+        terminal.keys(&format!("{own} >/dev/null 2>&1 &\r"));
         terminal.keys("echo left behind $!\r");
         terminal.see("left behind");
     });
@@ -313,6 +324,41 @@ fn one_command_is_enough_and_leaves_nothing() {
     last.kill().unwrap();
     last.wait().unwrap();
     nothing_is_left(&stage);
+}
+
+#[test]
+fn a_machine_without_power_has_no_shell() {
+    let stage = up();
+    let mut terminal = Terminal::open(&stage, "/bin/bash", &format!("{PROGRAM} shell server"));
+    terminal.see("server");
+    stage.wwwlab(["host", "off", "server"]).ok();
+    terminal.see("server was switched off, and this shell with it: `wwwlab host on server`");
+    assert_eq!(terminal.end().0, 128 + 9);
+    let why = stage.wwwlab(["shell", "server", "--", "true"]).refused(1);
+    assert!(why.contains("server is off, and runs nothing: `wwwlab host on server`"), "{why}");
+    stage.wwwlab(["host", "off", "client"]).ok();
+    let why = stage.wwwlab(["dig", "www.foobar.com"]).refused(1);
+    assert!(why.contains("`wwwlab host on client`"), "{why}");
+    let killed = stage.wwwlab(["shell", "home", "--", "sh", "-c", "kill -9 $$"]);
+    assert!(killed.code == 128 + 9 && !killed.err.contains("switched off"), "{killed:?}");
+    stage.wwwlab(["host", "on", "server"]).ok();
+    stage.wwwlab(["shell", "server", "--", "true"]).ok();
+}
+
+#[test]
+fn what_is_said_last_stays_on_the_screen() {
+    let stage = up();
+    // It does not hear of the end, and writes until it is killed.
+    let deaf = "trap \"\" HUP; echo begun; while :; do sleep 0.01; printf %s_ still; done";
+    let mut terminal = Terminal::open(&stage, "/bin/bash", &format!("{PROGRAM} shell"));
+    terminal.see("client");
+    terminal.keys(&format!("sh -c '{deaf}'\r"));
+    terminal.see("still_");
+    stage.wwwlab(["down", "--network", "hosts"]).ok();
+    terminal.see("the lab has gone, and this shell's machine with it: `wwwlab shell` opens another");
+    let (code, screen) = terminal.end();
+    let (_, last) = screen.split_once("the lab has gone").unwrap_or_else(|| panic!("{screen}"));
+    assert!(code == 3 && !last.contains("still_"), "{code}: {screen}");
 }
 
 #[test]

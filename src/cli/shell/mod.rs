@@ -8,20 +8,19 @@ mod setting;
 mod wait;
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::ground::clock::Stopwatch;
 use crate::ground::event::Micros;
 use crate::lab::config::Network;
-use crate::lab::control::ControlError;
+use crate::lab::control::{self, ControlError, Request, Response};
 use crate::lab::directory::Directory;
 use crate::lab::doctor::in_path;
-use crate::lab::hosts::Host;
 use crate::lab::lease::Lease;
-use crate::lab::network::plan::{CLASSROOM_MOST, CLIENT, Plan};
-use crate::lab::network::{self, NetworkError};
+use crate::lab::network::plan::{CLIENT, Plan};
+use crate::lab::network::wiring::MachineState;
+use crate::lab::network::{self, NetworkError, Seats};
 
 use super::curl::run_tool;
 use super::detached::{self, Until};
@@ -31,6 +30,8 @@ use super::{Failure, Place, World, event_loop, up};
 /// Another shell may be bringing the lab up, or a lab just be ending: so long it is tried again.
 const PATIENCE: Duration = Duration::from_secs(20);
 const TRIED_EVERY: Duration = Duration::from_millis(50);
+/// The exit code of what SIGKILL ended.
+pub(super) const KILLED: u8 = 128 + 9;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -152,23 +153,36 @@ async fn open(
     lease: Lease,
 ) -> Result<u8, Failure> {
     let system = |what: &'static str| move |error| Failure::System(what.into(), error);
-    let machines = directory.machines();
-    let mut names: Vec<String> = fs::read_dir(&machines)
-        .map_err(system("cannot find the lab's machines"))?
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect();
-    // As the plan has them, from the client on.
-    let largest = Plan::new(&Host::ALL, CLASSROOM_MOST);
-    names.sort_by_key(|name| largest.machines.iter().position(|machine| machine.name == *name));
-    known(host, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let machines = machines(directory).await?;
+    known(host, &machines.iter().map(|machine| machine.name.as_str()).collect::<Vec<_>>())?;
+    if is_off(host, &machines) {
+        return Err(Failure::Said(format!("{host} is off, and runs nothing: `wwwlab host on {host}`")));
+    }
+    let place = directory.machines().join(host);
     let executable = std::env::current_exe().map_err(system("cannot find this executable"))?;
     let mut command = Command::new(&executable);
-    command.arg(network::WITHIN).arg(machines.join(host)).args(["--capable", "--"]);
+    command.arg(network::WITHIN).arg(&place).args(["--capable", "--"]);
     setting::prepare(&mut command, directory, host, line.is_none())
         .map_err(system("cannot prepare a shell"))?;
     command.args(line.unwrap_or_default());
-    wait::for_end(command, lease).await
+    let code = wait::for_end(command, Seats::at(&place), lease).await?;
+    // Who is killed without a word may have been on a machine that lost its power.
+    if code == KILLED && self::machines(directory).await.is_ok_and(|machines| is_off(host, &machines)) {
+        return Err(Failure::SwitchedOff(host.into()));
+    }
+    Ok(code)
+}
+
+/// The machines of the lab, as they stand.
+async fn machines(directory: &Directory) -> Result<Vec<MachineState>, ControlError> {
+    match control::ask(directory, &Request::Machines).await? {
+        Response::Machines(machines) => Ok(machines),
+        _ => Err(ControlError::Strange(directory.name())),
+    }
+}
+
+fn is_off(host: &str, machines: &[MachineState]) -> bool {
+    machines.iter().any(|machine| machine.name == host && !machine.on)
 }
 
 /// Refuses a host that is none of `names`.

@@ -9,21 +9,29 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::signal::{SigSet, Signal, kill, killpg};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpgrp, getpid, tcgetpgrp, tcsetpgrp};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::ground::clock::Stopwatch;
+use crate::lab::child::no_process_left;
 use crate::lab::lease::Lease;
+use crate::lab::network::Seats;
+use crate::lab::usage;
 
 use super::Failure;
 
 /// A killed lab's guard may be quicker than the news that the lab is gone.
 const NEWS_WITHIN: Duration = Duration::from_millis(300);
+/// What is on a machine when its lab ends has half a second to end, and is killed then; on a busy one that takes longer.
+const TIDIED_WITHIN: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Starts `command` and waits for its end: its exit code, or 128 and the number of the signal that killed it.
-pub(super) async fn for_end(mut command: Command, mut lease: Lease) -> Result<u8, Failure> {
+/// Starts `command`, which is to sit on the machine of these `seats`, and waits for its end: its exit code, or 128 and the
+/// number of the signal that killed it.
+pub(super) async fn for_end(mut command: Command, seats: Seats, mut lease: Lease) -> Result<u8, Failure> {
     let system = |what: &'static str| move |error: io::Error| Failure::System(what.into(), error);
     let watch = |kind| signal(kind).map_err(system("cannot watch for signals"));
     let mut changes = watch(SignalKind::child())?;
@@ -33,7 +41,9 @@ pub(super) async fn for_end(mut command: Command, mut lease: Lease) -> Result<u8
     let mut quit = watch(SignalKind::quit())?;
     let mut stop = watch(SignalKind::from_raw(Signal::SIGTSTP as i32))?;
     let terminal = Terminal::as_it_is();
-    let child = command.spawn().map_err(system("cannot start the shell"))?;
+    let child = command.spawn().map_err(|error| {
+        Failure::System(format!("cannot start the shell{}", no_process_left(&error)), error)
+    })?;
     let pid = pid(&child);
     let mut lab_is_gone = false;
     let (code, killed) = loop {
@@ -63,11 +73,18 @@ pub(super) async fn for_end(mut command: Command, mut lease: Lease) -> Result<u8
             _ = stop.recv() => {}
         }
     };
-    if killed.is_some() {
-        terminal.set_right(pid);
-    }
     if killed.is_some_and(|signal| matches!(signal, Signal::SIGKILL | Signal::SIGHUP)) && !lab_is_gone {
         lab_is_gone = tokio::time::timeout(NEWS_WITHIN, lease.lab_ends()).await.is_ok();
+    }
+    if lab_is_gone {
+        // An editor that is hung up on tidies the screen, and would take away what is said before it has ended.
+        let patience = Stopwatch::start();
+        while seats.are_taken() && patience.elapsed() < TIDIED_WITHIN {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+    if killed.is_some() {
+        terminal.set_right(pid);
     }
     if lab_is_gone { Err(Failure::LabIsGone) } else { Ok(code) }
 }
@@ -90,7 +107,7 @@ impl Terminal {
     fn set_right(self, pid: Pid) {
         let (Some(modes), Ok(group)) = (self.0, tcgetpgrp(io::stdin())) else { return };
         let is_mine = group == getpgrp();
-        let is_nobodys = group == pid || killpg(group, None) == Err(Errno::ESRCH);
+        let is_nobodys = group == pid || !usage::group_runs(group.as_raw().unsigned_abs());
         if !is_mine && !is_nobodys {
             return;
         }

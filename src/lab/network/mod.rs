@@ -100,9 +100,7 @@ pub enum NetworkError {
         most: usize,
     },
     /// A machine cannot have files of its own in `/etc`.
-    #[error(
-        "cannot give {machine} an /etc of its own ({step}): an ordinary user needs Linux 5.11 and overlayfs for it; try with sudo, or use `--network loopback`"
-    )]
+    #[error("cannot give {machine} an /etc of its own ({step}); `--network loopback` works without")]
     Files {
         /// Whose.
         machine: String,
@@ -196,11 +194,16 @@ fn namespace_refused(error: &io::Error) -> &'static str {
 /// The life of the process that makes the network and holds it: it returns when the supervisor's end of the channel
 /// closes. What goes wrong before the network is ready is told to the supervisor, and returned.
 pub fn run(arguments: &Arguments) -> Result<(), NetworkError> {
-    let plan = Plan::new(&arguments.hosts, arguments.classroom);
+    let plan = Plan::new(&arguments.hosts, arguments.classroom).spoken(has_ipv6());
     match arguments.only_try {
         true => on_this_system::only_try(&plan, &arguments.place),
         false => on_this_system::run(&plan, &arguments.place),
     }
+}
+
+/// Whether the kernel speaks IPv6; with `ipv6.disable=1` it does not, and the machines have addresses of IPv4 alone.
+pub fn has_ipv6() -> bool {
+    on_this_system::has_ipv6()
 }
 
 /// The words after the executable that try whether a network can be made here, at `place`, with all that a lab's is made of.
@@ -231,15 +234,35 @@ pub fn here(place: &Path) -> Option<String> {
     on_this_system::here(place)
 }
 
+pub use on_this_system::Seats;
+
 #[cfg(target_os = "linux")]
 mod on_this_system {
+    pub use super::kernel::Seats;
     pub(super) use super::kernel::enter::{enter, here, lend};
+    pub(super) use super::kernel::has_ipv6;
     pub(super) use super::life::{only_try, run};
 }
 
 #[cfg(not(target_os = "linux"))]
 mod on_this_system {
     use super::{Infallible, NetworkError, OsString, Path, Plan};
+
+    /// There are none.
+    #[derive(Debug)]
+    pub struct Seats;
+
+    impl Seats {
+        /// None.
+        pub fn at(_place: &Path) -> Self {
+            Self
+        }
+
+        /// By nobody.
+        pub fn are_taken(&self) -> bool {
+            false
+        }
+    }
 
     pub(super) fn run(_plan: &Plan, _place: &Path) -> Result<(), NetworkError> {
         Err(NetworkError::NotLinux)
@@ -259,6 +282,10 @@ mod on_this_system {
         _program: &[OsString],
     ) -> Result<Infallible, NetworkError> {
         Err(NetworkError::NotLinux)
+    }
+
+    pub(super) fn has_ipv6() -> bool {
+        true
     }
 
     pub(super) fn here(_place: &Path) -> Option<String> {

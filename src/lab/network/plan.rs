@@ -74,7 +74,8 @@ pub struct Net {
 pub struct Route {
     /// The network.
     pub to: Net,
-    /// The next router; none where the sender is told that there is no way.
+    /// The next router; none where the sender is told that there is no way. That is the last resort: it holds where no other
+    /// route, of the same network even, is left.
     pub via: Option<IpAddr>,
 }
 
@@ -189,7 +190,18 @@ impl Plan {
             .collect();
         plan.lan(home, "classroom", ["198.51.100.1/24", "2001:db8:5::1/64"], &seats);
 
-        plan.routes(home, &[("0.0.0.0/0", Some("192.0.2.65")), ("::/0", Some("2001:db8:3::1"))]);
+        plan.routes(
+            home,
+            &[
+                ("0.0.0.0/0", Some("192.0.2.65")),
+                ("::/0", Some("2001:db8:3::1")),
+                // What is at home is not sent out again, where its cable is cut or nobody has it.
+                ("192.0.2.0/27", None),
+                ("198.51.100.0/24", None),
+                ("2001:db8:1::/64", None),
+                ("2001:db8:5::/64", None),
+            ],
+        );
         plan.routes(
             isp,
             &[
@@ -199,8 +211,10 @@ impl Plan {
                 ("198.51.100.0/24", Some("192.0.2.66")),
                 ("2001:db8:1::/64", Some("2001:db8:3::2")),
                 ("2001:db8:5::/64", Some("2001:db8:3::2")),
-                // The provider has these blocks: what nobody in them has goes nowhere, and not round in circles.
+                // The provider has these blocks: what nobody in them has, or is cut off, goes nowhere, and not round in
+                // circles.
                 ("192.0.2.0/24", None),
+                ("198.51.100.0/24", None),
                 ("2001:db8::/32", None),
             ],
         );
@@ -213,6 +227,17 @@ impl Plan {
             ],
         );
         plan
+    }
+
+    /// The plan as it is for a kernel that speaks IPv6, or does not.
+    #[must_use]
+    pub fn spoken(mut self, has_ipv6: bool) -> Self {
+        let is_spoken = |net: &Net| net.address.is_ipv4() || has_ipv6;
+        for machine in &mut self.machines {
+            machine.routes.retain(|route| is_spoken(&route.to));
+            machine.interfaces.iter_mut().for_each(|interface| interface.addresses.retain(is_spoken));
+        }
+        self
     }
 
     /// The machine of this name.

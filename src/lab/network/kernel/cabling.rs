@@ -21,13 +21,14 @@ use netlink_packet_route::route::{
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::machine::Machine;
-use super::settings::has_ipv6;
 use super::wire::Request;
 use crate::lab::network::NetworkError;
 use crate::lab::network::plan::{Cable, End, Interface, Kind, Net, Plan, Route};
 
 /// `lo`, which every network has from the start.
 const LOOPBACK: u32 = 1;
+/// What a route costs that says that there is no way: more than any other.
+const LAST_RESORT: u32 = 1024;
 
 /// A network that is there.
 #[derive(Debug)]
@@ -36,7 +37,6 @@ pub(in crate::lab::network) struct Cabling {
     machines: Vec<Machine>,
     /// The user namespace, for those who enter.
     _user: File,
-    speaks_ipv6: bool,
     /// The cables that are cut, by their place in the plan.
     cut: BTreeSet<usize>,
     /// The machines that are off.
@@ -47,7 +47,7 @@ impl Cabling {
     /// Lays all cables between `machines`, which are those of `plan`.
     pub(super) fn lay(plan: Plan, machines: Vec<Machine>, user: File) -> Result<Self, NetworkError> {
         let (cut, off) = (BTreeSet::new(), BTreeSet::new());
-        let mut all = Self { plan, machines, _user: user, speaks_ipv6: has_ipv6(), cut, off };
+        let mut all = Self { plan, machines, _user: user, cut, off };
         for place in 0..all.machines.len() {
             let mut requests: Vec<Request> = Vec::new();
             let interfaces = all.plan.machines[place].interfaces.iter().enumerate();
@@ -115,17 +115,16 @@ impl Cabling {
             .map(|(_, end)| end.interface)
             .collect();
         let machine = &self.plan.machines[place];
-        let spoken = |net: &Net| net.address.is_ipv4() || self.speaks_ipv6;
         let mut requests = vec![switched(LOOPBACK, true)];
         let alive = |at: &usize| !dead.contains(at);
         requests.extend((0..machine.interfaces.len()).filter(alive).map(|at| switched(index(at), true)));
         for (at, interface) in machine.interfaces.iter().enumerate() {
-            requests.extend(interface.addresses.iter().filter(|net| spoken(net)).map(|net| address(at, net)));
+            requests.extend(interface.addresses.iter().map(|net| address(at, net)));
         }
         let interfaces = &machine.interfaces;
         let over_dead =
             |via: IpAddr| dead.iter().any(|&at| interfaces[at].addresses.iter().any(|net| net.contains(via)));
-        let routes = machine.routes.iter().filter(|route| spoken(&route.to));
+        let routes = machine.routes.iter();
         requests.extend(routes.filter(|route| !route.via.is_some_and(over_dead)).map(route));
         self.machines[place].wire.tell(requests)
     }
@@ -224,7 +223,10 @@ fn route(route: &Route) -> Request {
     if route.to.length > 0 {
         message.attributes.push(RouteAttribute::Destination(route.to.address.into()));
     }
-    message.attributes.extend(route.via.map(|via| RouteAttribute::Gateway(via.into())));
+    message.attributes.push(match route.via {
+        Some(via) => RouteAttribute::Gateway(via.into()),
+        None => RouteAttribute::Priority(LAST_RESORT),
+    });
     Request {
         what: format!("the route to {}/{}", route.to.address, route.to.length),
         flags: NLM_F_CREATE | NLM_F_REPLACE,

@@ -25,6 +25,9 @@ const MASKED: [&str; 2] = ["/run/nscd", "/run/systemd/resolve"];
 /// The layers' file system; a page of memory for each of a machine's few files is what it comes to.
 const LAYERS: &str = "size=64m,mode=755";
 
+/// What an ordinary user may not everywhere.
+const OWN_LAYER: &str = "its layer, which takes Linux 5.11 without root: try with sudo";
+
 /// What the machines' mounts begin as: the real ones, and a place in memory for the layers.
 #[derive(Debug)]
 pub(super) struct Base {
@@ -100,7 +103,7 @@ impl Base {
             Rights::Own => "lowerdir=/etc,upperdir=etc,workdir=work,userxattr",
         };
         mount(Some("wwwlab"), "/etc", Some("overlay"), MsFlags::empty(), Some(options))
-            .map_err(|errno| failed("its layer")(errno.into()))?;
+            .map_err(|errno| no_layer(name, self.rights, errno))?;
         for masked in MASKED.into_iter().filter(|masked| Path::new(masked).is_dir()) {
             mount(Some("nothing"), masked, None::<&str>, MsFlags::MS_BIND, None::<&str>)
                 .map_err(|errno| failed("no name service of the real machine")(errno.into()))?;
@@ -126,6 +129,18 @@ impl Base {
     }
 }
 
+/// Why the machine `name` has no layer over its `/etc`.
+fn no_layer(name: &str, rights: Rights, errno: Errno) -> NetworkError {
+    let source = io::Error::from(errno);
+    match (errno, rights) {
+        (Errno::ENODEV, _) => {
+            NetworkError::Lacking { what: "layers of files (overlayfs)", module: "overlay", source }
+        }
+        (_, Rights::Own) => NetworkError::Files { machine: name.into(), step: OWN_LAYER, source },
+        (_, Rights::Root) => NetworkError::Files { machine: name.into(), step: "its layer", source },
+    }
+}
+
 /// `/etc/resolv.conf` (resolv.conf(5)): the provider's resolvers, of which the C library takes three.
 fn resolv_conf(plan: &Plan) -> String {
     plan.resolvers().iter().take(3).map(|resolver| format!("nameserver {resolver}\n")).collect()
@@ -147,6 +162,21 @@ mod tests {
         let real = "passwd: files systemd\nhosts: mymachines resolve [!UNAVAIL=return] files\n";
         assert_eq!(nsswitch_conf(real), "passwd: files systemd\nhosts: files dns\n");
         assert_eq!(nsswitch_conf(""), "hosts: files dns\n");
+    }
+
+    #[test]
+    fn a_kernel_without_layers_is_told_from_one_that_forbids_them() {
+        let said = |rights, errno| no_layer("client", rights, errno).to_string();
+        for rights in [Rights::Root, Rights::Own] {
+            let lacking = said(rights, Errno::ENODEV);
+            assert!(
+                lacking.contains("no layers of files (overlayfs): `sudo modprobe overlay` may"),
+                "{lacking}"
+            );
+            assert!(said(rights, Errno::EPERM).contains("give client an /etc of its own (its layer"));
+        }
+        assert!(said(Rights::Own, Errno::EPERM).contains("Linux 5.11 without root: try with sudo"));
+        assert!(!said(Rights::Root, Errno::EPERM).contains("sudo"), "who is root has it already");
     }
 
     #[test]

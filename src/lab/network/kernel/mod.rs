@@ -17,11 +17,15 @@ use std::fs;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::Path;
 
+use nix::sys::stat::{Mode, umask};
+
 use super::NetworkError;
 use super::plan::Plan;
 use crate::ground::descriptors;
 pub(super) use cabling::Cabling;
 use machine::Machine;
+pub(super) use settings::has_ipv6;
+pub use sweep::Seats;
 pub(super) use sweep::{Held, sweep_one};
 
 /// Descriptors of a machine: three namespaces and the way to its network; and those of the process itself.
@@ -41,6 +45,8 @@ pub(super) fn realise(plan: &Plan, place: &Path) -> Result<Cabling, NetworkError
     };
     super::held::remove(place).map_err(failed(place))?;
     fs::DirBuilder::new().mode(0o700).recursive(true).create(place).map_err(failed(place))?;
+    // Everybody on a machine may read its files, whoever brings it up and whatever that one's own new files are like.
+    umask(Mode::S_IWGRP | Mode::S_IWOTH);
     let base = rights::obtain().and_then(|rights| files::Base::prepare(plan, place, rights))?;
     let machines: Vec<Machine> =
         plan.machines.iter().map(|machine| Machine::make(machine, &base)).collect::<Result<_, _>>()?;

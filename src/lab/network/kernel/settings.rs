@@ -42,8 +42,8 @@ pub(super) fn make(machine: &Machine, rights: Rights) -> Result<(), NetworkError
     Ok(())
 }
 
-/// Whether the kernel speaks IPv6; with `ipv6.disable=1` it does not.
-pub(super) fn has_ipv6() -> bool {
+/// Whether the kernel speaks IPv6.
+pub(in crate::lab::network) fn has_ipv6() -> bool {
     Path::new("/proc/sys/net/ipv6").is_dir()
 }
 

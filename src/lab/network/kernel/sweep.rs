@@ -13,13 +13,30 @@ use crate::lab::network::held::Call;
 #[derive(Debug)]
 pub(in crate::lab::network) struct Held(Vec<File>);
 
-/// What a process has of a machine: its network, or, if it has made itself another, its files.
-const KINDS: [&str; 2] = ["net", "mnt"];
+/// What a process has of a machine: its network, or, if it has made itself another, its files, or its name.
+const KINDS: [&str; 3] = ["net", "mnt", "uts"];
 
 /// What a process has of a machine that it sits at: who only lends it a network, or a network to others, does not.
 const SEAT: [&str; 2] = ["mnt", "uts"];
 /// Whoever starts another just before its own end is found the next time; who does nothing else is not hunted for ever.
 const ROUNDS_MOST: usize = 16;
+
+/// Where a program sits that is on one machine. This holds nothing: the machine is gone when its lab is.
+#[derive(Debug)]
+pub struct Seats(BTreeSet<(u64, u64)>);
+
+impl Seats {
+    /// Of the machine at `place`.
+    pub fn at(place: &Path) -> Self {
+        let about = SEAT.iter().filter_map(|kind| fs::metadata(place.join(kind)).ok());
+        Self(about.map(|about| (about.dev(), about.ino())).collect())
+    }
+
+    /// Whether anybody of this user sits there, or has not ended yet.
+    pub fn are_taken(&self) -> bool {
+        reach_all(&self.0, &SEAT, Call::Count, 0) > 0
+    }
+}
 
 /// Kills whoever of this user sits at the machine at `place`, as a power failure would.
 pub(in crate::lab::network) fn sweep_one(place: &Path) {

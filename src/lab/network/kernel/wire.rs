@@ -97,14 +97,34 @@ impl Wire {
                     told.get_mut(place).map(|(what, needs)| (std::mem::take(what), *needs, error.to_io()));
             }
         }
-        match refused {
-            None => Ok(()),
-            Some((_, Some((what, module)), source))
-                if source.raw_os_error().map(Errno::from_raw) == Some(Errno::EOPNOTSUPP) =>
-            {
-                Err(NetworkError::Lacking { what, module, source })
-            }
-            Some((what, _, source)) => Err(NetworkError::Refused { what, source }),
-        }
+        refused.map_or(Ok(()), |(what, needs, source)| Err(refusal(what, needs, source)))
+    }
+}
+
+/// What it means that the kernel refused `what`, for which it `needs` something that is perhaps not there.
+fn refusal(what: String, needs: Option<(&'static str, &'static str)>, source: io::Error) -> NetworkError {
+    // A kind of link that no module makes is an operation that is not supported (rtnetlink(7)).
+    let is_unknown = source.raw_os_error().map(Errno::from_raw) == Some(Errno::EOPNOTSUPP);
+    match needs {
+        Some((what, module)) if is_unknown => NetworkError::Lacking { what, module, source },
+        _ => NetworkError::Refused { what, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_that_is_not_there_is_named_with_what_loads_it() {
+        let needs = Some(("virtual cables (veth)", "veth"));
+        let said =
+            |needs, errno: Errno| refusal("the cable client-home".into(), needs, errno.into()).to_string();
+        assert_eq!(
+            said(needs, Errno::EOPNOTSUPP),
+            "this kernel has no virtual cables (veth): `sudo modprobe veth` may load it; else use `--network loopback`"
+        );
+        assert_eq!(said(needs, Errno::EEXIST), "cannot make the cable client-home");
+        assert_eq!(said(None, Errno::EOPNOTSUPP), "cannot make the cable client-home");
     }
 }

@@ -19,16 +19,33 @@ fn owner(plan: &Plan, address: IpAddr) -> Option<usize> {
 
 /// The machines that a packet from `from` to `to` meets after its sender; nothing where it is thrown away.
 fn way(plan: &Plan, from: usize, to: IpAddr) -> Option<Vec<usize>> {
+    way_without(plan, None, from, to)
+}
+
+/// The same where one cable is cut: its upper end is switched off, and with it go its addresses and the routes over it.
+fn way_without(plan: &Plan, cut: Option<&Cable>, from: usize, to: IpAddr) -> Option<Vec<usize>> {
     let mut met = Vec::new();
     let mut at = from;
     while owner(plan, to) != Some(at) {
         let machine = &plan.machines[at];
         assert!(at == from || machine.router, "{} is no router", machine.name);
-        assert!(met.len() < 8, "a packet to {to} goes in circles: {met:?}");
-        let neighbours = machine.interfaces.iter().flat_map(|interface| &interface.addresses);
-        let direct = neighbours.filter(|net| net.contains(to)).max_by_key(|net| net.length);
-        let route =
-            machine.routes.iter().filter(|route| route.to.contains(to)).max_by_key(|route| route.to.length);
+        assert!(met.len() < 8, "a packet to {to} goes in circles without {cut:?}: {met:?}");
+        let is_cut =
+            |end: usize| cut.is_some_and(|cut| cut.ends.contains(&End { machine: at, interface: end }));
+        let is_off = |interface| cut.is_some_and(|cut| cut.ends[1] == End { machine: at, interface });
+        let towards = |to: IpAddr| {
+            let alive = machine.interfaces.iter().enumerate().filter(|(place, _)| !is_off(*place));
+            let nets = alive.flat_map(|(place, own)| own.addresses.iter().map(move |net| (place, net)));
+            let direct = nets.filter(|(_, net)| net.contains(to));
+            direct.max_by_key(|(_, net)| net.length).map(|(place, _)| place)
+        };
+        let direct = towards(to);
+        let routes = machine.routes.iter().filter(|route| route.to.contains(to));
+        let there = routes.filter(|route| route.via.is_none_or(|via| towards(via).is_some()));
+        let route = there.max_by_key(|route| (route.to.length, route.via.is_some()));
+        if direct.or(route.and_then(|route| towards(route.via?))).is_some_and(is_cut) {
+            return None;
+        }
         at = match (direct, route) {
             (Some(_), _) => owner(plan, to)?,
             (None, Some(route)) => owner(plan, route.via?).expect("a route leads to a machine"),
@@ -78,6 +95,54 @@ fn what_nobody_has_goes_nowhere() {
     for to in ["192.0.2.200", "198.51.100.250", "9.9.9.9", "2001:db8:7::1", "2606:4700::1111"] {
         for from in 0..plan.machines.len() {
             assert_eq!(way(&plan, from, to.parse().unwrap()), None, "{to}");
+        }
+    }
+}
+
+#[test]
+fn a_kernel_without_ipv6_has_the_same_network_without_it() {
+    let (both, one) = (largest(), largest().spoken(false));
+    assert_eq!(largest().spoken(true), both);
+    assert_eq!(one.cables, both.cables);
+    for machine in &one.machines {
+        let nets = machine.interfaces.iter().flat_map(|interface| &interface.addresses);
+        assert!(nets.chain(machine.routes.iter().map(|route| &route.to)).all(|net| net.address.is_ipv4()));
+    }
+    let server = one.machines.iter().position(|machine| machine.name == "server").unwrap();
+    assert_eq!(way(&one, 0, "8.8.8.8".parse().unwrap()).unwrap().last(), Some(&server));
+}
+
+#[test]
+fn no_packet_goes_in_circles_whichever_cable_is_cut() {
+    let mut several = Config::default();
+    (several.resolver.count, several.dns.secondary, several.network.classroom) = (2, true, 3);
+    for plan in [Config::default(), several].map(|config| Plan::of(&config)) {
+        let strangers = ["192.0.2.20", "192.0.2.40", "198.51.100.250", "2001:db8:1::99", "2001:db8:5::ffff"];
+        let addresses = plan.machines.iter().flat_map(|machine| &machine.interfaces);
+        let addresses = addresses.flat_map(|interface| interface.addresses.iter().map(|net| net.address));
+        let addresses: Vec<IpAddr> =
+            addresses.chain(strangers.map(|stranger| stranger.parse().unwrap())).collect();
+        // Of a classroom's cables the first stands for all.
+        for cable in
+            plan.cables.iter().filter(|cable| !cable.name.starts_with("pc") || cable.name == "pc1-home")
+        {
+            let lower = cable.ends[0].machine;
+            let own = plan.machines[lower].interfaces.iter().flat_map(|interface| &interface.addresses);
+            let own: Vec<IpAddr> = own.map(|net| net.address).collect();
+            for from in 0..plan.machines.len() {
+                for &to in &addresses {
+                    // That it ends is what is asserted there.
+                    let met = way_without(&plan, Some(cable), from, to);
+                    let is_port = matches!(
+                        plan.machines[cable.ends[1].machine].interfaces[cable.ends[1].interface].kind,
+                        Kind::Port(_)
+                    );
+                    let is_host = !plan.machines[lower].router;
+                    if from != lower && own.contains(&to) && is_host && !is_port {
+                        assert_eq!(met, None, "{to} is not reached without {}", cable.name);
+                    }
+                }
+            }
         }
     }
 }
