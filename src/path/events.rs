@@ -194,6 +194,7 @@ mod tests {
             bytes: None,
             micros: 900,
             trace: None,
+            parent: None,
             id: "abc".into(),
         };
         let mut request = serde_json::to_value(request).unwrap();

@@ -138,6 +138,7 @@ pub(super) async fn around(
         micros,
         id: asked.id.to_string(),
         trace: None,
+        parent: None,
     });
     answer
 }
