@@ -41,6 +41,7 @@ use super::network::publish::{Publication, Published};
 use super::network::wiring::Wiring;
 use super::ports::{self, PortError, Ports};
 use super::status::LabStatus;
+use super::telemetry::Telemetry;
 use super::watcher;
 
 /// Commands that may talk to a lab at a time.
@@ -110,6 +111,8 @@ pub struct Lab {
     wires: Option<Wires>,
     /// What can be reached of them from this machine, if anything is to be.
     carrier: Option<Carrier>,
+    /// What tells a collector, if one is to be told.
+    telemetry: Option<Telemetry>,
     leases: Leases,
     lock: Lock,
     /// Cancelled when the lab is to end, and when it has ended.
@@ -156,6 +159,8 @@ impl Lab {
         let path = design.directory.journal();
         let journal = Journal::open(&path).map_err(|source| UpError::State { path, source })?;
         let heard = journal.watch_first();
+        let collector = design.config.journal.otlp.clone();
+        let telemetry = collector.map(|collector| Telemetry::start(collector, &design, &journal));
         let wiring = wires
             .as_ref()
             .zip(machines)
@@ -198,7 +203,20 @@ impl Lab {
         });
         let ended = CancellationToken::new();
         let leases = Leases::default();
-        let lab = Self { desk, listener, keepers, wires, carrier, journal, heard, leases, lock, end, ended };
+        let lab = Self {
+            desk,
+            listener,
+            keepers,
+            wires,
+            carrier,
+            journal,
+            heard,
+            telemetry,
+            leases,
+            lock,
+            end,
+            ended,
+        };
         let started = tokio::select! {
             started = lab.desk.all_started() => started,
             () = lab.desk.progress(progress) => Ok(()),
@@ -323,6 +341,9 @@ impl Lab {
         if let Some(wires) = self.wires {
             wires.hang_up().await;
             wires.close().await;
+        }
+        if let Some(telemetry) = self.telemetry {
+            telemetry.close().await;
         }
         self.heard.rest().iter().for_each(|entry| show(&entry.event));
         self.journal.close();

@@ -37,6 +37,7 @@ mod resolvers;
 mod services;
 mod shell;
 mod stage;
+mod telemetry;
 mod terminal;
 mod transfer;
 mod upstreams;

@@ -12,6 +12,7 @@ use super::{PEERS_MOST, Upstream, WORDS_MOST, ZoneFiles};
 use crate::ground::prefix::Prefix;
 use crate::lab::network::plan::CLASSROOM_MOST;
 use crate::lab::network::publish::{self, Publication};
+use crate::lab::telemetry::collector::Collector;
 
 fn bounded<'de, D: Deserializer<'de>>(
     deserializer: D,
@@ -36,6 +37,11 @@ pub(super) fn publish<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
     let list: Vec<Publication> = at_most(deserializer, "publish")?;
     publish::apart(&list).map_err(D::Error::custom)?;
     Ok(list)
+}
+
+pub(super) fn otlp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Collector>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Collector::parse(&text).map(Some).map_err(D::Error::custom)
 }
 
 pub(super) fn resolver_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
