@@ -52,10 +52,8 @@ impl Collector {
     /// A lab that tells it.
     fn lab(&self) -> Stage {
         let stage = Stage::new();
-        stage.set_ports(&format!(
-            "[ports]\ndns = 0\nhttp = 0\napp = 0\ndb = 0\n[journal]\notlp = \"http://{}\"\n",
-            self.address
-        ));
+        let otlp = format!("\notlp = \"http://{}\"", self.address);
+        stage.edit("lab.toml", |text| text.replace("\n# otlp = \"http://127.0.0.1:4318\"", &otlp));
         stage.wwwlab(["up", "-d"]).ok();
         stage
     }
@@ -112,7 +110,10 @@ impl Span {
     /// Those whose parent it is.
     fn children<'a>(&self, of: &'a [Span]) -> Vec<&'a Span> {
         of.iter()
-            .filter(|span| span.text("traceId") == self.text("traceId") && span.text("parentSpanId") == self.text("spanId"))
+            .filter(|span| {
+                span.text("traceId") == self.text("traceId")
+                    && span.text("parentSpanId") == self.text("spanId")
+            })
             .collect()
     }
 
@@ -142,7 +143,8 @@ fn a_collector_is_told_each_requests_tree() {
     };
     until("the page is told", || of_page().iter().any(|span| span.service == "web"));
     let spans = of_page();
-    let [web] = &spans.iter().filter(|span| span.text("parentSpanId") == parent).collect::<Vec<_>>()[..] else {
+    let [web] = &spans.iter().filter(|span| span.text("parentSpanId") == parent).collect::<Vec<_>>()[..]
+    else {
         panic!("{spans:#?}")
     };
     assert_eq!((web.service.as_str(), web.text("name"), &web.value["kind"]), ("web", "GET", &2.into()));
@@ -170,11 +172,14 @@ fn a_collector_is_told_each_requests_tree() {
     assert_eq!(bodies[0], bodies[1]);
 
     let question = |spans: &[Span], service: &str, name: &str| {
-        spans.iter().find(|span| {
-            span.service == service
-                && span.text("parentSpanId").is_empty()
-                && attribute(&span.value, "dns.question.name").as_deref() == Some(name)
-        }).cloned()
+        spans
+            .iter()
+            .find(|span| {
+                span.service == service
+                    && span.text("parentSpanId").is_empty()
+                    && attribute(&span.value, "dns.question.name").as_deref() == Some(name)
+            })
+            .cloned()
     };
     until("the look-up is told", || question(&collector.spans(), "resolver", "www.foobar.com.").is_some());
     let spans = collector.spans();
@@ -211,7 +216,8 @@ fn a_collector_that_takes_nothing_is_said_once_and_that_it_is_back() {
     // What is left is told at the end, as far as a busy machine comes to it within a second.
     until("the last words of a lab are told", || {
         let (_, page) = stage.page("/guestbook");
-        let field = page.lines().find(|line| line.to_ascii_lowercase().starts_with("x-request-id: ")).unwrap();
+        let field =
+            page.lines().find(|line| line.to_ascii_lowercase().starts_with("x-request-id: ")).unwrap();
         let id = field.split(' ').nth(1).unwrap().trim().to_owned();
         stage.wwwlab(["down"]).ok();
         let is_told = collector.spans().iter().any(|span| span.text("traceId") == id);
