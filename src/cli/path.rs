@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use crate::ground::clock::{self, Stopwatch};
 use crate::lab::config::Network;
-use crate::lab::control::{self, Request};
+use crate::lab::control::{self, ControlError, Request, Response};
 use crate::lab::directory::Directory;
-use crate::lab::hosts::ServiceName;
-use crate::lab::log::json_beside;
+use crate::lab::journal::Wanted;
 use crate::lab::network;
 use crate::lab::status::LabStatus;
 use crate::path::asking::{self, Asked, Seen, Target};
-use crate::path::events::{self, Told, What};
+use crate::path::events::{Told, What};
 use crate::path::model::{FORM, Party, Path, STEPS_MOST};
 use crate::path::telling::{self, Cast};
 use crate::path::{compare, har, svg, waterfall};
@@ -29,7 +28,7 @@ const REQUEST_FAILED: u8 = 4;
 /// Services tell at once, and in their own time when they are busy: so long their words are waited for.
 const TOLD_WITHIN: Duration = Duration::from_millis(500);
 /// Between two looks at what they told.
-const LOOKS_EVERY: Duration = Duration::from_millis(3);
+const LOOKS_EVERY: Duration = Duration::from_millis(5);
 
 /// The largest saved path that is read, in bytes.
 const SAVED_MOST: u64 = 4 << 20;
@@ -164,16 +163,14 @@ fn request(
     let asked = Asked { target, resolver, client: client(directory.network) };
     let began = clock::monotonic_micros();
     let seen = block_on(asking::ask(asked))?;
-    let told = told(&seen, directory)?;
+    let told = block_on(told(&seen, began, directory))??;
     Ok(telling::tell(&seen, &told, began, &cast(&status, world)))
 }
 
 /// Tells the way of the last request.
 fn last(directory: &Directory, world: &World) -> Result<Path, Failure> {
     let status = block_on(control::status(directory))??;
-    let mut told = read(directory)?;
-    // What an earlier run told lies on another clock.
-    told.retain(|told| told.at >= status.since);
+    let told = block_on(read(directory, 0))??;
     telling::tell_last(&told, &cast(&status, world)).map_err(|error| Failure::Said(error.to_string()))
 }
 
@@ -194,16 +191,16 @@ fn cast(status: &LabStatus, world: &World) -> Cast {
     Cast { parties: parties.collect(), program: world.program.clone() }
 }
 
-/// What the services told of the request that was `seen`, once it is all there or has been waited for.
-fn told(seen: &Seen, directory: &Directory) -> Result<Vec<Told>, Failure> {
+/// What the services told of the request that was `seen` and began at `began` of the shared clock, once it is all there
+/// or has been waited for.
+async fn told(seen: &Seen, began: u64, directory: &Directory) -> Result<Vec<Told>, Failure> {
     let watch = Stopwatch::start();
     loop {
-        let mut told = read(directory)?;
-        told.retain(|told| told.at >= seen.began);
+        let told = read(directory, began).await?;
         if is_whole(seen, &told) || watch.elapsed() > TOLD_WITHIN {
             return Ok(told);
         }
-        std::thread::sleep(LOOKS_EVERY);
+        tokio::time::sleep(LOOKS_EVERY).await;
     }
 }
 
@@ -229,10 +226,10 @@ fn is_whole(seen: &Seen, told: &[Told]) -> bool {
             }))
 }
 
-/// What the services told lately.
-fn read(directory: &Directory) -> Result<Vec<Told>, Failure> {
-    let logs: Vec<PathBuf> =
-        ServiceName::ALL.iter().map(|service| json_beside(&directory.log(service.as_str()))).collect();
-    events::read(&logs)
-        .map_err(|error| Failure::System(format!("cannot read the logs of {}", directory.name()), error))
+/// What the services told since `since` of the shared clock.
+async fn read(directory: &Directory, since: u64) -> Result<Vec<Told>, Failure> {
+    match control::ask(directory, &Request::Journal(Wanted { since, ..Wanted::default() })).await? {
+        Response::Journal { events, .. } => Ok(events.into_iter().filter_map(Told::of).collect()),
+        _ => Err(ControlError::Strange(directory.name()).into()),
+    }
 }

@@ -28,6 +28,17 @@ impl RequestId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What the web server that drew it is called where it passes the request on (the parent-id of W3C Trace Context
+    /// §3.2.2.4): the last 16 of its digits, which are never all zero.
+    pub fn span(&self) -> &str {
+        span_of(&self.0).unwrap_or_default()
+    }
+}
+
+/// The span under which the request of this identifier is passed on, if it is one that [`RequestId::draw`] drew.
+pub fn span_of(id: &str) -> Option<&str> {
+    id.get(16..).filter(|span| span.len() == 16)
 }
 
 impl fmt::Display for RequestId {

@@ -124,6 +124,9 @@ pub enum Happened {
         /// digits. Where it says none, the trace goes by the request's identifier.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         trace: Option<String>,
+        /// The client's own span in that trace (its parent-id, §3.2.2.4): 16 hexadecimal digits.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        parent: Option<String>,
     },
     /// A web server passed a request to an application server.
     Passed {
@@ -427,6 +430,7 @@ mod tests {
             micros: 1,
             id: "0123456789abcdef".into(),
             trace: Some("4bf92f3577b34da6a3ce929d0e0e4736".into()),
+            parent: Some("00f067aa0ba902b7".into()),
         };
         let event =
             Event { when: Moment { at: 1, mono: 2 }, host: "server".into(), service: "web".into(), what };

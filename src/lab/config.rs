@@ -18,10 +18,11 @@ use serde::{Deserialize, Serialize};
 
 use super::hosts::{Host, ServiceName};
 use super::network::publish::Publication;
+use super::telemetry::collector::Collector;
 use bounds::{
     app_check, app_connect_timeout, app_idle_timeout, app_timeout, cache_entries, classroom, command,
     content_security_policy, host_name, host_names, keys, max_body, max_connections, metrics_listen, notify,
-    publish, rate_limit, resolver_count, start_timeout, transfer_to, upstreams, zones,
+    otlp, publish, rate_limit, resolver_count, start_timeout, transfer_to, upstreams, zones,
 };
 
 /// All settings of one lab.
@@ -50,6 +51,8 @@ pub struct Config {
     pub app: App,
     /// The database.
     pub db: Db,
+    /// What is told of it all.
+    pub journal: Journal,
 }
 
 /// `[lab]`
@@ -507,6 +510,15 @@ pub struct Db {
     /// A file with the address of a database server that runs already, `mysql://user:password@host:port/name`, relative to
     /// the lab directory; it goes before `engine`. Default none.
     pub url_file: Option<PathBuf>,
+}
+
+/// `[journal]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Journal {
+    /// A collector that is told the way of each request (OTLP over HTTP), 1,024 characters at most; default none.
+    #[serde(deserialize_with = "otlp")]
+    pub otlp: Option<Collector>,
 }
 
 /// Which database.

@@ -147,7 +147,7 @@ impl Journal {
         self.hear(Entry::of(by_the_lab(Happened::Note { text: text.into() })));
     }
 
-    /// Everything from now on, for whoever brings the lab up.
+    /// Everything from now on, for whoever brings the lab up, and for what the lab itself tells others.
     pub(super) fn watch_first(&self) -> Heard {
         self.kept().watch(Wanted::default())
     }

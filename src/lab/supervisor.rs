@@ -43,6 +43,7 @@ use super::network::publish::{Publication, Published};
 use super::network::wiring::Wiring;
 use super::ports::{self, PortError, Ports};
 use super::status::LabStatus;
+use super::telemetry::Telemetry;
 use super::watcher;
 
 /// Commands that may talk to a lab at a time.
@@ -117,6 +118,8 @@ pub struct Lab {
     carrier: Option<Carrier>,
     /// Who answers collectors, if anybody is to.
     metrics: Option<JoinHandle<()>>,
+    /// What tells a collector, if one is to be told.
+    telemetry: Option<Telemetry>,
     leases: Leases,
     lock: Lock,
     /// Cancelled when the lab is to end, and when it has ended.
@@ -165,6 +168,8 @@ impl Lab {
         let path = design.directory.journal();
         let journal = Journal::open(&path).map_err(|source| UpError::State { path, source })?;
         let heard = journal.watch_first();
+        let collector = design.config.journal.otlp.clone();
+        let telemetry = collector.map(|collector| Telemetry::start(collector, &design, &journal));
         let wiring = wires.as_ref().zip(machines).map(|(wires, place)| {
             Wiring::new(Plan::of(&design.config).spoken(has_ipv6), wires.orders(), place)
         });
@@ -222,6 +227,7 @@ impl Lab {
             metrics,
             journal,
             heard,
+            telemetry,
             leases,
             lock,
             end,
@@ -354,6 +360,9 @@ impl Lab {
         if let Some(wires) = self.wires {
             wires.hang_up().await;
             wires.close().await;
+        }
+        if let Some(telemetry) = self.telemetry {
+            telemetry.close().await;
         }
         self.heard.rest().iter().for_each(|entry| show(&entry.event));
         self.journal.close();

@@ -3,6 +3,8 @@
 //! Pure. The symptom says more than the words of any program: a closed port refuses, a process that stands still is silent,
 //! a killed one resets, and who passes a request on says 502 or 504 of who stands behind.
 
+use std::net::SocketAddr;
+
 use super::asking::Trouble;
 use super::model::{Failure, Heading, Party};
 
@@ -137,6 +139,33 @@ impl Lab<'_> {
         Failure { heading: Heading::Tcp, ..self.exchange(trouble) }
     }
 
+    /// No connection to `server`, at which the web server is not: that is at `web`.
+    pub fn elsewhere(self, trouble: &Trouble, server: SocketAddr, web: SocketAddr, host: &str) -> Failure {
+        let (happened, look) = match server.ip() == web.ip() {
+            true => (
+                format!(
+                    "The lab's web server is at port {}, not {}: is the port of the URL right?",
+                    web.port(),
+                    server.port()
+                ),
+                self.types("status"),
+            ),
+            false => (
+                format!(
+                    "The lab's web server is at {web}, not {server}: is the address right that the name has?"
+                ),
+                self.types(&format!("dig {host}")),
+            ),
+        };
+        Failure {
+            heading: Heading::Tcp,
+            component: "the address".into(),
+            symptom: trouble.symptom().into(),
+            happened,
+            next: vec![look],
+        }
+    }
+
     /// A connection to the web server, and no answer.
     pub fn exchange(self, trouble: &Trouble) -> Failure {
         Failure {
@@ -191,7 +220,7 @@ impl Lab<'_> {
             (404, true) => (
                 Heading::Web,
                 "the request",
-                "The web server has no such file, and does not ask the application for it.".into(),
+                "The web server answered this itself: it has no site of the name that was asked for (`Host`), or no such file in it.".into(),
                 "web",
             ),
             (404, false) => {

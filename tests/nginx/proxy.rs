@@ -154,7 +154,7 @@ const DIFFERENCES: &[Difference] = &[
     ),
     (
         "nginx says nothing of Forwarded, X-Request-Id and traceparent unless it is told what; here they are always said, and \
-      what a client said of the first two is replaced (RFC 7239 §8.1)",
+      what a client said of the first two is replaced (RFC 7239 §8.1), and in its trace this server is the one that asks",
         |item| {
             let said = ["forwarded", "x-request-id", "traceparent"].contains(&item.name.as_str());
             item.at_upstream && said && item.ours.is_some()

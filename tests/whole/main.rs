@@ -38,6 +38,7 @@ mod resolvers;
 mod services;
 mod shell;
 mod stage;
+mod telemetry;
 mod terminal;
 mod transfer;
 mod upstreams;

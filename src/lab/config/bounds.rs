@@ -12,6 +12,7 @@ use super::{PEERS_MOST, Upstream, WORDS_MOST, ZoneFiles};
 use crate::ground::prefix::Prefix;
 use crate::lab::network::plan::CLASSROOM_MOST;
 use crate::lab::network::publish::{self, Publication};
+use crate::lab::telemetry::collector::Collector;
 
 fn bounded<'de, D: Deserializer<'de>>(
     deserializer: D,
@@ -57,6 +58,11 @@ pub(super) fn metrics_listen<'de, D: Deserializer<'de>>(
         }
         Written::Address(text) => text.parse().map(Some).map_err(|_| wrong(format!("{text:?}"))),
     }
+}
+
+pub(super) fn otlp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Collector>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Collector::parse(&text).map(Some).map_err(D::Error::custom)
 }
 
 pub(super) fn resolver_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

@@ -58,6 +58,7 @@ fn an_unknown_key_names_the_nearest() {
 fn values_have_bounds_and_the_message_names_them() {
     for (text, expected) in [
         ("[ports]\ndns = 70000", "not 70000"),
+        ("[journal]\notlp = \"127.0.0.1:4318\"", "lab.toml:2:8: otlp is the address of a collector's"),
         ("[network]\nclassroom = 201", "classroom is a number from 0 to 200, not 201"),
         ("[ports]\ndns = \"any\"", "\"auto\", 0 (any free one) or a number from 1 to 65535, not \"any\""),
         ("[resolver]\ncache_entries = 0", "cache_entries is a number from 1 to 1000000, not 0"),

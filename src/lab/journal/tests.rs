@@ -47,6 +47,7 @@ fn request(client: &str, id: &str) -> Happened {
         micros: 1,
         id: id.into(),
         trace: None,
+        parent: None,
     }
 }
 

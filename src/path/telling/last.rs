@@ -3,7 +3,8 @@
 //! Nobody measured at the client. So the connection is not known, and what lies between the look-up and the request is a
 //! gap: the client's own time.
 
-use super::{Cast, Question, Span, Teller, Told, What, client, heard, step};
+use super::page::heard;
+use super::{Cast, Question, Span, Teller, Told, What, client, step};
 use crate::path::asking::{Timed, Trouble};
 use crate::path::events::Request;
 use crate::path::model::{Exchange, FORM, Heading, Path, Said, Watched};
@@ -11,8 +12,8 @@ use crate::path::model::{Exchange, FORM, Heading, Path, Said, Watched};
 /// A look-up so long before a request may be for it, in microseconds.
 const LOOKED_UP_WITHIN: u64 = 5_000_000;
 
-/// A question and its answer's arrival are told so far from each other at most, in milliseconds.
-const TOLD_APART: u64 = 1_000;
+/// A question and its answer's arrival are told so far from each other at most, in microseconds.
+const TOLD_APART: u64 = 1_000_000;
 
 /// There is no event of a dig or curl.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +31,7 @@ pub fn tell_last(told: &[Told], cast: &Cast) -> Result<Path, NothingSeen> {
         _ => None,
     });
     match (request, question) {
-        (Some((event, request)), question) if question.is_none_or(|(asked, _)| asked.at <= event.at) => {
+        (Some((event, request)), question) if question.is_none_or(|(asked, _)| asked.mono <= event.mono) => {
             Ok(page(told, event, request, cast))
         }
         (_, Some((event, question))) => Ok(name(told, event, question, cast)),
@@ -38,16 +39,9 @@ pub fn tell_last(told: &[Told], cast: &Cast) -> Result<Path, NothingSeen> {
     }
 }
 
-/// When it was over, in microseconds: of the shared clock where it is told, else of the other.
-fn ended(told: &Told) -> u64 {
-    told.mono.unwrap_or_else(|| told.at.saturating_mul(1_000))
-}
-
 /// The last of those that `of` finds.
 fn newest<'a, T>(told: &'a [Told], of: impl Fn(&'a Told) -> Option<&'a T>) -> Option<(&'a Told, &'a T)> {
-    told.iter()
-        .filter_map(|told| of(told).map(|what| (told, what)))
-        .max_by_key(|(told, _)| (told.at, told.mono))
+    told.iter().filter_map(|told| of(told).map(|what| (told, what))).max_by_key(|(told, _)| told.mono)
 }
 
 /// Whether a name server was asked by a resolver on the way to an answer, or for another reason than a look-up. On one
@@ -59,7 +53,7 @@ fn is_another_servers(question: &Question, event: &Told, told: &[Told], cast: &C
             Some(step.server) == address
                 && step.record_type == question.record_type
                 && step.name.eq_ignore_ascii_case(&question.name)
-                && told.at.abs_diff(event.at) <= TOLD_APART
+                && told.mono.abs_diff(event.mono) <= TOLD_APART
         }
         _ => false,
     };
@@ -69,7 +63,7 @@ fn is_another_servers(question: &Question, event: &Told, told: &[Told], cast: &C
 
 /// A dig.
 fn name(told: &[Told], event: &Told, question: &Question, cast: &Cast) -> Path {
-    let began = ended(event).saturating_sub(question.micros);
+    let began = event.mono.saturating_sub(question.micros);
     let mut teller = Teller { told, began, cast, steps: Vec::new(), absent: Vec::new(), failure: None };
     looked_up(&mut teller, event, question);
     let because = "not part of it: only a name was asked for";
@@ -83,22 +77,22 @@ fn name(told: &[Told], event: &Told, question: &Question, cast: &Cast) -> Path {
 
 /// A curl, with the look-up before it if there was one.
 fn page(told: &[Told], event: &Told, request: &Request, cast: &Cast) -> Path {
-    let begins = ended(event).saturating_sub(request.micros);
+    let begins = event.mono.saturating_sub(request.micros);
     let host = request.host.rsplit_once(':').map_or(request.host.as_str(), |(host, _)| host);
     let lookup = newest(told, |told| match &told.what {
         What::Question(question)
             if told.service.starts_with("resolver")
                 && question.name.trim_end_matches('.').eq_ignore_ascii_case(host)
                 && question.client.ip() == request.client.ip()
-                && ended(told) <= begins.saturating_add(1_000)
-                && ended(told).saturating_add(LOOKED_UP_WITHIN) >= begins =>
+                && told.mono <= begins.saturating_add(1_000)
+                && told.mono.saturating_add(LOOKED_UP_WITHIN) >= begins =>
         {
             Some(question)
         }
         _ => None,
     });
     let began =
-        lookup.map_or(begins, |(told, question)| ended(told).saturating_sub(question.micros)).min(begins);
+        lookup.map_or(begins, |(told, question)| told.mono.saturating_sub(question.micros)).min(begins);
     let mut teller = Teller { told, began, cast, steps: Vec::new(), absent: Vec::new(), failure: None };
     match lookup {
         Some((told, question)) => looked_up(&mut teller, told, question),
@@ -150,7 +144,7 @@ fn page(told: &[Told], event: &Told, request: &Request, cast: &Cast) -> Path {
 /// The look-up that `event` tells.
 fn looked_up(teller: &mut Teller<'_>, event: &Told, question: &Question) {
     let server = teller.cast.named(&event.service);
-    let begins = ended(event).saturating_sub(question.micros).saturating_sub(teller.began);
+    let begins = event.mono.saturating_sub(question.micros).saturating_sub(teller.began);
     let mut step =
         step(Heading::Dns, 0, client(Some(question.client)), server.clone(), begins, question.micros);
     step.cached = question.cached;
@@ -163,8 +157,7 @@ fn looked_up(teller: &mut Teller<'_>, event: &Told, question: &Question) {
     ];
     step.failed = question.rcode == "SERVFAIL";
     teller.steps.push(step);
-    let at = teller.told.iter().position(|told| std::ptr::eq(told, event)).unwrap_or(0);
-    let walk = teller.walk(at, question);
+    let walk = teller.walk(&event.service, question);
     teller.walked(&walk, &server, Span { begins, micros: question.micros });
     if question.rcode == "SERVFAIL" {
         let asked = walk.last().map(|told| teller.asked(told));

@@ -140,6 +140,7 @@ pub(super) async fn around(
         micros,
         id: asked.id.to_string(),
         trace: None,
+        parent: None,
     });
     answer
 }

@@ -165,17 +165,24 @@ impl Server {
         let elapsed = stopwatch.elapsed();
         timing::add_own(headers, elapsed.saturating_sub(app));
         self.counted.count(response.status().as_u16(), stopwatch, elapsed);
-        self.journal.tell(|| Happened::Request {
-            client: told.client,
-            method: told.method.to_owned(),
-            host: told.host.to_owned(),
-            target: told.target.to_owned(),
-            status: response.status().as_u16(),
-            by: by.as_str().to_owned(),
-            bytes,
-            micros: stopwatch.micros(),
-            id: id.as_str().to_owned(),
-            trace: told.headers.and_then(trace::told),
+        self.journal.tell(|| {
+            let (trace, parent) = told
+                .headers
+                .and_then(trace::told)
+                .map_or((None, None), |told| (Some(told.trace), Some(told.parent)));
+            Happened::Request {
+                client: told.client,
+                method: told.method.to_owned(),
+                host: told.host.to_owned(),
+                target: told.target.to_owned(),
+                status: response.status().as_u16(),
+                by: by.as_str().to_owned(),
+                bytes,
+                micros: stopwatch.micros(),
+                id: id.as_str().to_owned(),
+                trace,
+                parent,
+            }
         });
     }
 

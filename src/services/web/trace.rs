@@ -1,7 +1,8 @@
 //! Which trace a request belongs to (W3C Trace Context, level 1).
 //!
 //! Pure. `traceparent` ties together what several programs tell about one request. Unlike the headers that say who
-//! asked, nothing is decided by it: so a client's own is kept where it is valid, and the trace begins here where not.
+//! asked, nothing is decided by it: so a client's trace goes on where it is valid, and one begins here where not. In
+//! either, whoever is asked next is told that this server asks (§3.2.2.4): its span, [`RequestId::span`].
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -13,24 +14,43 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// The length of `version-trace-parent-flags` in version 00: 2, 32, 16 and 2 digits with hyphens between.
 const LENGTH: usize = 55;
 
-/// Leaves a valid trace as it is; else begins one whose identifier is the request's own, so that either finds the other.
+/// What a client says its request belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Told {
+    /// The trace: 32 digits.
+    pub(super) trace: String,
+    /// The client's own span in it: 16 digits.
+    pub(super) parent: String,
+    /// Whether the client asks for it to be recorded (§3.2.2.5).
+    is_sampled: bool,
+}
+
+/// Continues a valid trace; else begins one whose identifier is the request's own, so that either finds the other.
 pub(super) fn pass_on(headers: &mut HeaderMap, id: &RequestId) {
-    if valid(headers).is_some() {
-        return;
-    }
-    // What vendors added belongs to the trace that is not continued (§3.3.1.3).
-    headers.remove(TRACESTATE);
-    // The request's identifier is neither trace nor span of zeros: it has a version digit in each half. Flag 01: it is
-    // told about.
-    let (trace, span) = (id.as_str(), id.as_str().get(16..).unwrap_or_default());
-    if let Ok(value) = HeaderValue::from_str(&format!("00-{trace}-{span}-01")) {
+    let (trace, flags) = match told(headers) {
+        // In the version that is understood here, with the flag that it has (§4.3).
+        Some(told) => (told.trace, u8::from(told.is_sampled)),
+        None => {
+            // What vendors added belongs to the trace that is not continued (§3.3.1.3).
+            headers.remove(TRACESTATE);
+            // It is not of zeros: it has a version digit in each half. It is told about.
+            (id.as_str().to_owned(), 1)
+        }
+    };
+    if let Ok(value) = HeaderValue::from_str(&format!("00-{trace}-{}-{flags:02}", id.span())) {
         headers.insert(TRACEPARENT, value);
     }
 }
 
-/// The trace that a client says its request belongs to, if it says one that is valid: 32 digits.
-pub(super) fn told(headers: &HeaderMap) -> Option<String> {
-    valid(headers)?.to_str().ok()?.get(3..35).map(str::to_owned)
+/// What a client says of its trace, if that is valid.
+pub(super) fn told(headers: &HeaderMap) -> Option<Told> {
+    let text = valid(headers)?.to_str().ok()?;
+    let flags = u8::from_str_radix(text.get(53..55)?, 16).ok()?;
+    Some(Told {
+        trace: text.get(3..35)?.to_owned(),
+        parent: text.get(36..52)?.to_owned(),
+        is_sampled: flags & 1 == 1,
+    })
 }
 
 /// The one `traceparent`, if it is valid.
@@ -79,14 +99,19 @@ mod tests {
     }
 
     #[test]
-    fn a_valid_trace_is_kept_with_its_state() {
-        for valid in [VALID, "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more"] {
-            let (headers, _) = passed(&[valid]);
-            assert_eq!(told(&headers).as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
-            assert_eq!(
-                (&headers[TRACEPARENT], &headers[TRACESTATE]),
-                (&valid.parse().unwrap(), &"a=b".parse().unwrap())
-            );
+    fn a_valid_trace_goes_on_with_its_state_and_this_server_as_the_one_that_asks() {
+        let later = "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03-more";
+        for (valid, flags) in [(VALID, "00"), (later, "01")] {
+            let mut headers = HeaderMap::new();
+            headers.insert(TRACEPARENT, HeaderValue::from_static(valid));
+            let asked = told(&headers).unwrap();
+            assert_eq!(asked.trace, "4bf92f3577b34da6a3ce929d0e0e4736");
+            assert_eq!(asked.parent, "00f067aa0ba902b7");
+            let (headers, id) = passed(&[valid]);
+            let expected = format!("00-{}-{}-{flags}", asked.trace, &id.as_str()[16..]);
+            assert_eq!(headers[TRACEPARENT].to_str().unwrap(), expected);
+            assert!(is_valid(expected.as_bytes()), "{expected}");
+            assert_eq!(headers[TRACESTATE], "a=b");
         }
     }
 
