@@ -20,6 +20,7 @@ use crate::ground::channel::{CacheEntry, LONGEST_LINE, WalkTold};
 use crate::ground::clock::{self, Stopwatch};
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
+use crate::services::faults::Faults;
 
 use super::cache::{Answer, Cache, Failure, Question, rcode_name, type_name};
 use super::shown::shown;
@@ -52,6 +53,7 @@ struct Parts {
     walking: Semaphore,
     prefetch: bool,
     background: TaskTracker,
+    faults: Faults,
     journal: Journal,
 }
 
@@ -82,9 +84,15 @@ impl Front {
                 walking: Semaphore::new(WALKS_MOST),
                 prefetch: config.prefetch,
                 background: TaskTracker::new(),
+                faults: Faults::default(),
                 journal,
             }),
         }
+    }
+
+    /// What is wrong on purpose with its answers.
+    pub(super) fn faults(&self) -> &Faults {
+        &self.shared.faults
     }
 
     /// What is remembered, the soonest to end first, as much as fits the channel; and how much there is in all.

@@ -100,9 +100,10 @@ impl Service for Resolver {
         let walk = walk::Walk::new(&config, journal.clone()).map_err(StartError::Recursor)?;
         let front = Front::new(walk, &config, journal.clone());
         let stop = CancellationToken::new();
+        let faults = front.faults().clone();
         let serve = |socket| udp::serve(socket, front.clone(), journal.clone(), stop.clone());
         let datagrams = sockets.into_iter().map(serve).collect();
-        let streams = tokio::spawn(streams::serve(listeners, front.clone(), stop.clone()));
+        let streams = tokio::spawn(streams::serve(listeners, front.clone(), faults, stop.clone()));
         let listening = Listening::by_both(&addresses);
         Ok(Self { front, listening, stop, datagrams, streams })
     }
@@ -117,6 +118,7 @@ impl Service for Resolver {
                 let (entries, total) = self.front.cached();
                 Reply::Cache { entries, total }
             }
+            Ask::Faults(set) => self.front.faults().take(set),
             Ask::CacheFlush(name) => self.flush(name.as_deref()).map_or_else(refused, Reply::Flushed),
             Ask::Resolve { name, record_type, afresh } => {
                 self.resolve(&name, &record_type, afresh).await.map_or_else(refused, Reply::Walk)

@@ -13,7 +13,7 @@
 //!    speaks that.
 //! 7. `failure`: what went wrong, as a page that a student can read, or as JSON for a program.
 //! 8. `page`, `pieces`, `timing`, `protection`, `access`: the body that goes out, where its time went, what a browser may do with
-//!    it, and the line in the access log.
+//!    it, and the line in the access log. `spoil`: what is wrong with it on purpose.
 
 mod access;
 mod answer;
@@ -41,6 +41,7 @@ mod range;
 mod representation;
 mod room;
 mod site;
+mod spoil;
 mod stream;
 mod target;
 mod timing;
@@ -70,6 +71,7 @@ use crate::ground::descriptors;
 use crate::ground::journal::Journal;
 use crate::ground::listeners::Listeners;
 use crate::ground::service::{Closed, DRAIN, Service};
+use crate::services::faults::Faults;
 
 use access::{AccessLog, Writer};
 use answer::Server;
@@ -235,6 +237,7 @@ pub struct Web {
     tasks: TaskTracker,
     seats: Arc<Seats>,
     pool: Arc<Pool>,
+    faults: Faults,
     max_connections: usize,
     writer: Option<Writer>,
 }
@@ -292,6 +295,7 @@ impl Service for Web {
                 .map_err(|source| StartError::AccessLog { file: file.clone(), source })?,
         };
         let seats = Seats::new(max_connections);
+        let faults = Faults::default();
         let scripts = config.app_scripts.map(|root| Scripts { root, journal: journal.clone() });
         let pool = Pool::new(&config.app, config.balance, scripts.as_ref(), journal.clone(), &tasks, &cut);
         if let Some(every) = config.app_check {
@@ -315,6 +319,7 @@ impl Service for Web {
                     proxy: Proxy::new(pool.clone(), limits, tasks.clone(), cut.clone()),
                     served_by,
                     journal,
+                    faults: faults.clone(),
                     protection,
                     access,
                 }),
@@ -326,7 +331,7 @@ impl Service for Web {
             },
         };
         tasks.spawn(listener.serve());
-        Ok(Self { addresses, stop, cut: cut.drop_guard(), tasks, seats, pool, max_connections, writer })
+        Ok(Self { addresses, stop, cut: cut.drop_guard(), tasks, seats, pool, faults, max_connections, writer })
     }
 
     fn listening(&self) -> Vec<Listening> {
@@ -337,6 +342,7 @@ impl Service for Web {
     async fn ask(&self, ask: Ask) -> Reply {
         match ask {
             Ask::Upstreams => Reply::Upstreams(self.pool.list()),
+            Ask::Faults(set) => self.faults.take(set),
             other => Reply::Refused(vec![format!("a web server cannot do that: {other:?}")]),
         }
     }
