@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::ground::chance;
 use crate::ground::clock;
 use crate::ground::event::Event;
 use crate::ground::lines::{LineReader, write_line};
@@ -29,6 +30,7 @@ use super::database::{Database, DatabaseError, Wish};
 use super::design::Design;
 use super::desk::{Desk, Post};
 use super::directory::{Directory, DirectoryError};
+use super::faults::Faults;
 use super::guard::Guard;
 use super::hosts::ServiceName;
 use super::journal::{Heard, Journal};
@@ -119,12 +121,13 @@ pub struct Lab {
 
 impl Lab {
     /// Brings the lab in `directory` up: when this returns, every service serves. `database` goes before what the
-    /// settings say, and so does `publish`, what of network `hosts` is to be seen from this machine; `progress` shows what takes
+    /// settings say, and so do `publish`, what of network `hosts` is to be seen from this machine, and `seed`; `progress` shows what takes
     /// long.
     pub async fn up(
         directory: Directory,
         database: Option<Wish>,
         publish: Option<Vec<Publication>>,
+        seed: Option<u32>,
         progress: impl FnMut(&str),
     ) -> Result<Self, UpError> {
         directory.prepare()?;
@@ -152,6 +155,8 @@ impl Lab {
             Some(place) => Some(Self::wires(&executable, &config, &directory, place, &guard).await?),
         };
         let carrier = Self::carrier(&executable, &published, &directory, &guard).await?;
+        let seed = seed.or(config.lab.seed).unwrap_or_else(chance::seed);
+        let faults = Arc::new(Faults::new(seed));
         let design = Arc::new(Design { config, network, directory, ports, database });
         let path = design.directory.journal();
         let journal = Journal::open(&path).map_err(|source| UpError::State { path, source })?;
@@ -167,7 +172,7 @@ impl Lab {
         }
 
         let end = CancellationToken::new();
-        let means = Means { design: design.clone(), executable, guard: guard.clone(), end: end.clone() };
+        let means = Means { design: design.clone(), executable, guard: guard.clone(), faults: faults.clone(), end: end.clone() };
         let mut waiting = Vec::new();
         let mut services = Vec::new();
         for name in design.config.services() {
@@ -194,8 +199,11 @@ impl Lab {
             services,
             wiring,
             published: Mutex::new(published),
+            faults,
+            going: Default::default(),
             journal: journal.clone(),
         });
+        keepers.spawn(desk.clone().mind_faults(end.clone()));
         let ended = CancellationToken::new();
         let leases = Leases::default();
         let lab = Self { desk, listener, keepers, wires, carrier, journal, heard, leases, lock, end, ended };
