@@ -146,7 +146,9 @@ fn which_one(which: Option<&str>) -> Result<Option<u32>, Failure> {
     match which {
         None | Some("all") => Ok(None),
         Some(number) => number.parse().map(Some).map_err(|_| {
-            Failure::Unusable(format!("{number:?} is no fault's number: `wwwlab fault list` shows them, `all` ends all"))
+            Failure::Unusable(format!(
+                "{number:?} is no fault's number: `wwwlab fault list` shows them, `all` ends all"
+            ))
         }),
     }
 }

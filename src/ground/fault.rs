@@ -126,9 +126,7 @@ impl When {
         match self {
             Self::Always => true,
             Self::Every(count) => occasion.is_multiple_of(u64::from(count.max(1))),
-            Self::Chance { millionths, stream } => {
-                stream.number(occasion, 1_000_000) < u64::from(millionths)
-            }
+            Self::Chance { millionths, stream } => stream.number(occasion, 1_000_000) < u64::from(millionths),
         }
     }
 }

@@ -172,7 +172,13 @@ impl Lab {
         }
 
         let end = CancellationToken::new();
-        let means = Means { design: design.clone(), executable, guard: guard.clone(), faults: faults.clone(), end: end.clone() };
+        let means = Means {
+            design: design.clone(),
+            executable,
+            guard: guard.clone(),
+            faults: faults.clone(),
+            end: end.clone(),
+        };
         let mut waiting = Vec::new();
         let mut services = Vec::new();
         for name in design.config.services() {

@@ -91,7 +91,9 @@ impl Desk {
             let now = crate::ground::clock::now();
             let _turn = self.faults.turn.lock().await;
             let over = self.faults.now();
-            for standing in over.laid.iter().filter(|standing| standing.until.is_some_and(|until| until <= now)) {
+            for standing in
+                over.laid.iter().filter(|standing| standing.until.is_some_and(|until| until <= now))
+            {
                 if let Some(Err(why)) = self.end_fault(standing.id, "over").await {
                     self.journal.note(why);
                 }
@@ -117,13 +119,16 @@ impl Desk {
                 return Some("SQLite has no process of its own: lay it on app".into());
             }
             (ServiceName::Db, database) if name == "db-locked" && !matches!(database, Database::Embedded) => {
-                return Some("only the file of SQLite is locked as a whole: `wwwlab fault add pause db`".into());
+                return Some(
+                    "only the file of SQLite is locked as a whole: `wwwlab fault add pause db`".into(),
+                );
             }
             _ => {}
         }
         let has_process = post.condition.borrow().pid.is_some();
         let needs_one = matches!(checked.deed, Deed::CrashLoop { .. } | Deed::Share(_) | Deed::Limit(..));
-        (needs_one && !has_process).then(|| format!("{service} is not up: `wwwlab start {service}` starts it"))
+        (needs_one && !has_process)
+            .then(|| format!("{service} is not up: `wwwlab start {service}` starts it"))
     }
 
     /// Makes `standing` true; what else is to be said of it.

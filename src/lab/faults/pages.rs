@@ -16,8 +16,7 @@ impl Fault {
             let which = if option == "name" { "one name alone" } else { "paths that begin so" };
             format!("--{option} ({which}), --every N, --chance P")
         });
-        let all: Vec<String> =
-            amount.into_iter().chain(chosen).chain(["--for TIME".to_owned()]).collect();
+        let all: Vec<String> = amount.into_iter().chain(chosen).chain(["--for TIME".to_owned()]).collect();
         format!("its options are {}", all.join(", "))
     }
 

@@ -145,11 +145,9 @@ impl Unit {
 }
 
 const NAME_SERVERS: &[ServiceName] = &[Dns, Dns2, Tld, Root];
-const SPEAKS_DNS: &[ServiceName] =
-    &[Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4];
+const SPEAKS_DNS: &[ServiceName] = &[Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4];
 const WEB: &[ServiceName] = &[Web];
-const ALL: &[ServiceName] =
-    &[Web, App, Db, Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4];
+const ALL: &[ServiceName] = &[Web, App, Db, Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4];
 
 /// The longest wait that an answer can be given: longer than any client's patience.
 const LONGEST_WAIT: u64 = 60_000;
@@ -232,9 +230,7 @@ pub const TABLE: &[Fault] = &[
             default: 0x7F00_0063,
         }),
         occasion: Some(Occasion::Question),
-        deed: |address| {
-            Deed::Rim(Wrong::Dns(DnsWrong::WrongAddress(Ipv4Addr::from(millis_u32(address)))))
-        },
+        deed: |address| Deed::Rim(Wrong::Dns(DnsWrong::WrongAddress(Ipv4Addr::from(millis_u32(address))))),
         what: "gives a wrong address (A) for every name",
         life: "A server that moved, a typing error, a forged answer in a cache.",
         dig: "`status: NOERROR` and a wrong address: nothing else shows it.",

@@ -67,9 +67,7 @@ impl HowOften {
         match self {
             Self::Always => When::Always,
             Self::Every(count) => When::Every(count),
-            Self::Chance(millionths) => {
-                When::Chance { millionths, stream: Stream::of(u64::from(seed), id) }
-            }
+            Self::Chance(millionths) => When::Chance { millionths, stream: Stream::of(u64::from(seed), id) },
         }
     }
 }
@@ -219,8 +217,7 @@ mod tests {
         all.lasts = Some("2m".into());
         let checked = all.check().unwrap();
         assert_eq!(
-            checked.details,
-            "--delay 1s 500ms --name www.foobar.com. --chance 30% --for 2m",
+            checked.details, "--delay 1s 500ms --name www.foobar.com. --chance 30% --for 2m",
             "as it can be typed"
         );
         assert_eq!(checked.how_often, HowOften::Chance(300_000));

@@ -58,10 +58,10 @@ use crate::ground::channel::{Ask, Reply};
 use crate::ground::clock::{self, Stopwatch};
 use crate::ground::datagrams::Datagrams;
 use crate::ground::event::Happened;
+use crate::ground::fault;
 use crate::ground::journal::Journal;
 use crate::ground::listeners::Listeners;
 use crate::ground::service::{Closed, Service};
-use crate::ground::fault;
 use crate::services::faults::{self, Active, Faults};
 use crate::services::streams::{self, Replies, Respond};
 use access::{Allowed, Peer};
@@ -289,8 +289,7 @@ impl Service for Authoritative {
         }
         tasks.close();
         let conversing = Conversing { door, tally: tally.clone(), faults: faults.clone(), journal };
-        let conversations =
-            tokio::spawn(streams::serve(listeners, conversing, faults.clone(), stop.clone()));
+        let conversations = tokio::spawn(streams::serve(listeners, conversing, faults.clone(), stop.clone()));
         Ok(Self { addresses, shelf, tally, faults, stop, tasks, conversations })
     }
 

@@ -122,7 +122,8 @@ fn records(message: &[u8]) -> Option<(usize, Vec<Record>)> {
         at = behind_name(message, at)?.checked_add(4)?;
     }
     let first = at;
-    let count: usize = [6, 8, 10].iter().map(|&at| u16_at(message, at).map(usize::from)).sum::<Option<_>>()?;
+    let count: usize =
+        [6, 8, 10].iter().map(|&at| u16_at(message, at).map(usize::from)).sum::<Option<_>>()?;
     let mut found = Vec::new();
     for _ in 0..count {
         let start = at;
@@ -212,7 +213,8 @@ mod tests {
     #[test]
     fn addresses_and_times_change_in_place() {
         let mut reply = answer();
-        let wrong = [DnsWrong::WrongAddress(Ipv4Addr::new(127, 0, 0, 99)), DnsWrong::Ttl { seconds: 604_800 }];
+        let wrong =
+            [DnsWrong::WrongAddress(Ipv4Addr::new(127, 0, 0, 99)), DnsWrong::Ttl { seconds: 604_800 }];
         spoil(&wrong, Transport::Udp, &mut reply);
         assert_eq!(reply.len(), answer().len());
         let (_, records) = records(&reply).unwrap();

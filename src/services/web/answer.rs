@@ -210,7 +210,11 @@ impl Server {
         let host = host_of(parts.version, &parts.uri, &parts.headers).unwrap_or_default();
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         let instead = spoil::instead(struck, host, target, self.names.first())?;
-        Some(instead.map(|response| Made::here(response, By::Web)).map_err(|failure| (failure, Duration::ZERO)))
+        Some(
+            instead
+                .map(|response| Made::here(response, By::Web))
+                .map_err(|failure| (failure, Duration::ZERO)),
+        )
     }
 
     async fn make(

@@ -331,7 +331,17 @@ impl Service for Web {
             },
         };
         tasks.spawn(listener.serve());
-        Ok(Self { addresses, stop, cut: cut.drop_guard(), tasks, seats, pool, faults, max_connections, writer })
+        Ok(Self {
+            addresses,
+            stop,
+            cut: cut.drop_guard(),
+            tasks,
+            seats,
+            pool,
+            faults,
+            max_connections,
+            writer,
+        })
     }
 
     fn listening(&self) -> Vec<Listening> {
