@@ -162,7 +162,7 @@ fn a_process_is_broken_by_the_systems_own_means_and_mended() {
     assert_eq!(limits(), before);
 
     let said = fault(&stage, "add crash-loop web --delay 100ms").ok();
-    assert!(said.contains("web kills the service again and again"), "{said}");
+    assert!(said.contains("is laid on web: kills the service again and again"), "{said}");
     let first = stage.pid("web");
     let mut seen = vec![first];
     until("it is another process again and again", || {

@@ -45,14 +45,15 @@ impl Desk {
         };
         self.tell(&standing, "laid");
         let Standing { id, fault, service, .. } = &*standing;
-        Response::Done(format!("fault {id}: {service} {}{}{told}", fault.what, until(&standing)))
+        Response::Done(format!("fault {id} is laid on {service}: {}{}{told}", fault.what, details(&standing)))
     }
 
     pub(super) async fn clear_faults(self: &Arc<Self>, id: Option<u32>) -> Response {
         let _turn = self.faults.turn.lock().await;
         let ids: Vec<u32> = match id {
             Some(id) => vec![id],
-            None => self.faults.now().laid.iter().map(|standing| standing.id).collect(),
+            // What was laid last goes first, as it came: a service that stands still can then be told the rest.
+            None => self.faults.now().laid.iter().rev().map(|standing| standing.id).collect(),
         };
         let (mut ended, mut failures) = (Vec::new(), Vec::new());
         for id in ids {
@@ -262,6 +263,6 @@ pub(in crate::lab) struct Going {
 }
 
 /// What was asked for beside its name.
-fn until(standing: &Standing) -> String {
+fn details(standing: &Standing) -> String {
     if standing.details.is_empty() { String::new() } else { format!(" ({})", standing.details) }
 }

@@ -155,7 +155,7 @@ const LONGEST_WAIT: u64 = 60_000;
 const DELAY: Amount =
     Amount { option: "delay", unit: Unit::Time, least: 1, most: LONGEST_WAIT, default: 2_000 };
 
-fn millis_u32(number: u64) -> u32 {
+fn whole(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
@@ -230,7 +230,7 @@ pub const TABLE: &[Fault] = &[
             default: 0x7F00_0063,
         }),
         occasion: Some(Occasion::Question),
-        deed: |address| Deed::Rim(Wrong::Dns(DnsWrong::WrongAddress(Ipv4Addr::from(millis_u32(address))))),
+        deed: |address| Deed::Rim(Wrong::Dns(DnsWrong::WrongAddress(Ipv4Addr::from(whole(address))))),
         what: "gives a wrong address (A) for every name",
         life: "A server that moved, a typing error, a forged answer in a cache.",
         dig: "`status: NOERROR` and a wrong address: nothing else shows it.",
@@ -292,7 +292,7 @@ pub const TABLE: &[Fault] = &[
             default: 604_800,
         }),
         occasion: Some(Occasion::Question),
-        deed: |seconds| Deed::Rim(Wrong::Dns(DnsWrong::Ttl { seconds: millis_u32(seconds) })),
+        deed: |seconds| Deed::Rim(Wrong::Dns(DnsWrong::Ttl { seconds: whole(seconds) })),
         what: "gives every record another time to live",
         life: "A week: a change that nobody sees for a week. 0: every question comes again, and the server is busy.",
         dig: "The second column of every record: 604800, or 0.",

@@ -89,7 +89,8 @@ pub(super) fn body(struck: &[HttpWrong], page: Page) -> Page {
     }
     let left = page.size_hint().exact().filter(|_| cuts).map(|bytes| bytes / 2);
     let piece = rate.map(|rate| usize::try_from(rate / PIECES_A_SECOND).unwrap_or(usize::MAX).max(1));
-    Page::Spoilt(Box::new(Spoilt { page, cuts, left, piece, waiting: Bytes::new(), pause: None }))
+    let pause = (left == Some(0)).then(|| Box::pin(sleep(BETWEEN)));
+    Page::Spoilt(Box::new(Spoilt { page, cuts, left, piece, waiting: Bytes::new(), pause }))
 }
 
 /// A body that comes slowly, or not to its end.
@@ -104,7 +105,7 @@ pub(super) struct Spoilt {
     piece: Option<usize>,
     /// What is there and has not gone out.
     waiting: Bytes,
-    /// Runs after a piece.
+    /// Runs after a piece, and before it breaks off.
     pause: Option<Pin<Box<Sleep>>>,
 }
 
@@ -144,7 +145,10 @@ impl Spoilt {
         let most = most.min(self.piece.unwrap_or(usize::MAX)).min(self.waiting.len());
         let bytes = self.waiting.split_to(most);
         self.left = self.left.map(|left| left.saturating_sub(bytes.len() as u64));
-        self.pause = self.piece.map(|_| Box::pin(sleep(BETWEEN)));
+        // Before it breaks off, too: what came is to go out.
+        if self.piece.is_some() || self.left == Some(0) {
+            self.pause = Some(Box::pin(sleep(BETWEEN)));
+        }
         Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
 }
