@@ -135,7 +135,7 @@ fn a_web_server_answers_wrong_and_right_again() {
         &stage,
         "slow-body --rate 10",
         || curl(&stage, "--max-time 8 -o /dev/null http://www.foobar.com/about.html"),
-        "bytes received\nexit 28",
+        "bytes received",
     );
     fault(&stage, "add http-500 --path /guest").ok();
     assert_eq!((stage.page("/guestbook").0, stage.page("/about.html").0), (500, 200));
@@ -246,7 +246,7 @@ fn a_fault_outlives_its_service_and_ends_in_its_time_and_with_its_lab() {
     fault(&stage, "add pause web --for 500ms").ok();
     // It may be over before anybody can look: what it was is in the journal.
     until("it is over in its time", || laid(&stage).len() == 1);
-    assert_eq!(stage.page("/about.html").0, 200);
+    assert_eq!(stage.service("web")["state"], "running");
     stage.wwwlab(["restart", "dns"]).ok();
     until("it is told with its start", || dig(&stage, "www.foobar.com").contains("SERVFAIL"));
     let one = &laid(&stage)[0];
