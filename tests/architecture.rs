@@ -73,7 +73,13 @@ fn clock_chance_and_binding_are_of_the_ground_floor() {
 /// Where a file is Linux-only, it says so in one place: behind the seam of these files.
 #[test]
 fn what_is_linux_only_sits_behind_a_seam() {
-    let seams = ["src/lab/holder.rs", "src/lab/usage.rs", "src/lab/doctor.rs", "src/lab/network/kernel"];
+    let seams = [
+        "src/lab/holder.rs",
+        "src/lab/usage.rs",
+        "src/lab/doctor.rs",
+        "src/lab/faults/limits.rs",
+        "src/lab/network/kernel",
+    ];
     for (part, _) in FLOORS {
         for file in files(part) {
             let text = without_tests(&read(&file));

@@ -41,6 +41,7 @@ pub(super) async fn start(
     place: &Place,
     database: Option<&str>,
     publish: &[Publication],
+    seed: Option<u32>,
     until: Until,
     mut progress: impl FnMut(&str),
 ) -> Result<UnixStream, Failure> {
@@ -59,6 +60,9 @@ pub(super) async fn start(
     command.arg("--network").arg(directory.network.to_string());
     for Publication { service, port } in publish {
         command.arg("--publish").arg(format!("{service}:{port}"));
+    }
+    if let Some(seed) = seed {
+        command.arg("--seed").arg(seed.to_string());
     }
     if let Some(database) = database {
         // Not as an argument, which everybody may read for as long as the lab is up.
@@ -103,6 +107,7 @@ pub(super) async fn live(
     directory: Directory,
     wish: Option<Wish>,
     publish: Option<Vec<Publication>>,
+    seed: Option<u32>,
     while_needed: bool,
 ) -> Result<u8, Failure> {
     let system = |what: &'static str| move |error| Failure::System(what.into(), error);
@@ -114,7 +119,7 @@ pub(super) async fn live(
     let quit = asked_to_quit().map_err(system("cannot watch for signals"))?;
     tokio::pin!(quit);
     let (shown, mut showing) = tokio::sync::mpsc::unbounded_channel();
-    let up = Lab::up(directory, wish, publish, |text| {
+    let up = Lab::up(directory, wish, publish, seed, |text| {
         // A handful at most: what is shown takes long.
         let _ = shown.send(text.to_owned());
     });

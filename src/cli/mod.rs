@@ -11,6 +11,7 @@ mod detached;
 mod dig;
 mod doctor;
 mod down;
+mod fault;
 mod host;
 mod link;
 mod logs;
@@ -103,6 +104,8 @@ enum Command {
     Link(link::Arguments),
     /// Machines of network `hosts`: which there are; switch one off, as a power failure would, and on again
     Host(host::Arguments),
+    /// What is wrong on purpose: lay a fault, end it, read what it is in real life
+    Fault(fault::Arguments),
     /// What the resolver remembers, counting down
     Cache(cache::Arguments),
     /// The application servers behind the web server, and how each fares
@@ -304,6 +307,7 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Resume(service) => verb(Verb::Resume, service, world),
         Command::Link(link) => link::run(&link, &place.find()?, world),
         Command::Host(host) => host::run(&host, &place.find()?, world),
+        Command::Fault(fault) => fault::run(&fault, &place, world),
         Command::Cache(cache) => cache::run(&cache, &place.find()?, world),
         Command::Upstreams(upstreams) => upstreams::run(&upstreams, &place.find()?, world),
         Command::Queries(queries) => queries::run(&queries, &place.find()?, world),

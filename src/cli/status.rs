@@ -3,6 +3,7 @@
 use crate::ground::clock;
 use crate::lab::control;
 use crate::lab::directory::Directory;
+use crate::lab::faults::FaultState;
 use crate::lab::hosts::Host;
 use crate::lab::status::{LabStatus, State, Usage};
 
@@ -28,11 +29,12 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
     let (bold, dim) = (BOLD, DIM);
     writeln!(
         world.out,
-        "{bold}{}{bold:#} {dim}({}, network {}, up for {up_for}, supervisor {}){dim:#}\n",
+        "{bold}{}{bold:#} {dim}({}, network {}, up for {up_for}, supervisor {}, seed {}){dim:#}\n",
         status.site_name,
         directory.name(),
         status.network,
         status.pid,
+        status.seed,
     )?;
     write!(world.out, "{}", table(&status, now).render(world.width))?;
     for service in status.services.iter().filter(|service| service.condition.state != State::Running) {
@@ -55,6 +57,14 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         for name in names {
             writeln!(world.out, "  {bad}{name} {how} {name}`{bad:#}")?;
         }
+    }
+    for FaultState { id, fault, service, details, .. } in &status.faults {
+        let details = printable(details);
+        let with = if details.is_empty() { details } else { format!(" ({details})") };
+        writeln!(
+            world.out,
+            "  {bad}fault {id} is laid: {fault} on {service}{with}: `wwwlab fault clear {id}`{bad:#}"
+        )?;
     }
     remark(&status, world)?;
     warn(&status, world)?;

@@ -40,6 +40,9 @@ pub(super) struct Arguments {
     /// (127.0.0.1:5300), …; may be repeated [default: as lab.toml says, else nothing]
     #[arg(long, value_name = "SERVICE[:PORT]", value_parser = Publication::from_str)]
     publish: Vec<Publication>,
+    /// From which the chances of faults are drawn [default: as lab.toml says, else each run has its own]
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u32>,
     /// This is the detached lab itself: reports on descriptor 0
     #[arg(long, hide = true)]
     detached: bool,
@@ -59,7 +62,7 @@ pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Re
     publish::apart(&arguments.publish).map_err(Failure::Said)?;
     let publish = Some(arguments.publish.clone()).filter(|list| !list.is_empty());
     if arguments.detached {
-        return block_on(detached::live(directory, wish, publish, arguments.while_needed))?;
+        return block_on(detached::live(directory, wish, publish, arguments.seed, arguments.while_needed))?;
     }
     if arguments.detach {
         return detach(arguments, place, &directory, world, watch);
@@ -69,7 +72,7 @@ pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Re
             asked_to_quit().map_err(|error| Failure::System("cannot watch for signals".into(), error))?;
         tokio::pin!(quit);
         let lab = tokio::select! {
-            lab = Lab::up(directory.clone(), wish, publish, |text| progress(text, world)) => lab?,
+            lab = Lab::up(directory.clone(), wish, publish, arguments.seed, |text| progress(text, world)) => lab?,
             // What was started so far is killed as it is dropped.
             () = &mut quit => return Err(Failure::Said("ended before the lab was up".into())),
         };
@@ -142,8 +145,8 @@ fn detach(
     watch: Stopwatch,
 ) -> Result<u8, Failure> {
     let database = arguments.db.as_deref();
-    let publish = &arguments.publish;
-    block_on(detached::start(directory, place, database, publish, detached::Until::Ended, |text| {
+    let (publish, seed) = (&arguments.publish, arguments.seed);
+    block_on(detached::start(directory, place, database, publish, seed, detached::Until::Ended, |text| {
         progress(text, world)
     }))??;
     let status = block_on(control::status(directory))??;
@@ -200,12 +203,13 @@ fn introduce(
     let (bold, dim) = (BOLD, DIM);
     writeln!(
         world.out,
-        "{bold}{}{bold:#} is up, after {} {dim}({}, network {}, supervisor {}){dim:#}\n",
+        "{bold}{}{bold:#} is up, after {} {dim}({}, network {}, supervisor {}, seed {}){dim:#}\n",
         status.site_name,
         Micros(micros),
         directory.name(),
         status.network,
         status.pid,
+        status.seed,
     )?;
     let mut table = Table::default()
         .column("SERVICE", 0)

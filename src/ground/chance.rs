@@ -2,12 +2,15 @@
 //!
 //! Numbers that name something (requests, messages) come from a stock that the operating system's generator fills: a call
 //! for each would cost a web server as much as looking at a file. Keys and salts are never in stock.
+//!
+//! A [`Stream`] is the opposite: numbers that look drawn, and that whoever knows the seed can have again.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
 
 use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
 
 /// What is drawn from the operating system at once, in bytes: Linux takes about as long for so many as for the call.
 const STOCK: usize = 1024;
@@ -92,6 +95,39 @@ impl Stock {
     }
 }
 
+/// A seed for a lab that was given none.
+pub fn seed() -> u32 {
+    let [one, two, three, four, ..] = random_u64().to_le_bytes();
+    u32::from_le_bytes([one, two, three, four])
+}
+
+/// Numbers that follow from a seed alone: SplitMix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators",
+/// 2014), by index, so that nothing is kept between two of them. For what is to be had again, never for secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stream(u64);
+
+impl Stream {
+    /// The stream with this number of a lab with this seed: any two have nothing in common.
+    pub fn of(seed: u64, number: u32) -> Self {
+        Self(mix(mix(seed) ^ u64::from(number)))
+    }
+
+    /// The number at `index`, below `bound`.
+    pub fn number(self, index: u64, bound: u64) -> u64 {
+        const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+        let bits = mix(self.0.wrapping_add(index.wrapping_mul(STEP)));
+        // The upper half of a product instead of a remainder, which would favour small numbers.
+        u64::try_from((u128::from(bits) * u128::from(bound)) >> 64).unwrap_or(0)
+    }
+}
+
+/// SplitMix64's finalizer: each bit of the result hangs on each bit of `bits`.
+fn mix(bits: u64) -> u64 {
+    let bits = (bits ^ bits >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let bits = (bits ^ bits >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    bits ^ bits >> 31
+}
+
 /// 16 random bits: a DNS message identifier (RFC 1035 §4.1.1).
 pub fn random_u16() -> u16 {
     let [low, high, ..] = random_u64().to_le_bytes();
@@ -120,6 +156,19 @@ mod tests {
         let left = stock.left;
         assert!(stock.bytes[..left].iter().any(|&byte| byte != 0));
         assert!(stock.bytes[left..].iter().all(|&byte| byte == 0), "what was drawn is gone");
+    }
+
+    #[test]
+    fn a_stream_is_the_same_again_and_stays_below_its_bound() {
+        let draw = |stream: Stream| (0..1_000).map(|index| stream.number(index, 10)).collect::<Vec<_>>();
+        let one = draw(Stream::of(42, 1));
+        assert_eq!(one, draw(Stream::of(42, 1)));
+        assert!(one != draw(Stream::of(42, 2)) && one != draw(Stream::of(43, 1)));
+        for digit in 0..10 {
+            let count = one.iter().filter(|&&number| number == digit).count();
+            assert!((50..150).contains(&count), "{digit} comes {count} times");
+        }
+        assert!((0..10).map(|_| seed()).any(|one| one != seed()));
     }
 
     #[test]

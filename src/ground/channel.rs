@@ -17,6 +17,7 @@ use tokio::net::UnixStream;
 
 use super::bind::Listening;
 use super::event::{Happened, Moment};
+use super::fault::FaultSet;
 use super::metrics::Family;
 
 /// The longest line that either side reads, in bytes; a longer one ends the channel.
@@ -129,6 +130,8 @@ pub enum Ask {
         /// Whether it is to be on.
         on: bool,
     },
+    /// Have all this wrong with your answers, and nothing else.
+    Faults(FaultSet),
     /// Which zones are in service.
     ZoneList,
     /// A zone as it is served.

@@ -66,6 +66,14 @@ enum Asked {
     Ipv6(in6_pktinfo),
 }
 
+impl Sender {
+    /// Somebody at `address`, who is answered from the socket's own address; where it has all of them, from the one that leads
+    /// there.
+    pub fn at(address: SocketAddr) -> Self {
+        Self { address, asked: Asked::Only }
+    }
+}
+
 impl Datagrams {
     /// Asks for destinations if `socket` is bound to all addresses.
     pub fn new(socket: UdpSocket) -> io::Result<Self> {

@@ -221,6 +221,19 @@ pub enum Happened {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         former: Option<String>,
     },
+    /// A fault was laid, cleared, or is over in its time.
+    Fault {
+        /// Its number in the lab, from 1 on.
+        number: u32,
+        /// Its name.
+        fault: String,
+        /// The service that it is laid on.
+        target: String,
+        /// `laid`, `cleared` or `over`.
+        change: String,
+        /// What else was asked for, as one would type it; may be empty.
+        details: String,
+    },
     /// A line that a program which is not wwwlab's wrote.
     Wrote {
         /// The line, without its end; a long one is cut.
@@ -344,6 +357,10 @@ impl fmt::Display for Happened {
             Self::Deployed { version, former } => {
                 write!(f, "version {version} of the application in service")?;
                 former.iter().try_for_each(|former| write!(f, ", after version {former}"))
+            }
+            Self::Fault { number, fault, target, change, details } => {
+                write!(f, "fault {number} is {change}: {fault} on {target}")?;
+                if details.is_empty() { Ok(()) } else { write!(f, " ({details})") }
             }
             Self::Wrote { text } => f.write_str(text),
             Self::State { state, detail } if detail.is_empty() => f.write_str(state),

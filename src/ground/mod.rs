@@ -12,6 +12,7 @@ pub mod datagrams;
 pub mod descriptors;
 pub mod event;
 pub mod explain;
+pub mod fault;
 pub mod journal;
 pub mod lines;
 pub mod listeners;

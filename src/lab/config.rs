@@ -22,7 +22,7 @@ use super::telemetry::collector::Collector;
 use bounds::{
     app_check, app_connect_timeout, app_idle_timeout, app_timeout, cache_entries, classroom, command,
     content_security_policy, host_name, host_names, keys, max_body, max_connections, metrics_listen, notify,
-    otlp, publish, rate_limit, resolver_count, start_timeout, transfer_to, upstreams, zones,
+    otlp, publish, rate_limit, resolver_count, seed, start_timeout, transfer_to, upstreams, zones,
 };
 
 /// All settings of one lab.
@@ -63,6 +63,9 @@ pub struct Lab {
     pub network: Network,
     /// What happens to a service that dies by itself.
     pub restart: Restart,
+    /// From which its chances are drawn, 0 to 4294967295; else every run has one of its own. `--seed` goes before it.
+    #[serde(deserialize_with = "seed")]
+    pub seed: Option<u32>,
 }
 
 /// How hosts are realised.

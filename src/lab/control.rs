@@ -15,6 +15,8 @@ use crate::ground::lines::{LineReader, write_line};
 use crate::ground::metrics::Family;
 
 use super::directory::Directory;
+use super::faults::FaultState;
+use super::faults::wanted::Wanted as WantedFault;
 use super::hosts::ServiceName;
 use super::journal::Wanted;
 use super::network::wiring::{CableState, MachineState};
@@ -94,6 +96,12 @@ pub enum Request {
         /// Whether it is to be on.
         on: bool,
     },
+    /// Lay a fault.
+    AddFault(WantedFault),
+    /// End a fault, or all of them.
+    ClearFaults(Option<u32>),
+    /// Which faults are laid.
+    Faults,
     /// Keep this connection for as long as the asker needs the lab ([`super::lease`]).
     Lease,
     /// End the lab.
@@ -169,6 +177,8 @@ pub enum Response {
     Cables(Vec<CableState>),
     /// The machines of its network.
     Machines(Vec<MachineState>),
+    /// The faults that are laid, in that order.
+    Faults(Vec<FaultState>),
     /// The release is kept. Whether the application serves it already: it may be down.
     Deployed {
         /// Whether it does.

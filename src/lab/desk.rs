@@ -1,8 +1,10 @@
 //! What requests to a running lab are answered from: it passes them on to keepers and services, and reads how
-//! they stand. What is asked of the network's cables and machines is in [`wires`].
+//! they stand. What is asked of the network's cables and machines is in [`wires`], what of faults in [`faults`].
 
+pub(super) mod faults;
 mod wires;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +20,7 @@ use crate::ground::service::causes;
 
 use super::control::{Request, Response, Verb};
 use super::design::Design;
+use super::faults::Faults;
 use super::guard::Guard;
 use super::hosts::ServiceName;
 use super::journal::Journal;
@@ -43,6 +46,9 @@ pub(super) struct Desk {
     pub(super) since: u64,
     pub(super) guard: Guard,
     pub(super) journal: Journal,
+    pub(super) faults: Arc<Faults>,
+    /// What goes on for as long as its fault is laid.
+    pub(super) going: tokio::sync::Mutex<HashMap<u32, faults::Going>>,
     pub(super) services: Vec<Post>,
     /// Cables and machines, where hosts are machines of their own.
     pub(super) wiring: Option<Wiring>,
@@ -94,7 +100,7 @@ impl Desk {
     }
 
     /// Answers everything but the end of the lab.
-    pub(super) async fn answer(&self, request: Request) -> Response {
+    pub(super) async fn answer(self: &Arc<Self>, request: Request) -> Response {
         match request {
             Request::Status => Response::Status(Box::new(self.status_with_pace().await)),
             Request::Metrics(name) => {
@@ -124,6 +130,9 @@ impl Desk {
                 Err(why) => Response::Refused(vec![why]),
             },
             Request::Watch(_) => Response::Refused(vec!["the desk answers once".into()]),
+            Request::AddFault(wanted) => self.add_fault(&wanted).await,
+            Request::ClearFaults(id) => self.clear_faults(id).await,
+            Request::Faults => Response::Faults(self.faults.now().states()),
             Request::Cables => self.cables(),
             Request::Cable { name, whole } => self.cable(&name, whole).await,
             Request::Machines => self.machines(),
@@ -162,6 +171,8 @@ impl Desk {
             off,
             published: self.published().clone(),
             metrics: self.metrics,
+            seed: self.faults.seed(),
+            faults: self.faults.now().states(),
             supervisor,
         }
     }
@@ -218,7 +229,7 @@ impl Desk {
         if let Some(pid) = condition.pid {
             // A student may pause and continue a process with `kill` as well.
             match (condition.state, usage::is_stopped(pid)) {
-                (State::Running, true) => {
+                (State::Running, true) if !self.faults.now().shares(post.name) => {
                     condition.state = State::Paused;
                     condition.detail = "by a signal from outside".into();
                 }

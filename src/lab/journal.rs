@@ -144,7 +144,12 @@ impl Journal {
 
     /// Hears something that the supervisor itself has to say.
     pub(super) fn note(&self, text: impl Into<String>) {
-        self.hear(Entry::of(by_the_lab(Happened::Note { text: text.into() })));
+        self.tell(Happened::Note { text: text.into() });
+    }
+
+    /// Hears something that happened to the lab as a whole.
+    pub(super) fn tell(&self, what: Happened) {
+        self.hear(Entry::of(by_the_lab(what)));
     }
 
     /// Everything from now on, for whoever brings the lab up, and for what the lab itself tells others.

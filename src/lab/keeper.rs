@@ -8,7 +8,7 @@
 //! A database server of the lab is a process like the others, whose files are made before its first start; one that runs
 //! elsewhere is only waited for, and nothing can be done to it from here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,6 +30,8 @@ use super::database::address::Address;
 use super::database::server::Server;
 use super::database::{Database, greeting};
 use super::design::Design;
+use super::faults::limits::{self, Before};
+use super::faults::{Faults, Limit};
 use super::foreign;
 use super::guard::Guard;
 use super::hosts::ServiceName;
@@ -54,6 +56,10 @@ pub enum Command {
     Ask(Ask, oneshot::Sender<Reply>),
     /// Its process with this number says that it serves this version of the application files from now on.
     Deployed(u32, String),
+    /// Hold its process to the limits of the faults that are laid, and to no others; why not.
+    Limit(oneshot::Sender<Result<(), String>>),
+    /// Stand still for a moment, or go on, without being told paused.
+    StandStill(bool),
     /// The power of its host comes, or fails; why it does not serve then.
     Power(bool, oneshot::Sender<Result<(), String>>),
 }
@@ -105,6 +111,8 @@ pub struct Means {
     pub executable: PathBuf,
     /// Ends processes when the supervisor is killed.
     pub guard: Guard,
+    /// What is wrong on purpose.
+    pub(super) faults: Arc<Faults>,
     /// Cancelled when the lab ends.
     pub end: CancellationToken,
 }
@@ -124,6 +132,8 @@ pub struct Keeper {
     refused: BTreeMap<String, String>,
     /// The version of the application files that the process serves.
     version: Option<String>,
+    /// What a fault holds its process to, and what it could have before.
+    held: HashMap<Limit, Before>,
 }
 
 impl Keeper {
@@ -142,6 +152,7 @@ impl Keeper {
             restart_at: None,
             refused: BTreeMap::new(),
             version: None,
+            held: HashMap::new(),
         };
         (keeper, seen)
     }
@@ -188,6 +199,10 @@ impl Keeper {
                     // Another one has read for itself what it serves.
                     Command::Deployed(pid, version) if pid == self.pid() => self.deployed(version),
                     Command::Deployed(..) => {}
+                    Command::Limit(answer) => {
+                        let _ = answer.send(self.limit());
+                    }
+                    Command::StandStill(still) => self.stand_still(still),
                     Command::Power(on, answer) => {
                         let done = self.power(on).await;
                         let _ = answer.send(done);
@@ -386,7 +401,7 @@ impl Keeper {
         if let (ServiceName::Db, Some(server)) = (self.name, self.means.design.database.own()) {
             self.prepare(server).await?;
         }
-        let Means { design, executable, guard, end } = &self.means;
+        let Means { design, executable, guard, end, .. } = &self.means;
         let starting = match design.foreign(self.name) {
             Some(program) => Starting::Foreign(foreign::Starting::spawn(executable, &program, guard)?),
             None => {
@@ -410,7 +425,43 @@ impl Keeper {
         self.process = Some(end.run_until_cancelled(ready).await.unwrap_or(Err(StartFailure::LabEnded))?);
         self.version = self.process.as_ref().and_then(Running::version).map(str::to_owned);
         self.started = Some(clock::Stopwatch::start());
+        self.held.clear();
+        let faults = self.means.faults.now();
+        if !faults.laid.is_empty() {
+            if let Err(why) = self.limit() {
+                self.sink.hear(Moment::now(), Happened::Note { text: why });
+            }
+            let set = faults.told_to(self.name);
+            if let Some(process) = self.process.as_mut().filter(|_| !set.laid.is_empty()) {
+                process.ask(Ask::Faults(set), oneshot::channel().0).await;
+            }
+        }
         Ok(())
+    }
+
+    /// Holds the process to the limits of the faults that are laid, and to no others; why not.
+    fn limit(&mut self) -> Result<(), String> {
+        let wanted = self.means.faults.now().limits(self.name);
+        let Some(pid) = self.process.as_ref().map(Running::pid).filter(|_| !self.embedded()) else {
+            return Ok(());
+        };
+        let failed = |error: io::Error| format!("{} cannot be held to a limit: {error}", self.name);
+        for (limit, before) in std::mem::take(&mut self.held) {
+            limits::release(pid, limit, before).map_err(failed)?;
+        }
+        for (limit, amount) in wanted {
+            let before = limits::hold(pid, limit, amount).map_err(failed)?;
+            self.held.insert(limit, before);
+        }
+        Ok(())
+    }
+
+    /// Stands still for a moment, or goes on; one that is paused by command stays so.
+    fn stand_still(&self, still: bool) {
+        let is_running = self.condition.borrow().state == State::Running;
+        if is_running && !self.embedded() {
+            self.signal(if still { Signal::SIGSTOP } else { Signal::SIGCONT });
+        }
     }
 
     /// Ends the process, if there is one.

@@ -9,6 +9,7 @@ use crate::ground::clock;
 
 use super::config::Engine;
 use super::database::Told;
+use super::faults::FaultState;
 use super::hosts::{Host, ServiceName};
 use super::network::publish::Published;
 use super::ports::Ports;
@@ -46,6 +47,11 @@ pub struct LabStatus {
     /// Where collectors find the metrics, if they are served.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub metrics: Option<SocketAddr>,
+    /// From which its chances are drawn: with the same one, the same faults and the same requests, all is the same again.
+    pub seed: u32,
+    /// What is wrong with it on purpose.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub faults: Vec<FaultState>,
     /// What the supervisor and its guard take themselves.
     pub supervisor: Usage,
 }

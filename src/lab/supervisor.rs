@@ -19,6 +19,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::ground::bind::{self, BindError};
+use crate::ground::chance;
 use crate::ground::clock;
 use crate::ground::event::Event;
 use crate::ground::lines::{LineReader, write_line};
@@ -30,6 +31,7 @@ use super::database::{Database, DatabaseError, Wish};
 use super::design::Design;
 use super::desk::{Desk, Post};
 use super::directory::{Directory, DirectoryError};
+use super::faults::Faults;
 use super::guard::Guard;
 use super::hosts::ServiceName;
 use super::journal::{Heard, Journal};
@@ -129,12 +131,13 @@ pub struct Lab {
 
 impl Lab {
     /// Brings the lab in `directory` up: when this returns, every service serves. `database` goes before what the
-    /// settings say, and so does `publish`, what of network `hosts` is to be seen from this machine; `progress` shows what takes
+    /// settings say, and so do `publish`, what of network `hosts` is to be seen from this machine, and `seed`; `progress` shows what takes
     /// long.
     pub async fn up(
         directory: Directory,
         database: Option<Wish>,
         publish: Option<Vec<Publication>>,
+        seed: Option<u32>,
         progress: impl FnMut(&str),
     ) -> Result<Self, UpError> {
         directory.prepare()?;
@@ -164,6 +167,8 @@ impl Lab {
         };
         let carrier = Self::carrier(&executable, &published, &directory, &guard).await?;
         let has_ipv6 = super::network::has_ipv6();
+        let seed = seed.or(config.lab.seed).unwrap_or_else(chance::seed);
+        let faults = Arc::new(Faults::new(seed));
         let design = Arc::new(Design { config, network, directory, ports, database, has_ipv6 });
         let path = design.directory.journal();
         let journal = Journal::open(&path).map_err(|source| UpError::State { path, source })?;
@@ -184,7 +189,13 @@ impl Lab {
         }
 
         let end = CancellationToken::new();
-        let means = Means { design: design.clone(), executable, guard: guard.clone(), end: end.clone() };
+        let means = Means {
+            design: design.clone(),
+            executable,
+            guard: guard.clone(),
+            faults: faults.clone(),
+            end: end.clone(),
+        };
         let mut waiting = Vec::new();
         let mut services = Vec::new();
         for name in design.config.services() {
@@ -212,8 +223,11 @@ impl Lab {
             wiring,
             published: Mutex::new(published),
             metrics: metrics.as_ref().and_then(|listener| listener.local_addr().ok()),
+            faults,
+            going: Default::default(),
             journal: journal.clone(),
         });
+        keepers.spawn(desk.clone().mind_faults(end.clone()));
         let metrics =
             metrics.map(|listener| tokio::spawn(endpoint::serve(listener, desk.clone(), end.clone())));
         let ended = CancellationToken::new();

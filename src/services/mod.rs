@@ -6,6 +6,7 @@
 pub mod app;
 pub mod authoritative;
 pub mod database;
+mod faults;
 #[cfg(test)]
 #[path = "../../tests/mariadb/server.rs"]
 mod mariadb;

@@ -19,6 +19,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::faults::{Active, Faults, Watch};
+use crate::ground::fault::{DnsWrong, Wrong};
 use crate::ground::listeners::{Accepted, Listeners};
 use crate::ground::service::{Closed, DRAIN};
 use crate::services::tally::connections::Connections;
@@ -70,9 +72,11 @@ pub(super) async fn serve(
     mut listeners: Listeners,
     responder: impl Respond,
     counted: Arc<Connections>,
+    faults: Faults,
     stop: CancellationToken,
 ) -> Closed {
     let turn = Arc::new(AtomicU64::new(0));
+    let mut wrong = faults.watch();
     let mut open: Vec<Arc<Open>> = Vec::new();
     let mut conversations = JoinSet::new();
     loop {
@@ -84,6 +88,16 @@ pub(super) async fn serve(
                 continue;
             }
             accepted = listeners.accept() => accepted,
+            () = wrong.until(true, is_closed) => match closed(listeners, &mut wrong, &stop).await {
+                Some(again) => {
+                    listeners = again;
+                    continue;
+                }
+                None => {
+                    listeners = Listeners::new(Vec::new());
+                    break;
+                }
+            },
         };
         let Ok(Accepted { stream, client, .. }) = accepted else {
             sleep(BREATH).await;
@@ -109,6 +123,28 @@ pub(super) async fn serve(
     let cut = if drained.is_ok() { 0 } else { conversations.len() };
     conversations.shutdown().await;
     Closed { cut }
+}
+
+/// Whether the port is to be closed.
+fn is_closed(active: &Active) -> bool {
+    active.has(Wrong::Dns(DnsWrong::NoTcp))
+}
+
+/// Closes the port, as the operating system does it, until that is no longer wrong; nothing if the service is to stop before.
+async fn closed(listeners: Listeners, wrong: &mut Watch, stop: &CancellationToken) -> Option<Listeners> {
+    let addresses = listeners.addresses();
+    drop(listeners);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = wrong.until(false, is_closed) => {}
+        }
+        match Listeners::bind(&addresses) {
+            Ok(listeners) => return Some(listeners),
+            // A stranger has taken the port meanwhile: it is had again when the stranger is gone.
+            Err(_) => sleep(BREATH).await,
+        }
+    }
 }
 
 /// Makes room for one more connection of `client`, at the cost of the one that has been silent longest; false if that

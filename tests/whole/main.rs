@@ -17,6 +17,7 @@ mod conversation;
 mod crowd;
 mod death;
 mod deploy;
+mod faults;
 mod hosts;
 mod leaks;
 mod life;

@@ -134,7 +134,7 @@ async fn bring_up(directory: &Directory, place: &Place, world: &mut World) -> Re
     let watch = Stopwatch::start();
     let dim = DIM;
     let show = |text: &str| up::progress(text, world);
-    let starter = detached::start(directory, place, None, &[], Until::NotNeeded, show).await?;
+    let starter = detached::start(directory, place, None, &[], None, Until::NotNeeded, show).await?;
     let lease = Lease::take(directory).await?;
     writeln!(
         world.err,

@@ -29,6 +29,10 @@ fn bounded<'de, D: Deserializer<'de>>(
     })
 }
 
+pub(super) fn seed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    bounded(deserializer, "seed", 0..=u32::MAX).map(Some)
+}
+
 pub(super) fn classroom<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     bounded(deserializer, "classroom", 0..=CLASSROOM_MOST)
 }

@@ -11,6 +11,7 @@
 //! - `door`: who asks, and for what: signed messages, whole zones, word from a primary. Behind it `access` says who may
 //!   have a zone, `seats` how many at a time, `keys` reads secrets, `transfer` sends zones, `notify` tells others that one
 //!   changed.
+//! - `late`: answers that a fault holds back.
 //! - `secondary`: follows a primary and its SOA's times; `fetch` has a zone from it.
 //! - `limit`: which answers are too many for one network. What it counts is in `services/tally`.
 //! - `udp`, and `streams` that the resolver uses as well: the sockets.
@@ -23,6 +24,7 @@ mod door;
 mod fetch;
 mod keeper;
 pub mod keys;
+mod late;
 mod limit;
 mod notify;
 mod seats;
@@ -55,9 +57,11 @@ use crate::ground::channel::{Ask, Reply};
 use crate::ground::clock::{self, Stopwatch};
 use crate::ground::datagrams::Datagrams;
 use crate::ground::event::Happened;
+use crate::ground::fault;
 use crate::ground::journal::Journal;
 use crate::ground::listeners::Listeners;
 use crate::ground::service::{Closed, Service};
+use crate::services::faults::{self, Active, Faults};
 use crate::services::streams::{self, Replies, Respond};
 use crate::services::tally::connections::Connections;
 use crate::services::tally::questions::{Outcome, Tally};
@@ -70,6 +74,7 @@ use limit::RateLimit;
 use seats::Seats;
 use secondary::Secondary;
 use shelf::Shelf;
+use transfer::Transfer;
 
 /// How often a free port is drawn until it is free for UDP and TCP both.
 const DRAWS_MOST: usize = 16;
@@ -211,6 +216,7 @@ pub struct Authoritative {
     shelf: Arc<Shelf>,
     tally: Arc<Tally>,
     connections: Arc<Connections>,
+    faults: Faults,
     stop: CancellationToken,
     tasks: TaskTracker,
     conversations: JoinHandle<Closed>,
@@ -264,11 +270,12 @@ impl Service for Authoritative {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let tally = Arc::new(Tally::default());
+        let faults = Faults::default();
         for socket in sockets {
-            let socket = Datagrams::new(socket).map_err(StartError::Address)?;
+            let socket = Arc::new(Datagrams::new(socket).map_err(StartError::Address)?);
             // For each address a limit of its own: networks of IPv4 and of IPv6 have nothing to count together.
             let limit = RateLimit::new(config.rate_limit, chance::random_u64(), clock::now());
-            let turn = udp::Turn::new(door.clone(), tally.clone(), limit, journal.clone());
+            let turn = udp::Turn::new(door.clone(), tally.clone(), limit, faults.clone(), journal.clone());
             tasks.spawn(udp::serve(socket, turn, stop.clone()));
         }
         tasks.spawn(keeper::keep(shelf.clone(), journal.clone(), stop.clone()));
@@ -282,11 +289,12 @@ impl Service for Authoritative {
             tasks.spawn(secondary.follow(copy, stop.clone()));
         }
         tasks.close();
-        let conversing = Conversing { door, tally: tally.clone(), journal };
+        let conversing = Conversing { door, tally: tally.clone(), faults: faults.clone(), journal };
         let connections = Arc::new(Connections::default());
-        let serving = streams::serve(listeners, conversing, connections.clone(), stop.clone());
+        let serving =
+            streams::serve(listeners, conversing, connections.clone(), faults.clone(), stop.clone());
         let conversations = tokio::spawn(serving);
-        Ok(Self { addresses, shelf, tally, connections, stop, tasks, conversations })
+        Ok(Self { addresses, shelf, tally, connections, faults, stop, tasks, conversations })
     }
 
     fn listening(&self) -> Vec<Listening> {
@@ -300,6 +308,7 @@ impl Service for Authoritative {
                 Reply::Metrics(self.tally.families().into_iter().chain(self.connections.families()).collect())
             }
             Ask::Pace => Reply::Pace(self.tally.pace()),
+            Ask::Faults(set) => self.faults.take(set),
             Ask::ZoneList => Reply::Zones(self.shelf.list()),
             Ask::ZoneShow { origin } => match self.shelf.show(&origin) {
                 Ok(text) => Reply::Zone(text),
@@ -325,7 +334,18 @@ impl Service for Authoritative {
 struct Conversing {
     door: Arc<Door>,
     tally: Arc<Tally>,
+    faults: Faults,
     journal: Journal,
+}
+
+/// What an answer over TCP has to wait for.
+enum Rest {
+    /// Nothing: it is sent.
+    None,
+    /// The messages that follow the first.
+    Transfer(Box<Transfer>),
+    /// Its time: a fault holds it back so many milliseconds.
+    Late(u64, Vec<u8>),
 }
 
 impl Respond for Conversing {
@@ -336,20 +356,65 @@ impl Respond for Conversing {
         mut replies: Replies,
     ) -> Option<impl Future<Output = ()> + Send + use<>> {
         let watch = Stopwatch::start();
-        let mut rest = None;
+        let mut rest = Rest::None;
         replies.send_now(|reply| {
             let (zones, now) = (self.door.shelf.snapshot(), clock::unix_seconds());
             let answered = self.door.respond(&zones, question, client, Transport::Tcp, now, reply);
-            let finished = answered.as_ref().map(|(finished, _)| *finished);
+            let (mut finished, transfer) = answered.unzip();
+            let millis = match (self.faults.now(), &mut finished) {
+                (Some(wrong), Some(finished)) => spoil(&wrong, question, Transport::Tcp, reply, finished),
+                _ => 0,
+            };
             self.tally.count(Transport::Tcp, finished, Outcome::Answered);
-            if let Some((finished, transfer)) = answered {
+            if let Some(finished) = finished {
                 self.journal.tell(|| told(finished, reply, client, Transport::Tcp, watch));
-                rest = transfer;
                 self.tally.took(Transport::Tcp, watch, 1);
             }
+            rest = match transfer.flatten() {
+                Some(transfer) => Rest::Transfer(transfer),
+                None if millis > 0 => Rest::Late(millis, std::mem::take(reply)),
+                None => Rest::None,
+            };
         });
-        rest.map(|transfer| transfer.send(replies))
+        let rest = match rest {
+            Rest::None => return None,
+            rest => rest,
+        };
+        Some(async move {
+            match rest {
+                Rest::Transfer(transfer) => transfer.send(replies).await,
+                Rest::Late(millis, reply) => {
+                    tokio::time::sleep(fault::wait(millis)).await;
+                    replies.send(&reply).await;
+                }
+                Rest::None => {}
+            }
+        })
     }
+}
+
+/// Does to the answer to `question` what is wrong with it, and says so in what it became; how many milliseconds it is to be
+/// held back.
+fn spoil(
+    wrong: &Active,
+    question: &[u8],
+    transport: Transport,
+    reply: &mut Vec<u8>,
+    finished: &mut Finished,
+) -> u64 {
+    let struck = faults::dns::strikes(wrong, question);
+    if struck.is_empty() {
+        return 0;
+    }
+    faults::dns::spoil(&struck, transport, reply);
+    if let Some((rcode, flags, answers)) = faults::dns::became(reply) {
+        // The header has the lower bits of a response code alone.
+        if rcode.0 != finished.rcode.0 & 0xF {
+            finished.rcode = rcode;
+        }
+        (finished.flags, finished.answers) = (flags, answers);
+    }
+    faults::dns::delay(&struck)
 }
 
 /// Which of `addresses` talks to `peer`: the first of its family, since others know this server by that.

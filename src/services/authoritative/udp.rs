@@ -12,20 +12,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::cut;
 use super::door::Door;
+use super::late::{self, Late};
 use super::limit::{Kind, Network, RateLimit, Verdict};
-use super::told;
+use super::{spoil, told};
 use crate::dns::message::writer::Finished;
 use crate::ground::bind::Transport;
 use crate::ground::clock::{self, Stopwatch};
 use crate::ground::datagrams::{BATCH, Batch, Datagrams};
 use crate::ground::journal::Journal;
+use crate::services::faults::Faults;
 use crate::services::tally::questions::{Outcome, Tally};
 
 /// A pause after an error of the socket, so that one that lasts does not burn the processor.
 const BREATH: Duration = Duration::from_millis(10);
 
 /// Answers until `stop`.
-pub(super) async fn serve(socket: Datagrams, mut turn: Turn, stop: CancellationToken) {
+pub(super) async fn serve(socket: Arc<Datagrams>, mut turn: Turn, stop: CancellationToken) {
     loop {
         let ready = tokio::select! {
             () = stop.cancelled() => return,
@@ -53,6 +55,9 @@ pub(super) struct Turn {
     door: Arc<Door>,
     tally: Arc<Tally>,
     limit: Option<RateLimit>,
+    faults: Faults,
+    /// What a fault holds back.
+    late: Late,
     journal: Journal,
     batch: Batch,
     /// What each answer of the batch became.
@@ -64,13 +69,15 @@ impl Turn {
         door: Arc<Door>,
         tally: Arc<Tally>,
         limit: Option<RateLimit>,
+        faults: Faults,
         journal: Journal,
     ) -> Self {
-        Self { door, tally, limit, journal, batch: Batch::new(), finished: vec![None; BATCH] }
+        let late = Late::default();
+        Self { door, tally, limit, faults, late, journal, batch: Batch::new(), finished: vec![None; BATCH] }
     }
 
     /// Answers what is there, at most a batch of it; how many questions that were.
-    async fn serve(&mut self, socket: &Datagrams) -> io::Result<usize> {
+    async fn serve(&mut self, socket: &Arc<Datagrams>) -> io::Result<usize> {
         let count = socket.try_receive_batch(&mut self.batch)?;
         if count == 0 {
             return Ok(0);
@@ -78,11 +85,17 @@ impl Turn {
         // The questions of a batch came together and their answers leave together: one stopwatch is true for all.
         let watch = Stopwatch::start();
         let (zones, now) = (self.door.shelf.snapshot(), clock::unix_seconds());
-        let Self { door, tally, limit, journal, batch, finished, .. } = self;
+        let Self { door, tally, limit, faults, late, journal, batch, finished } = self;
+        let wrong = faults.now();
+        let mut held_back = Vec::new();
         let mut answers = 0;
         batch.answer(|index, question, client, reply| {
             let answered = door.respond(&zones, question, client, Transport::Udp, now, reply);
-            let whole = answered.map(|(finished, _)| finished);
+            let mut whole = answered.map(|(finished, _)| finished);
+            let millis = match (&wrong, &mut whole) {
+                (Some(wrong), Some(whole)) => spoil(wrong, question, Transport::Udp, reply, whole),
+                _ => 0,
+            };
             let (sent, outcome) = match (&mut *limit, whole) {
                 (Some(limit), Some(whole)) => {
                     let verdict = judge(limit, client, reply, whole, watch, journal);
@@ -93,9 +106,19 @@ impl Turn {
             tally.count(Transport::Udp, sent, outcome);
             answers += u64::from(sent.is_some() && outcome != Outcome::Dropped);
             finished[index] = sent;
+            if millis > 0
+                && !reply.is_empty()
+                && let Some(finished) = sent
+            {
+                let reply = std::mem::take(reply);
+                held_back.push(late::Answer { reply, client, finished, millis });
+            }
         });
         // Counted before they are sent, so that whoever has an answer finds it counted.
         tally.took(Transport::Udp, watch, answers);
+        for answer in held_back {
+            late.send(answer, socket.clone(), watch, journal.clone());
+        }
         socket.send_batch(batch).await;
         for (index, client, reply) in batch.sent() {
             if let Some(finished) = finished[index] {

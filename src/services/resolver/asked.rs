@@ -9,15 +9,17 @@ use std::sync::Mutex;
 use hickory_net::NetError;
 use hickory_net::runtime::TokioTime;
 use hickory_net::xfer::Protocol;
-use hickory_proto::op::{Message, OpCode, ResponseCode};
+use hickory_proto::op::{Header, Message, OpCode, ResponseCode};
 use hickory_proto::rr::Record;
-use hickory_proto::serialize::binary::BinEncoder;
+use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncoder};
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::MessageResponse;
 
 use crate::dns::types::Rcode;
 use crate::ground::bind::Transport;
 use crate::ground::clock::Stopwatch;
+use crate::ground::fault::{self, DnsWrong};
+use crate::services::faults;
 use crate::services::tally::questions::Outcome;
 
 use super::front::{Front, UDP_PAYLOAD};
@@ -47,6 +49,7 @@ pub(super) async fn answer(
         tally.count_silence(transport);
         return None;
     }
+    let struck = front.faults().now().map(|wrong| faults::dns::strikes(&wrong, &question));
     let protocol = match transport {
         Transport::Udp => Protocol::Udp,
         Transport::Tcp => Protocol::Tcp,
@@ -64,7 +67,7 @@ pub(super) async fn answer(
         Transport::Udp => asked_for.clamp(LONGEST_PLAIN_UDP, UDP_PAYLOAD).into(),
         Transport::Tcp => LONGEST,
     };
-    let written = Written { limit, reply: Shared::default() };
+    let written = Written { limit, transport, struck: struck.unwrap_or_default(), reply: Shared::default() };
     front.handle_request::<_, TokioTime>(&request, written.clone()).await;
     let reply = std::mem::take(&mut *lock(&written.reply));
     (!reply.is_empty()).then_some(reply)
@@ -74,6 +77,9 @@ pub(super) async fn answer(
 #[derive(Clone)]
 struct Written {
     limit: usize,
+    transport: Transport,
+    /// What is wrong with it on purpose.
+    struck: Vec<DnsWrong>,
     reply: Shared<Mutex<Vec<u8>>>,
 }
 
@@ -91,11 +97,27 @@ impl ResponseHandler for Written {
         >,
     ) -> Result<ResponseInfo, NetError> {
         let mut bytes = Vec::with_capacity(512);
-        let info = response.destructive_emit(&mut BinEncoder::new(&mut bytes))?;
+        let mut info = response.destructive_emit(&mut BinEncoder::new(&mut bytes))?;
         if bytes.len() > self.limit {
             return Err(NetError::from("the answer is too long for its transport"));
         }
+        if !self.struck.is_empty() {
+            info = self.spoil(info, &mut bytes).await?;
+        }
         *lock(&self.reply) = bytes;
         Ok(info)
+    }
+}
+
+impl Written {
+    /// Does to an answer what is wrong with it; what it became.
+    async fn spoil(&self, info: ResponseInfo, bytes: &mut Vec<u8>) -> Result<ResponseInfo, NetError> {
+        let millis = faults::dns::delay(&self.struck);
+        if millis > 0 {
+            tokio::time::sleep(fault::wait(millis)).await;
+        }
+        faults::dns::spoil(&self.struck, self.transport, bytes);
+        let read = Header::read(&mut BinDecoder::new(bytes));
+        Ok(read.map_or(info, ResponseInfo::from))
     }
 }

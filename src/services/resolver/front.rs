@@ -23,6 +23,7 @@ use crate::ground::clock::{self, Stopwatch};
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 use crate::ground::metrics::Family;
+use crate::services::faults::Faults;
 use crate::services::tally::questions::{Outcome, Tally};
 
 use super::cache::{Answer, Cache, Failure, Question, rcode_name, type_name};
@@ -56,6 +57,7 @@ struct Parts {
     walking: Semaphore,
     prefetch: bool,
     background: TaskTracker,
+    faults: Faults,
     journal: Journal,
     tally: Tally,
     /// Questions whose answer was remembered, and those for which somebody had to be asked.
@@ -90,6 +92,7 @@ impl Front {
                 walking: Semaphore::new(WALKS_MOST),
                 prefetch: config.prefetch,
                 background: TaskTracker::new(),
+                faults: Faults::default(),
                 journal,
                 tally: Tally::default(),
                 hits: AtomicU64::new(0),
@@ -118,6 +121,11 @@ impl Front {
         let help = "Questions whose answers are in the cache, also those whose time is over.";
         families.push(Family::gauge("wwwlab_resolver_cache_entries", help).with(&[], remembered));
         families
+    }
+
+    /// What is wrong on purpose with its answers.
+    pub(super) fn faults(&self) -> &Faults {
+        &self.shared.faults
     }
 
     /// What is remembered, the soonest to end first, as much as fits the channel; and how much there is in all.

@@ -102,10 +102,11 @@ impl Service for Resolver {
         let walk = walk::Walk::new(&config, journal.clone()).map_err(StartError::Recursor)?;
         let front = Front::new(walk, &config, journal.clone());
         let stop = CancellationToken::new();
+        let faults = front.faults().clone();
         let serve = |socket| udp::serve(socket, front.clone(), journal.clone(), stop.clone());
         let datagrams = sockets.into_iter().map(serve).collect();
         let connections = Arc::new(Connections::default());
-        let serving = streams::serve(listeners, front.clone(), connections.clone(), stop.clone());
+        let serving = streams::serve(listeners, front.clone(), connections.clone(), faults, stop.clone());
         let streams = tokio::spawn(serving);
         let listening = Listening::by_both(&addresses);
         Ok(Self { front, listening, stop, datagrams, streams, connections })
@@ -125,6 +126,7 @@ impl Service for Resolver {
                 Reply::Metrics(self.front.families().into_iter().chain(self.connections.families()).collect())
             }
             Ask::Pace => Reply::Pace(self.front.tally().pace()),
+            Ask::Faults(set) => self.front.faults().take(set),
             Ask::CacheFlush(name) => self.flush(name.as_deref()).map_or_else(refused, Reply::Flushed),
             Ask::Resolve { name, record_type, afresh } => {
                 self.resolve(&name, &record_type, afresh).await.map_or_else(refused, Reply::Walk)

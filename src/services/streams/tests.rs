@@ -69,7 +69,8 @@ impl Server {
         let released = Arc::new(Semaphore::new(0));
         let told = Told { released, under_way: watch::Sender::new(0), most_under_way: Arc::default() };
         let stop = CancellationToken::new();
-        let served = tokio::spawn(serve(listeners, told.clone(), Arc::default(), stop.clone()));
+        let served =
+            tokio::spawn(serve(listeners, told.clone(), Arc::default(), Faults::default(), stop.clone()));
         Self { address, told, stop, served }
     }
 

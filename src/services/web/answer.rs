@@ -16,7 +16,9 @@ use crate::ground::chance::RequestId;
 use crate::ground::clock::{self, Stopwatch};
 use crate::ground::event::Happened;
 use crate::ground::explain::prefers_json;
+use crate::ground::fault::HttpWrong;
 use crate::ground::journal::Journal;
+use crate::services::faults::Faults;
 
 use crate::services::tally::requests::Requests;
 
@@ -30,6 +32,7 @@ use super::protection::Protection;
 use super::proxy::Proxy;
 use super::representation::Representation;
 use super::site::{Found, Site};
+use super::spoil;
 use super::target::{Place, is_for_files_only, place};
 use super::timing;
 use super::trace;
@@ -49,6 +52,8 @@ pub(super) struct Server {
     pub(super) proxy: Proxy,
     pub(super) served_by: HeaderValue,
     pub(super) journal: Journal,
+    /// What is wrong on purpose.
+    pub(super) faults: Faults,
     /// What browsers are told not to do with the pages.
     pub(super) protection: Protection,
     /// The access log, if there is one.
@@ -92,7 +97,13 @@ impl Server {
         let has_body = !body.is_end_stream();
 
         let accept = parts.headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
-        let Made { mut response, by, app } = match self.make(ends, &parts, body, &id).await {
+        let struck = self.faults.now().map(|wrong| spoil::strikes(&wrong, parts.uri.path()));
+        let struck = struck.unwrap_or_default();
+        let made = match self.instead(&struck, &parts).await {
+            Some(instead) => instead,
+            None => self.make(ends, &parts, body, &id).await,
+        };
+        let Made { mut response, by, app } = match made {
             Ok(made) => made,
             Err((failure, app)) => self.failed(&failure, &id, prefers_json(accept), ends.here, app),
         };
@@ -108,6 +119,9 @@ impl Server {
             headers: Some(&parts.headers),
         };
         self.finish(&mut response, &told, by, app, &id, stopwatch);
+        if !struck.is_empty() {
+            response = response.map(|page| spoil::body(&struck, page));
+        }
         let record = self.access.as_ref().map(|log| {
             let entry = told.entry(&response, &id, parts.version).with_headers(&parts.headers);
             log.record(entry, stopwatch)
@@ -194,6 +208,26 @@ impl Server {
             headers.insert(X_REQUEST_ID, id);
         }
         self.protection.add(headers, by);
+    }
+
+    /// What a fault has answered in place of what was asked for, when it is time.
+    async fn instead(
+        &self,
+        struck: &[HttpWrong],
+        parts: &Parts,
+    ) -> Option<Result<Made, (Failure, Duration)>> {
+        if struck.is_empty() {
+            return None;
+        }
+        spoil::hold_back(struck).await;
+        let host = host_of(parts.version, &parts.uri, &parts.headers).unwrap_or_default();
+        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        let instead = spoil::instead(struck, host, target, self.names.first())?;
+        Some(
+            instead
+                .map(|response| Made::here(response, By::Web))
+                .map_err(|failure| (failure, Duration::ZERO)),
+        )
     }
 
     async fn make(

@@ -13,7 +13,7 @@
 //!    speaks that.
 //! 7. `failure`: what went wrong, as a page that a student can read, or as JSON for a program.
 //! 8. `page`, `pieces`, `timing`, `protection`, `access`: the body that goes out, where its time went, what a browser may do with
-//!    it, and the line in the access log.
+//!    it, and the line in the access log. `spoil`: what is wrong with it on purpose.
 
 mod access;
 mod answer;
@@ -41,6 +41,7 @@ mod range;
 mod representation;
 mod room;
 mod site;
+mod spoil;
 mod stream;
 mod target;
 mod timing;
@@ -71,6 +72,7 @@ use crate::ground::journal::Journal;
 use crate::ground::listeners::Listeners;
 use crate::ground::metrics::Family;
 use crate::ground::service::{Closed, DRAIN, Service};
+use crate::services::faults::Faults;
 
 use crate::services::tally::connections::Connections;
 use crate::services::tally::requests::Requests;
@@ -239,6 +241,7 @@ pub struct Web {
     tasks: TaskTracker,
     seats: Arc<Seats>,
     pool: Arc<Pool>,
+    faults: Faults,
     max_connections: usize,
     writer: Option<Writer>,
     server: Arc<Server>,
@@ -298,6 +301,7 @@ impl Service for Web {
                 .map_err(|source| StartError::AccessLog { file: file.clone(), source })?,
         };
         let seats = Seats::new(max_connections);
+        let faults = Faults::default();
         let scripts = config.app_scripts.map(|root| Scripts { root, journal: journal.clone() });
         let pool = Pool::new(&config.app, config.balance, scripts.as_ref(), journal.clone(), &tasks, &cut);
         if let Some(every) = config.app_check {
@@ -316,6 +320,7 @@ impl Service for Web {
             proxy: Proxy::new(pool.clone(), limits, tasks.clone(), cut.clone()),
             served_by,
             journal,
+            faults: faults.clone(),
             protection,
             access,
             counted: Requests::default(),
@@ -337,7 +342,19 @@ impl Service for Web {
         };
         tasks.spawn(listener.serve());
         let cut = cut.drop_guard();
-        Ok(Self { addresses, stop, cut, tasks, seats, pool, max_connections, writer, server, connections })
+        Ok(Self {
+            addresses,
+            stop,
+            cut,
+            tasks,
+            seats,
+            pool,
+            faults,
+            max_connections,
+            writer,
+            server,
+            connections,
+        })
     }
 
     fn listening(&self) -> Vec<Listening> {
@@ -350,6 +367,7 @@ impl Service for Web {
             Ask::Metrics => Reply::Metrics(self.families()),
             Ask::Pace => Reply::Pace(self.server.counted.pace()),
             Ask::Upstreams => Reply::Upstreams(self.pool.list()),
+            Ask::Faults(set) => self.faults.take(set),
             other => Reply::Refused(vec![format!("a web server cannot do that: {other:?}")]),
         }
     }

@@ -11,6 +11,7 @@ use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use tokio::time::{Sleep, sleep};
 
 use super::pieces::{PieceError, Pieces};
+use super::spoil::Spoilt;
 use super::tunnel::Tunnel;
 use super::upstream::Lease;
 
@@ -23,6 +24,8 @@ pub(super) enum Page {
     Pieces(Pieces),
     /// From the application.
     App(FromApp),
+    /// Any of these, as a fault makes it.
+    Spoilt(Box<Spoilt>),
     /// None: the connection goes over to another protocol.
     Tunnel(Box<Tunnel>),
 }
@@ -39,6 +42,9 @@ pub(super) enum PageError {
     /// The application paused too long.
     #[error("the application paused in the middle of its answer for more than {0:?}")]
     Paused(Duration),
+    /// A fault broke it off.
+    #[error("it breaks off on purpose")]
+    BrokenOff,
 }
 
 impl Page {
@@ -67,6 +73,7 @@ impl Body for Page {
                 Poll::Ready(pieces.next().map(|piece| piece.map(Frame::data).map_err(PageError::File)))
             }
             Self::App(answer) => answer.poll(context),
+            Self::Spoilt(spoilt) => spoilt.poll(context),
             Self::Tunnel(_) => Poll::Ready(None),
         }
     }
@@ -76,6 +83,7 @@ impl Body for Page {
             Self::Whole(bytes) => bytes.is_none(),
             Self::Pieces(pieces) => pieces.left() == 0,
             Self::App(answer) => answer.body.is_end_stream(),
+            Self::Spoilt(spoilt) => spoilt.is_end(),
             Self::Tunnel(_) => true,
         }
     }
@@ -85,6 +93,7 @@ impl Body for Page {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Self::Pieces(pieces) => SizeHint::with_exact(pieces.left()),
             Self::App(answer) => answer.body.size_hint(),
+            Self::Spoilt(spoilt) => spoilt.page().size_hint(),
             Self::Tunnel(_) => SizeHint::with_exact(0),
         }
     }

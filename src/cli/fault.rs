@@ -1,0 +1,197 @@
+//! `wwwlab fault`: what is wrong with the lab on purpose; `fault add` lays one, `fault clear` ends it, `fault explain` tells of it.
+
+use crate::ground::clock;
+use crate::lab::control::{self, ControlError, Request, Response};
+use crate::lab::directory::Directory;
+use crate::lab::faults::FaultState;
+use crate::lab::faults::pages;
+use crate::lab::faults::table::{Fault, Kind, TABLE};
+use crate::lab::faults::wanted::{self, Wanted};
+use crate::lab::hosts::ServiceName;
+
+use super::screen::{BOLD, COMMAND, DIM, Table, ago};
+use super::up::printable;
+use super::{Failure, Place, World, block_on};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    what: Option<What>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Lay a fault; `wwwlab fault explain` lists them
+    Add(Box<Add>),
+    /// The faults that are laid (what `fault` alone does)
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// End a fault, or all of them
+    Clear {
+        /// Its number, or `all` [default: all]
+        which: Option<String>,
+    },
+    /// What a fault is in real life, how it looks and how it is found; without a name, which there are
+    Explain {
+        /// Its name
+        name: Option<String>,
+        /// All of them, as Markdown
+        #[arg(long, conflicts_with = "name")]
+        markdown: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Add {
+    /// Its name: `servfail`, `slow-dns`, `http-500`, `pause`, …
+    what: String,
+    /// The service that it is laid on [default: the first that it can be laid on]
+    service: Option<ServiceName>,
+    /// End it after so long: 30s, 5m
+    #[arg(long = "for", value_name = "TIME")]
+    lasts: Option<String>,
+    /// Strike every N-th answer
+    #[arg(long, value_name = "N", conflicts_with = "chance")]
+    every: Option<u32>,
+    /// Strike each answer with this chance, drawn from the lab's seed: 30%, 0.3
+    #[arg(long, value_name = "P")]
+    chance: Option<String>,
+    /// Of DNS: strike questions for this name alone
+    #[arg(long)]
+    name: Option<String>,
+    /// Of the web server: strike paths that begin so alone
+    #[arg(long)]
+    path: Option<String>,
+    /// How much later, or how long after each start
+    #[arg(long, value_name = "TIME")]
+    delay: Option<String>,
+    /// The wrong address
+    #[arg(long, value_name = "IPV4")]
+    address: Option<String>,
+    /// The wrong time to live
+    #[arg(long, value_name = "TIME")]
+    ttl: Option<String>,
+    /// Bytes a second
+    #[arg(long, value_name = "BYTES")]
+    rate: Option<String>,
+    /// Share of a processor: 5%
+    #[arg(long, value_name = "PERCENT")]
+    share: Option<String>,
+    /// So many descriptors; so much memory: 20MB
+    #[arg(long, value_name = "AMOUNT")]
+    limit: Option<String>,
+}
+
+impl Add {
+    fn wanted(&self) -> Wanted {
+        let options = [
+            ("name", &self.name),
+            ("path", &self.path),
+            ("delay", &self.delay),
+            ("address", &self.address),
+            ("ttl", &self.ttl),
+            ("rate", &self.rate),
+            ("share", &self.share),
+            ("limit", &self.limit),
+        ];
+        let given = options.into_iter().filter_map(|(option, value)| Some((option.into(), value.clone()?)));
+        Wanted {
+            what: self.what.clone(),
+            service: self.service,
+            options: given.collect(),
+            lasts: self.lasts.clone(),
+            every: self.every,
+            chance: self.chance.clone(),
+        }
+    }
+}
+
+pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Result<u8, Failure> {
+    let (request, json) = match &arguments.what {
+        Some(What::Explain { markdown: true, .. }) => {
+            write!(world.out, "{}", pages::markdown())?;
+            return Ok(0);
+        }
+        Some(What::Explain { name, .. }) => return explain(name.as_deref(), world),
+        Some(What::Add(add)) => (Request::AddFault(add.wanted()), false),
+        Some(What::Clear { which }) => (Request::ClearFaults(which_one(which.as_deref())?), false),
+        Some(What::List { json }) => (Request::Faults, *json || arguments.json),
+        None => (Request::Faults, arguments.json),
+    };
+    let directory: Directory = place.find()?;
+    match block_on(control::ask(&directory, &request))?? {
+        Response::Done(sentence) => writeln!(world.out, "{}", printable(&sentence))?,
+        Response::Faults(faults) if json => world.json(&faults)?,
+        Response::Faults(faults) if faults.is_empty() => {
+            let (command, program) = (COMMAND, &world.program);
+            writeln!(
+                world.out,
+                "no fault is laid; which there are: {command}{program} fault explain{command:#}"
+            )?;
+        }
+        Response::Faults(faults) => write!(world.out, "{}", table(&faults).render(world.width))?,
+        _ => return Err(ControlError::Strange(directory.name()).into()),
+    }
+    Ok(0)
+}
+
+/// The number of one fault; nothing for all.
+fn which_one(which: Option<&str>) -> Result<Option<u32>, Failure> {
+    match which {
+        None | Some("all") => Ok(None),
+        Some(number) => number.parse().map(Some).map_err(|_| {
+            Failure::Unusable(format!(
+                "{number:?} is no fault's number: `wwwlab fault list` shows them, `all` ends all"
+            ))
+        }),
+    }
+}
+
+fn table(faults: &[FaultState]) -> Table {
+    let now = clock::unix_millis();
+    let mut table = Table::default()
+        .numbers("ID", 0)
+        .column("FAULT", 0)
+        .column("ON", 0)
+        .column("OPTIONS", 1)
+        .numbers("FOR", 2)
+        .numbers("ENDS IN", 1);
+    for fault in faults {
+        table.row([
+            fault.id.to_string().into(),
+            fault.fault.as_str().into(),
+            fault.service.as_str().into(),
+            printable(&fault.details).into(),
+            ago(now.saturating_sub(fault.since) / 1000).into(),
+            fault.ends_in_millis.map(|millis| ago(millis.div_ceil(1000))).unwrap_or_default().into(),
+        ]);
+    }
+    table
+}
+
+fn explain(name: Option<&str>, world: &mut World) -> Result<u8, Failure> {
+    let (bold, dim) = (BOLD, DIM);
+    if let Some(name) = name {
+        let fault = wanted::fault(name).map_err(Failure::Unusable)?;
+        writeln!(world.out, "{bold}{}{bold:#}", fault.name)?;
+        for (heading, text) in fault.page() {
+            writeln!(world.out, "\n{dim}{heading}{dim:#}\n  {text}")?;
+        }
+        return Ok(0);
+    }
+    for kind in Kind::ALL {
+        writeln!(world.out, "{bold}{}{bold:#}", kind.heading())?;
+        let mut table = Table::default().column("FAULT", 0).column("WHAT IT DOES", 0);
+        for Fault { name, what, .. } in TABLE.iter().filter(|fault| fault.kind == kind) {
+            table.row([(*name).into(), (*what).into()]);
+        }
+        writeln!(world.out, "{}", table.render(world.width))?;
+    }
+    Ok(0)
+}

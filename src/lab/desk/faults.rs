@@ -1,0 +1,268 @@
+//! What is asked of the lab's faults: that one be laid or ended, and which there are.
+//!
+//! A fault is first noted, then carried out: who starts a service in between finds it in the snapshot. One change is made after
+//! the other. What goes on for as long as a fault is laid (a crash again and again, a share of the processor) is a task of this
+//! room, ended and waited for with its fault.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::{Desk, absent};
+use crate::ground::channel::{Ask, Reply};
+use crate::ground::event::Happened;
+use crate::lab::control::{Response, Verb};
+use crate::lab::database::Database;
+use crate::lab::faults::wanted::{Checked, Wanted};
+use crate::lab::faults::{Deed, Standing};
+use crate::lab::hosts::ServiceName;
+use crate::lab::keeper::Command;
+
+/// In which a service with a share of the processor runs for its share.
+const TURN: Duration = Duration::from_millis(100);
+
+impl Desk {
+    pub(super) async fn add_fault(self: &Arc<Self>, wanted: &Wanted) -> Response {
+        let checked = match wanted.check() {
+            Ok(checked) => checked,
+            Err(why) => return Response::Refused(vec![why]),
+        };
+        let _turn = self.faults.turn.lock().await;
+        let refusal = self.faults.conflict(&checked).or_else(|| self.not_here(&checked));
+        if let Some(why) = refusal {
+            return Response::Refused(vec![why]);
+        }
+        let standing = self.faults.lay(checked);
+        let told = match self.carry_out(&standing).await {
+            Ok(told) => told,
+            Err(why) => {
+                self.faults.end(standing.id);
+                return Response::Refused(vec![why]);
+            }
+        };
+        self.tell(&standing, "laid");
+        let Standing { id, fault, service, .. } = &*standing;
+        Response::Done(format!("fault {id} is laid on {service}: {}{}{told}", fault.what, details(&standing)))
+    }
+
+    pub(super) async fn clear_faults(self: &Arc<Self>, id: Option<u32>) -> Response {
+        let _turn = self.faults.turn.lock().await;
+        let ids: Vec<u32> = match id {
+            Some(id) => vec![id],
+            // What was laid last goes first, as it came: a service that stands still can then be told the rest.
+            None => self.faults.now().laid.iter().rev().map(|standing| standing.id).collect(),
+        };
+        let (mut ended, mut failures) = (Vec::new(), Vec::new());
+        for id in ids {
+            match self.end_fault(id, "cleared").await {
+                None => {
+                    let why = format!("there is no fault {id}: `wwwlab fault list` shows what is laid");
+                    return Response::Refused(vec![why]);
+                }
+                Some(Ok(sentence)) => ended.push(sentence),
+                Some(Err(why)) => failures.push(why),
+            }
+        }
+        match (failures.is_empty(), ended.is_empty()) {
+            (false, _) => Response::Refused(failures),
+            (true, true) => Response::Done("no fault is laid".into()),
+            (true, false) => Response::Done(ended.join("\n")),
+        }
+    }
+
+    /// Ends each fault in its time, until the lab ends; then whatever goes on.
+    pub(in crate::lab) async fn mind_faults(self: Arc<Self>, end: CancellationToken) {
+        let mut changes = self.faults.watch();
+        loop {
+            let next = self.faults.now().laid.iter().filter_map(|standing| standing.until).min();
+            let due = async {
+                match next {
+                    Some(next) => sleep_until(next.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = end.cancelled() => break,
+                _ = changes.changed() => continue,
+                () = due => {}
+            }
+            let now = crate::ground::clock::now();
+            let _turn = self.faults.turn.lock().await;
+            let over = self.faults.now();
+            for standing in
+                over.laid.iter().filter(|standing| standing.until.is_some_and(|until| until <= now))
+            {
+                if let Some(Err(why)) = self.end_fault(standing.id, "over").await {
+                    self.journal.note(why);
+                }
+            }
+        }
+        for (_, going) in std::mem::take(&mut *self.going.lock().await) {
+            going.stop.cancel();
+            let _ = going.task.await;
+        }
+    }
+
+    /// Why what can be laid somewhere cannot be laid here, if so.
+    fn not_here(&self, checked: &Checked) -> Option<String> {
+        let service = checked.service;
+        let Some(post) = self.post(service) else { return Some(absent(service)) };
+        let name = checked.fault.name;
+        let database = &self.design.database;
+        match (service, database) {
+            (ServiceName::Db, Database::Elsewhere(_)) => {
+                return Some("the database is not of this lab: break it where it runs".into());
+            }
+            (ServiceName::Db, Database::Embedded) if matches!(checked.deed, Deed::Share(_)) => {
+                return Some("SQLite has no process of its own: lay it on app".into());
+            }
+            (ServiceName::Db, database) if name == "db-locked" && !matches!(database, Database::Embedded) => {
+                return Some(
+                    "only the file of SQLite is locked as a whole: `wwwlab fault add pause db`".into(),
+                );
+            }
+            _ => {}
+        }
+        let has_process = post.condition.borrow().pid.is_some();
+        let needs_one = matches!(checked.deed, Deed::CrashLoop { .. } | Deed::Share(_) | Deed::Limit(..));
+        (needs_one && !has_process)
+            .then(|| format!("{service} is not up: `wwwlab start {service}` starts it"))
+    }
+
+    /// Makes `standing` true; what else is to be said of it.
+    async fn carry_out(self: &Arc<Self>, standing: &Arc<Standing>) -> Result<String, String> {
+        match standing.deed {
+            Deed::Verb(verb) => match self.act(verb, standing.service).await {
+                Response::Refused(causes) => Err(causes.join(": ")),
+                _ => Ok(String::new()),
+            },
+            Deed::Rim(_) | Deed::Limit(..) => self.have_it_so(standing.service).await,
+            Deed::CrashLoop { .. } | Deed::Share(_) => {
+                let stop = CancellationToken::new();
+                let (desk, deed, service, until) =
+                    (self.clone(), standing.deed, standing.service, stop.clone());
+                let task = tokio::spawn(async move {
+                    match deed {
+                        Deed::CrashLoop { millis } => desk.crash(service, millis, &until).await,
+                        Deed::Share(percent) => desk.share(service, percent, &until).await,
+                        _ => {}
+                    }
+                });
+                self.going.lock().await.insert(standing.id, Going { stop, task });
+                Ok(String::new())
+            }
+        }
+    }
+
+    /// Ends the fault `id`; a sentence about it, or what could not be undone. Nothing if there is none.
+    async fn end_fault(self: &Arc<Self>, id: u32, how: &str) -> Option<Result<String, String>> {
+        let standing = self.faults.end(id)?;
+        let service = standing.service;
+        let undone = match standing.deed {
+            Deed::Rim(_) | Deed::Limit(..) => self.have_it_so(service).await,
+            Deed::Verb(Verb::Pause) => self.undo(Verb::Resume, service).await,
+            Deed::Verb(_) => self.undo(Verb::Start, service).await,
+            Deed::CrashLoop { .. } | Deed::Share(_) => {
+                let going = self.going.lock().await.remove(&id);
+                if let Some(Going { stop, task }) = going {
+                    stop.cancel();
+                    let _ = task.await;
+                }
+                match standing.deed {
+                    Deed::CrashLoop { .. } => self.undo(Verb::Start, service).await,
+                    _ => Ok(String::new()),
+                }
+            }
+        };
+        self.tell(&standing, how);
+        let name = standing.fault.name;
+        Some(match undone {
+            Ok(told) => Ok(format!("fault {id} is {how}: {name} on {service}{told}")),
+            Err(why) => Err(format!("fault {id} is {how}, but {service} is not as before: {why}")),
+        })
+    }
+
+    /// Undoes what was done to a service; what somebody has undone already is undone.
+    async fn undo(&self, verb: Verb, service: ServiceName) -> Result<String, String> {
+        use crate::lab::status::State;
+        let state = self.post(service).map(|post| self.service(post).condition.state);
+        let is_embedded = service == ServiceName::Db && matches!(self.design.database, Database::Embedded);
+        match state {
+            Some(State::Running) => return Ok(String::new()),
+            Some(State::Paused) if verb == Verb::Start && !is_embedded => {
+                return Ok(format!("; {service} is paused: `wwwlab resume {service}`"));
+            }
+            _ => {}
+        }
+        // What holds a database's file is ended by starting it.
+        let verb = if is_embedded { Verb::Start } else { verb };
+        match self.act(verb, service).await {
+            Response::Refused(causes) => Err(causes.join(": ")),
+            _ => Ok(String::new()),
+        }
+    }
+
+    /// Has a service do what the snapshot says; what is to be said where it cannot now.
+    async fn have_it_so(&self, service: ServiceName) -> Result<String, String> {
+        let Some(post) = self.post(service) else { return Err(absent(service)) };
+        let (answer, done) = oneshot::channel();
+        let _ = post.commands.send(Command::Limit(answer)).await;
+        done.await.unwrap_or_else(|_| Err("the lab is going down".into()))?;
+        if !service.speaks_dns() && service != ServiceName::Web {
+            return Ok(String::new());
+        }
+        match self.ask(service, Ask::Faults(self.faults.now().told_to(service))).await {
+            Ok(Reply::Refused(causes)) => Err(causes.join(": ")),
+            Ok(_) => Ok(String::new()),
+            // A service that starts is told with its start; one that stands still has the order before it.
+            Err(_) => Ok(format!("; {service} does not answer now: it is so when it serves")),
+        }
+    }
+
+    /// Kills a service, has it started again, and lets it run for `millis`, again and again.
+    async fn crash(&self, service: ServiceName, millis: u64, until: &CancellationToken) {
+        while !until.is_cancelled() {
+            let _ = self.act(Verb::Kill, service).await;
+            let _ = self.act(Verb::Start, service).await;
+            until.run_until_cancelled(sleep(Duration::from_millis(millis))).await;
+        }
+    }
+
+    /// Lets a service run for `percent` of each turn.
+    async fn share(&self, service: ServiceName, percent: u64, until: &CancellationToken) {
+        let Some(post) = self.post(service) else { return };
+        let runs = TURN.mul_f64(f64::from(u32::try_from(percent).unwrap_or(100)) / 100.0);
+        while !until.is_cancelled() {
+            for (stands, lasts) in [(true, TURN.saturating_sub(runs)), (false, runs)] {
+                let _ = post.commands.send(Command::StandStill(stands)).await;
+                until.run_until_cancelled(sleep(lasts)).await;
+            }
+        }
+        let _ = post.commands.send(Command::StandStill(false)).await;
+    }
+
+    fn tell(&self, standing: &Standing, change: &str) {
+        self.journal.tell(Happened::Fault {
+            number: standing.id,
+            fault: standing.fault.name.into(),
+            target: standing.service.as_str().into(),
+            change: change.into(),
+            details: standing.details.clone(),
+        });
+    }
+}
+
+/// What goes on for as long as a fault is laid.
+#[derive(Debug)]
+pub(in crate::lab) struct Going {
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+/// What was asked for beside its name.
+fn details(standing: &Standing) -> String {
+    if standing.details.is_empty() { String::new() } else { format!(" ({})", standing.details) }
+}

@@ -1,0 +1,71 @@
+//! What is to be read of faults, made from the table: a page for each, and all of them as docs/FAULTS.md; pure.
+
+use std::fmt::Write as _;
+
+use super::table::{Fault, Kind, TABLE};
+
+impl Fault {
+    /// Its own options, in a sentence.
+    pub fn options(&self) -> String {
+        let amount = self.amount.as_ref().map(|amount| {
+            let [least, most, default] = [amount.least, amount.most, amount.default];
+            let show = |number| amount.unit.show(number);
+            format!("--{} {} to {} (else {})", amount.option, show(least), show(most), show(default))
+        });
+        let chosen = self.occasion.and_then(|occasion| occasion.option()).map(|option| {
+            let which = if option == "name" { "one name alone" } else { "paths that begin so" };
+            format!("--{option} ({which}), --every N, --chance P")
+        });
+        let all: Vec<String> = amount.into_iter().chain(chosen).chain(["--for TIME".to_owned()]).collect();
+        format!("its options are {}", all.join(", "))
+    }
+
+    /// Its page: what it is, how it looks, how it is found.
+    pub fn page(&self) -> Vec<(&'static str, String)> {
+        let on: Vec<&str> = self.on.iter().map(|service| service.as_str()).collect();
+        vec![
+            ("What", self.what.to_owned()),
+            ("In real life", self.life.to_owned()),
+            ("dig", self.dig.to_owned()),
+            ("curl", self.curl.to_owned()),
+            ("browser", self.browser.to_owned()),
+            ("How to find it", self.find.to_owned()),
+            ("Can be laid on", on.join(", ")),
+            ("Options", self.options().trim_start_matches("its options are ").to_owned()),
+        ]
+    }
+}
+
+/// All of them, as Markdown.
+pub fn markdown() -> String {
+    let mut text = String::from(
+        "# Faults\n\n\
+         What can be wrong with a lab on purpose: `wwwlab fault add NAME`, `wwwlab fault list`, `wwwlab fault clear`.\n\
+         This page is what `wwwlab fault explain --markdown` prints, made from the table that the command works by.\n\n\
+         A fault ends with `wwwlab fault clear`, after `--for TIME`, and with the lab. What strikes single answers can strike\n\
+         every N-th (`--every N`) or some by chance (`--chance 30%`): the chances follow from the lab's seed (`wwwlab status`\n\
+         shows it; `wwwlab up --seed N` or `[lab] seed` sets it) and the fault's number, so that the same lab, the same faults\n\
+         and the same requests are the same run again. A service that is started again counts from the beginning.\n",
+    );
+    for kind in Kind::ALL {
+        let _ = write!(text, "\n## {}\n", kind.heading());
+        for fault in TABLE.iter().filter(|fault| fault.kind == kind) {
+            let _ = write!(text, "\n### {}\n\n", fault.name);
+            for (heading, body) in fault.page() {
+                let _ = writeln!(text, "- **{heading}**: {body}");
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_in_docs_is_what_the_table_says() {
+        let written = include_str!("../../../docs/FAULTS.md");
+        assert!(written == markdown(), "write it anew: wwwlab fault explain --markdown > docs/FAULTS.md");
+    }
+}

@@ -1,0 +1,531 @@
+//! Every fault there is: its name, what it can be laid on, its options with their bounds, and what is to be known of it.
+//!
+//! One table, and nothing beside it: `fault add` checks against it, `fault explain`, the help and docs/FAULTS.md are made from
+//! it. Its order is that of the path: names, pages, processes, the database.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::{Deed, Limit};
+use crate::ground::fault::{DnsWrong, HttpWrong, Wrong};
+use crate::lab::control::Verb;
+use crate::lab::hosts::ServiceName::{
+    self, App, Db, Dns, Dns2, Resolver, Resolver2, Resolver3, Resolver4, Root, Tld, Web,
+};
+
+/// One fault.
+#[derive(Debug)]
+pub struct Fault {
+    /// Its name, as typed.
+    pub name: &'static str,
+    /// Of which kind it is.
+    pub kind: Kind,
+    /// The services that it can be laid on; the first where none is named.
+    pub on: &'static [ServiceName],
+    /// How much of it, if that can be said.
+    pub amount: Option<Amount>,
+    /// What it strikes, one by one; nothing where it is there or is not.
+    pub occasion: Option<Occasion>,
+    /// How it comes about, with so much of it.
+    pub deed: fn(u64) -> Deed,
+    /// What is wrong, in a line.
+    pub what: &'static str,
+    /// What it is in real life.
+    pub life: &'static str,
+    /// How dig shows it.
+    pub dig: &'static str,
+    /// How curl shows it.
+    pub curl: &'static str,
+    /// How a browser shows it.
+    pub browser: &'static str,
+    /// How to find it.
+    pub find: &'static str,
+}
+
+/// What a fault is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The answers of name servers and resolvers.
+    Dns,
+    /// The answers of the web server.
+    Http,
+    /// The process of a service.
+    Process,
+    /// The database.
+    Database,
+}
+
+impl Kind {
+    /// All of them, in order.
+    pub const ALL: [Self; 4] = [Self::Dns, Self::Http, Self::Process, Self::Database];
+
+    /// As a heading.
+    pub fn heading(self) -> &'static str {
+        match self {
+            Self::Dns => "Answers to DNS questions",
+            Self::Http => "Answers of the web server",
+            Self::Process => "Processes",
+            Self::Database => "The database",
+        }
+    }
+}
+
+/// What a fault strikes one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// Answers to questions; `--name` chooses them.
+    Question,
+    /// Answers to requests; `--path` chooses them.
+    Request,
+}
+
+impl Occasion {
+    /// The option that chooses some of them.
+    pub fn option(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Question => "name",
+            Self::Request => "path",
+        })
+    }
+}
+
+/// How much of a fault.
+#[derive(Debug)]
+pub struct Amount {
+    /// Its option, without the hyphens.
+    pub option: &'static str,
+    /// In what it is counted.
+    pub unit: Unit,
+    /// The least.
+    pub least: u64,
+    /// The most.
+    pub most: u64,
+    /// Where nothing is said.
+    pub default: u64,
+}
+
+/// In what an amount is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// A time in milliseconds.
+    Time,
+    /// A time in seconds.
+    LongTime,
+    /// An address of IPv4, as the number that its octets are.
+    Address,
+    /// Hundredths.
+    Percent,
+    /// So many.
+    Count,
+    /// Bytes a second.
+    BytesASecond,
+    /// Millions of bytes.
+    Megabytes,
+}
+
+impl Unit {
+    /// A number of it, as it is typed.
+    pub fn show(self, number: u64) -> String {
+        match self {
+            Self::Time | Self::LongTime => humantime::format_duration(self.time(number)).to_string(),
+            Self::Address => Ipv4Addr::from(u32::try_from(number).unwrap_or(u32::MAX)).to_string(),
+            Self::Percent => format!("{number}%"),
+            Self::Count | Self::BytesASecond => number.to_string(),
+            Self::Megabytes => format!("{number}MB"),
+        }
+    }
+
+    /// A number of it, where it is one of a time.
+    pub fn time(self, number: u64) -> Duration {
+        match self {
+            Self::LongTime => Duration::from_secs(number),
+            _ => Duration::from_millis(number),
+        }
+    }
+}
+
+const NAME_SERVERS: &[ServiceName] = &[Dns, Dns2, Tld, Root];
+const SPEAKS_DNS: &[ServiceName] = &[Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4];
+const WEB: &[ServiceName] = &[Web];
+const ALL: &[ServiceName] = &[Web, App, Db, Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4];
+
+/// The longest wait that an answer can be given: longer than any client's patience.
+const LONGEST_WAIT: u64 = 60_000;
+
+const DELAY: Amount =
+    Amount { option: "delay", unit: Unit::Time, least: 1, most: LONGEST_WAIT, default: 2_000 };
+
+fn whole(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Every fault, in order.
+pub const TABLE: &[Fault] = &[
+    Fault {
+        name: "servfail",
+        kind: Kind::Dns,
+        on: SPEAKS_DNS,
+        amount: None,
+        occasion: Some(Occasion::Question),
+        deed: |_| Deed::Rim(Wrong::Dns(DnsWrong::Servfail)),
+        what: "answers SERVFAIL",
+        life: "A zone file that cannot be read, a broken DNSSEC chain, a resolver that reaches nobody.",
+        dig: "`status: SERVFAIL`, no records. Laid on `dns`, the resolver says SERVFAIL too, with the reason as EDE.",
+        curl: "`(6) Could not resolve host`, as long as the resolver has nothing remembered.",
+        browser: "\"This site can't be reached\", DNS_PROBE_FINISHED_NXDOMAIN or SERVFAIL.",
+        find: "Ask each server itself, from the root down: the first that says SERVFAIL without being a resolver is the one.",
+    },
+    Fault {
+        name: "refused",
+        kind: Kind::Dns,
+        on: SPEAKS_DNS,
+        amount: None,
+        occasion: Some(Occasion::Question),
+        deed: |_| Deed::Rim(Wrong::Dns(DnsWrong::Refused)),
+        what: "answers REFUSED",
+        life: "An access list that leaves this client out; a name server that was never told of the zone.",
+        dig: "`status: REFUSED`; of a resolver often `recursion requested but not available` with it.",
+        curl: "`(6) Could not resolve host`.",
+        browser: "\"This site can't be reached\".",
+        find: "It is an answer, so the network is well. Ask from another address: an access list answers there.",
+    },
+    Fault {
+        name: "nxdomain",
+        kind: Kind::Dns,
+        on: SPEAKS_DNS,
+        amount: None,
+        occasion: Some(Occasion::Question),
+        deed: |_| Deed::Rim(Wrong::Dns(DnsWrong::Nxdomain)),
+        what: "denies a name that exists (NXDOMAIN)",
+        life: "A record that was lost with an edit, a zone from the day before, a resolver that filters.",
+        dig: "`status: NXDOMAIN`, without the SOA that a true denial carries in its authority section.",
+        curl: "`(6) Could not resolve host`.",
+        browser: "DNS_PROBE_FINISHED_NXDOMAIN.",
+        find: "Compare what each name server says (`dig @server`), and the SOA serials; a denial without SOA is suspicious.",
+    },
+    Fault {
+        name: "lame",
+        kind: Kind::Dns,
+        on: NAME_SERVERS,
+        amount: None,
+        occasion: Some(Occasion::Question),
+        deed: |_| Deed::Rim(Wrong::Dns(DnsWrong::Lame)),
+        what: "answers without authority for its own zone: a lame delegation (RFC 9499)",
+        life: "The parent delegates to a server that does not, or no longer, have the zone.",
+        dig: "`status: NOERROR`, no `aa` among the flags, no answer.",
+        curl: "`(6) Could not resolve host`, as long as the resolver has nothing remembered.",
+        browser: "\"This site can't be reached\".",
+        find: "`dig +norecurse @server ZONE SOA` at each server that the parent names: `aa` must be set.",
+    },
+    Fault {
+        name: "wrong-address",
+        kind: Kind::Dns,
+        on: SPEAKS_DNS,
+        amount: Some(Amount {
+            option: "address",
+            unit: Unit::Address,
+            least: 0,
+            most: 0xFFFF_FFFF,
+            // 127.0.0.99, where nobody listens, whatever the network.
+            default: 0x7F00_0063,
+        }),
+        occasion: Some(Occasion::Question),
+        deed: |address| Deed::Rim(Wrong::Dns(DnsWrong::WrongAddress(Ipv4Addr::from(whole(address))))),
+        what: "gives a wrong address (A) for every name",
+        life: "A server that moved, a typing error, a forged answer in a cache.",
+        dig: "`status: NOERROR` and a wrong address: nothing else shows it.",
+        curl: "`(7) Failed to connect` to an address that is not the server's; of a stranger's server, his page.",
+        browser: "ERR_CONNECTION_REFUSED, a stranger's page, or a warning of a wrong certificate.",
+        find: "`curl -v` shows the address it tries; compare it with the name server's own answer and with the zone file.",
+    },
+    Fault {
+        name: "truncate",
+        kind: Kind::Dns,
+        on: SPEAKS_DNS,
+        amount: None,
+        occasion: Some(Occasion::Question),
+        deed: |_| Deed::Rim(Wrong::Dns(DnsWrong::Truncate)),
+        what: "cuts every answer over UDP (TC)",
+        life: "Answers too long for a datagram, or a rate limit that asks for TCP as proof of the address.",
+        dig: "`;; Truncated, retrying in TCP mode.`; with `+ignore` the flag `tc` and no answer.",
+        curl: "Nothing but a little time; together with `no-tcp`, `(6) Could not resolve host`.",
+        browser: "Nothing; together with `no-tcp`, \"This site can't be reached\".",
+        find: "`dig +ignore` shows `tc`; `wwwlab queries` shows that as much is asked over TCP.",
+    },
+    Fault {
+        name: "slow-dns",
+        kind: Kind::Dns,
+        on: SPEAKS_DNS,
+        amount: Some(DELAY),
+        occasion: Some(Occasion::Question),
+        deed: |millis| Deed::Rim(Wrong::Dns(DnsWrong::Slow { millis })),
+        what: "answers late",
+        life: "A server far away or overloaded; a resolver whose first forwarder is dead.",
+        dig: "A long `Query time`; above five seconds `communications error … timed out`, and dig asks again.",
+        curl: "Everything works, late: `time_namelookup` of `curl -w` is the delay.",
+        browser: "A long wait before anything is seen, once; later pages are quick, since the name is remembered.",
+        find: "`dig` says the time; ask each server itself, and see where it comes in. `wwwlab path` shows each step.",
+    },
+    Fault {
+        name: "no-tcp",
+        kind: Kind::Dns,
+        on: SPEAKS_DNS,
+        amount: None,
+        occasion: None,
+        deed: |_| Deed::Rim(Wrong::Dns(DnsWrong::NoTcp)),
+        what: "closes its port over TCP; UDP goes on",
+        life: "A firewall whose owner believes that DNS is UDP (RFC 7766 says otherwise).",
+        dig: "With `+tcp`: `Connection refused`. Without: nothing, until an answer is too long for a datagram.",
+        curl: "Nothing.",
+        browser: "Nothing.",
+        find: "`dig +tcp` at each server.",
+    },
+    Fault {
+        name: "ttl",
+        kind: Kind::Dns,
+        on: SPEAKS_DNS,
+        amount: Some(Amount {
+            option: "ttl",
+            unit: Unit::LongTime,
+            least: 0,
+            most: 604_800,
+            default: 604_800,
+        }),
+        occasion: Some(Occasion::Question),
+        deed: |seconds| Deed::Rim(Wrong::Dns(DnsWrong::Ttl { seconds: whole(seconds) })),
+        what: "gives every record another time to live",
+        life: "A week: a change that nobody sees for a week. 0: every question comes again, and the server is busy.",
+        dig: "The second column of every record: 604800, or 0.",
+        curl: "Nothing at first; after a change of the zone, the old address for as long.",
+        browser: "As curl, and longer: browsers remember by themselves.",
+        find: "`dig` at the name server shows the full time, `wwwlab cache` what is left of it at the resolver.",
+    },
+    Fault {
+        name: "http-500",
+        kind: Kind::Http,
+        on: WEB,
+        amount: None,
+        occasion: Some(Occasion::Request),
+        deed: |_| Deed::Rim(Wrong::Http(HttpWrong::InternalError)),
+        what: "answers 500, whatever is asked for",
+        life: "An error in the code or the settings, after a deployment most often.",
+        dig: "Nothing: the name is well.",
+        curl: "`HTTP/1.1 500 Internal Server Error`, exit code 0; with `--fail` 22.",
+        browser: "\"Internal Server Error\".",
+        find: "The server's log. Is it every path, or some; files too, or dynamic pages alone; since which deployment?",
+    },
+    Fault {
+        name: "slow-first-byte",
+        kind: Kind::Http,
+        on: WEB,
+        amount: Some(DELAY),
+        occasion: Some(Occasion::Request),
+        deed: |millis| Deed::Rim(Wrong::Http(HttpWrong::SlowFirstByte { millis })),
+        what: "begins its answer late",
+        life: "A slow statement, a queue before the application, a cold cache.",
+        dig: "Nothing: the name is well.",
+        curl: "`time_connect` is short and `time_starttransfer` long; with `--max-time`, `(28) Operation timed out`.",
+        browser: "A white page that waits; in its tools a long \"Waiting for server response\" (TTFB).",
+        find: "`curl -w` splits the time; `wwwlab path` says at which part of the way it is spent.",
+    },
+    Fault {
+        name: "slow-body",
+        kind: Kind::Http,
+        on: WEB,
+        amount: Some(Amount {
+            option: "rate",
+            unit: Unit::BytesASecond,
+            least: 10,
+            most: 1_000_000,
+            default: 200,
+        }),
+        occasion: Some(Occasion::Request),
+        deed: |bytes_per_second| Deed::Rim(Wrong::Http(HttpWrong::SlowBody { bytes_per_second })),
+        what: "sends its bodies slowly, so many bytes a second",
+        life: "A full line, a server that is short of processor, a proxy that counts.",
+        dig: "Nothing: the name is well.",
+        curl: "`time_starttransfer` is short and `time_total` long; the progress meter shows the rate.",
+        browser: "The page builds up from its top; pictures come line by line.",
+        find: "`curl -w '%{speed_download}'`; from another place, to tell the line from the server.",
+    },
+    Fault {
+        name: "truncated-body",
+        kind: Kind::Http,
+        on: WEB,
+        amount: None,
+        occasion: Some(Occasion::Request),
+        deed: |_| Deed::Rim(Wrong::Http(HttpWrong::TruncatedBody)),
+        what: "ends the connection in the middle of a body",
+        life: "A process that dies while it answers, a full disk below a proxy's buffer, a wrong Content-Length.",
+        dig: "Nothing: the name is well.",
+        curl: "`(18)`: the transfer ended with bytes outstanding; over HTTP/2 `(92)`, the stream was not closed cleanly.",
+        browser: "Half a page, or ERR_CONTENT_LENGTH_MISMATCH.",
+        find: "curl says how many bytes are missing; compare `Content-Length` with what came.",
+    },
+    Fault {
+        name: "wrong-host",
+        kind: Kind::Http,
+        on: WEB,
+        amount: None,
+        occasion: Some(Occasion::Request),
+        deed: |_| Deed::Rim(Wrong::Http(HttpWrong::WrongHost)),
+        what: "knows its site under another name, and so does not know the one asked for",
+        life: "A typing error in `server_name`, a virtual host that was not enabled.",
+        dig: "Nothing: the name is well.",
+        curl: "`HTTP/1.1 404 Not Found` for every path, with a page that names the site that is there.",
+        browser: "The same page; on other servers the default site, \"It works!\".",
+        find: "`curl -H 'Host: …'` with other names at the same address; the virtual hosts in the server's settings.",
+    },
+    Fault {
+        name: "redirect-loop",
+        kind: Kind::Http,
+        on: WEB,
+        amount: None,
+        occasion: Some(Occasion::Request),
+        deed: |_| Deed::Rim(Wrong::Http(HttpWrong::RedirectLoop)),
+        what: "redirects every request to itself",
+        life: "Two rules that undo each other: http to https before a proxy that speaks http, www and without.",
+        dig: "Nothing: the name is well.",
+        curl: "`HTTP/1.1 302 Found` with the address asked for as its `Location`; with `-L`, `(47) Maximum (50) redirects followed`.",
+        browser: "ERR_TOO_MANY_REDIRECTS.",
+        find: "`curl -sIL` shows every step; the step that comes twice is the loop.",
+    },
+    Fault {
+        name: "stop",
+        kind: Kind::Process,
+        on: ALL,
+        amount: None,
+        occasion: None,
+        deed: |_| Deed::Verb(Verb::Stop),
+        what: "stops the service (SIGTERM): its port refuses connections",
+        life: "Maintenance, or a service that was not started again after one.",
+        dig: "Of a name server: `connection refused`.",
+        curl: "`(7) Failed to connect`; of the application, the web server's 502; of the database, a 503.",
+        browser: "ERR_CONNECTION_REFUSED.",
+        find: "`wwwlab status`; on a server of one's own `ss -ltnp` and `systemctl status`.",
+    },
+    Fault {
+        name: "kill",
+        kind: Kind::Process,
+        on: ALL,
+        amount: None,
+        occasion: None,
+        deed: |_| Deed::Verb(Verb::Kill),
+        what: "kills the service (SIGKILL): open connections are reset, its port refuses new ones",
+        life: "A crash, the kernel's out-of-memory killer.",
+        dig: "Of a name server: `connection refused`.",
+        curl: "`(56) Connection reset by peer` or `(52) Empty reply` in the middle, then `(7) Failed to connect`.",
+        browser: "ERR_CONNECTION_RESET, then ERR_CONNECTION_REFUSED.",
+        find: "`wwwlab status` says by which signal; on a server of one's own `journalctl` and `dmesg`.",
+    },
+    Fault {
+        name: "pause",
+        kind: Kind::Process,
+        on: ALL,
+        amount: None,
+        occasion: None,
+        deed: |_| Deed::Verb(Verb::Pause),
+        what: "makes the service stand still (SIGSTOP): it accepts, and never answers",
+        life: "A process that hangs: a deadlock, a file system that does not answer, a debugger.",
+        dig: "Of a name server: `communications error … timed out`.",
+        curl: "It connects and waits; with `--max-time`, `(28) Operation timed out`. Of the application, the web server's 504.",
+        browser: "A page that loads for ever.",
+        find: "The port is open and nothing comes: `ss -tn` shows octets in Recv-Q, `ps` the state T.",
+    },
+    Fault {
+        name: "crash-loop",
+        kind: Kind::Process,
+        on: &[Web, App, Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4],
+        amount: Some(Amount {
+            option: "delay",
+            unit: Unit::Time,
+            least: 100,
+            most: LONGEST_WAIT,
+            default: 2_000,
+        }),
+        occasion: None,
+        deed: |millis| Deed::CrashLoop { millis },
+        what: "kills the service again and again, so long after each start",
+        life: "A program that dies of its first request and is started again by its supervisor.",
+        dig: "Of a name server: answers and `connection refused` in turn.",
+        curl: "Answers, resets and `(7) Failed to connect` in turn.",
+        browser: "Now the page, now an error.",
+        find: "`wwwlab status`: a process that is never old, with another number each time.",
+    },
+    Fault {
+        name: "cpu",
+        kind: Kind::Process,
+        on: &[Web, App, Db, Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4],
+        amount: Some(Amount { option: "share", unit: Unit::Percent, least: 1, most: 99, default: 5 }),
+        occasion: None,
+        deed: Deed::Share,
+        what: "lets the service run for only a share of the time (SIGSTOP and SIGCONT in turn, as cpulimit does)",
+        life: "A machine with too many neighbours, a container with a small quota.",
+        dig: "Of a name server: `Query time` of up to a tenth of a second, and then none.",
+        curl: "Everything works, by fits and starts: times vary by a tenth of a second.",
+        browser: "Pages that come now at once, now late.",
+        find: "`top` shows the state T now and then; in a container `cpu.stat` counts how often it was throttled.",
+    },
+    Fault {
+        name: "memory",
+        kind: Kind::Process,
+        on: &[App, Web, Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4],
+        amount: Some(Amount { option: "limit", unit: Unit::Megabytes, least: 1, most: 100_000, default: 1 }),
+        occasion: None,
+        deed: |megabytes| Deed::Limit(Limit::Memory, megabytes.saturating_mul(1_000_000)),
+        what: "gives the process no more memory than so much (RLIMIT_DATA), whatever it has already",
+        life: "A limit of a container or a unit; a machine without memory.",
+        dig: "Nothing, until the process wants more; then it dies, as with `kill`.",
+        curl: "Nothing, until the process wants more; then it dies (SIGABRT), as with `kill`.",
+        browser: "As curl.",
+        find: "`wwwlab status`: killed by SIGABRT; `wwwlab logs`: memory allocation failed; /proc/PID/limits.",
+    },
+    Fault {
+        name: "descriptors",
+        kind: Kind::Process,
+        on: &[Web, App, Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4],
+        amount: Some(Amount { option: "limit", unit: Unit::Count, least: 1, most: 1_000_000, default: 15 }),
+        occasion: None,
+        deed: |count| Deed::Limit(Limit::Descriptors, count),
+        what: "lets the process open no more than so many descriptors (RLIMIT_NOFILE)",
+        life: "`ulimit -n` left at what it was when the site was small.",
+        dig: "Of a name server: nothing over UDP; `+tcp` connects and waits.",
+        curl: "The kernel connects, the server cannot accept: it waits, `(28) Operation timed out` with `--max-time`.",
+        browser: "A page that loads for ever; a busy site fails for many and works for few.",
+        find: "The log says `Too many open files`; `ls /proc/PID/fd | wc -l` against /proc/PID/limits.",
+    },
+    Fault {
+        name: "db-locked",
+        kind: Kind::Database,
+        on: &[Db],
+        amount: None,
+        occasion: None,
+        deed: |_| Deed::Verb(Verb::Stop),
+        what: "another process holds the database's file under an exclusive lock (of SQLite alone)",
+        life: "A backup or a migration that began a transaction and does not end it.",
+        dig: "Nothing: the name is well.",
+        curl: "Files come; dynamic pages are a 503 that says that the database is locked.",
+        browser: "The site's pages, and in place of the guestbook the 503.",
+        find: "The page names the database; `lsof` or `fuser` on its file shows who has it open beside the application.",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_name_is_there_once_and_every_page_is_written() {
+        let names: BTreeSet<&str> = TABLE.iter().map(|fault| fault.name).collect();
+        assert_eq!(names.len(), TABLE.len());
+        for fault in TABLE {
+            for text in [fault.what, fault.life, fault.dig, fault.curl, fault.browser, fault.find] {
+                assert!(!text.is_empty() && !text.contains('\n'), "{}", fault.name);
+            }
+            assert!(!fault.on.is_empty(), "{}", fault.name);
+            assert!(Kind::ALL.contains(&fault.kind));
+        }
+    }
+}
