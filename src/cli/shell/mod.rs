@@ -152,27 +152,31 @@ async fn open(
     lease: Lease,
 ) -> Result<u8, Failure> {
     let system = |what: &'static str| move |error| Failure::System(what.into(), error);
-    let machines = directory.machines();
-    let mut names: Vec<String> = fs::read_dir(&machines)
-        .map_err(system("cannot find the lab's machines"))?
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect();
-    // As the plan has them, from the client on.
-    let largest = Plan::new(&Host::ALL, CLASSROOM_MOST);
-    names.sort_by_key(|name| largest.machines.iter().position(|machine| machine.name == *name));
+    let names = machines(directory)?;
     known(host, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
     let executable = std::env::current_exe().map_err(system("cannot find this executable"))?;
     let mut command = Command::new(&executable);
-    command.arg(network::WITHIN).arg(machines.join(host)).args(["--capable", "--"]);
+    command.arg(network::WITHIN).arg(directory.machines().join(host)).args(["--capable", "--"]);
     setting::prepare(&mut command, directory, host, line.is_none())
         .map_err(system("cannot prepare a shell"))?;
     command.args(line.unwrap_or_default());
     wait::for_end(command, lease).await
 }
 
+/// The machines of a lab that is up, in the order of its plan, the client first.
+pub(super) fn machines(directory: &Directory) -> Result<Vec<String>, Failure> {
+    let mut names: Vec<String> = fs::read_dir(directory.machines())
+        .map_err(|error| Failure::System("cannot find the lab's machines".into(), error))?
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    let largest = Plan::new(&Host::ALL, CLASSROOM_MOST);
+    names.sort_by_key(|name| largest.machines.iter().position(|machine| machine.name == *name));
+    Ok(names)
+}
+
 /// Refuses a host that is none of `names`.
-fn known(host: &str, names: &[&str]) -> Result<(), Failure> {
+pub(super) fn known(host: &str, names: &[&str]) -> Result<(), Failure> {
     if names.contains(&host) {
         return Ok(());
     }
