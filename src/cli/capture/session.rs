@@ -2,6 +2,7 @@
 //!
 //! Whatever ends it (^C, the time, the number, the lab), what was captured until then is written, and the file is whole.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,8 +28,10 @@ use super::cannot_write;
 
 /// So long packets wait for those of other machines that passed before them.
 const SORTED_WITHIN: Duration = Duration::from_millis(100);
-/// So long they wait for what the services tell of them: a flooded one tells half a second later.
+/// So long they wait for what the services tell of them, in a pipe that somebody may look at the end of, and in a file: a
+/// flooded service tells half a second later, on a machine that has too much to do more.
 const TOLD_WITHIN: Duration = Duration::from_secs(1);
+const TOLD_AT_LAST: Duration = Duration::from_secs(5);
 /// How often it is looked which have waited enough.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -84,6 +87,8 @@ struct Course {
     began: u64,
     /// Microseconds from the shared clock's beginning to the Unix epoch's, less than nothing: the clocks' distance.
     distance: u64,
+    /// Packets that came and are to be shown; those that were shown.
+    taken: u64,
     shown: u64,
 }
 
@@ -120,6 +125,7 @@ impl Session {
             secrets: Secrets::follow(directory.tls_keys()),
             began,
             distance: (began / 1_000).saturating_sub(clock::monotonic_micros()),
+            taken: 0,
             shown: 0,
         };
         self.begin()?;
@@ -129,9 +135,12 @@ impl Session {
         let gone = self.until_the_end(&mut course, &mut watched, &mut signals, world).await?;
         let ended = clock::unix_nanos();
         if !self.has_enough(&course) {
-            self.last(&mut course, &mut watched, &mut signals, ended).await;
-            self.show(&mut course, u64::MAX, world)?;
+            self.rest(&mut course, ended);
         }
+        if matches!(self.shown, Shown::Written(..)) {
+            hear_the_rest(&mut course, &mut watched, &mut signals).await;
+        }
+        self.show(&mut course, u64::MAX, world)?;
         self.end(&course, ended, world)?;
         if gone { Err(ControlError::NotUp(directory.name()).into()) } else { Ok(0) }
     }
@@ -165,15 +174,19 @@ impl Session {
                 () = signals.next() => break,
                 () = &mut over => break,
             }
-            let waits = if matches!(self.shown, Shown::Written(..)) { TOLD_WITHIN } else { SORTED_WITHIN };
+            let waits = match &self.shown {
+                Shown::Written(_, path) if path.as_os_str() == "-" => TOLD_WITHIN,
+                Shown::Written(..) => TOLD_AT_LAST,
+                _ => SORTED_WITHIN,
+            };
             let before = clock::unix_nanos().saturating_sub(nanoseconds(waits));
             self.show(course, before, world)?;
         }
         Ok(false)
     }
 
-    /// Takes what passed before it `ended`, and hears for a while what is still told of it, unless that is not to be waited for.
-    async fn last(&mut self, course: &mut Course, watched: &mut Watched, signals: &mut Signals, ended: u64) {
+    /// Takes what passed before it `ended`.
+    fn rest(&mut self, course: &mut Course, ended: u64) {
         let kept = usize::try_from(self.kept).unwrap_or(usize::MAX);
         let mut caught = Vec::new();
         self.taps.rest(kept, |machine, packet| {
@@ -184,25 +197,11 @@ impl Session {
             before
         });
         caught.into_iter().for_each(|(machine, packet)| self.take(course, machine, packet));
-        if !matches!(self.shown, Shown::Written(..)) {
-            return;
-        }
-        let patience = sleep(TOLD_WITHIN);
-        tokio::pin!(patience);
-        loop {
-            tokio::select! {
-                event = watched.next() => match event {
-                    Ok(Some(event)) => course.ties.hear(&event),
-                    Ok(None) | Err(_) => return,
-                },
-                () = &mut patience => return,
-                () = signals.next() => return,
-            }
-        }
     }
 
+    /// Whether as many packets came as are to be shown.
     fn has_enough(&self, course: &Course) -> bool {
-        self.most.is_some_and(|most| course.shown >= most)
+        self.most.is_some_and(|most| course.taken >= most)
     }
 
     /// Has a packet wait until it is shown.
@@ -216,6 +215,15 @@ impl Session {
         }
         self.places[interface].received += 1;
         let Caught { at, outgoing, length, octets, .. } = caught;
+        if matches!(self.shown, Shown::WhereItBegins) {
+            let place = &self.places[interface];
+            let leaves = (outgoing || place.name == "lo") && !place.port;
+            let from = Frame::read(&octets, length).from;
+            if !leaves || !self.names.begins_at(&self.machines[machine], from) {
+                return;
+            }
+        }
+        course.taken += 1;
         course.waiting.push(Packet { at, interface, outgoing, length, octets });
     }
 
@@ -229,7 +237,7 @@ impl Session {
                     .map_err(|error| cannot_write(path, error))?;
             }
         }
-        while !self.has_enough(course)
+        while self.most.is_none_or(|most| course.shown < most)
             && let Some(packet) = course.waiting.pop(before)
         {
             let frame = Frame::read(&packet.octets, packet.length);
@@ -243,10 +251,6 @@ impl Session {
                         .map_err(|error| cannot_write(path, error))?;
                 }
                 Shown::WhereItBegins => {
-                    let leaves = packet.outgoing || place.name == "lo";
-                    if !leaves || place.port || !self.names.begins_at(machine, frame.from) {
-                        continue;
-                    }
                     writeln!(world.out, "{}", self.line(course, &packet, &frame, ""))?;
                 }
                 Shown::Everywhere => {
@@ -266,7 +270,14 @@ impl Session {
     fn line(&self, course: &Course, packet: &Packet, frame: &Frame, at: &str) -> String {
         let since = Duration::from_nanos(packet.at.saturating_sub(course.began));
         let who = |address: Option<_>| address.map_or_else(|| "?".into(), |address| self.names.show(address));
-        let between = format!("{} › {}", who(frame.from), who(frame.to));
+        let from = match frame.from {
+            // An address of one cable alone (RFC 4291 §2.5.6) says nothing of whose it is; that it leaves here does.
+            Some(IpAddr::V6(from)) if packet.outgoing && from.is_unicast_link_local() => {
+                self.machines[self.places[packet.interface].machine].clone()
+            }
+            from => who(from),
+        };
+        let between = format!("{from} › {}", who(frame.to));
         format!("{:>11.6}  {at}{between:<19}  {}", since.as_secs_f64(), line::describe(frame, &self.names))
     }
 
@@ -311,6 +322,24 @@ impl Session {
         let dim = DIM;
         writeln!(world.err, "{dim}{} {packets}, {lost} dropped by the kernel{to}{dim:#}", course.shown)?;
         Ok(())
+    }
+}
+
+/// Hears what is still told of what was captured, until nothing comes any more, or it is not to be waited for.
+async fn hear_the_rest(course: &mut Course, watched: &mut Watched, signals: &mut Signals) {
+    let patience = sleep(TOLD_AT_LAST);
+    tokio::pin!(patience);
+    loop {
+        tokio::select! {
+            event = watched.next() => match event {
+                Ok(Some(event)) => course.ties.hear(&event),
+                Ok(None) | Err(_) => return,
+            },
+            // A quiet while.
+            () = sleep(TOLD_WITHIN) => return,
+            () = &mut patience => return,
+            () = signals.next() => return,
+        }
     }
 }
 
