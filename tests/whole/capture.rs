@@ -232,7 +232,7 @@ fn a_pipe_is_read_as_it_is_written() {
 fn a_disk_that_is_full_leaves_what_was_written() {
     let _turn = one_at_a_time();
     let stage = up();
-    let line = format!("trap '' XFSZ; ulimit -f 16; exec '{PROGRAM}' capture -w full.pcapng");
+    let line = format!("trap '' XFSZ; ulimit -f 128; exec '{PROGRAM}' capture -w full.pcapng");
     let mut capture = stage.command("sh");
     capture.args(["-c", &line]).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut capture = capture.spawn().unwrap();
@@ -288,7 +288,7 @@ fn an_ordinary_user_captures() {
     let lab = here.join("lab");
     let _end = Ending(&lab);
     as_user(&lab, "../wwwlab up -d --network hosts").ok();
-    let line = "../wwwlab capture -w a.pcapng --count 4 2>said & until grep -q listening said; do :; done; \
+    let line = "../wwwlab capture -w a.pcapng --count 4 2>said & while ! grep -q listening said && kill -0 $!; do sleep 0.1; done; \
                 ../wwwlab shell client -- ping -n -c1 -W30 8.8.8.8 && wait $!";
     as_user(&lab, line).ok();
     as_user(&lab, "../wwwlab down --network hosts").ok();

@@ -86,7 +86,7 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
             places: interfaces(&taps, &machines),
             taps,
             machines,
-            names: addresses(),
+            names: addresses(&all),
             shown: match (file, arguments.host.is_empty()) {
                 (Some(file), _) => Shown::Written(file, arguments.write.clone().unwrap_or_default()),
                 (None, true) => Shown::WhereItBegins,
@@ -107,9 +107,10 @@ fn cannot_write(path: &Path, error: io::Error) -> Failure {
     }
 }
 
-/// Who has which address, in the largest lab; none has two meanings.
-fn addresses() -> Names {
+/// Which address each of the machines `there` has: in the largest lab, since none has two meanings.
+fn addresses(there: &[String]) -> Names {
     let machines = Plan::new(&Host::ALL, CLASSROOM_MOST).machines.into_iter();
+    let machines = machines.filter(|machine| there.contains(&machine.name));
     let addresses = machines.flat_map(|machine| {
         let own: Vec<IpAddr> = machine
             .interfaces
