@@ -66,7 +66,6 @@ pub struct Segment<'a> {
 
 /// The flags of TCP (RFC 9293 §3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "that is what flags are")]
 pub struct Flags {
     /// A connection begins.
     pub syn: bool,
