@@ -67,7 +67,7 @@ fn names_are_asked_for_and_answered() {
     assert_eq!(said(&answer(0x8180, [0, 0], &[])), "DNS answer: www.foobar.com has no A");
     assert_eq!(said(&answer(0x8380, [0, 0], &[])), "DNS answer: www.foobar.com has no A (truncated)");
     // com. NS, to the name of the question.
-    let delegation = [&[0xC0, 27, 0, 2, 0, 1, 0, 0, 0, 9, 0, 2, 0xC0, 12][..]].concat();
+    let delegation = [&[0xC0, 23, 0, 2, 0, 1, 0, 0, 0, 9, 0, 2, 0xC0, 12][..]].concat();
     assert_eq!(said(&answer(0x8000, [0, 1], &delegation)), "DNS referral to com: NS www.foobar.com.");
     let mut over_tcp = u16::try_from(question.len()).unwrap().to_be_bytes().to_vec();
     over_tcp.extend(&question);
