@@ -7,9 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The parts, from the top down: each may use those named beside it, and itself.
-const FLOORS: [(&str, &[&str]); 6] = [
-    ("cli", &["path", "lab", "services", "dns", "ground"]),
+const FLOORS: [(&str, &[&str]); 7] = [
+    ("cli", &["path", "capture", "lab", "services", "dns", "ground"]),
     ("path", &["dns", "ground"]),
+    ("capture", &["dns", "ground"]),
     ("lab", &["ground"]),
     ("services", &["dns", "ground"]),
     ("dns", &["ground"]),

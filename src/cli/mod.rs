@@ -4,6 +4,7 @@
 
 mod backup;
 mod cache;
+mod capture;
 mod curl;
 mod db;
 mod deploy;
@@ -45,6 +46,7 @@ use crate::lab::control::{ControlError, Verb};
 use crate::lab::directory::{Directory, DirectoryError};
 use crate::lab::hosts::ServiceName;
 use crate::lab::network::publish::PublishError;
+use crate::lab::network::tap::TapError;
 use crate::lab::network::{self, NetworkError};
 
 pub use screen::World;
@@ -126,6 +128,8 @@ enum Command {
     Curl(curl::Arguments),
     /// Make one request and tell its whole way: name, connection, web server, application, database
     Path(path::Arguments),
+    /// Show the packets of network `hosts` as they pass, or write them to a file for Wireshark
+    Capture(capture::Arguments),
     /// Open the real client (mariadb, mysql or sqlite3) on the lab's database
     Db(db::Arguments),
     /// Back the guestbook up into a file, while the lab is up
@@ -163,6 +167,9 @@ enum Command {
     /// Carry from this machine into network `hosts` (started by the lab itself)
     #[command(name = network::publish::COMMAND, hide = true)]
     Publish(network::publish::Arguments),
+    /// Open sockets that hear what passes the machines of network `hosts` (used by the lab itself)
+    #[command(name = network::tap::COMMAND, hide = true)]
+    Tap(network::tap::Arguments),
     /// Start a program on a machine of network `hosts` (used by the lab itself)
     #[command(name = network::WITHIN, hide = true)]
     Within(network::Entering),
@@ -193,6 +200,9 @@ pub enum Failure {
     /// Something of its network cannot be published.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// The packets of its network cannot be heard.
+    #[error(transparent)]
+    Tap(#[from] TapError),
     /// The operating system refused something.
     #[error("{0}")]
     System(String, #[source] io::Error),
@@ -318,6 +328,7 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Dig(dig) => dig::run(&dig, &place.find()?, world),
         Command::Curl(curl) => curl::run(&curl, &place.find()?, world),
         Command::Path(path) => path::run(&path, &place.find()?, world),
+        Command::Capture(capture) => capture::run(&capture, &place.find()?, world),
         Command::Db(db) => db::run(&db, &place.find()?, world),
         Command::Backup(backup) => backup::back_up(&backup, &place.find()?, world),
         Command::Restore(restore) => backup::restore(&restore, &place.find()?, world),
@@ -337,6 +348,10 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         }
         Command::Publish(arguments) => {
             block_on(network::publish::run(&arguments))??;
+            Ok(0)
+        }
+        Command::Tap(arguments) => {
+            network::tap::run(&arguments)?;
             Ok(0)
         }
         Command::Within(entering) => match network::enter(&entering)? {},

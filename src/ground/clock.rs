@@ -8,6 +8,12 @@ pub fn unix_millis() -> u64 {
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Now, as nanoseconds since the Unix epoch, as the kernel dates packets; until the year 2554.
+pub fn unix_nanos() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Now, as HTTP dates are compared with it.
 pub fn system_time() -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(unix_millis())

@@ -211,6 +211,11 @@ impl Directory {
         self.state.join("hosts")
     }
 
+    /// The secrets of TLS connections, where a service writes them down: in the format of SSLKEYLOGFILE (RFC 9850).
+    pub fn tls_keys(&self) -> PathBuf {
+        self.state.join("tls-keys.log")
+    }
+
     /// How a command names this lab to the user.
     pub fn name(&self) -> String {
         match &self.toml {

@@ -12,6 +12,7 @@ mod backup;
 mod bad_days;
 mod cables;
 mod cache;
+mod capture;
 mod commands;
 mod conversation;
 mod crowd;

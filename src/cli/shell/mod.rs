@@ -174,7 +174,7 @@ async fn open(
 }
 
 /// The machines of the lab, as they stand.
-async fn machines(directory: &Directory) -> Result<Vec<MachineState>, ControlError> {
+pub(super) async fn machines(directory: &Directory) -> Result<Vec<MachineState>, ControlError> {
     match control::ask(directory, &Request::Machines).await? {
         Response::Machines(machines) => Ok(machines),
         _ => Err(ControlError::Strange(directory.name())),
@@ -186,7 +186,7 @@ fn is_off(host: &str, machines: &[MachineState]) -> bool {
 }
 
 /// Refuses a host that is none of `names`.
-fn known(host: &str, names: &[&str]) -> Result<(), Failure> {
+pub(super) fn known(host: &str, names: &[&str]) -> Result<(), Failure> {
     if names.contains(&host) {
         return Ok(());
     }

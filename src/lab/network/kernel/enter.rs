@@ -10,7 +10,7 @@ use std::fs::{self, DirEntry, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::sched::{CloneFlags, setns};
@@ -76,6 +76,28 @@ pub(in crate::lab::network) fn lend(place: &Path) -> Result<(), NetworkError> {
     let none = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
         .map_err(|errno| failed("its rights")(errno.into()))
+}
+
+/// Goes from machine to machine at `places` and does `there` on each: what it opens stays there, and this process is on the last
+/// of them in the end. It must have one thread.
+pub(in crate::lab::network) fn visit<E: From<NetworkError>>(
+    places: &[PathBuf],
+    mut there: impl FnMut(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let open = |place: &Path, kind: &str| {
+        File::open(place.join(kind)).map_err(|source| NetworkError::Gone { place: place.into(), source })
+    };
+    let failed = |place: &Path, step, source| NetworkError::Enter { place: place.into(), step, source };
+    let networks: Vec<File> = places.iter().map(|place| open(place, "net")).collect::<Result<_, _>>()?;
+    if let Some(first) = places.first() {
+        join_users(&open(first, "user")?).map_err(|source| failed(first, "its users", source))?;
+    }
+    for (place, network) in places.iter().zip(&networks) {
+        setns(network, CloneFlags::CLONE_NEWNET)
+            .map_err(|errno| failed(place, "its network", errno.into()))?;
+        there(place)?;
+    }
+    Ok(())
 }
 
 /// Moves to the user namespace of a machine. Root's lab has none of its own, and whoever is inside already has it.

@@ -2,7 +2,8 @@
 //!
 //! In the order in which it happens: [`rights`] (a user namespace, for who is not root), [`machine`] (the namespaces of
 //! each machine), [`files`] (what it has of its own in `/etc`), [`settings`] (of its kernel), [`cabling`] (links, addresses
-//! and routes, told through [`wire`]). [`enter`] is the way in, [`sweep`] who is left there at the end.
+//! and routes, told through [`wire`]). [`enter`] is the way in, [`sweep`] who is left there at the end,
+//! [`tap`] what passes its interfaces.
 
 mod cabling;
 pub(super) mod enter;
@@ -11,6 +12,7 @@ mod machine;
 mod rights;
 mod settings;
 mod sweep;
+pub(super) mod tap;
 mod wire;
 
 use std::fs;
