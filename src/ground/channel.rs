@@ -17,6 +17,7 @@ use tokio::net::UnixStream;
 
 use super::bind::Listening;
 use super::event::{Happened, Moment};
+use super::tls::Wanted;
 
 /// The longest line that either side reads, in bytes; a longer one ends the channel.
 pub const LONGEST_LINE: usize = 1 << 20;
@@ -103,6 +104,8 @@ pub enum Ask {
     },
     /// How the application servers behind a web server stand.
     Upstreams,
+    /// Speak TLS so from now on.
+    Tls(Wanted),
     /// Put the application files in this directory into service.
     Deploy {
         /// The directory, absolute.

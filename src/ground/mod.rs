@@ -17,3 +17,4 @@ pub mod lines;
 pub mod listeners;
 pub mod prefix;
 pub mod service;
+pub mod tls;
