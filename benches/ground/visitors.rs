@@ -121,9 +121,10 @@ async fn page(stream: &mut TcpStream, words: &[String], piece: &mut [u8]) -> Res
             let is_right = said.starts_with(b"HTTP/1.1 200 ") && page.contains("</html>");
             return match words.iter().find(|words| !page.contains(words.as_str())) {
                 None if is_right => Ok(()),
-                missing => {
-                    Err(Ended::Wrong(format!("a page without {missing:?}: {}", String::from_utf8_lossy(said))))
-                }
+                missing => Err(Ended::Wrong(format!(
+                    "a page without {missing:?}: {}",
+                    String::from_utf8_lossy(said)
+                ))),
             };
         }
     }

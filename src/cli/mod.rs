@@ -4,6 +4,7 @@
 
 mod backup;
 mod cache;
+mod cert;
 mod curl;
 mod db;
 mod deploy;
@@ -21,6 +22,7 @@ mod progress;
 mod queries;
 mod resolve;
 mod screen;
+mod secure;
 mod serve;
 mod service;
 mod shell;
@@ -99,6 +101,12 @@ enum Command {
     Link(link::Arguments),
     /// Machines of network `hosts`: which there are; switch one off, as a power failure would, and on again
     Host(host::Arguments),
+    /// Speak HTTPS, with certificates of the lab's own
+    Secure(secure::Arguments),
+    /// Go back to plain HTTP
+    Unsecure,
+    /// Certificates: what they say, new ones, one that is taken back, one that is wrong on purpose
+    Cert(cert::Arguments),
     /// What the resolver remembers, counting down
     Cache(cache::Arguments),
     /// The application servers behind the web server, and how each fares
@@ -293,6 +301,9 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Resume(service) => verb(Verb::Resume, service, world),
         Command::Link(link) => link::run(&link, &place.find()?, world),
         Command::Host(host) => host::run(&host, &place.find()?, world),
+        Command::Secure(secure) => secure::run(&secure, &place.find()?, world),
+        Command::Unsecure => secure::undo(&place.find()?, world),
+        Command::Cert(cert) => cert::run(&cert, &place.find()?, world),
         Command::Cache(cache) => cache::run(&cache, &place.find()?, world),
         Command::Upstreams(upstreams) => upstreams::run(&upstreams, &place.find()?, world),
         Command::Queries(queries) => queries::run(&queries, &place.find()?, world),

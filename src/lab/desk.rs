@@ -1,6 +1,7 @@
 //! What requests to a running lab are answered from: it passes them on to keepers and services, and reads how
-//! they stand. What is asked of the network's cables and machines is in [`wires`].
+//! they stand. What is asked of the network's cables and machines is in [`wires`], of HTTPS in [`tls`].
 
+mod tls;
 mod wires;
 
 use std::path::{Path, PathBuf};
@@ -40,6 +41,8 @@ pub(super) struct Desk {
     pub(super) guard: Guard,
     pub(super) journal: Journal,
     pub(super) services: Vec<Post>,
+    /// Held while HTTPS is changed: one wish after the other.
+    pub(super) securing: tokio::sync::Mutex<()>,
     /// Cables and machines, where hosts are machines of their own.
     pub(super) wiring: Option<Wiring>,
     /// What of the network can be reached from this machine. A plain mutex: held for a look.
@@ -106,6 +109,7 @@ impl Desk {
                 Err(refused) => refused,
             },
             Request::ZoneUse { origin, file } => self.use_zone(&origin, &file).await,
+            Request::Tls(change) => self.secure(change).await,
             Request::Deploy(releases) => self.deploy(&releases).await,
             Request::Journal(wanted) => match wanted.check() {
                 Ok(()) => {
@@ -132,7 +136,7 @@ impl Desk {
 
     /// How the lab stands.
     pub(super) fn status(&self) -> LabStatus {
-        let Design { config, network, directory, ports, database } = &*self.design;
+        let Design { config, network, directory, ports, database, tls } = &*self.design;
         let me = std::process::id();
         let mut supervisor = usage::of(me).unwrap_or_default();
         if let Some(guard) = self.guard.pid().and_then(usage::of) {
@@ -146,6 +150,7 @@ impl Desk {
             pid: me,
             since: self.since,
             ports: ports.clone(),
+            tls: tls.get().status(config, directory),
             database: database.told(directory),
             site_name: config.web.name.clone(),
             services: self.services.iter().map(|post| self.service(post)).collect(),

@@ -191,6 +191,11 @@ impl Directory {
         self.logs().join(format!("{service}.log"))
     }
 
+    /// The secrets of connections by HTTPS, where they are written.
+    pub fn key_log(&self) -> PathBuf {
+        self.state.join("tls-keys.log")
+    }
+
     /// What all services told, in order.
     pub fn journal(&self) -> PathBuf {
         self.state.join("journal.jsonl")

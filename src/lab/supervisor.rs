@@ -41,6 +41,7 @@ use super::network::publish::{Publication, Published};
 use super::network::wiring::Wiring;
 use super::ports::{self, PortError, Ports};
 use super::status::LabStatus;
+use super::tls::{Change, Held, Serving, TlsError};
 use super::watcher;
 
 /// Commands that may talk to a lab at a time.
@@ -70,6 +71,9 @@ pub enum UpError {
     /// A port cannot be had.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// HTTPS cannot be spoken.
+    #[error("HTTPS cannot be spoken (`tls` under [web] in lab.toml)")]
+    Tls(#[source] TlsError),
     /// A file or socket of its state cannot be made.
     #[error("cannot make {}", path.display())]
     State {
@@ -136,6 +140,10 @@ impl Lab {
         let (mut lock, left_behind) = take_lock(&directory).await?;
         let wish = database.map_or_else(|| Wish::of(&config, &directory.root), Ok)?;
         let ports = ports::decide(&config, network, wish.needs_port())?;
+        let tls = Serving::of(&config)
+            .next(Change::default(), &config, &ports, &directory)
+            .map(Held::new)
+            .map_err(UpError::Tls)?;
         let server = ports.db.map(|port| SocketAddr::new(ServiceName::Db.host().address(network), port));
         let database = Database::decide(wish, &directory, server)?;
         let executable = std::env::current_exe().map_err(UpError::Process)?;
@@ -152,7 +160,7 @@ impl Lab {
             Some(place) => Some(Self::wires(&executable, &config, &directory, place, &guard).await?),
         };
         let carrier = Self::carrier(&executable, &published, &directory, &guard).await?;
-        let design = Arc::new(Design { config, network, directory, ports, database });
+        let design = Arc::new(Design { config, network, directory, ports, database, tls });
         let path = design.directory.journal();
         let journal = Journal::open(&path).map_err(|source| UpError::State { path, source })?;
         let heard = journal.watch_first();
@@ -192,6 +200,7 @@ impl Lab {
             since,
             guard,
             services,
+            securing: tokio::sync::Mutex::default(),
             wiring,
             published: Mutex::new(published),
             journal: journal.clone(),
@@ -292,6 +301,13 @@ impl Lab {
                 }
                 _ = rounds.tick() => {
                     self.journal.settle();
+                    if self.desk.certificates_are_due() && conversations.len() < COMMANDS_MOST {
+                        let desk = self.desk.clone();
+                        conversations.spawn(async move {
+                            desk.renew_certificates().await;
+                            None
+                        });
+                    }
                     if self.desk.guard.mend() {
                         self.journal.note("the guard was gone and is replaced");
                     }

@@ -202,7 +202,9 @@ impl Server {
         if let Some(violation) = beyond_limits(parts) {
             return Err((Failure::Refused { violation }, Duration::ZERO));
         }
-        if let Some(made) = self.without_application(ends, parts).map_err(|failure| (failure, Duration::ZERO))? {
+        if let Some(made) =
+            self.without_application(ends, parts).map_err(|failure| (failure, Duration::ZERO))?
+        {
             return Ok(made);
         }
         let asker = Asker {
@@ -227,7 +229,10 @@ impl Server {
             (ends.sealed, self.policy.get().only_at, &decided)
         {
             let port = (port != 443).then_some(port);
-            return Ok(Some(redirect(&parts.method, &self.names.location("https", *which, port, &parts.uri))));
+            return Ok(Some(redirect(
+                &parts.method,
+                &self.names.location("https", *which, port, &parts.uri),
+            )));
         }
         let which = match decided {
             Asked::Site { which } => which,

@@ -333,8 +333,12 @@ mod tests {
 
     #[test]
     fn an_address_of_ipv6_is_quoted() {
-        let forwarded = forwarded("2001:db8::1".parse().unwrap(), "[::1]:80".parse().unwrap(), "a");
-        assert_eq!(forwarded, "for=\"[2001:db8::1]\";by=\"[::1]:80\";host=\"a\";proto={scheme}");
+        let id = RequestId::draw();
+        let client = "2001:db8::1".parse().unwrap();
+        let (here, version) = ("[::1]:80".parse().unwrap(), Version::HTTP_2);
+        let forwarded =
+            forwarded(client, Asker { client, host: "a", here, scheme: "https", version, id: &id });
+        assert_eq!(forwarded, "for=\"[2001:db8::1]\";by=\"[::1]:80\";host=\"a\";proto=https");
     }
 
     #[test]

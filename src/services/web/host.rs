@@ -190,7 +190,10 @@ mod tests {
         );
         let names = Names::new("www.foobar.com", &[]).unwrap();
         let uri = "/guestbook?page=2".parse().unwrap();
-        assert_eq!(names.location("http", 0, Some(8080), &uri), "http://www.foobar.com:8080/guestbook?page=2");
+        assert_eq!(
+            names.location("http", 0, Some(8080), &uri),
+            "http://www.foobar.com:8080/guestbook?page=2"
+        );
         assert_eq!(names.location("http", 0, None, &"*".parse().unwrap()), "http://www.foobar.com/");
         assert_eq!(
             names.location("http", 0, None, &"//evil.example/".parse().unwrap()),

@@ -69,7 +69,8 @@ impl Door {
     fn serve(&self, sockets: Listeners, wanted: &Wanted, greeter: Greeter) -> Open {
         let (bound, greeter) = (sockets.addresses(), Arc::new(greeter));
         let stop = self.around.stop.child_token();
-        let around = Surroundings { stop: stop.clone(), greeter: Some(greeter.clone()), ..self.around.clone() };
+        let around =
+            Surroundings { stop: stop.clone(), greeter: Some(greeter.clone()), ..self.around.clone() };
         let listener = Listener { sockets, seating: self.seating.clone(), around };
         self.around.tasks.spawn(listener.serve());
         Open { wanted: wanted.listen.clone(), bound, greeter, stop }

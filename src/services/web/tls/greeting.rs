@@ -110,7 +110,9 @@ fn why(error: &io::Error) -> String {
             "what came is no TLS: http:// in place of https://, perhaps".into()
         }
         Some(error) => error.to_string(),
-        None if error.kind() == ErrorKind::UnexpectedEof => "the client ended the connection in the middle".into(),
+        None if error.kind() == ErrorKind::UnexpectedEof => {
+            "the client ended the connection in the middle".into()
+        }
         None => error.source().map_or_else(|| error.to_string(), ToString::to_string),
     }
 }

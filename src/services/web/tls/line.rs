@@ -32,7 +32,10 @@ impl Line {
     }
 
     /// Waits for something to read. What TLS holds is not in the socket any more: there one can only try.
-    pub(in crate::services::web) fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(in crate::services::web) fn poll_read_ready(
+        &self,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(socket) => socket.poll_read_ready(context),
             Self::Tls(_) => Poll::Ready(Ok(())),

@@ -88,8 +88,11 @@ pub enum TlsError {
 /// What a server offers to those who speak TLS.
 fn offer(wanted: &Wanted) -> Result<Arc<ServerConfig>, TlsError> {
     let provider = Arc::new(ring::default_provider());
-    let shown =
-        wanted.certificates.iter().map(|certificate| Shown::read(certificate, &provider)).collect::<Result<Vec<_>, _>>()?;
+    let shown = wanted
+        .certificates
+        .iter()
+        .map(|certificate| Shown::read(certificate, &provider))
+        .collect::<Result<Vec<_>, _>>()?;
     if shown.is_empty() {
         return Err(TlsError::None);
     }
