@@ -94,7 +94,12 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
     if let Some(web) = status.service(ServiceName::Web).and_then(|service| service.address)
         && leads_on(given)
     {
-        // Wherever a redirect leads, it does not lead out of the lab.
+        // Wherever a redirect leads, it does not lead out of the lab; HTTPS is at a port of its own.
+        for secure in status.tls.iter().flat_map(|tls| tls.addresses.first()) {
+            for port in [443, secure.port()] {
+                line.extend(["--connect-to".into(), format!(":{port}:{secure}").into()]);
+            }
+        }
         line.extend(["--connect-to".into(), format!("::{web}").into()]);
     }
     if proxied() {

@@ -18,6 +18,7 @@ mod crowd;
 mod death;
 mod deploy;
 mod hosts;
+mod https;
 mod leaks;
 mod life;
 mod mysql;
