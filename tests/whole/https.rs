@@ -210,7 +210,8 @@ fn plain_http_is_sent_on_and_browsers_are_told_to_stay() {
         "%{http_code} %{url_effective}",
         "http://www.foobar.com/",
     ]);
-    assert!(followed.ok().starts_with("200 https://"), "{}", followed.err);
+    let followed = followed.ok();
+    assert!(followed.starts_with("200 https://"), "{followed}");
     // It survives the web server's process, and is over with the lab.
     stage.wwwlab(["restart", "web"]).ok();
     curl(&stage, &["--cacert", &authority(&stage)]).ok();
