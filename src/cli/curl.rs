@@ -45,6 +45,12 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
     let status = block_on(control::status(directory))??;
     let given = &arguments.arguments;
     let mut line = Vec::new();
+    if let Some(tls) = &status.tls
+        && !trusts(given)
+        && (leads_on(given) || origins(given).iter().any(|(origin, _)| origin.secure))
+    {
+        line.extend(["--cacert".into(), tls.authority.clone().into()]);
+    }
     if directory.network == Network::Hosts {
         if proxied() && network::here(&directory.machines()).is_some() {
             line.extend(["--noproxy".into(), "*".into()]);
@@ -58,15 +64,19 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
             continue;
         }
         let port = origin.port.unwrap_or(origin.default_port());
-        if origin.secure && certain {
-            let dim = DIM;
+        if origin.secure && certain && status.tls.is_none() {
+            let (dim, program) = (DIM, &world.program);
             writeln!(
                 world.err,
-                "{dim}# this lab speaks no HTTPS yet: nothing listens at port {port}{dim:#}"
+                "{dim}# this lab speaks no HTTPS: nothing listens at port {port}; `{program} secure` changes that{dim:#}"
             )?;
         }
         // A name without a port of its own is asked for at the lab's web server.
-        let lab_port = if origin.port.is_none() && !origin.secure { status.ports.http } else { port };
+        let lab_port = match (origin.port, origin.secure, secure_port(&status)) {
+            (None, false, _) => status.ports.http,
+            (None, true, Some(secure)) => secure,
+            _ => port,
+        };
         let address = match origin.host.parse::<IpAddr>() {
             Ok(address) => address,
             Err(_) => match look_up(&origin.host, &status, world)? {
@@ -84,7 +94,12 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
     if let Some(web) = status.service(ServiceName::Web).and_then(|service| service.address)
         && leads_on(given)
     {
-        // Wherever a redirect leads, it does not lead out of the lab.
+        // Wherever a redirect leads, it does not lead out of the lab; HTTPS is at a port of its own.
+        for secure in status.tls.iter().flat_map(|tls| tls.addresses.first()) {
+            for port in [443, secure.port()] {
+                line.extend(["--connect-to".into(), format!(":{port}:{secure}").into()]);
+            }
+        }
         line.extend(["--connect-to".into(), format!("::{web}").into()]);
     }
     if proxied() {
@@ -92,6 +107,21 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
     }
     line.extend(given.iter().cloned());
     run_tool("curl", &line, INSTALL, world)
+}
+
+/// Where the lab speaks HTTPS.
+fn secure_port(status: &LabStatus) -> Option<u16> {
+    status.tls.as_ref()?.addresses.first().map(SocketAddr::port)
+}
+
+/// Whether it is said already whom to trust.
+fn trusts(arguments: &[OsString]) -> bool {
+    arguments.iter().filter_map(|argument| argument.to_str()).any(|argument| {
+        match argument.strip_prefix("--") {
+            Some(long) => ["cacert", "capath", "insecure"].contains(&long),
+            None => argument.starts_with('-') && takes_no_value(argument) && argument.contains('k'),
+        }
+    })
 }
 
 /// Whether curl may come to ask for more than what is named: `-L`, or a file of options or addresses.

@@ -5,6 +5,7 @@
 mod backup;
 mod cache;
 mod capture;
+mod cert;
 mod curl;
 mod db;
 mod deploy;
@@ -24,6 +25,7 @@ mod progress;
 mod queries;
 mod resolve;
 mod screen;
+mod secure;
 mod serve;
 mod service;
 mod shell;
@@ -108,6 +110,12 @@ enum Command {
     Host(host::Arguments),
     /// What is wrong on purpose: lay a fault, end it, read what it is in real life
     Fault(fault::Arguments),
+    /// Speak HTTPS, with certificates of the lab's own
+    Secure(secure::Arguments),
+    /// Go back to plain HTTP
+    Unsecure,
+    /// Certificates: what they say, new ones, one that is taken back, one that is wrong on purpose
+    Cert(cert::Arguments),
     /// What the resolver remembers, counting down
     Cache(cache::Arguments),
     /// The application servers behind the web server, and how each fares
@@ -318,6 +326,9 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Link(link) => link::run(&link, &place.find()?, world),
         Command::Host(host) => host::run(&host, &place.find()?, world),
         Command::Fault(fault) => fault::run(&fault, &place, world),
+        Command::Secure(secure) => secure::run(&secure, &place.find()?, world),
+        Command::Unsecure => secure::undo(&place.find()?, world),
+        Command::Cert(cert) => cert::run(&cert, &place.find()?, world),
         Command::Cache(cache) => cache::run(&cache, &place.find()?, world),
         Command::Upstreams(upstreams) => upstreams::run(&upstreams, &place.find()?, world),
         Command::Queries(queries) => queries::run(&queries, &place.find()?, world),

@@ -1,12 +1,15 @@
 //! `wwwlab status`: each service, its process, what it takes; and what the one server carries together.
 
 use crate::ground::clock;
+use crate::lab::certs::Kind;
+use crate::lab::config::Tls;
 use crate::lab::control;
 use crate::lab::directory::Directory;
 use crate::lab::faults::FaultState;
 use crate::lab::hosts::Host;
 use crate::lab::status::{LabStatus, State, Usage};
 
+use super::cert::validity;
 use super::screen::{BAD, BOLD, Cell, DIM, Table, ago, bytes, pace, state_style};
 use super::up::printable;
 use super::{Failure, World, block_on};
@@ -99,6 +102,31 @@ pub(super) fn remark(status: &LabStatus, world: &mut World) -> Result<(), Failur
     for reason in &status.ports.reasons {
         writeln!(world.out, "  {dim}{reason}{dim:#}")?;
     }
+    https(status, world)
+}
+
+/// How HTTPS is spoken, if it is.
+pub(super) fn https(status: &LabStatus, world: &mut World) -> Result<(), Failure> {
+    let (dim, bad) = (DIM, BAD);
+    let Some(tls) = &status.tls else { return Ok(()) };
+    let places: Vec<String> = tls.addresses.iter().map(ToString::to_string).collect();
+    let beside = if tls.tls == Tls::Only { "; plain HTTP is redirected there" } else { "" };
+    writeln!(world.out, "  {dim}https: at {}{beside}{dim:#}", places.join(" and "))?;
+    let valid = validity(tls.until, clock::unix_millis() / 1000);
+    let style = if tls.certificate == Kind::Good { dim } else { bad };
+    let kind = tls.certificate;
+    writeln!(
+        world.out,
+        "  {style}https: the certificate is {kind}, valid {valid}; --cacert {}{style:#}",
+        tls.authority
+    )?;
+    if let Some(seconds) = tls.hsts_seconds {
+        writeln!(world.out, "  {dim}https: browsers are told to ask in no other way for {seconds} s{dim:#}")?;
+    }
+    if let Some(file) = &tls.key_log {
+        writeln!(world.out, "  {dim}https: the secrets of all connections are in {file}{dim:#}")?;
+    }
+    tls.reason.iter().try_for_each(|reason| writeln!(world.out, "  {dim}{reason}{dim:#}"))?;
     Ok(())
 }
 

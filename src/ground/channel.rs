@@ -19,6 +19,7 @@ use super::bind::Listening;
 use super::event::{Happened, Moment};
 use super::fault::FaultSet;
 use super::metrics::Family;
+use super::tls::Wanted;
 
 /// The longest line that either side reads, in bytes; a longer one ends the channel.
 pub const LONGEST_LINE: usize = 1 << 20;
@@ -109,6 +110,8 @@ pub enum Ask {
     },
     /// How the application servers behind a web server stand.
     Upstreams,
+    /// Speak TLS so from now on.
+    Tls(Wanted),
     /// Put the application files in this directory into service.
     Deploy {
         /// The directory, absolute.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::bind::Transport;
 use super::channel::WalkStep;
 use super::clock;
+use super::tls::Shaken;
 
 /// When something happened; for what takes its time, when it was over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +100,8 @@ pub enum Happened {
         /// Connections that are open now, this one included.
         open: usize,
     },
+    /// A client and a web server shook hands to speak TLS, or could not.
+    Handshake(Shaken),
     /// An HTTP request was answered.
     Request {
         /// Who asked.
@@ -308,6 +311,7 @@ impl fmt::Display for Happened {
             Self::Connected { client, server, open } => {
                 write!(f, "{client} connects to {server} ({open} open)")
             }
+            Self::Handshake(shaken) => shaken.fmt(f),
             Self::Passed { server, method, target, status, why, connect_micros, micros, id } => {
                 write!(f, "passes {method} {target} to {server} → ")?;
                 match status {

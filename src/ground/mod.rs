@@ -19,3 +19,4 @@ pub mod listeners;
 pub mod metrics;
 pub mod prefix;
 pub mod service;
+pub mod tls;

@@ -16,13 +16,14 @@ use std::time::Duration;
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
+use super::certs::Kind;
 use super::hosts::{Host, ServiceName};
 use super::network::publish::Publication;
 use super::telemetry::collector::Collector;
 use bounds::{
     app_check, app_connect_timeout, app_idle_timeout, app_timeout, cache_entries, classroom, command,
-    content_security_policy, host_name, host_names, keys, max_body, max_connections, metrics_listen, notify,
-    otlp, publish, rate_limit, resolver_count, seed, start_timeout, transfer_to, upstreams, zones,
+    content_security_policy, host_name, host_names, hsts, keys, max_body, max_connections, metrics_listen,
+    notify, otlp, publish, rate_limit, resolver_count, seed, start_timeout, transfer_to, upstreams, zones,
 };
 
 /// All settings of one lab.
@@ -124,6 +125,8 @@ pub struct Ports {
     pub dns: Port,
     /// Of the web server. `auto`: 80 if it can be bound, else 8080.
     pub http: Port,
+    /// Of the web server for HTTPS, if it speaks that. `auto`: 443 if it can be bound, else 8443.
+    pub https: Port,
     /// Of the application server. `auto`: 3000.
     pub app: Port,
     /// Of the lab's database server, if it has one. `auto`: 3306 if it can be bound, else 3307.
@@ -344,9 +347,31 @@ pub struct Web {
     /// 4,096 characters.
     #[serde(deserialize_with = "content_security_policy")]
     pub content_security_policy: Option<String>,
+    /// Whether HTTPS is spoken; `wwwlab secure` and `unsecure` go before it. Default off.
+    pub tls: Tls,
+    /// Which certificate is shown there; `wwwlab cert use` goes before it. Default one that is good.
+    pub certificate: Kind,
+    /// How long browsers are to ask by HTTPS alone (RFC 6797): 1 s to 2 years; by default they are not told.
+    #[serde(deserialize_with = "hsts")]
+    pub hsts: Option<Duration>,
+    /// Whether the secrets of each connection are written down for Wireshark, in `tls-keys.log` of the state; default no.
+    pub key_log: bool,
     /// Connections open at a time: 1 to 100,000; default 1,024.
     #[serde(deserialize_with = "max_connections")]
     pub max_connections: u32,
+}
+
+/// Whether HTTPS is spoken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tls {
+    /// No: the stack as it is in the beginning.
+    #[default]
+    Off,
+    /// Beside plain HTTP.
+    On,
+    /// Whoever asks by plain HTTP is redirected.
+    Only,
 }
 
 impl Default for Web {
@@ -366,6 +391,10 @@ impl Default for Web {
             access_log: None,
             access_log_form: AccessLogForm::default(),
             content_security_policy: None,
+            tls: Tls::default(),
+            certificate: Kind::default(),
+            hsts: None,
+            key_log: false,
             max_connections: 1024,
         }
     }

@@ -22,6 +22,7 @@ use super::journal::Wanted;
 use super::network::wiring::{CableState, MachineState};
 use super::releases::Release;
 use super::status::LabStatus;
+use super::tls::Change;
 use super::usage;
 
 /// A lab that does not answer by then stands still.
@@ -76,6 +77,8 @@ pub enum Request {
     Journal(Wanted),
     /// What happens from now on, until whoever asks hangs up: the one request that is answered more than once.
     Watch(Wanted),
+    /// Speak HTTPS so; also to have renewed certificates shown.
+    Tls(Change),
     /// Have the application serve the last of these releases, or without any the lab's own files.
     Deploy(Vec<Release>),
     /// The cables of its network.

@@ -15,6 +15,7 @@ use super::hosts::{Host, ServiceName};
 use super::php;
 use super::ports::Ports;
 use super::releases::Releases;
+use super::tls;
 use crate::ground::prefix::Prefix;
 
 /// Everything a lab needs to come up: settings, places and ports, decided once.
@@ -32,6 +33,8 @@ pub struct Design {
     pub database: Database,
     /// Whether the hosts have addresses of IPv6, too: those of network `hosts`, where the kernel speaks it.
     pub has_ipv6: bool,
+    /// How HTTPS is spoken, which commands change.
+    pub tls: tls::Held,
 }
 
 impl Design {
@@ -190,6 +193,20 @@ impl Design {
                 }
                 if let Some(policy) = &web.content_security_policy {
                     line.option("--content-security-policy", policy);
+                }
+                let tls = self.tls.get().wanted(&self.config, &self.directory);
+                tls.listen.iter().for_each(|address| line.option("--tls-listen", address.to_string()));
+                line.switch("--tls-only", tls.only);
+                if let Some(seconds) = tls.hsts_seconds {
+                    line.option("--hsts", seconds.to_string());
+                }
+                for certificate in &tls.certificates {
+                    let mut shown = OsString::from(format!("{}=", certificate.names.join(",")));
+                    shown.push(&certificate.file);
+                    line.option("--certificate", shown);
+                }
+                if let Some(file) = tls.key_log {
+                    line.option("--key-log", file);
                 }
                 line.option("--max-connections", web.max_connections.to_string());
                 line.option("--served-by", service.host().as_str());

@@ -1,7 +1,8 @@
 //! What requests to a running lab are answered from: it passes them on to keepers and services, and reads how
-//! they stand. What is asked of the network's cables and machines is in [`wires`], what of faults in [`faults`].
+//! they stand. What is asked of the network's cables and machines is in [`wires`], of HTTPS in [`tls`], of faults in [`faults`].
 
 pub(super) mod faults;
+mod tls;
 mod wires;
 
 use std::collections::HashMap;
@@ -50,6 +51,8 @@ pub(super) struct Desk {
     /// What goes on for as long as its fault is laid.
     pub(super) going: tokio::sync::Mutex<HashMap<u32, faults::Going>>,
     pub(super) services: Vec<Post>,
+    /// Held while HTTPS is changed: one wish after the other.
+    pub(super) securing: tokio::sync::Mutex<()>,
     /// Cables and machines, where hosts are machines of their own.
     pub(super) wiring: Option<Wiring>,
     /// What of the network can be reached from this machine. A plain mutex: held for a look.
@@ -121,6 +124,7 @@ impl Desk {
                 Err(refused) => refused,
             },
             Request::ZoneUse { origin, file } => self.use_zone(&origin, &file).await,
+            Request::Tls(change) => self.secure(change).await,
             Request::Deploy(releases) => self.deploy(&releases).await,
             Request::Journal(wanted) => match wanted.check() {
                 Ok(()) => {
@@ -150,7 +154,7 @@ impl Desk {
 
     /// How the lab stands.
     pub(super) fn status(&self) -> LabStatus {
-        let Design { config, network, directory, ports, database, has_ipv6: _ } = &*self.design;
+        let Design { config, network, directory, ports, database, has_ipv6: _, tls } = &*self.design;
         let me = std::process::id();
         let mut supervisor = usage::of(me).unwrap_or_default();
         if let Some(guard) = self.guard.pid().and_then(usage::of) {
@@ -164,6 +168,7 @@ impl Desk {
             pid: me,
             since: self.since,
             ports: ports.clone(),
+            tls: tls.get().status(config, directory),
             database: database.told(directory),
             site_name: config.web.name.clone(),
             services: self.services.iter().map(|post| self.service(post)).collect(),

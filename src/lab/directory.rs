@@ -191,6 +191,11 @@ impl Directory {
         self.logs().join(format!("{service}.log"))
     }
 
+    /// The secrets of connections by HTTPS, where they are written: in the format of SSLKEYLOGFILE (RFC 9850).
+    pub fn key_log(&self) -> PathBuf {
+        self.state.join("tls-keys.log")
+    }
+
     /// What all services told, in order.
     pub fn journal(&self) -> PathBuf {
         self.state.join("journal.jsonl")
@@ -209,11 +214,6 @@ impl Directory {
     /// Where the machines of network `hosts` are to be entered.
     pub fn machines(&self) -> PathBuf {
         self.state.join("hosts")
-    }
-
-    /// The secrets of TLS connections, where a service writes them down: in the format of SSLKEYLOGFILE (RFC 9850).
-    pub fn tls_keys(&self) -> PathBuf {
-        self.state.join("tls-keys.log")
     }
 
     /// How a command names this lab to the user.

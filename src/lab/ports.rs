@@ -142,6 +142,31 @@ pub fn decide(config: &Config, network: Network, database: bool) -> Result<Ports
     Ok(Ports { dns, http, app, db, reasons: decided.reasons })
 }
 
+/// Decides the port of HTTPS, beside those that are decided; and why it is not the real one, if it is not.
+pub fn decide_https(
+    config: &Config,
+    network: Network,
+    taken: &Ports,
+) -> Result<(u16, Option<String>), PortError> {
+    if network == Network::Hosts {
+        return Ok((443, None));
+    }
+    let need = Need {
+        what: "HTTPS",
+        key: "https",
+        real: 443,
+        stand_in: 8443,
+        transports: &[Transport::Tcp],
+        addresses: vec![Host::Server.address(network)],
+    };
+    let known =
+        [("dns", Some(taken.dns)), ("http", Some(taken.http)), ("app", Some(taken.app)), ("db", taken.db)];
+    let ports = known.into_iter().filter_map(|(key, port)| Some((key, port?))).collect();
+    let mut decided = Decided { ports, reasons: Vec::new() };
+    let port = need.decide(config.ports.https, &mut decided)?;
+    Ok((port, decided.reasons.pop()))
+}
+
 /// What was decided so far.
 #[derive(Debug, Default)]
 struct Decided {
@@ -239,8 +264,13 @@ mod tests {
     fn a_taken_port_names_its_holder() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let wanted =
-            config::Ports { dns: Port::Free, http: Port::Fixed(port), app: Port::Free, db: Port::Auto };
+        let wanted = config::Ports {
+            dns: Port::Free,
+            http: Port::Fixed(port),
+            app: Port::Free,
+            db: Port::Auto,
+            ..config::Ports::default()
+        };
         let error = decide(&wanting(wanted), Network::Loopback, false).unwrap_err().to_string();
         assert!(error.contains(&format!("port {port} for HTTP is taken")), "{error}");
         if cfg!(target_os = "linux") {
@@ -251,13 +281,19 @@ mod tests {
 
     #[test]
     fn each_service_has_a_port_of_its_own() {
-        let free = config::Ports { dns: Port::Free, http: Port::Free, app: Port::Free, db: Port::Auto };
+        let free = config::Ports {
+            dns: Port::Free,
+            http: Port::Free,
+            app: Port::Free,
+            db: Port::Auto,
+            ..config::Ports::default()
+        };
         let port = decide(&wanting(free), Network::Loopback, false).unwrap().dns;
         let wanted = config::Ports {
             dns: Port::Fixed(port),
             http: Port::Free,
             app: Port::Fixed(port),
-            db: Port::Auto,
+            ..config::Ports::default()
         };
         let error = decide(&wanting(wanted), Network::Loopback, false).unwrap_err().to_string();
         assert!(error.starts_with(&format!("port {port} is set for `app` and for `dns`")), "{error}");
@@ -275,8 +311,26 @@ mod tests {
     }
 
     #[test]
+    fn https_has_a_port_that_no_other_service_has() {
+        let taken = Ports { dns: 53, http: 80, app: 3000, db: None, reasons: Vec::new() };
+        let wanted = config::Ports { https: Port::Fixed(3000), ..config::Ports::default() };
+        let error = decide_https(&wanting(wanted), Network::Loopback, &taken).unwrap_err().to_string();
+        assert!(error.starts_with("port 3000 is set for `https` and for `app`"), "{error}");
+        let wanted = config::Ports { https: Port::Free, ..config::Ports::default() };
+        let (port, reason) = decide_https(&wanting(wanted.clone()), Network::Loopback, &taken).unwrap();
+        assert!(FREE_PORTS.contains(&port) && reason.is_none());
+        assert_eq!(decide_https(&wanting(wanted), Network::Hosts, &taken).unwrap(), (443, None));
+    }
+
+    #[test]
     fn free_ports_are_free() {
-        let wanted = config::Ports { dns: Port::Free, http: Port::Free, app: Port::Free, db: Port::Auto };
+        let wanted = config::Ports {
+            dns: Port::Free,
+            http: Port::Free,
+            app: Port::Free,
+            db: Port::Auto,
+            ..config::Ports::default()
+        };
         let ports = decide(&wanting(wanted), Network::Loopback, false).unwrap();
         assert!(FREE_PORTS.contains(&ports.dns));
         assert!(ports.reasons.is_empty());
@@ -286,7 +340,13 @@ mod tests {
     #[test]
     fn a_taken_database_port_has_its_stand_in() {
         // Whoever holds 3306 and 3307 here, one of them is told of or taken.
-        let wanted = config::Ports { dns: Port::Free, http: Port::Free, app: Port::Free, db: Port::Auto };
+        let wanted = config::Ports {
+            dns: Port::Free,
+            http: Port::Free,
+            app: Port::Free,
+            db: Port::Auto,
+            ..config::Ports::default()
+        };
         let _in_the_way = std::net::TcpListener::bind("127.0.0.1:3306");
         match decide(&wanting(wanted), Network::Loopback, true) {
             Ok(ports) => {

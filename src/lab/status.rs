@@ -13,6 +13,7 @@ use super::faults::FaultState;
 use super::hosts::{Host, ServiceName};
 use super::network::publish::Published;
 use super::ports::Ports;
+use super::tls::TlsStatus;
 
 /// A whole lab.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +30,9 @@ pub struct LabStatus {
     pub since: u64,
     /// The decided ports.
     pub ports: Ports,
+    /// How HTTPS is spoken; nothing where it is not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tls: Option<TlsStatus>,
     /// The database.
     pub database: Told,
     /// The name of the site.

@@ -46,6 +46,7 @@ use super::network::wiring::Wiring;
 use super::ports::{self, PortError, Ports};
 use super::status::LabStatus;
 use super::telemetry::Telemetry;
+use super::tls::{Change, Held, Serving, TlsError};
 use super::watcher;
 
 /// Commands that may talk to a lab at a time.
@@ -75,6 +76,9 @@ pub enum UpError {
     /// A port cannot be had.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// HTTPS cannot be spoken.
+    #[error("HTTPS cannot be spoken (`tls` under [web] in lab.toml)")]
+    Tls(#[source] TlsError),
     /// A file or socket of its state cannot be made.
     #[error("cannot make {}", path.display())]
     State {
@@ -149,6 +153,10 @@ impl Lab {
         let (mut lock, left_behind) = take_lock(&directory).await?;
         let wish = database.map_or_else(|| Wish::of(&config, &directory.root), Ok)?;
         let ports = ports::decide(&config, network, wish.needs_port())?;
+        let tls = Serving::of(&config)
+            .next(Change::default(), &config, &ports, &directory)
+            .map(Held::new)
+            .map_err(UpError::Tls)?;
         let server = ports.db.map(|port| SocketAddr::new(ServiceName::Db.host().address(network), port));
         let database = Database::decide(wish, &directory, server)?;
         let metrics = config.metrics.listen.map(bind::tcp).transpose().map_err(UpError::Metrics)?;
@@ -169,7 +177,7 @@ impl Lab {
         let has_ipv6 = super::network::has_ipv6();
         let seed = seed.or(config.lab.seed).unwrap_or_else(chance::seed);
         let faults = Arc::new(Faults::new(seed));
-        let design = Arc::new(Design { config, network, directory, ports, database, has_ipv6 });
+        let design = Arc::new(Design { config, network, directory, ports, database, has_ipv6, tls });
         let path = design.directory.journal();
         let journal = Journal::open(&path).map_err(|source| UpError::State { path, source })?;
         let heard = journal.watch_first();
@@ -220,6 +228,7 @@ impl Lab {
             since,
             guard,
             services,
+            securing: tokio::sync::Mutex::default(),
             wiring,
             published: Mutex::new(published),
             metrics: metrics.as_ref().and_then(|listener| listener.local_addr().ok()),
@@ -340,6 +349,13 @@ impl Lab {
                 }
                 _ = rounds.tick() => {
                     self.journal.settle();
+                    if self.desk.certificates_are_due() && conversations.len() < COMMANDS_MOST {
+                        let desk = self.desk.clone();
+                        conversations.spawn(async move {
+                            desk.renew_certificates().await;
+                            None
+                        });
+                    }
                     if self.desk.guard.mend() {
                         self.journal.note("the guard was gone and is replaced");
                     }

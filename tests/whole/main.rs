@@ -20,6 +20,7 @@ mod death;
 mod deploy;
 mod faults;
 mod hosts;
+mod https;
 mod leaks;
 mod life;
 mod metrics;

@@ -122,7 +122,7 @@ impl Session {
         let mut course = Course {
             waiting: Waiting::default(),
             ties: Ties::default(),
-            secrets: Secrets::follow(directory.tls_keys()),
+            secrets: Secrets::follow(directory.key_log()),
             began,
             distance: (began / 1_000).saturating_sub(clock::monotonic_micros()),
             taken: 0,

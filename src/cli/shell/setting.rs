@@ -11,6 +11,7 @@ use std::process::Command;
 
 use nix::unistd::geteuid;
 
+use crate::lab::certs::Certs;
 use crate::lab::config::Network;
 use crate::lab::directory::Directory;
 use crate::lab::doctor::in_path;
@@ -29,6 +30,10 @@ const PROXIES: [&str; 8] = [
     "FTP_PROXY",
     "ALL_PROXY",
 ];
+/// Whom to trust, for OpenSSL, curl, git, Python's requests and Node: in the lab nobody but its own authority vouches for
+/// anybody.
+const TRUST: [&str; 5] =
+    ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"];
 /// Where `ip`, `tcpdump` and `nft` are, which an ordinary user's PATH may leave out.
 const ADMINISTRATORS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
@@ -56,6 +61,10 @@ pub(super) fn prepare(
     }
     if env::var_os("HOSTNAME").is_some() {
         command.env("HOSTNAME", host);
+    }
+    let authority = Certs::of(directory).authority();
+    for variable in TRUST {
+        command.env(variable, &authority);
     }
     for proxy in PROXIES {
         command.env_remove(proxy);

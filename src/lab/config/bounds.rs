@@ -129,6 +129,10 @@ pub(super) fn start_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     duration(deserializer, "start_timeout", "100ms", "5min")
 }
 
+pub(super) fn hsts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    duration(deserializer, "hsts", "1s", "2years").map(Some)
+}
+
 /// A duration from `least` to `most`.
 fn duration<'de, D: Deserializer<'de>>(
     deserializer: D,

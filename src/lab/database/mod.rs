@@ -8,7 +8,7 @@
 pub mod address;
 pub mod files;
 pub mod greeting;
-mod private;
+pub(in crate::lab) mod private;
 pub mod server;
 pub mod version;
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Puts a file with `text` in the place of `file`, of mode 0600 from its first moment, whole or not at all.
-pub(super) fn write(file: &Path, text: &str) -> io::Result<()> {
+pub(in crate::lab) fn write(file: &Path, text: &str) -> io::Result<()> {
     let new = file.with_extension("new");
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper::body::{Body, Incoming};
 use hyper::header::{
     ACCEPT, ALLOW, CONNECTION, COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION, SERVER,
+    STRICT_TRANSPORT_SECURITY,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
@@ -35,6 +36,7 @@ use super::site::{Found, Site};
 use super::spoil;
 use super::target::{Place, is_for_files_only, place};
 use super::timing;
+use super::tls::{Policy, Swapped};
 use super::trace;
 use super::wire::{FIELDS_AT_MOST, Refusal, TARGET_AT_MOST, Violation};
 
@@ -60,6 +62,8 @@ pub(super) struct Server {
     pub(super) access: Option<AccessLog>,
     /// How many requests were answered, and how fast.
     pub(super) counted: Requests,
+    /// What those who ask are told about TLS.
+    pub(super) policy: Swapped<Policy>,
 }
 
 /// A response, and who made it.
@@ -118,6 +122,11 @@ impl Server {
             target: parts.uri.path_and_query().map_or("", |target| target.as_str()),
             headers: Some(&parts.headers),
         };
+        if ends.sealed
+            && let Some(hsts) = &self.policy.get().hsts
+        {
+            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
         self.finish(&mut response, &told, by, app, &id, stopwatch);
         if !struck.is_empty() {
             response = response.map(|page| spoil::body(&struck, page));
@@ -240,13 +249,16 @@ impl Server {
         if let Some(violation) = beyond_limits(parts) {
             return Err((Failure::Refused { violation }, Duration::ZERO));
         }
-        if let Some(made) = self.without_application(parts).map_err(|failure| (failure, Duration::ZERO))? {
+        if let Some(made) =
+            self.without_application(ends, parts).map_err(|failure| (failure, Duration::ZERO))?
+        {
             return Ok(made);
         }
         let asker = Asker {
             client: ends.client.ip(),
             host: host_of(parts.version, &parts.uri, &parts.headers).unwrap_or_default(),
             here: ends.here,
+            scheme: ends.scheme(),
             version: parts.version,
             id,
         };
@@ -257,12 +269,23 @@ impl Server {
     }
 
     /// What this server can answer itself; nothing where the application has to be asked.
-    fn without_application(&self, parts: &Parts) -> Result<Option<Made>, Failure> {
+    fn without_application(&self, ends: Ends, parts: &Parts) -> Result<Option<Made>, Failure> {
         let host = host_of(parts.version, &parts.uri, &parts.headers);
-        let which = match self.names.decide(host) {
+        let decided = self.names.decide(host);
+        if let (false, Some(port), Asked::Site { which } | Asked::Alias { which, .. }) =
+            (ends.sealed, self.policy.get().only_at, &decided)
+        {
+            let port = (port != 443).then_some(port);
+            return Ok(Some(redirect(
+                &parts.method,
+                &self.names.location("https", *which, port, &parts.uri),
+            )));
+        }
+        let which = match decided {
             Asked::Site { which } => which,
             Asked::Alias { which, port } => {
-                return Ok(Some(redirect(&parts.method, &self.names.location(which, port, &parts.uri))));
+                let location = self.names.location(ends.scheme(), which, port, &parts.uri);
+                return Ok(Some(redirect(&parts.method, &location)));
             }
             Asked::Unknown => {
                 return Err(Failure::HostUnknown {

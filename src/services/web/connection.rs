@@ -28,6 +28,7 @@ use super::answered::Answered;
 use super::page::Page;
 use super::room::Seat;
 use super::stream::Stream;
+use super::tls::{Greeter, Line};
 use super::wire::{Course, FIELDS_AT_MOST, HEAD_AT_MOST, Patience, Rim, Speaks};
 
 /// What hyper may hold of one connection in either direction, in bytes: a head goes in whole.
@@ -49,12 +50,23 @@ pub(super) struct Ends {
     pub(super) client: SocketAddr,
     /// The address of this server at which the client asks.
     pub(super) here: SocketAddr,
+    /// Whether what is between them is sealed (TLS).
+    pub(super) sealed: bool,
+}
+
+impl Ends {
+    /// How an address of this connection begins (RFC 9110 §4.2).
+    pub(super) fn scheme(&self) -> &'static str {
+        if self.sealed { "https" } else { "http" }
+    }
 }
 
 /// What every connection needs.
 #[derive(Debug, Clone)]
 pub(super) struct Surroundings {
     pub(super) server: Arc<Server>,
+    /// Where TLS is spoken: whoever connects shakes hands first.
+    pub(super) greeter: Option<Arc<Greeter>>,
     pub(super) patience: Patience,
     /// Open requests may come to their end, and no more.
     pub(super) stop: CancellationToken,
@@ -69,7 +81,21 @@ pub(super) struct Surroundings {
 /// that it is at, or `cut` ends it.
 pub(super) async fn serve(stream: TcpStream, ends: Ends, seat: Seat, around: Surroundings) {
     let course = Arc::new(Course::new(seat));
-    let mut rim = Rim::new(stream, course.clone(), around.patience);
+    let (line, must_be_http2) = match &around.greeter {
+        None => (Line::Plain(stream), false),
+        Some(greeter) => {
+            let greeted = tokio::select! {
+                biased;
+                () = course.asked_to_leave() => return,
+                () = around.cut.cancelled() => return,
+                greeted = greeter.greet(stream, ends, &around.server.journal) => greeted,
+                () = around.stop.cancelled() => return,
+            };
+            let Some(greeted) = greeted else { return };
+            (greeted.line, greeted.is_http2)
+        }
+    };
+    let mut rim = Rim::new(line, course.clone(), around.patience);
     let speaks = tokio::select! {
         biased;
         () = course.asked_to_leave() => return,
@@ -79,6 +105,8 @@ pub(super) async fn serve(stream: TcpStream, ends: Ends, seat: Seat, around: Sur
     };
     // How a connection ends is the client's business: every request was told when it was answered.
     match speaks {
+        // What was agreed on is what is spoken (RFC 9113 §3.4).
+        Ok(Some(Speaks::Http1)) if must_be_http2 => {}
         Ok(Some(Speaks::Http1)) => http1(rim, ends, &course, &around).await,
         Ok(Some(Speaks::Http2)) => http2(rim, ends, &course, &around).await,
         Ok(None) | Err(_) => {}

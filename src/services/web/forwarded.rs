@@ -61,6 +61,8 @@ pub(super) struct Asker<'a> {
     pub(super) host: &'a str,
     /// Where this server listens.
     pub(super) here: SocketAddr,
+    /// `http` or `https`.
+    pub(super) scheme: &'static str,
     /// The version of the client's message.
     pub(super) version: Version,
     /// The request's identifier.
@@ -99,10 +101,10 @@ pub(super) fn to_application(headers: &HeaderMap, asker: Asker<'_>) -> HeaderMap
     let client = asker.client.to_canonical();
     let ours = [
         (HOST, asker.host),
-        (FORWARDED, &forwarded(client, asker.here, asker.host)),
+        (FORWARDED, &forwarded(client, asker)),
         (X_FORWARDED_FOR, &client.to_string()),
         (X_FORWARDED_HOST, asker.host),
-        (X_FORWARDED_PROTO, "http"),
+        (X_FORWARDED_PROTO, asker.scheme),
         (X_REQUEST_ID, asker.id.as_str()),
     ];
     for (name, value) in ours {
@@ -217,12 +219,13 @@ pub(super) fn go_over(headers: &mut HeaderMap, protocol: HeaderValue) {
 }
 
 /// Who asked, where, for which host, over what (RFC 7239 §4 and §6).
-fn forwarded(client: IpAddr, here: SocketAddr, host: &str) -> String {
+fn forwarded(client: IpAddr, asker: Asker<'_>) -> String {
+    let Asker { here, host, scheme, .. } = asker;
     let client = match client {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("\"[{address}]\""),
     };
-    format!("for={client};by=\"{here}\";host=\"{host}\";proto=http")
+    format!("for={client};by=\"{here}\";host=\"{host}\";proto={scheme}")
 }
 
 /// Who passed a message on, and in which version it had come (RFC 9110 §7.6.3, §2.5).
@@ -252,6 +255,7 @@ mod tests {
             client: "::ffff:192.0.2.10".parse().unwrap(),
             host: "www.foobar.com:8080",
             here: "192.0.2.80:8080".parse().unwrap(),
+            scheme: "http",
             version: Version::HTTP_11,
             id: &id,
         };
@@ -329,8 +333,12 @@ mod tests {
 
     #[test]
     fn an_address_of_ipv6_is_quoted() {
-        let forwarded = forwarded("2001:db8::1".parse().unwrap(), "[::1]:80".parse().unwrap(), "a");
-        assert_eq!(forwarded, "for=\"[2001:db8::1]\";by=\"[::1]:80\";host=\"a\";proto=http");
+        let id = RequestId::draw();
+        let client = "2001:db8::1".parse().unwrap();
+        let (here, version) = ("[::1]:80".parse().unwrap(), Version::HTTP_2);
+        let forwarded =
+            forwarded(client, Asker { client, host: "a", here, scheme: "https", version, id: &id });
+        assert_eq!(forwarded, "for=\"[2001:db8::1]\";by=\"[::1]:80\";host=\"a\";proto=https");
     }
 
     #[test]

@@ -88,14 +88,14 @@ impl Names {
         Asked::Unknown
     }
 
-    /// The same target at the site's own name.
-    pub(super) fn location(&self, which: usize, port: Option<u16>, uri: &Uri) -> String {
+    /// The same target at the site's own name, by `scheme`.
+    pub(super) fn location(&self, scheme: &str, which: usize, port: Option<u16>, uri: &Uri) -> String {
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
         let target = if target.starts_with('/') { target } else { "/" };
         let name = self.0.get(which).map_or("", |named| &named.name);
         match port {
-            Some(port) => format!("http://{name}:{port}{target}"),
-            None => format!("http://{name}{target}"),
+            Some(port) => format!("{scheme}://{name}:{port}{target}"),
+            None => format!("{scheme}://{name}{target}"),
         }
     }
 }
@@ -190,10 +190,13 @@ mod tests {
         );
         let names = Names::new("www.foobar.com", &[]).unwrap();
         let uri = "/guestbook?page=2".parse().unwrap();
-        assert_eq!(names.location(0, Some(8080), &uri), "http://www.foobar.com:8080/guestbook?page=2");
-        assert_eq!(names.location(0, None, &"*".parse().unwrap()), "http://www.foobar.com/");
         assert_eq!(
-            names.location(0, None, &"//evil.example/".parse().unwrap()),
+            names.location("http", 0, Some(8080), &uri),
+            "http://www.foobar.com:8080/guestbook?page=2"
+        );
+        assert_eq!(names.location("http", 0, None, &"*".parse().unwrap()), "http://www.foobar.com/");
+        assert_eq!(
+            names.location("http", 0, None, &"//evil.example/".parse().unwrap()),
             "http://www.foobar.com//evil.example/"
         );
     }
@@ -229,7 +232,7 @@ mod tests {
         names.add("Blog.foobar.com", &["weblog.foobar.com".into()]).unwrap();
         assert_eq!(names.decide(Ok("blog.foobar.com:80")), Asked::Site { which: 1 });
         assert_eq!(names.decide(Ok("weblog.foobar.com")), Asked::Alias { which: 1, port: None });
-        assert_eq!(names.location(1, None, &"/x".parse().unwrap()), "http://blog.foobar.com/x");
+        assert_eq!(names.location("http", 1, None, &"/x".parse().unwrap()), "http://blog.foobar.com/x");
         assert_eq!(
             (names.first(), names.all().as_str()),
             ("www.foobar.com", "www.foobar.com and blog.foobar.com")

@@ -18,7 +18,6 @@ use crate::ground::chance::RequestId;
 use crate::ground::clock;
 use crate::ground::event::Happened;
 use crate::ground::listeners::{Accepted, Listeners};
-
 use crate::services::tally::connections::Connections;
 
 use super::answer::By;
@@ -36,18 +35,27 @@ const REST: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) sockets: Listeners,
+    pub(super) seating: Seating,
+    pub(super) around: Surroundings,
+}
+
+/// The room for connections, which all doors share.
+#[derive(Debug, Clone)]
+pub(super) struct Seating {
     /// One seat per connection.
     pub(super) seats: Arc<Seats>,
+    /// How many there are.
+    pub(super) capacity: usize,
     /// One permit per connection that is being turned away; one more is closed without a word.
     pub(super) turning_away: Arc<Semaphore>,
+    /// What is counted of connections.
     pub(super) counted: Arc<Connections>,
-    pub(super) around: Surroundings,
 }
 
 impl Listener {
     /// Accepts until it is stopped.
     pub(super) async fn serve(mut self) {
-        let capacity = self.seats.free();
+        let Seating { seats, capacity, turning_away, counted } = self.seating.clone();
         let stop = self.around.stop.clone();
         let mut exhausted = false;
         loop {
@@ -73,20 +81,23 @@ impl Listener {
                 }
             };
             exhausted = false;
-            self.counted.accepted();
-            if let Some(seat) = self.seats.take().await {
+            counted.accepted();
+            if let Some(seat) = seats.take().await {
                 // Without it a small answer may wait for the acknowledgement of the one before.
                 let _ = stream.set_nodelay(true);
-                let open = || capacity.saturating_sub(self.seats.free());
+                let open = || capacity.saturating_sub(seats.free());
                 let journal = &self.around.server.journal;
                 journal.tell(|| Happened::Connected { client, server: here, open: open() });
                 self.around.tasks.spawn(connection::serve(
                     stream,
-                    Ends { client, here },
+                    Ends { client, here, sealed: self.around.greeter.is_some() },
                     seat,
                     self.around.clone(),
                 ));
-            } else if let Ok(permit) = self.turning_away.clone().try_acquire_owned() {
+            } else if self.around.greeter.is_some() {
+                // Words without a handshake would be none to whoever expects one, and a handshake is work.
+                drop(stream);
+            } else if let Ok(permit) = turning_away.clone().try_acquire_owned() {
                 let answer = self.full(capacity, here);
                 let stop = stop.clone();
                 self.around.tasks.spawn(async move {

@@ -3,6 +3,7 @@
 //! A request goes through these rooms in order:
 //!
 //! 1. `listener`, `room`, `connection` and `stream`: sockets, limits, HTTP/1 and HTTP/2. The only rooms that accept anything.
+//!    `tls`: the handshake of those who come by HTTPS, and which certificate they are shown.
 //! 2. `wire`: the rim around each socket, where a request is refused that is none (RFC 9112), or too large, or too slow.
 //! 3. `answer`, `answered`: one request in, one response out and followed to its end: this server's story on one page.
 //! 4. `host`, `target`: which site, and which place in it; pure.
@@ -45,6 +46,7 @@ mod spoil;
 mod stream;
 mod target;
 mod timing;
+mod tls;
 mod trace;
 mod tunnel;
 mod upload;
@@ -71,9 +73,9 @@ use crate::ground::descriptors;
 use crate::ground::journal::Journal;
 use crate::ground::listeners::Listeners;
 use crate::ground::metrics::Family;
-use crate::ground::service::{Closed, DRAIN, Service};
+use crate::ground::service::{Closed, DRAIN, Service, causes};
+use crate::ground::tls::{Certificate, Wanted};
 use crate::services::faults::Faults;
-
 use crate::services::tally::connections::Connections;
 use crate::services::tally::requests::Requests;
 
@@ -83,12 +85,13 @@ use balance::MEMBERS_MOST;
 use connection::Surroundings;
 use fastcgi::Scripts;
 use host::Names;
-use listener::Listener;
+use listener::{Listener, Seating};
 use pool::Pool;
 use protection::Protection;
 use proxy::{Limits, Proxy};
 use room::{Room, Seats};
 use site::Site;
+use tls::{Door, Swapped, TlsError};
 use wire::Patience;
 
 pub use access::Form;
@@ -159,6 +162,22 @@ pub struct Config {
     /// The Content-Security-Policy of the site's files; an empty one is not sent.
     #[arg(long, value_name = "POLICY", default_value = protection::POLICY)]
     pub content_security_policy: String,
+    /// Where to speak TLS; repeatable.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub tls_listen: Vec<SocketAddr>,
+    /// Send whoever asks without TLS there.
+    #[arg(long, requires = "tls_listen")]
+    pub tls_only: bool,
+    /// Tell browsers for how many seconds they are to ask by TLS alone (Strict-Transport-Security).
+    #[arg(long, value_name = "SECONDS")]
+    pub hsts: Option<u64>,
+    /// A key and its certificates as PEM, and the names at which they are shown; the first also to whoever names no
+    /// site; repeatable.
+    #[arg(long, value_name = "HOST[,HOST…]=FILE", value_parser = Certificate::parse)]
+    pub certificate: Vec<Certificate>,
+    /// Append the secrets of each connection to this file, as Wireshark reads them.
+    #[arg(long, value_name = "FILE")]
+    pub key_log: Option<PathBuf>,
     /// How long a client may take.
     #[arg(skip)]
     patience: Patience,
@@ -208,6 +227,9 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
+    /// TLS cannot be spoken.
+    #[error("the web server cannot speak TLS")]
+    Tls(#[from] TlsError),
     /// Too many application servers, or one of them twice.
     #[error("--app names {count} application servers; name each once, and {MEMBERS_MOST} at most")]
     Apps {
@@ -242,6 +264,7 @@ pub struct Web {
     seats: Arc<Seats>,
     pool: Arc<Pool>,
     faults: Faults,
+    door: Door,
     max_connections: usize,
     writer: Option<Writer>,
     server: Arc<Server>,
@@ -274,12 +297,7 @@ impl Service for Web {
         }
         let host = HeaderValue::try_from(&config.name)
             .map_err(|_| StartError::Name { name: config.name.clone(), option: "--name" })?;
-        let sockets = Listeners::bind(&config.listen)?;
-        #[cfg(target_os = "linux")]
-        for socket in sockets.sockets() {
-            // Where it cannot be set, a slow reader is waited for less exactly.
-            let _ = SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_AT_MOST);
-        }
+        let sockets = listening_at(&config.listen)?;
         let addresses = sockets.addresses();
 
         let tasks = TaskTracker::new();
@@ -324,32 +342,42 @@ impl Service for Web {
             protection,
             access,
             counted: Requests::default(),
+            policy: Swapped::default(),
         });
+        let around = Surroundings {
+            server: server.clone(),
+            greeter: None,
+            patience: config.patience,
+            stop: stop.clone(),
+            cut: cut.clone(),
+            tasks: tasks.clone(),
+            further: Arc::new(Semaphore::new(further)),
+        };
         let connections = Arc::new(Connections::default());
-        let listener = Listener {
-            sockets,
+        let seating = Seating {
             seats: seats.clone(),
+            capacity: max_connections,
             turning_away: Arc::new(Semaphore::new(turned_away)),
             counted: connections.clone(),
-            around: Surroundings {
-                server: server.clone(),
-                patience: config.patience,
-                stop: stop.clone(),
-                cut: cut.clone(),
-                tasks: tasks.clone(),
-                further: Arc::new(Semaphore::new(further)),
-            },
         };
-        tasks.spawn(listener.serve());
-        let cut = cut.drop_guard();
+        let door = Door::new(seating.clone(), around.clone());
+        door.set(&Wanted {
+            listen: config.tls_listen,
+            only: config.tls_only,
+            hsts_seconds: config.hsts,
+            certificates: config.certificate,
+            key_log: config.key_log,
+        })?;
+        tasks.spawn(Listener { sockets, seating, around }.serve());
         Ok(Self {
             addresses,
             stop,
-            cut,
+            cut: cut.drop_guard(),
             tasks,
             seats,
             pool,
             faults,
+            door,
             max_connections,
             writer,
             server,
@@ -359,7 +387,7 @@ impl Service for Web {
 
     fn listening(&self) -> Vec<Listening> {
         let over_tcp = |&address| Listening { transport: Transport::Tcp, address };
-        self.addresses.iter().map(over_tcp).collect()
+        self.addresses.iter().chain(&self.door.addresses()).map(over_tcp).collect()
     }
 
     async fn ask(&self, ask: Ask) -> Reply {
@@ -368,12 +396,16 @@ impl Service for Web {
             Ask::Pace => Reply::Pace(self.server.counted.pace()),
             Ask::Upstreams => Reply::Upstreams(self.pool.list()),
             Ask::Faults(set) => self.faults.take(set),
+            Ask::Tls(wanted) => match self.door.set(&wanted) {
+                Ok(()) => Reply::Done,
+                Err(error) => Reply::Refused(causes(&error)),
+            },
             other => Reply::Refused(vec![format!("a web server cannot do that: {other:?}")]),
         }
     }
 
     async fn close(self) -> Closed {
-        drop((self.pool, self.server));
+        drop((self.pool, self.door, self.server));
         self.stop.cancel();
         self.tasks.close();
         // The kept connections to the application end with the listener's task and the last connection:
@@ -411,6 +443,17 @@ impl Web {
         let counted = self.server.counted.families().into_iter().chain(self.connections.families());
         counted.chain([passed, failed, under_way]).collect()
     }
+}
+
+/// Listens at `addresses`.
+fn listening_at(addresses: &[SocketAddr]) -> Result<Listeners, BindError> {
+    let sockets = Listeners::bind(addresses)?;
+    #[cfg(target_os = "linux")]
+    for socket in sockets.sockets() {
+        // Where it cannot be set, a slow reader is waited for less exactly.
+        let _ = SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_AT_MOST);
+    }
+    Ok(sockets)
 }
 
 #[cfg(test)]

@@ -43,6 +43,11 @@ pub(super) fn config(site: &Path, app: SocketAddr) -> Config {
         access_log_form: super::super::access::Form::Combined,
         content_security_policy: super::super::protection::POLICY.into(),
         patience: super::super::wire::Patience::default(),
+        tls_listen: Vec::new(),
+        tls_only: false,
+        hsts: None,
+        certificate: Vec::new(),
+        key_log: None,
         max_connections: 16,
     }
 }

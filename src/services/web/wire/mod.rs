@@ -25,11 +25,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::io::poll_read_buf;
 
 use crate::ground::clock::Stopwatch;
+
+use super::tls::Line;
 
 use framing::{Framing, Look, Wrong};
 
@@ -78,7 +79,7 @@ impl Default for Patience {
 /// A client's connection, as the HTTP library sees it.
 #[derive(Debug)]
 pub(super) struct Rim {
-    stream: TcpStream,
+    stream: Line,
     /// Read and not yet passed on: first `clear` bytes that may go on, then a head that has not come to its end.
     held: Vec<u8>,
     clear: usize,
@@ -132,7 +133,7 @@ pub(super) enum Speaks {
 
 impl Rim {
     /// Around `stream`; what becomes of its requests is told to `course`.
-    pub(super) fn new(stream: TcpStream, course: Arc<Course>, patience: Patience) -> Self {
+    pub(super) fn new(stream: Line, course: Arc<Course>, patience: Patience) -> Self {
         let alarm = sleep(patience.idle);
         Self {
             stream,
@@ -288,6 +289,14 @@ impl Rim {
         }
     }
 
+    /// What a flush or an end came to: what TLS has sealed and the socket has not taken is as good as not written.
+    fn done(&mut self, context: &mut Context<'_>, done: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
+        if !self.stream.holds_back() {
+            return done;
+        }
+        self.written(context, done.map_ok(|()| 0)).map_ok(|_| ())
+    }
+
     /// What a write came to, with the time that the client may take nothing.
     fn written(
         &mut self,
@@ -407,7 +416,8 @@ impl AsyncWrite for Rim {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.done(context, flushed)
     }
 
     /// Ends the answers, then reads away what may still come and is not wanted: closing over unread bytes would reset
@@ -415,7 +425,8 @@ impl AsyncWrite for Rim {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let rim = &mut *self;
         if rim.lingering.is_none() {
-            ready!(Pin::new(&mut rim.stream).poll_shutdown(context))?;
+            let ended = Pin::new(&mut rim.stream).poll_shutdown(context);
+            ready!(rim.done(context, ended))?;
             if !rim.course.is_left_unread() {
                 return Poll::Ready(Ok(()));
             }
@@ -438,7 +449,7 @@ impl AsyncWrite for Rim {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::super::room::Seats;
     use super::*;
@@ -451,7 +462,7 @@ mod tests {
         let (stream, _) = listener.accept().await.unwrap();
         let seats = Seats::new(1);
         let course = Arc::new(Course::new(seats.take().await.unwrap()));
-        let mut rim = Rim::new(stream, course.clone(), Patience::default());
+        let mut rim = Rim::new(Line::Plain(stream), course.clone(), Patience::default());
         let mut written = 0;
         let write = async |rim: &mut Rim| {
             std::future::poll_fn(|context| {

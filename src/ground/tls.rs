@@ -1,0 +1,94 @@
+//! How a web server is to speak TLS: what it is told when it starts, and again while it runs.
+//!
+//! It is one value, and put into service whole: a server never has the certificate of one wish at the port of another.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Where and how TLS is to be spoken.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// Where; nowhere is not at all.
+    pub listen: Vec<SocketAddr>,
+    /// Whether whoever asks without TLS is sent there.
+    pub only: bool,
+    /// For how many seconds browsers are to ask in no other way (RFC 6797 §6.1.1); nothing: they are not told.
+    pub hsts_seconds: Option<u64>,
+    /// The certificates; the first is for whoever names no site, or an unknown one.
+    pub certificates: Vec<Certificate>,
+    /// Where the secrets of each connection are written, in the format that Wireshark reads; by default nowhere.
+    pub key_log: Option<PathBuf>,
+}
+
+/// A certificate, and for whom it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// The names at which it is shown (RFC 6066 §3), whatever it says itself.
+    pub names: Vec<String>,
+    /// A file with the private key and the chain of certificates, as PEM.
+    pub file: PathBuf,
+}
+
+impl Certificate {
+    /// Reads `name,name…=file`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (names, file) = text.split_once('=').ok_or("write it as HOST=FILE")?;
+        Ok(Self { names: names.split(',').map(str::to_owned).collect(), file: file.into() })
+    }
+}
+
+/// How a handshake went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shaken {
+    /// The client's end.
+    pub client: SocketAddr,
+    /// The server's end.
+    pub server: SocketAddr,
+    /// The name that the client asked for (SNI, RFC 6066 §3), if it got so far and named one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sni: Option<String>,
+    /// What was agreed on; nothing where the handshake failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub agreed: Option<Agreed>,
+    /// Why it failed, if it did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub why: Option<String>,
+    /// From the connection to its end, in microseconds.
+    pub micros: u64,
+}
+
+/// What a handshake agreed on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreed {
+    /// `TLSv1.3` or `TLSv1.2`.
+    pub version: String,
+    /// The cipher suite by its IANA name.
+    pub cipher: String,
+    /// What is spoken inside (ALPN, RFC 7301): `h2`, `http/1.1`; nothing where the client did not say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub alpn: Option<String>,
+    /// Whether an earlier session went on, so that no certificate was shown.
+    pub resumed: bool,
+}
+
+impl std::fmt::Display for Shaken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sni = self.sni.as_deref().unwrap_or("no name");
+        match (&self.agreed, &self.why) {
+            (Some(Agreed { version, cipher, alpn, resumed }), _) => {
+                write!(f, "{} speaks {version} for {sni}: {cipher}", self.client)?;
+                alpn.iter().try_for_each(|alpn| write!(f, ", {alpn}"))?;
+                if *resumed {
+                    f.write_str(", resumed")?;
+                }
+            }
+            (None, why) => {
+                let why = why.as_deref().unwrap_or("it failed");
+                write!(f, "{} cannot speak TLS for {sni}: {why}", self.client)?;
+            }
+        }
+        write!(f, " after {}", super::event::Micros(self.micros))
+    }
+}

@@ -1,0 +1,118 @@
+//! The handshake of one connection (RFC 8446 §2), and how it went.
+
+use std::error::Error;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::server::Acceptor;
+use rustls::{AlertDescription, HandshakeKind, InvalidMessage, ProtocolVersion, ServerConfig};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::ground::clock::Stopwatch;
+use crate::ground::event::Happened;
+use crate::ground::journal::Journal;
+use crate::ground::tls::{Agreed, Shaken};
+
+use super::super::connection::Ends;
+use super::{Line, Swapped};
+
+/// How long a handshake may take, all its messages together.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// Shakes hands with whoever connects.
+#[derive(Debug)]
+pub(in crate::services::web) struct Greeter {
+    pub(super) offer: Swapped<ServerConfig>,
+}
+
+/// A handshake that came to its end.
+#[derive(Debug)]
+pub(in crate::services::web) struct Greeted {
+    pub(in crate::services::web) line: Line,
+    /// Whether it was agreed to speak HTTP/2 (RFC 9113 §3.2).
+    pub(in crate::services::web) is_http2: bool,
+}
+
+impl Greeter {
+    /// Shakes hands over `stream`, and tells how it went; nothing where it failed.
+    pub(in crate::services::web) async fn greet(
+        &self,
+        stream: TcpStream,
+        ends: Ends,
+        journal: &Journal,
+    ) -> Option<Greeted> {
+        let stopwatch = Stopwatch::start();
+        let mut sni = None;
+        let shaken = match timeout(WITHIN, shake(stream, self.offer.get(), &mut sni)).await {
+            Ok(shaken) => shaken.map_err(|error| why(&error)),
+            Err(_) => Err(format!("it is not done after {} s", WITHIN.as_secs())),
+        };
+        let agreed = shaken.as_ref().ok().map(agreed);
+        let is_http2 = agreed.as_ref().is_some_and(|agreed| agreed.alpn.as_deref() == Some("h2"));
+        journal.tell(|| {
+            let (client, server) = (ends.client, ends.here);
+            let why = shaken.as_ref().err().cloned();
+            Happened::Handshake(Shaken { client, server, sni, agreed, why, micros: stopwatch.micros() })
+        });
+        shaken.ok().map(|sealed| Greeted { line: Line::Tls(Box::new(sealed)), is_http2 })
+    }
+}
+
+async fn shake(
+    stream: TcpStream,
+    offer: Arc<ServerConfig>,
+    sni: &mut Option<String>,
+) -> io::Result<TlsStream<TcpStream>> {
+    let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    *sni = begun.client_hello().server_name().map(str::to_owned);
+    begun.into_stream(offer).await
+}
+
+fn agreed(sealed: &TlsStream<TcpStream>) -> Agreed {
+    let (_, session) = sealed.get_ref();
+    let suite = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
+    Agreed {
+        version: match session.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            _ => "TLSv1.2",
+        }
+        .into(),
+        // rustls says of suites that they are of TLS 1.3; their names do not.
+        cipher: suite.unwrap_or_default().replacen("TLS13_", "TLS_", 1),
+        alpn: session.alpn_protocol().map(|protocol| String::from_utf8_lossy(protocol).into_owned()),
+        resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
+    }
+}
+
+/// Why a handshake failed, so that it can be understood at this end.
+fn why(error: &io::Error) -> String {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    let said = |what: &str| format!("the client says {what}");
+    match cause {
+        Some(rustls::Error::AlertReceived(alert)) => match alert {
+            AlertDescription::UnknownCA => {
+                said("that it does not know who issued the certificate (alert unknown_ca)")
+            }
+            AlertDescription::CertificateExpired => {
+                said("that the certificate has expired (alert certificate_expired)")
+            }
+            AlertDescription::BadCertificate => said("that the certificate is bad (alert bad_certificate)"),
+            AlertDescription::CertificateRevoked => {
+                said("that the certificate is revoked (alert certificate_revoked)")
+            }
+            alert => said(&format!("no ({alert:?})")),
+        },
+        Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            "what came is no TLS: http:// in place of https://, perhaps".into()
+        }
+        Some(error) => error.to_string(),
+        None if error.kind() == ErrorKind::UnexpectedEof => {
+            "the client ended the connection in the middle".into()
+        }
+        None => error.source().map_or_else(|| error.to_string(), ToString::to_string),
+    }
+}
