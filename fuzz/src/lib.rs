@@ -26,7 +26,9 @@ pub mod services {
             reply
         }
     }
+    mod faults;
     mod streams;
+    mod tally;
     /// Of the web server, what reads a request, without its sockets.
     pub mod web {
         mod conditional;
