@@ -187,8 +187,8 @@ fn wireshark_reads_the_file_and_finds_the_requests() {
 /// the packets show it.
 fn seen_of_https(key_log: bool) -> Vec<String> {
     let stage = on_hosts(Stage::new());
-    let settings = format!("[web]\ntls = \"on\"\nkey_log = {key_log}\n");
-    stage.edit("lab.toml", |text| text.replacen("[web]\n", &settings, 1));
+    let settings = format!("[web]\ntls = \"on\"\nkey_log = {key_log}");
+    stage.edit("lab.toml", |text| text.replacen("[web]", &settings, 1));
     stage.wwwlab(["up", "-d"]).ok();
     let capture = Capture::with(&stage, &["-w", "secure.pcapng", "--host", "client"]);
     let line = ["shell", "--", "curl", "-s", "-S", "-o", "/dev/null", "-w", "%{http_version} %{http_code}"];

@@ -137,9 +137,9 @@ fn a_page_by_https_is_told_with_its_handshake() {
     assert_eq!(shown["issuer"], seen["trusted"]["subject"]);
     // The server, by its own word, knows that it was asked so.
     let log = stage.wwwlab(["logs", "web", "--json"]).ok();
-    let request = path["request"].as_str().unwrap();
-    let line = log.lines().find(|line| line.contains(request)).unwrap_or_else(|| panic!("{log}"));
-    assert_eq!(serde_json::from_str::<Value>(line).unwrap()["secure"], true);
+    let mut events = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let event = events.find(|event| event["event"] == "request" && event["id"] == path["request"]);
+    assert_eq!(event.unwrap_or_else(|| panic!("{log}"))["secure"], true);
 
     let archive = stage.wwwlab(["path", "--har", "--svg", "path.svg", url]).ok();
     let archive: Value = serde_json::from_str(&archive).unwrap();

@@ -1,4 +1,5 @@
-//! The request itself, made as any client makes it: a name looked up over UDP, a TCP connection, an HTTP request.
+//! The request itself, made as any client makes it: a name looked up over UDP, a TCP connection, for `https://` a TLS
+//! handshake, an HTTP request.
 //!
 //! Nothing of the lab's is used on the way but its addresses, so that what is measured is what a stranger would meet. Each
 //! part has its limit in time and size; what goes wrong ends the asking and is kept as it was seen, for
