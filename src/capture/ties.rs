@@ -188,6 +188,7 @@ mod tests {
         let what = Happened::Request {
             client: CLIENT.parse().unwrap(),
             method: "GET".into(),
+            secure: false,
             host: "www.foobar.com".into(),
             target: target.into(),
             status: 200,

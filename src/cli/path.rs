@@ -7,13 +7,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::ground::clock::{self, Stopwatch};
+use crate::lab::certs::Certs;
 use crate::lab::config::Network;
 use crate::lab::control::{self, ControlError, Request, Response};
 use crate::lab::directory::Directory;
 use crate::lab::journal::Wanted;
 use crate::lab::network;
 use crate::lab::status::LabStatus;
-use crate::path::asking::{self, Asked, Seen, Target};
+use crate::path::asking::{self, Asked, Seen, Target, Trust};
 use crate::path::events::{Told, What};
 use crate::path::model::{FORM, Party, Path, STEPS_MOST};
 use crate::path::telling::{self, Cast};
@@ -30,6 +31,11 @@ const TOLD_WITHIN: Duration = Duration::from_millis(500);
 /// Between two looks at what they told.
 const LOOKS_EVERY: Duration = Duration::from_millis(5);
 
+/// Where HTTPS is asked for while the lab speaks none: nobody answers there.
+const HTTPS: u16 = 443;
+/// The largest certificate of an authority that is read, in bytes.
+const AUTHORITY_MOST: u64 = 1 << 20;
+
 /// The largest saved path that is read, in bytes.
 const SAVED_MOST: u64 = 4 << 20;
 
@@ -38,7 +44,7 @@ const SAVED_MOST: u64 = 4 << 20;
 Exit codes: 0 the page came; 4 it did not (where, and what to look at next, is told); 1 to 3 as those of wwwlab. \
 With --compare the worse of both.")]
 pub(super) struct Arguments {
-    /// The page, like `http://www.foobar.com/guestbook` [default: the site's home page]
+    /// The page, like `http://www.foobar.com/guestbook` or `https://…` [default: the site's home page]
     #[arg(conflicts_with_all = ["last", "compare"])]
     url: Option<String>,
     /// Have the resolver forget the name first, so that it asks from the root (with --compare: before A)
@@ -149,7 +155,8 @@ fn request(
 ) -> Result<Path, Failure> {
     let status = block_on(control::status(directory))??;
     let home = format!("http://{}/", status.site_name);
-    let target = Target::read(url.unwrap_or(&home), status.ports.http)
+    let https = status.tls.as_ref().and_then(|tls| tls.addresses.first()).map_or(HTTPS, SocketAddr::port);
+    let target = Target::read(url.unwrap_or(&home), status.ports.http, https)
         .map_err(|error| Failure::Unusable(error.to_string()))?;
     let resolver = status.service(arguments.of.resolver).and_then(|service| service.address);
     let Some(resolver) = resolver else {
@@ -160,7 +167,8 @@ fn request(
         let forget = Request::CacheFlush(arguments.of.resolver, Some(target.host.clone()));
         let _ = block_on(control::ask(directory, &forget))?;
     }
-    let asked = Asked { target, resolver, client: client(directory.network) };
+    let trust = if target.secure { trust(directory)? } else { Trust::default() };
+    let asked = Asked { target, resolver, client: client(directory.network), trust };
     let began = clock::monotonic_micros();
     let seen = block_on(asking::ask(asked))?;
     let told = block_on(told(&seen, began, directory))??;
@@ -172,6 +180,27 @@ fn last(directory: &Directory, world: &World) -> Result<Path, Failure> {
     let status = block_on(control::status(directory))??;
     let told = block_on(read(directory, 0))??;
     telling::tell_last(&told, &cast(&status, world)).map_err(|error| Failure::Said(error.to_string()))
+}
+
+/// Whom the lab's client trusts: the lab's authority, once there is one.
+fn trust(directory: &Directory) -> Result<Trust, Failure> {
+    let file = Certs::of(directory).authority();
+    let read = || match fs::metadata(&file)?.len() {
+        0..=AUTHORITY_MOST => fs::read(&file),
+        _ => Err(std::io::Error::other("it is too large for a certificate")),
+    };
+    let unusable = |why| Failure::System(format!("cannot read whom to trust in {}", file.display()), why);
+    match read() {
+        Ok(pem) => match Trust::read(&pem) {
+            nobody if nobody.is_nobody() => Err(Failure::Said(format!(
+                "{} is no certificate: move it away, and the next need makes a new one",
+                file.display()
+            ))),
+            trust => Ok(trust),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Trust::default()),
+        Err(error) => Err(unusable(error)),
+    }
 }
 
 /// Where the lab's client asks from: of a machine of its own, whatever address it has.
@@ -188,7 +217,8 @@ fn cast(status: &LabStatus, world: &World) -> Cast {
         host: Some(service.host.as_str().into()),
         address: service.address,
     });
-    Cast { parties: parties.collect(), program: world.program.clone() }
+    let https = status.tls.iter().flat_map(|tls| &tls.addresses).copied().collect();
+    Cast { parties: parties.collect(), https, program: world.program.clone() }
 }
 
 /// What the services told of the request that was `seen` and began at `began` of the shared clock, once it is all there

@@ -108,6 +108,9 @@ pub enum Happened {
         client: SocketAddr,
         /// `GET`, `POST`, …
         method: String,
+        /// Whether it came by TLS; for an application server, whether it came so to the web server before it.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        secure: bool,
         /// The `Host` asked for; empty when there was none.
         host: String,
         /// The request target as it came.
@@ -443,6 +446,7 @@ mod tests {
         let what = Happened::Request {
             client: "127.0.0.1:4321".parse().unwrap(),
             method: "GET".into(),
+            secure: true,
             host: "www.foobar.com".into(),
             target: "/".into(),
             status: 200,

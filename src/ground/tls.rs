@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 use serde::{Deserialize, Serialize};
 
 /// Where and how TLS is to be spoken.
@@ -71,6 +72,24 @@ pub struct Agreed {
     pub alpn: Option<String>,
     /// Whether an earlier session went on, so that no certificate was shown.
     pub resumed: bool,
+}
+
+impl Agreed {
+    /// What `session` is spoken in, seen from either side; its handshake is done.
+    pub fn of(session: &CommonState) -> Self {
+        let suite = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
+        Self {
+            version: match session.protocol_version() {
+                Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+                _ => "TLSv1.2",
+            }
+            .into(),
+            // rustls says of suites that they are of TLS 1.3; their names do not.
+            cipher: suite.unwrap_or_default().replacen("TLS13_", "TLS_", 1),
+            alpn: session.alpn_protocol().map(|protocol| String::from_utf8_lossy(protocol).into_owned()),
+            resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
+        }
+    }
 }
 
 impl std::fmt::Display for Shaken {

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use crate::ground::channel::WalkStep;
 use crate::ground::event::{Event, Happened};
+use crate::ground::tls::Shaken;
 
 /// One event.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +35,8 @@ pub enum What {
         /// Who was asked what.
         step: WalkStep,
     },
+    /// A client and the web server shook hands.
+    Handshake(Shaken),
     /// An HTTP request was answered.
     Request(Request),
     /// A web server passed a request on.
@@ -96,6 +99,8 @@ pub struct Request {
     pub client: SocketAddr,
     /// `GET`, …
     pub method: String,
+    /// Whether it came by TLS.
+    pub secure: bool,
     /// The host that was asked for.
     pub host: String,
     /// The target.
@@ -139,8 +144,11 @@ impl Told {
                 walk,
             }),
             Happened::Asked { walk, step } => What::Asked { walk, step },
-            Happened::Request { client, method, host, target, status, by, bytes, micros, id, .. } => {
-                What::Request(Request { client, method, host, target, status, by, bytes, micros, id })
+            Happened::Handshake(shaken) => What::Handshake(shaken),
+            Happened::Request {
+                client, method, secure, host, target, status, by, bytes, micros, id, ..
+            } => {
+                What::Request(Request { client, method, secure, host, target, status, by, bytes, micros, id })
             }
             Happened::Passed { server, status, why, connect_micros, micros, id, .. } => {
                 What::Passed { server, status, why, connect_micros, micros, id }

@@ -27,7 +27,9 @@ fn entry(path: &Path, exchange: &Exchange) -> Value {
     };
     // −1 says that a phase does not apply.
     let phase = |heading| of_client(heading).map_or(-1.0, |step| millis(step.micros));
-    let (dns, connect) = (phase(Heading::Dns), phase(Heading::Tcp));
+    let (dns, ssl) = (phase(Heading::Dns), phase(Heading::Tls));
+    // The connection's time has that of TLS in it, as HAR 1.1 had no other place for that.
+    let connect = phase(Heading::Tcp) + ssl.max(0.0);
     let (send, wait) = (millis(exchange.send_micros), millis(exchange.wait_micros));
     let receive = millis(exchange.receive_micros);
     // What is in no phase was waited for inside the client.
@@ -65,7 +67,7 @@ fn entry(path: &Path, exchange: &Exchange) -> Value {
             "blocked": blocked,
             "dns": dns,
             "connect": connect,
-            "ssl": -1,
+            "ssl": ssl,
             "send": send,
             "wait": wait,
             "receive": receive,
@@ -111,6 +113,17 @@ mod tests {
         );
         assert_eq!(entry["serverIPAddress"], "127.0.0.1");
         assert_eq!(entry["startedDateTime"], "2026-11-21T19:15:00.123Z");
+    }
+
+    #[test]
+    fn the_handshake_is_a_part_of_the_connection() {
+        let archive = archive(&example::secure());
+        let entry = &archive["log"]["entries"][0];
+        let millis = |phase: &str| entry["timings"][phase].as_f64().unwrap();
+        assert!((millis("ssl") - 0.06).abs() < 1e-9 && (millis("connect") - 0.12).abs() < 1e-9, "{entry}");
+        let phases = ["blocked", "dns", "connect", "send", "wait", "receive"].map(millis);
+        assert!((phases.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{entry}");
+        assert_eq!(entry["request"]["url"], "https://www.foobar.com/guestbook");
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! show it. So what is told of a failure is tested without one.
 //!
 //! 1. [`model`]: steps, headings, failures: the path as a value that can be saved and read again.
-//! 2. [`asking`]: the name over UDP (RFC 1035), the connection with what the kernel knows of it, the page (RFC 9112).
+//! 2. [`asking`]: the name over UDP (RFC 1035), the connection with what the kernel knows of it, its
+//!    privacy (RFC 8446), the page (RFC 9112).
 //! 3. [`events`]: what the services told of this request.
 //! 4. [`telling`]: both together as a path; [`symptoms`]: what a failure means and where to look next.
 //! 5. [`account`], [`waterfall`], [`compare`], [`svg`], [`har`]: where the time went, for eyes, reports and browsers.

@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ground::tls::Agreed;
+
 /// The form in which paths are saved; another one is refused when it is read.
 pub const FORM: u32 = 1;
 
@@ -39,6 +41,9 @@ pub struct Path {
     /// The request and its answer, if there was one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub exchange: Option<Exchange>,
+    /// How the connection was made private, if it came to that.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tls: Option<Tls>,
     /// Where it ended, if it did not reach the page.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub failure: Option<Failure>,
@@ -228,6 +233,38 @@ impl Exchange {
     }
 }
 
+/// A TLS handshake as its client saw it (RFC 8446 §2).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tls {
+    /// The name that the client said it asks for (SNI, RFC 6066 §3); an address is not said.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sni: Option<String>,
+    /// What was agreed on; nothing where the handshake failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub agreed: Option<Agreed>,
+    /// The certificates that the server showed, its own first; believed or not.
+    pub chain: Vec<Certificate>,
+    /// The authority that the client trusts, and no other; nothing where it knows none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trusted: Option<Certificate>,
+}
+
+/// What a certificate says (RFC 5280 §4.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// Whose it is.
+    pub subject: String,
+    /// Who vouches for it.
+    pub issuer: String,
+    /// For which names and addresses.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub names: Vec<String>,
+    /// Since when it is valid, in seconds since the Unix epoch.
+    pub from: u64,
+    /// Until when.
+    pub until: u64,
+}
+
 /// Where and how a path ended before the page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -315,9 +352,25 @@ pub(super) mod example {
                 wait_micros: 400,
                 receive_micros: 50,
             }),
+            tls: None,
             failure: None,
             notes: Vec::new(),
         }
+    }
+
+    /// The same by HTTPS: of the first gap and the request, sixty microseconds were the handshake.
+    pub(crate) fn secure() -> Path {
+        let mut path = page();
+        path.asked = "https://www.foobar.com/guestbook".into();
+        path.steps[3].begins = 560;
+        path.steps[3].micros = 400;
+        let web = || path.steps[3].to.clone();
+        let mut tls = step(Heading::Tls, 0, path.steps[3].from.clone(), web(), 500, 60);
+        tls.said = vec![Said::new("asks", "ClientHello"), Said::new("hears", "TLSv1.3")];
+        path.steps.insert(3, tls);
+        path.absent.retain(|absent| absent.heading != Heading::Tls);
+        path.tls = Some(Tls::default());
+        path
     }
 
     /// A request that met a closed port.

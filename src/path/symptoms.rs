@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use super::asking::Trouble;
+use super::asking::{Doubt, Trouble};
 use super::model::{Failure, Heading, Party};
 
 impl Trouble {
@@ -18,6 +18,15 @@ impl Trouble {
             Self::Silent(_) => "timeout",
             Self::Unreachable(_) => "unreachable",
             Self::Malformed(_) => "malformed",
+            Self::NoTls(_) => "no TLS (curl: 35)",
+            Self::Doubted(doubt) => match doubt {
+                Doubt::Expired => "certificate expired (curl: 60)",
+                Doubt::NotYet => "certificate not valid yet (curl: 60)",
+                Doubt::OtherName => "certificate for another name (curl: 60)",
+                Doubt::SelfSigned => "self-signed certificate (curl: 60)",
+                Doubt::UnknownIssuer => "unknown issuer (curl: 60)",
+                Doubt::Other(_) => "certificate not believed (curl: 60)",
+            },
         }
     }
 
@@ -38,6 +47,25 @@ impl Trouble {
             ),
             Self::Unreachable(why) => format!("The address cannot be reached ({why})."),
             Self::Malformed(what) => format!("What came cannot be read ({what})."),
+            Self::NoTls(why) => format!("The {component} and the client agree on nothing ({why})."),
+            Self::Doubted(doubt) => {
+                let why = match doubt {
+                    Doubt::Expired => "its time is over, and it says nothing any more about who this is",
+                    Doubt::NotYet => "its time has not begun: is a clock wrong?",
+                    Doubt::OtherName => {
+                        "it is for other names than the one in the URL, so it may be anybody's"
+                    }
+                    Doubt::SelfSigned => "nobody but itself vouches for it, which everybody can do",
+                    Doubt::UnknownIssuer => {
+                        "the client trusts the lab's authority, and that did not issue it"
+                    }
+                    Doubt::Other(why) => why,
+                };
+                format!(
+                    "The client does not believe the certificate that the {component} shows: {why}. It ended the \
+                     connection before a word of the request was sent."
+                )
+            }
         }
     }
 }
@@ -68,7 +96,7 @@ impl Lab<'_> {
             Trouble::Silent(_) => "resume",
             Trouble::Refused => "start",
             Trouble::Reset | Trouble::Closed => "restart",
-            Trouble::Unreachable(_) | Trouble::Malformed(_) => {
+            Trouble::Unreachable(_) | Trouble::Malformed(_) | Trouble::NoTls(_) | Trouble::Doubted(_) => {
                 return vec![self.types("status"), self.types(&format!("logs {service}"))];
             }
         };
@@ -163,6 +191,37 @@ impl Lab<'_> {
             symptom: trouble.symptom().into(),
             happened,
             next: vec![look],
+        }
+    }
+
+    /// No HTTPS at `server`: the lab speaks plain HTTP alone.
+    pub fn unsecured(self, heading: Heading, trouble: &Trouble, server: SocketAddr) -> Failure {
+        let met = match trouble {
+            Trouble::Refused => format!("Nobody listens at {server}"),
+            _ => format!("Whoever is at {server}, it is not the lab's web server"),
+        };
+        let curl = if heading == Heading::Tcp { " (curl: 7)" } else { "" };
+        Failure {
+            heading,
+            component: "web server".into(),
+            symptom: format!("{}{curl}", trouble.symptom()),
+            happened: format!("{met}: this lab speaks plain HTTP alone, no HTTPS."),
+            next: vec![self.types("secure"), self.types("status")],
+        }
+    }
+
+    /// A connection to the web server, and no handshake.
+    pub fn handshake(self, trouble: &Trouble) -> Failure {
+        let failure = Failure { heading: Heading::Tls, ..self.exchange(trouble) };
+        match trouble {
+            Trouble::Doubted(_) => Failure {
+                component: "the certificate".into(),
+                next: ["cert show", "logs web", "cert use good", "cert renew"]
+                    .map(|line| self.types(line))
+                    .into(),
+                ..failure
+            },
+            _ => failure,
         }
     }
 
@@ -265,6 +324,32 @@ mod tests {
         );
         assert_eq!(LAB.resolver(&Trouble::Silent(800), "resolver").symptom, "timeout");
         assert_eq!((seconds(800), seconds(5_000)), ("0.8 s".into(), "5 s".into()));
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_believed_is_laid_at_itself() {
+        for doubt in [
+            Doubt::Expired,
+            Doubt::NotYet,
+            Doubt::OtherName,
+            Doubt::SelfSigned,
+            Doubt::UnknownIssuer,
+            Doubt::Other("x".into()),
+        ] {
+            let failure = LAB.handshake(&Trouble::Doubted(doubt));
+            assert_eq!((failure.heading, failure.component.as_str()), (Heading::Tls, "the certificate"));
+            assert!(failure.symptom.ends_with("(curl: 60)") && failure.next[2] == "wwwlab cert use good");
+        }
+        let failure = LAB.handshake(&Trouble::Reset);
+        assert_eq!((failure.heading, failure.component.as_str()), (Heading::Tls, "web server"));
+        let at = "127.0.0.1:443".parse().unwrap();
+        let failure = LAB.unsecured(Heading::Tcp, &Trouble::Refused, at);
+        assert_eq!(
+            (failure.symptom.as_str(), failure.next[0].as_str()),
+            ("refused (curl: 7)", "wwwlab secure")
+        );
+        let failure = LAB.unsecured(Heading::Tls, &Trouble::NoTls("x".into()), at);
+        assert_eq!(failure.symptom, "no TLS (curl: 35)");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod last;
 mod name;
 mod page;
 mod reasons;
+mod secure;
 
 use std::net::SocketAddr;
 
@@ -22,6 +23,8 @@ pub use last::{NothingSeen, tell_last};
 pub struct Cast {
     /// Its services, with their addresses.
     pub parties: Vec<Party>,
+    /// Where its web server speaks HTTPS; nowhere is not at all.
+    pub https: Vec<SocketAddr>,
     /// How wwwlab is called here.
     pub program: String,
 }
@@ -29,6 +32,9 @@ pub struct Cast {
 impl Cast {
     /// Who is at `address`.
     fn at(&self, address: SocketAddr) -> Party {
+        if self.https.contains(&address) {
+            return Party { address: Some(address), ..self.named("web") };
+        }
         let known = self.parties.iter().find(|party| party.address == Some(address));
         known.cloned().unwrap_or_else(|| Party {
             name: "somebody".into(),
@@ -59,6 +65,7 @@ pub fn tell(seen: &Seen, told: &[Told], began: u64, cast: &Cast) -> Path {
     let mut teller = Teller { told, began, cast, steps: Vec::new(), absent: Vec::new(), failure: None };
     teller.name(seen);
     teller.connection(seen);
+    teller.handshake(seen);
     teller.request(seen);
     let answered = seen.exchange.as_ref().and_then(|exchange| exchange.result.as_ref().ok());
     let request = answered.and_then(|exchange| exchange.header("x-request-id"));
@@ -73,6 +80,7 @@ pub fn tell(seen: &Seen, told: &[Told], began: u64, cast: &Cast) -> Path {
         steps: Vec::new(),
         absent: Vec::new(),
         exchange: answered.cloned(),
+        tls: seen.handshake.as_ref().map(|handshake| handshake.result.0.clone()),
         failure: None,
         notes: Vec::new(),
     })
@@ -138,14 +146,26 @@ impl Teller<'_> {
                 step.said.push(Said::new("hears", heard));
                 step.failed = true;
                 let lab = self.cast.lab();
-                let web = self.cast.named("web").address.filter(|&web| web != server);
+                let web = self.door(seen.target.secure, server);
                 self.failure = Some(match web {
+                    _ if seen.target.secure && self.cast.https.is_empty() => {
+                        lab.unsecured(Heading::Tcp, trouble, server)
+                    }
                     Some(web) => lab.elsewhere(trouble, server, web, &seen.target.host),
                     None => lab.connection(trouble),
                 });
             }
         }
         self.steps.push(step);
+    }
+
+    /// Where the web server is to be asked, if that is not at `server`.
+    fn door(&self, secure: bool, server: SocketAddr) -> Option<SocketAddr> {
+        let https = &self.cast.https;
+        match secure {
+            true => https.first().copied().filter(|_| !https.contains(&server)),
+            false => self.cast.named("web").address.filter(|&web| web != server),
+        }
     }
 
     /// Who is at the other end of the connection: the web server, even where it is asked at another address.

@@ -184,6 +184,38 @@ fn wireshark_reads_the_file_and_finds_the_requests() {
     assert!(written.windows(keys.len()).any(|part| part == keys.as_bytes()), "the secrets are in it");
 }
 
+/// What Wireshark's programs see of a page asked for by HTTPS, where the lab keeps the secrets or not: its path, as often as
+/// the packets show it.
+fn seen_of_https(key_log: bool) -> Vec<String> {
+    let stage = on_hosts(Stage::new());
+    let settings = format!("[web]\ntls = \"on\"\nkey_log = {key_log}");
+    stage.edit("lab.toml", |text| text.replacen("[web]", &settings, 1));
+    stage.wwwlab(["up", "-d"]).ok();
+    let capture = Capture::with(&stage, &["-w", "secure.pcapng", "--host", "client"]);
+    let line = ["shell", "--", "curl", "-s", "-S", "-o", "/dev/null", "-w", "%{http_version} %{http_code}"];
+    let said = stage.wwwlab(line.into_iter().chain(["https://www.foobar.com/guestbook?in=clear"]));
+    assert_eq!(said.ok(), "2 200");
+    let (said, code) = capture.end();
+    assert_eq!(code, 0, "{said}");
+    let file = stage.root().join("secure.pcapng");
+    is_sound(&file);
+    assert!(
+        !tshark(&file, "tls.handshake.type == 1", &["frame.number"]).is_empty(),
+        "the handshake is in it"
+    );
+    let paths = tshark(&file, "http2.headers.path", &["http2.headers.path"]);
+    stage.wwwlab(["down"]).ok();
+    paths
+}
+
+#[test]
+fn with_the_secrets_https_is_read_in_clear_and_without_them_not() {
+    let _turn = one_at_a_time();
+    let seen = seen_of_https(true);
+    assert!(seen.iter().any(|path| path == "/guestbook?in=clear"), "{seen:?}");
+    assert_eq!(seen_of_https(false), [] as [String; 0]);
+}
+
 #[test]
 fn it_ends_by_itself_and_by_the_lab_and_the_file_is_whole() {
     let _turn = one_at_a_time();

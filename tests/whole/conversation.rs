@@ -1,4 +1,4 @@
-//! Conversations with the lab, written down and run: those of the README and docs/LAB.md, and in `tests/golden/`.
+//! Conversations with the lab, written down and run: those of the README and of pages in docs/, and in `tests/golden/`.
 //!
 //! A block fenced as `console` is a conversation: `$ ` starts a command, the lines after it are what it prints (its
 //! standard error first). A line `…` stands for any lines. Lengths of white space do not count, nor do the values of
@@ -31,6 +31,13 @@ fn the_page_of_the_lab_is_true() {
 }
 
 #[test]
+fn the_page_of_https_is_true() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/TLS.md");
+    let count = hold(&page);
+    assert!(count >= 5, "it shows what a handshake is, and one that fails: {count} commands");
+}
+
+#[test]
 fn the_golden_conversations_are_true() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -46,7 +53,9 @@ fn the_golden_conversations_are_true() {
 fn hold(file: &Path) -> usize {
     let text = fs::read_to_string(file).unwrap();
     let conversations = conversations(&text);
-    let stage = Stage::up();
+    let stage = Stage::new();
+    stage.edit("lab.toml", |text| text.replacen("[ports]\n", "[ports]\nhttps = 0\n", 1));
+    stage.wwwlab(["up", "-d"]).ok();
     let (mut dns, mut http) = (stage.port("dns"), stage.port("http"));
     let bin = Path::new(PROGRAM).parent().unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());

@@ -92,7 +92,7 @@ fn paths_are_saved_compared_and_drawn() {
     assert!(refused.contains("nothing.json"), "{refused}");
     let refused = stage.wwwlab(["path", "--compare", "lab.toml", url]).refused(2);
     assert!(refused.contains("lab.toml is no path"), "{refused}");
-    let refused = stage.wwwlab(["path", "https://www.foobar.com/"]).refused(2);
+    let refused = stage.wwwlab(["path", "ftp://www.foobar.com/"]).refused(2);
     assert!(refused.contains("http://"), "{refused}");
 
     let archive = stage.wwwlab(["path", "--har", "--svg", "path.svg", url]).ok();
@@ -101,6 +101,113 @@ fn paths_are_saved_compared_and_drawn() {
     let read = "import sys, xml.dom.minidom as x; print(x.parse('path.svg').documentElement.tagName)";
     assert_eq!(stage.run("python3", ["-c", read]).ok(), "svg\n");
     assert!(fs::read_to_string(stage.root().join("path.svg")).unwrap().contains("client"));
+}
+
+/// A lab that speaks HTTPS at a port that is free.
+fn secured() -> Stage {
+    let stage = Stage::new();
+    stage.edit("lab.toml", |text| text.replacen("[ports]\n", "[ports]\nhttps = 0\n", 1));
+    stage.wwwlab(["up", "-d"]).ok();
+    stage.wwwlab(["secure"]).ok();
+    stage
+}
+
+#[test]
+fn a_page_by_https_is_told_with_its_handshake() {
+    let stage = secured();
+    let url = "https://www.foobar.com/guestbook";
+    let (path, code) = told(&stage, &[url]);
+    assert_eq!(
+        (code, path["exchange"]["status"].as_u64(), path["asked"].as_str()),
+        (0, Some(200), Some(url))
+    );
+    let (tcp, tls, web) = (steps(&path, "tcp")[0], steps(&path, "tls")[0], steps(&path, "web")[0]);
+    let ends = |step: &Value| step["begins"].as_u64().unwrap() + micros(step);
+    let begins = |step: &Value| step["begins"].as_u64().unwrap();
+    assert!(ends(tcp) <= begins(tls) && ends(tls) <= begins(web) && ends(web) <= micros(&path), "{path}");
+    assert_eq!(tls["to"]["name"], "web");
+    let seen = &path["tls"];
+    assert_eq!(
+        (&seen["agreed"]["version"], &seen["agreed"]["alpn"]),
+        (&"TLSv1.3".into(), &"http/1.1".into())
+    );
+    assert_eq!((&seen["sni"], &seen["agreed"]["resumed"]), (&"www.foobar.com".into(), &false.into()));
+    let shown = &seen["chain"][0];
+    assert!(shown["subject"].as_str().unwrap().contains("www.foobar.com"), "{seen}");
+    assert_eq!(shown["issuer"], seen["trusted"]["subject"]);
+    // The server, by its own word, knows that it was asked so.
+    let log = stage.wwwlab(["logs", "web", "--json"]).ok();
+    let mut events = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let event = events.find(|event| event["event"] == "request" && event["id"] == path["request"]);
+    assert_eq!(event.unwrap_or_else(|| panic!("{log}"))["secure"], true);
+
+    let archive = stage.wwwlab(["path", "--har", "--svg", "path.svg", url]).ok();
+    let archive: Value = serde_json::from_str(&archive).unwrap();
+    let entry = &archive["log"]["entries"][0];
+    let phase = |name: &str| entry["timings"][name].as_f64().unwrap();
+    assert!(phase("ssl") > 0.0 && phase("connect") >= phase("ssl"), "{entry}");
+    assert_eq!(entry["request"]["url"], url);
+    assert!(fs::read_to_string(stage.root().join("path.svg")).unwrap().contains(url));
+    let said = stage.wwwlab(["path", "--compare", "http://www.foobar.com/", "https://www.foobar.com/"]).ok();
+    let line = said.lines().find(|line| line.trim_start().starts_with("HTTPS/SSL")).unwrap();
+    assert!(line.contains('–') && line.contains("0 steps, then 1"), "{said}");
+    super::stage::until("curl's own way is told", || {
+        stage.wwwlab(["curl", "-s", url]).ok();
+        let (path, _) = told(&stage, &["--last"]);
+        path["asked"].as_str().unwrap().starts_with("https://") && !steps(&path, "tls").is_empty()
+    });
+}
+
+#[test]
+fn a_handshake_that_fails_is_told_with_what_curl_says() {
+    let stage = secured();
+    let url = "https://www.foobar.com/";
+    let failed = |curl: i32| {
+        let (path, code) = told(&stage, &[url]);
+        assert_eq!(code, 4, "{path}");
+        assert_eq!(stage.wwwlab(["curl", "-s", url]).code, curl, "{path}");
+        let failure = &path["failure"];
+        assert!(failure["symptom"].as_str().unwrap().ends_with(&format!("(curl: {curl})")), "{failure}");
+        path
+    };
+    for (kind, symptom) in
+        [("expired", "expired"), ("wrong-name", "another name"), ("self-signed", "self-signed")]
+    {
+        stage.wwwlab(["cert", "use", kind]).ok();
+        let path = failed(60);
+        let failure = &path["failure"];
+        assert_eq!((&failure["heading"], &failure["component"]), (&"tls".into(), &"the certificate".into()));
+        assert!(failure["symptom"].as_str().unwrap().contains(symptom), "{failure}");
+        assert_eq!((steps(&path, "tls").len(), steps(&path, "web").len()), (1, 0), "{path}");
+        assert_eq!(path["tls"]["chain"].as_array().unwrap().len(), 1, "what was shown is told: {path}");
+        let remedy = failure["next"].as_array().unwrap().iter();
+        assert!(remedy.clone().any(|next| next.as_str().unwrap().ends_with("cert use good")), "{failure}");
+    }
+    stage.wwwlab(["cert", "use", "good"]).ok();
+    assert_eq!(told(&stage, &[url]).1, 0);
+    // Plain HTTP is spoken at the other port.
+    let (path, code) = told(&stage, &[&format!("https://www.foobar.com:{}/", stage.port("http"))]);
+    assert_eq!((code, path["failure"]["symptom"].as_str()), (4, Some("no TLS (curl: 35)")), "{path}");
+    let port = stage.status()["tls"]["addresses"][0].as_str().unwrap().rsplit_once(':').unwrap().1.to_owned();
+    stage.wwwlab(["unsecure"]).ok();
+    let (path, code) = told(&stage, &[&format!("https://www.foobar.com:{port}/")]);
+    let failure = &path["failure"];
+    assert_eq!((code, &failure["heading"]), (4, &"tcp".into()), "{path}");
+    assert_eq!(failure["symptom"], "refused (curl: 7)");
+    assert!(failure["next"][0].as_str().unwrap().ends_with("secure"), "{failure}");
+}
+
+#[test]
+fn on_hosts_the_client_asks_by_https_as_well() {
+    let _turn = super::hosts::one_at_a_time();
+    let stage = super::hosts::up();
+    stage.wwwlab(["secure"]).ok();
+    let (path, code) = told(&stage, &["https://www.foobar.com/"]);
+    assert_eq!((code, path["exchange"]["status"].as_u64()), (0, Some(200)), "{path}");
+    assert_eq!(steps(&path, "tls")[0]["to"]["address"], "8.8.8.8:443");
+    stage.wwwlab(["unsecure"]).ok();
+    let (path, code) = told(&stage, &["https://www.foobar.com/"]);
+    assert_eq!((code, path["failure"]["symptom"].as_str()), (4, Some("refused (curl: 7)")), "{path}");
 }
 
 #[test]

@@ -39,6 +39,7 @@ fn request(client: &str, id: &str) -> Happened {
     Happened::Request {
         client: client.parse().unwrap(),
         method: "GET".into(),
+        secure: false,
         host: "www.foobar.com".into(),
         target: "/".into(),
         status: 200,

@@ -203,7 +203,8 @@ fn span(event: &Event, kind: Kind, name: String, micros: u64) -> Span {
 
 /// HTTP, the server's side: an error is what the server is to blame for (5xx).
 fn request(event: &Event) -> Span {
-    let Happened::Request { client, method, host, target, status, by, bytes, micros, id, .. } = &event.what
+    let Happened::Request { client, method, secure, host, target, status, by, bytes, micros, id, .. } =
+        &event.what
     else {
         return span(event, Kind::Server, String::new(), 0);
     };
@@ -213,7 +214,7 @@ fn request(event: &Event) -> Span {
     let mut span = span(event, Kind::Server, method_name(method), *micros);
     span.attributes = vec![
         ("http.request.method", method.as_str().into()),
-        ("url.scheme", "http".into()),
+        ("url.scheme", if *secure { "https" } else { "http" }.into()),
         ("url.path", path.into()),
         ("http.response.status_code", u64::from(*status).into()),
         ("client.address", client.ip().to_string().into()),

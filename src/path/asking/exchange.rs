@@ -10,7 +10,7 @@ use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, CONNECTION, HOST, HeaderMap, USER_AGENT};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use super::{Target, Trouble};
@@ -30,8 +30,11 @@ const BODY_MOST: u64 = 64 << 20;
 const HEADERS_MOST: usize = 64;
 const HEADER_LONGEST: usize = 1024;
 
-/// Asks for `target` over `stream`, under `trace`.
-pub(super) async fn exchange(stream: TcpStream, target: &Target, trace: &str) -> Result<Exchange, Trouble> {
+/// Asks for `target` over `stream`, a connection or what is sealed in one, under `trace`.
+pub(super) async fn exchange<S>(stream: S, target: &Target, trace: &str) -> Result<Exchange, Trouble>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let watch = Stopwatch::start();
     let malformed = |error: hyper::Error| trouble(&error);
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(malformed)?;
@@ -71,14 +74,10 @@ pub(super) async fn exchange(stream: TcpStream, target: &Target, trace: &str) ->
 }
 
 fn request(target: &Target, trace: &str) -> Result<Request<Empty<Bytes>>, Trouble> {
-    let host = match target.port {
-        80 => target.host.clone(),
-        port => format!("{}:{port}", target.host),
-    };
     let span = trace.get(16..).unwrap_or_default();
     Request::builder()
         .uri(&target.path)
-        .header(HOST, host)
+        .header(HOST, target.host_and_port())
         .header(USER_AGENT, concat!("wwwlab/", env!("CARGO_PKG_VERSION")))
         .header(ACCEPT, "text/html, */*;q=0.8")
         .header(CONNECTION, "close")
@@ -126,7 +125,7 @@ fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -134,7 +133,7 @@ mod tests {
     async fn answered(answer: &[u8], resets: bool) -> Result<Exchange, Trouble> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let target = Target::read(&format!("http://{address}/page"), 80).unwrap();
+        let target = Target::read(&format!("http://{address}/page"), 80, 443).unwrap();
         let serve = async {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut asked = [0; 4096];

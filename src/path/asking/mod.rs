@@ -1,4 +1,5 @@
-//! The request itself, made as any client makes it: a name looked up over UDP, a TCP connection, an HTTP request.
+//! The request itself, made as any client makes it: a name looked up over UDP, a TCP connection, for `https://` a TLS
+//! handshake, an HTTP request.
 //!
 //! Nothing of the lab's is used on the way but its addresses, so that what is measured is what a stranger would meet. Each
 //! part has its limit in time and size; what goes wrong ends the asking and is kept as it was seen, for
@@ -6,6 +7,7 @@
 
 mod connect;
 mod exchange;
+mod handshake;
 mod lookup;
 mod target;
 
@@ -13,10 +15,11 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 pub use connect::Connected;
+pub use handshake::Trust;
 pub use lookup::{Answered, Lookup};
 pub use target::{Target, TargetError};
 
-use super::model::Exchange;
+use super::model::{Exchange, Tls};
 use crate::ground::chance::RequestId;
 use crate::ground::clock::{self, Stopwatch};
 
@@ -29,6 +32,8 @@ pub struct Asked {
     pub resolver: SocketAddr,
     /// The address from which the client asks.
     pub client: IpAddr,
+    /// Who is believed, where the page is asked for by HTTPS.
+    pub trust: Trust,
 }
 
 /// What was seen of one request.
@@ -46,6 +51,9 @@ pub struct Seen {
     pub connection: Option<Timed<Result<Connected, Trouble>>>,
     /// The server that was connected to.
     pub server: Option<SocketAddr>,
+    /// The TLS handshake: what was shown and agreed on, and why it failed if it did; nothing by plain HTTP, or if it did not
+    /// come to that.
+    pub handshake: Option<Timed<(Tls, Option<Trouble>)>>,
     /// The request; nothing if it did not come to that.
     pub exchange: Option<Timed<Result<Exchange, Trouble>>>,
     /// The whole, in microseconds.
@@ -78,6 +86,27 @@ pub enum Trouble {
     Unreachable(String),
     /// What came is no answer.
     Malformed(String),
+    /// The certificate that the other side showed is not believed.
+    Doubted(Doubt),
+    /// No handshake came about.
+    NoTls(String),
+}
+
+/// Why a certificate is not believed (RFC 5280 §6, RFC 9525).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Doubt {
+    /// Its time is over.
+    Expired,
+    /// Its time has not begun.
+    NotYet,
+    /// It is for others than who was asked for.
+    OtherName,
+    /// Nobody but itself vouches for it.
+    SelfSigned,
+    /// It is not known who vouches for it.
+    UnknownIssuer,
+    /// Something else.
+    Other(String),
 }
 
 impl Trouble {
@@ -102,18 +131,19 @@ pub async fn ask(asked: Asked) -> Seen {
         trace,
         lookup: None,
         connection: None,
+        handshake: None,
         server: None,
         exchange: None,
         micros: 0,
         target: asked.target,
     };
-    follow(&mut seen, asked.resolver, asked.client, &watch).await;
+    follow(&mut seen, asked.resolver, asked.client, &asked.trust, &watch).await;
     seen.micros = watch.micros();
     seen
 }
 
 /// Goes on as far as it can.
-async fn follow(seen: &mut Seen, resolver: SocketAddr, client: IpAddr, watch: &Stopwatch) {
+async fn follow(seen: &mut Seen, resolver: SocketAddr, client: IpAddr, trust: &Trust, watch: &Stopwatch) {
     let address = match seen.target.address() {
         Some(address) => address,
         None => {
@@ -133,7 +163,21 @@ async fn follow(seen: &mut Seen, resolver: SocketAddr, client: IpAddr, watch: &S
     };
     seen.connection = Some(Timed { begins, micros: watch.micros() - begins, result });
     let Some(stream) = stream else { return };
+    if !seen.target.secure {
+        let begins = watch.micros();
+        let result = exchange::exchange(stream, &seen.target, &seen.trace).await;
+        seen.exchange = Some(Timed { begins, micros: watch.micros() - begins, result });
+        return;
+    }
     let begins = watch.micros();
-    let result = exchange::exchange(stream, &seen.target, &seen.trace).await;
+    let (tls, shaken) = handshake::shake(stream, &seen.target.host, trust).await;
+    let (sealed, trouble) = match shaken {
+        Ok(sealed) => (Some(sealed), None),
+        Err(trouble) => (None, Some(trouble)),
+    };
+    seen.handshake = Some(Timed { begins, micros: watch.micros() - begins, result: (tls, trouble) });
+    let Some(sealed) = sealed else { return };
+    let begins = watch.micros();
+    let result = exchange::exchange(sealed, &seen.target, &seen.trace).await;
     seen.exchange = Some(Timed { begins, micros: watch.micros() - begins, result });
 }

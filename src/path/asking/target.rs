@@ -10,8 +10,10 @@ const LONGEST: usize = 8 * 1024;
 /// A page to ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The URL as it was given, with `http://` before it.
+    /// The URL as it was given, with `http://` before it where it had no scheme.
     pub url: String,
+    /// Whether it is asked for by HTTPS.
+    pub secure: bool,
     /// The host: a name or an address.
     pub host: String,
     /// The port.
@@ -27,7 +29,7 @@ pub enum TargetError {
     #[error("{0} is no URL: write it as http://www.foobar.com/guestbook")]
     NoUrl(String),
     /// It has another scheme.
-    #[error("{0} is not http://, and nothing else is spoken here")]
+    #[error("{0} is neither http:// nor https://, and nothing else is spoken here")]
     Scheme(String),
     /// It carries a name and a password.
     #[error(
@@ -37,8 +39,8 @@ pub enum TargetError {
 }
 
 impl Target {
-    /// Reads `url`; one without a port is asked for at `port`.
-    pub fn read(url: &str, port: u16) -> Result<Self, TargetError> {
+    /// Reads `url`; one without a port is asked for at `http` or `https`, where the lab speaks that.
+    pub fn read(url: &str, http: u16, https: u16) -> Result<Self, TargetError> {
         let shown: String = url.chars().take(80).collect();
         let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         let url = url.split('#').next().unwrap_or_default().to_owned();
@@ -49,9 +51,11 @@ impl Target {
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return Err(TargetError::NoUrl(shown));
         };
-        if scheme != "http" {
-            return Err(TargetError::Scheme(shown));
-        }
+        let (secure, port) = match scheme {
+            "http" => (false, http),
+            "https" => (true, https),
+            _ => return Err(TargetError::Scheme(shown)),
+        };
         if authority.as_str().contains('@') {
             return Err(TargetError::User);
         }
@@ -62,7 +66,16 @@ impl Target {
         }
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        Ok(Self { url, host, port: given.map_or(port, |port| port.as_u16()), path })
+        Ok(Self { url, secure, host, port: given.map_or(port, |port| port.as_u16()), path })
+    }
+
+    /// What a client says that it asks for: the port only where it is not the scheme's own (RFC 9110 §4.2).
+    pub fn host_and_port(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        match (self.port, self.secure) {
+            (80, false) | (443, true) => host,
+            (port, _) => format!("{host}:{port}"),
+        }
     }
 
     /// The address that stands in place of a name.
@@ -76,7 +89,7 @@ mod tests {
     use super::*;
 
     fn read(url: &str) -> Result<(String, u16, String), TargetError> {
-        Target::read(url, 8080).map(|target| (target.host, target.port, target.path))
+        Target::read(url, 8080, 8443).map(|target| (target.host, target.port, target.path))
     }
 
     #[test]
@@ -86,6 +99,10 @@ mod tests {
         assert_eq!(read("www.foobar.com/guestbook?a=b#c"), page("www.foobar.com", 8080, "/guestbook?a=b"));
         assert_eq!(read("http://127.0.0.1:3000/x"), page("127.0.0.1", 3000, "/x"));
         assert_eq!(read("http://[::1]:80?q"), page("::1", 80, "/?q"));
+        assert_eq!(read("https://www.foobar.com/"), page("www.foobar.com", 8443, "/"));
+        let said = |url| Target::read(url, 80, 443).unwrap().host_and_port();
+        assert_eq!([said("http://a/"), said("https://a/")], ["a", "a"]);
+        assert_eq!([said("http://[::1]:443/"), said("https://a:80/")], ["[::1]:443", "a:80"]);
     }
 
     #[test]
@@ -93,7 +110,7 @@ mod tests {
         for wrong in ["", "http://", "http:///x", "http://a b/", "http://a:/", "http://a:99999/", "/x"] {
             assert!(matches!(read(wrong), Err(TargetError::NoUrl(_))), "{wrong}: {:?}", read(wrong));
         }
-        for other in ["https://www.foobar.com/", "ftp://a/", "://x"] {
+        for other in ["wss://www.foobar.com/", "ftp://a/", "://x"] {
             assert!(matches!(read(other), Err(TargetError::Scheme(_))), "{other}: {:?}", read(other));
         }
         assert_eq!(read("http://me:secret@www.foobar.com/"), Err(TargetError::User));

@@ -4,6 +4,7 @@
 //! gap: the client's own time.
 
 use super::page::heard;
+use super::secure::NOT_ASKED_FOR;
 use super::{Cast, Question, Span, Teller, Told, What, client, step};
 use crate::path::asking::{Timed, Trouble};
 use crate::path::events::Request;
@@ -91,8 +92,22 @@ fn page(told: &[Told], event: &Told, request: &Request, cast: &Cast) -> Path {
         }
         _ => None,
     });
-    let began =
-        lookup.map_or(begins, |(told, question)| told.mono.saturating_sub(question.micros)).min(begins);
+    let shaken = newest(told, |told| match &told.what {
+        What::Handshake(shaken)
+            if request.secure
+                && shaken.client == request.client
+                && told.mono <= begins
+                && told.mono.saturating_add(LOOKED_UP_WITHIN) >= begins =>
+        {
+            Some(shaken)
+        }
+        _ => None,
+    });
+    let began = lookup
+        .map(|(told, question)| told.mono.saturating_sub(question.micros))
+        .into_iter()
+        .chain(shaken.map(|(told, shaken)| told.mono.saturating_sub(shaken.micros)))
+        .fold(begins, u64::min);
     let mut teller = Teller { told, began, cast, steps: Vec::new(), absent: Vec::new(), failure: None };
     match lookup {
         Some((told, question)) => looked_up(&mut teller, told, question),
@@ -103,10 +118,14 @@ fn page(told: &[Told], event: &Told, request: &Request, cast: &Cast) -> Path {
     for (heading, because) in [
         (Heading::Tcp, "not measured: nobody watched at the client"),
         (Heading::Firewall, "there is none in this design"),
-        (Heading::Tls, "not known"),
         (Heading::Balancer, "there is none in this design"),
     ] {
         teller.lacks(heading, because);
+    }
+    let because = if request.secure { "not known: the handshake was long before" } else { NOT_ASKED_FOR };
+    match shaken {
+        Some((told, shaken)) => teller.shaken(told, shaken),
+        None => teller.lacks(Heading::Tls, because),
     }
     let whole = Span { begins: begins - began, micros: request.micros };
     let web = cast.named("web");
@@ -133,7 +152,8 @@ fn page(told: &[Told], event: &Told, request: &Request, cast: &Cast) -> Path {
     let at = teller.steps.len() - 1;
     teller.inside(&answer, Some(request.client), whole, &web, at);
     let micros = whole.ends();
-    let asked = format!("http://{}{}", request.host, request.target);
+    let scheme = if request.secure { "https" } else { "http" };
+    let asked = format!("{scheme}://{}{}", request.host, request.target);
     let id = Some(request.id.clone());
     let at = event.at.saturating_sub(micros / 1_000);
     let mut path = teller.finish(path(asked, at, micros, id));
@@ -178,6 +198,7 @@ fn path(asked: String, began: u64, micros: u64, request: Option<String>) -> Path
         steps: Vec::new(),
         absent: Vec::new(),
         exchange: None,
+        tls: None,
         failure: None,
         notes: vec!["told by the services alone: what lies between them and the client is not known".into()],
     }

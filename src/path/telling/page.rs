@@ -10,10 +10,6 @@ use crate::path::model::{Exchange, Heading, Party, Said};
 impl Teller<'_> {
     /// The request, and what the services did for it.
     pub(super) fn request(&mut self, seen: &Seen) {
-        self.lacks(
-            Heading::Tls,
-            "not asked for: http:// is not encrypted, and whoever carries the bytes can read and change them",
-        );
         self.lacks(Heading::Balancer, "there is none in this design: one web server answers everything");
         let (Some(exchange), Some(server)) = (&seen.exchange, seen.server) else {
             for heading in [Heading::Web, Heading::Application, Heading::Database] {

@@ -8,9 +8,10 @@ use crate::dns::message::Flags;
 use crate::dns::message::asked::{Data, Record, Response};
 use crate::dns::types::{Rcode, RecordType};
 use crate::ground::event::Event;
+use crate::ground::tls::Agreed;
 use crate::path::account::Account;
-use crate::path::asking::{Answered, Connected, Lookup, Target, Timed, Trouble};
-use crate::path::model::Exchange;
+use crate::path::asking::{Answered, Connected, Doubt, Lookup, Target, Timed, Trouble};
+use crate::path::model::{Certificate, Exchange, Tls};
 
 const CLIENT: &str = "127.0.0.1:40000";
 
@@ -28,7 +29,7 @@ fn cast() -> Cast {
         ("app", "127.0.0.1:3000"),
         ("db", ""),
     ];
-    Cast { parties: parties.map(party).to_vec(), program: "wwwlab".into() }
+    Cast { parties: parties.map(party).to_vec(), https: Vec::new(), program: "wwwlab".into() }
 }
 
 fn looked_up(rcode: Rcode, has_address: bool) -> Lookup {
@@ -90,12 +91,13 @@ fn seen(
         result: result.map(|()| Connected { from: CLIENT.parse().unwrap(), kernel: None }),
     });
     Seen {
-        target: Target::read("http://www.foobar.com/guestbook", 80).unwrap(),
+        target: Target::read("http://www.foobar.com/guestbook", 80, 443).unwrap(),
         began: 1_000,
         trace: "4bf92f3577b34da6a3ce929d0e0e4736".into(),
         server: connected.as_ref().map(|_| "127.0.0.1:80".parse().unwrap()),
         lookup: Some(lookup),
         connection: connected,
+        handshake: None,
         exchange: exchange.map(|result| Timed { begins: 500, micros: 450, result }),
         micros: 1_000,
     }
@@ -327,6 +329,91 @@ fn the_last_request_is_told_with_the_look_up_before_it() {
     asked["name"] = "net.".into();
     assert_eq!(last(&asked), "net. NS");
     assert_eq!(tell_last(&events[..1], &cast()).unwrap_err(), NothingSeen);
+}
+
+/// The same request by HTTPS, whose handshake ended so.
+fn seen_by_https(trouble: Option<Trouble>) -> Seen {
+    let mut seen = seen(looked_up(Rcode::NOERROR, true), Some(Ok(())), Some(Ok(answer(200, "web;dur=0.09"))));
+    seen.target = Target::read("https://www.foobar.com/guestbook", 80, 443).unwrap();
+    seen.server = "127.0.0.1:443".parse().ok();
+    let certificate = |subject: &str| Certificate {
+        subject: subject.into(),
+        issuer: "CN=The lab".into(),
+        names: vec!["www.foobar.com".into()],
+        from: 1_795_288_500,
+        until: 1_797_880_500,
+    };
+    let agreed = Agreed {
+        version: "TLSv1.3".into(),
+        cipher: "TLS_AES_256_GCM_SHA384".into(),
+        alpn: Some("http/1.1".into()),
+        resumed: false,
+    };
+    let tls = Tls {
+        sni: Some("www.foobar.com".into()),
+        agreed: trouble.is_none().then_some(agreed),
+        chain: vec![certificate("CN=www.foobar.com")],
+        trusted: Some(certificate("CN=The lab")),
+    };
+    if trouble.is_some() {
+        seen.exchange = None;
+    }
+    seen.handshake = Some(Timed { begins: 482, micros: 15, result: (tls, trouble) });
+    seen
+}
+
+#[test]
+fn a_handshake_is_a_step_between_connection_and_request() {
+    let cast = Cast { https: vec!["127.0.0.1:443".parse().unwrap()], ..cast() };
+    let path = tell(&seen_by_https(None), &told(&[request("web", "file", 200, 90)]), 0, &cast);
+    let tls = of(&path, Heading::Tls)[0];
+    assert_eq!((tls.begins, tls.micros, tls.to.name.as_str(), tls.failed), (482, 15, "web", false));
+    let said: Vec<String> = tls.said.iter().map(|said| format!("{} {}", said.by, said.words)).collect();
+    assert_eq!(said[0], "asks ClientHello: TLS 1.3 or 1.2, SNI www.foobar.com, ALPN http/1.1");
+    assert_eq!(said[1], "hears TLSv1.3, TLS_AES_256_GCM_SHA384, ALPN http/1.1; a new session, not resumed");
+    assert_eq!(
+        said[2],
+        "shown CN=www.foobar.com, issued by CN=The lab, valid 2026-11-21 19:15 UTC to 2026-12-21 19:15 UTC, for \
+         www.foobar.com"
+    );
+    assert!(said[3].starts_with("trusts certs/ca.pem: CN=The lab, issued by itself, valid"), "{said:?}");
+    assert_eq!(of(&path, Heading::Web)[0].to.address, "127.0.0.1:443".parse().ok());
+    let account = Account::of(&path);
+    assert_eq!(account.heading(Heading::Tls), 15);
+    assert_eq!(account.steps.iter().sum::<u64>() + account.gap(), path.micros);
+    assert!(path.absent.iter().all(|absent| absent.heading != Heading::Tls));
+}
+
+#[test]
+fn a_handshake_that_fails_ends_the_path() {
+    let doubted = seen_by_https(Some(Trouble::Doubted(Doubt::Expired)));
+    let secure = Cast { https: vec!["127.0.0.1:443".parse().unwrap()], ..cast() };
+    let path = tell(&doubted, &[], 0, &secure);
+    let failure = path.failure.unwrap();
+    assert_eq!((failure.heading, failure.component.as_str()), (Heading::Tls, "the certificate"));
+    assert!(path.absent.iter().any(|absent| absent.heading == Heading::Web), "the request was not sent");
+    // Somebody else's server, where the lab has none or has it elsewhere.
+    let failure = tell(&doubted, &[], 0, &cast()).failure.unwrap();
+    assert!(failure.happened.contains("no HTTPS") && failure.heading == Heading::Tls, "{failure:?}");
+    let elsewhere = Cast { https: vec!["127.0.0.1:8443".parse().unwrap()], ..cast() };
+    let failure = tell(&doubted, &[], 0, &elsewhere).failure.unwrap();
+    assert!(failure.happened.contains("port 8443, not 443"), "{failure:?}");
+}
+
+#[test]
+fn the_last_request_by_https_is_told_with_its_handshake() {
+    let mut asked = at(request("web", "file", 200, 400), 30_900);
+    asked["secure"] = true.into();
+    let shaken = json!({"at": 1000, "service": "web", "event": "handshake", "client": CLIENT, "server": "127.0.0.1:443",
+        "sni": "www.foobar.com", "micros": 300,
+        "agreed": {"version": "TLSv1.3", "cipher": "TLS_AES_256_GCM_SHA384", "alpn": "h2", "resumed": true}});
+    let path = tell_last(&told(&[at(shaken, 30_450), asked.clone()]), &cast()).unwrap();
+    assert_eq!((path.asked.as_str(), path.micros), ("https://www.foobar.com/guestbook", 750));
+    let tls = of(&path, Heading::Tls)[0];
+    assert_eq!((tls.begins, tls.ends()), (0, 300));
+    assert!(tls.said[1].words.ends_with("an earlier session resumed"), "{tls:?}");
+    let path = tell_last(&told(&[asked]), &cast()).unwrap();
+    assert!(path.absent.iter().any(|absent| absent.because.contains("long before")), "{path:?}");
 }
 
 #[test]

@@ -132,6 +132,7 @@ pub(super) async fn around(
     application.journal().tell(|| Happened::Request {
         client: peer,
         method: asked.method.to_string(),
+        secure: asked.journey.scheme == "https",
         host: asked.journey.host.clone(),
         target,
         status: answer.status().as_u16(),

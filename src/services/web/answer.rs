@@ -118,6 +118,7 @@ impl Server {
         let told = Told {
             client: ends.client,
             method: parts.method.as_str(),
+            secure: ends.sealed,
             host: host_of(parts.version, &parts.uri, &parts.headers).unwrap_or_default(),
             target: parts.uri.path_and_query().map_or("", |target| target.as_str()),
             headers: Some(&parts.headers),
@@ -145,7 +146,14 @@ impl Server {
         let failure = Failure::Refused { violation: refusal.violation };
         let Made { mut response, .. } =
             self.failed(&failure, &id, refusal.as_json, ends.here, Duration::ZERO);
-        let told = Told { client: ends.client, method: &refusal.line, host: "", target: "", headers: None };
+        let told = Told {
+            client: ends.client,
+            method: &refusal.line,
+            secure: ends.sealed,
+            host: "",
+            target: "",
+            headers: None,
+        };
         self.finish(&mut response, &told, By::Web, Duration::ZERO, &id, stopwatch);
         let record = self.access.as_ref().map(|log| {
             let entry =
@@ -196,6 +204,7 @@ impl Server {
             Happened::Request {
                 client: told.client,
                 method: told.method.to_owned(),
+                secure: told.secure,
                 host: told.host.to_owned(),
                 target: told.target.to_owned(),
                 status: response.status().as_u16(),
@@ -344,6 +353,7 @@ impl Server {
 struct Told<'a> {
     client: SocketAddr,
     method: &'a str,
+    secure: bool,
     host: &'a str,
     target: &'a str,
     headers: Option<&'a HeaderMap>,

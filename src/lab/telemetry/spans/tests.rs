@@ -26,6 +26,7 @@ fn request(by: &str, status: u16, micros: u64, client: Option<(&str, &str)>) -> 
     Happened::Request {
         client: "127.0.0.1:40000".parse().unwrap(),
         method: "GET".into(),
+        secure: false,
         host: "www.foobar.com:8080".into(),
         target: "/guestbook?page=2".into(),
         status,
@@ -184,6 +185,16 @@ fn errors_are_whose_fault_they_are() {
     let of_one = |what| of(&[event("web", 2_000, what)], &cast()).remove(0);
     assert_eq!(of_one(request("web", 404, 1, None)).error, None);
     assert_eq!(of_one(request("web", 502, 1, None)).error.as_deref(), Some("web answered 502"));
+    let scheme = |what| {
+        let attributes = of_one(what).attributes;
+        attributes.into_iter().find(|(key, _)| *key == "url.scheme").map(|(_, value)| value)
+    };
+    assert_eq!(scheme(request("web", 200, 1, None)), Some("http".into()));
+    let mut sealed = request("web", 200, 1, None);
+    if let Happened::Request { secure, .. } = &mut sealed {
+        *secure = true;
+    }
+    assert_eq!(scheme(sealed), Some("https".into()));
     assert_eq!(of_one(passed(Some(404))).error.as_deref(), Some("the application answered 404"));
 }
 
@@ -195,6 +206,7 @@ proptest! {
         let what = Happened::Request {
             client: "127.0.0.1:1".parse().unwrap(),
             method: target.clone(),
+            secure: false,
             host,
             target,
             status: 200,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::server::Acceptor;
-use rustls::{AlertDescription, HandshakeKind, InvalidMessage, ProtocolVersion, ServerConfig};
+use rustls::{AlertDescription, InvalidMessage, ServerConfig};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
@@ -51,7 +51,7 @@ impl Greeter {
             Ok(shaken) => shaken.map_err(|error| why(&error)),
             Err(_) => Err(format!("it is not done after {} s", WITHIN.as_secs())),
         };
-        let agreed = shaken.as_ref().ok().map(agreed);
+        let agreed = shaken.as_ref().ok().map(|sealed| Agreed::of(sealed.get_ref().1));
         let is_http2 = agreed.as_ref().is_some_and(|agreed| agreed.alpn.as_deref() == Some("h2"));
         journal.tell(|| {
             let (client, server) = (ends.client, ends.here);
@@ -70,22 +70,6 @@ async fn shake(
     let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
     *sni = begun.client_hello().server_name().map(str::to_owned);
     begun.into_stream(offer).await
-}
-
-fn agreed(sealed: &TlsStream<TcpStream>) -> Agreed {
-    let (_, session) = sealed.get_ref();
-    let suite = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
-    Agreed {
-        version: match session.protocol_version() {
-            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
-            _ => "TLSv1.2",
-        }
-        .into(),
-        // rustls says of suites that they are of TLS 1.3; their names do not.
-        cipher: suite.unwrap_or_default().replacen("TLS13_", "TLS_", 1),
-        alpn: session.alpn_protocol().map(|protocol| String::from_utf8_lossy(protocol).into_owned()),
-        resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
-    }
 }
 
 /// Why a handshake failed, so that it can be understood at this end.
