@@ -324,3 +324,34 @@ fn what_cannot_be_laid_says_why() {
     assert!(fault(&stage, "explain").ok().contains("crash-loop"));
     assert!(fault(&stage, "explain nosuch").refused(2).contains("there is no fault"));
 }
+
+#[test]
+fn who_has_a_service_run_again_has_ended_the_fault() {
+    let stage = Stage::up();
+    for (fault_name, verb) in
+        [("stop", "start"), ("kill", "start"), ("pause", "resume"), ("pause", "restart")]
+    {
+        fault(&stage, &format!("add http-500 web --path /{fault_name}")).ok();
+        fault(&stage, &format!("add {fault_name} web")).ok();
+        let said = stage.wwwlab([verb, "web"]).ok();
+        assert!(said.contains(&format!("is over: {fault_name} on web")), "{verb}: {said}");
+        let left = laid(&stage);
+        assert!(left.len() == 1 && left[0]["fault"] == "http-500", "the others stay: {left:?}");
+        fault(&stage, "clear all").ok();
+    }
+    // What was killed while it stood still is not started by the fault's end, and that is no failure.
+    fault(&stage, "add pause web").ok();
+    stage.wwwlab(["kill", "web"]).ok();
+    let said = fault(&stage, "clear all").ok();
+    assert!(said.contains("is cleared: pause on web; web is not up: `wwwlab start web`"), "{said}");
+    assert_eq!(stage.service("web")["state"], "stopped");
+    stage.wwwlab(["start", "web"]).ok();
+
+    // What stands still goes on first, and hears the rest then.
+    fault(&stage, "add pause web").ok();
+    fault(&stage, "add http-500 web").ok();
+    let said = fault(&stage, "clear all").ok();
+    let (pause, other) = (said.find("pause on web"), said.find("http-500 on web"));
+    assert!(pause < other && !said.contains("does not answer"), "{said}");
+    assert!(curl(&stage, "-i http://www.foobar.com/about.html").contains("200 OK"));
+}
