@@ -117,6 +117,7 @@ fn what_does_not_fit_is_left_out_and_nothing_panics() {
     }
     let narrow = lines(&model, 30, 9);
     assert_eq!(words(&narrow[2]), ["SERVICE", "QPS", "P99"]);
+    assert_eq!((words(&narrow[4]), words(&narrow[5])), (vec!["web", "paused"], vec!["db", "stopped"]));
     let low = lines(&model, 80, 6);
     assert!(low[3].starts_with("resolver") && low[5].ends_with("2 more below"), "{low:?}");
 }
