@@ -25,7 +25,7 @@ fn status(cpu_millis: u64, web: &str) -> crate::lab::status::LabStatus {
     let text = format!(
         r#"{{"directory":"/lab","built_in":false,"network":"loopback","pid":1,"since":1000,
             "ports":{{"dns":53,"http":80,"app":3000,"reasons":[]}},
-            "database":{{"engine":"sqlite","kind":"SQLite","place":"/lab/db"}},"site_name":"www.foobar.com",
+            "database":{{"engine":"sqlite","kind":"SQLite","place":"/lab/db"}},"site_name":"www.foobar.com","seed":7,"faults":[],
             "services":[{}],"supervisor":{{"cpu_millis":0,"memory_bytes":0}}}}"#,
         services.join(",")
     );
