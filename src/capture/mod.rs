@@ -5,9 +5,9 @@
 //!
 //! 1. [`waiting`]: packets from many places in the order of their time.
 //! 2. [`frame`]: where in its octets a packet's addresses, ports and data are.
-//! 3. [`line`]: what it says: `DNS query A www.foobar.com`; [`names`]: who says it to whom.
+//! 3. [`mod@line`]: what it says: `DNS query A www.foobar.com`; [`names`]: who says it to whom.
 //! 4. [`ties`]: which packet belongs to which request of the lab's journal.
-//! 5. [`pcapng`]: the blocks of a file (draft-ietf-opsawg-pcapng); [`secrets`]: what makes its TLS readable; [`file`]: the
+//! 5. [`pcapng`]: the blocks of a file (draft-ietf-opsawg-pcapng); [`secrets`]: what makes its TLS readable; [`mod@file`]: the
 //!    file, whole at every moment.
 
 pub mod file;
