@@ -98,9 +98,13 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
             let told = certs.revoke(&sites, name, now).map_err(not_made)?;
             show(&told, now, world)?;
             let list = certs.revoked();
+            // What no site shows is renewed by its name alone.
+            let is_shown = sites.iter().any(|site| site.names.first() == Some(name));
+            let stays = if is_shown { "stays in service, and " } else { "" };
+            let anew = if is_shown { "renew".to_owned() } else { format!("issue {}", printable(name)) };
             writeln!(
                 world.out,
-                "  {dim}it stays in service, and is believed by whoever does not look at the list: curl looks with --crlfile {}{dim:#}\n  {command}{} cert renew{command:#}",
+                "  {dim}it {stays}is believed by whoever does not look at the list: curl looks with --crlfile {}{dim:#}\n  {command}{} cert {anew}{command:#}",
                 list.display(),
                 world.program
             )?;

@@ -94,20 +94,22 @@ impl Agreed {
 
 impl std::fmt::Display for Shaken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let sni = self.sni.as_deref().unwrap_or("no name");
+        let after = super::event::Micros(self.micros);
+        let sni = self.sni.as_deref();
         match (&self.agreed, &self.why) {
             (Some(Agreed { version, cipher, alpn, resumed }), _) => {
-                write!(f, "{} speaks {version} for {sni}: {cipher}", self.client)?;
+                write!(f, "{} speaks {version} for {}: {cipher}", self.client, sni.unwrap_or("no name"))?;
                 alpn.iter().try_for_each(|alpn| write!(f, ", {alpn}"))?;
                 if *resumed {
                     f.write_str(", resumed")?;
                 }
+                write!(f, " after {after}")
             }
             (None, why) => {
                 let why = why.as_deref().unwrap_or("it failed");
-                write!(f, "{} cannot speak TLS for {sni}: {why}", self.client)?;
+                let asked = sni.map(|sni| format!(" for {sni}")).unwrap_or_default();
+                write!(f, "{} cannot speak TLS{asked} after {after}: {why}", self.client)
             }
         }
-        write!(f, " after {}", super::event::Micros(self.micros))
     }
 }

@@ -109,7 +109,7 @@ impl Desk {
             Request::Metrics(name) => {
                 self.metrics(name).await.map_or_else(Response::Refused, Response::Metrics)
             }
-            Request::Service(verb, name) => self.act(verb, name).await,
+            Request::Service(verb, name) => self.act_by_hand(verb, name).await,
             Request::Queries(Some(name)) => self.one(name, Ask::Queries).await,
             Request::Queries(None) => self.queries().await,
             Request::CacheList(resolver) => self.one(resolver, Ask::CacheList).await,
@@ -444,6 +444,13 @@ impl Desk {
             Err(_) => {
                 Err(vec![format!("{name} does not answer: `wwwlab status` shows whether it is paused")])
             }
+        }
+    }
+
+    /// Tells one service something, and does not wait for what it replies.
+    async fn order(&self, name: ServiceName, ask: Ask) {
+        if let Some(post) = self.post(name) {
+            let _ = post.commands.send(Command::Ask(ask, oneshot::channel().0)).await;
         }
     }
 

@@ -1,6 +1,7 @@
 //! HTTPS as the real curl and openssl meet it: who is believed, what is agreed on, and what goes on while certificates change.
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -259,6 +260,53 @@ fn whoever_has_the_keys_reads_along() {
     assert!(text.contains("CLIENT_TRAFFIC_SECRET_0 "), "{text}");
     use std::os::unix::fs::PermissionsExt;
     assert_eq!(keys.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_web_server_that_stands_still_is_not_told_behind_its_back() {
+    let stage = secured();
+    let authority = authority(&stage);
+    stage.wwwlab(["pause", "web"]).ok();
+    for order in [&["cert", "use", "expired"][..], &["unsecure"]] {
+        let said = stage.wwwlab(order);
+        assert!(said.code == 1 && said.err.contains("`wwwlab resume web`, then again"), "{said:?}");
+    }
+    stage.wwwlab(["resume", "web"]).ok();
+    assert_eq!(stage.status()["tls"]["certificate"], "good");
+    let page = curl(&stage, &["--cacert", &authority, "-o", "/dev/null", "-w", "%{http_code}"]);
+    assert_eq!(page.ok(), "200");
+}
+
+#[test]
+fn a_redirect_loop_stays_with_https() {
+    let stage = secured();
+    let authority = authority(&stage);
+    stage.wwwlab(["fault", "add", "redirect-loop"]).ok();
+    let said = curl(&stage, &["--cacert", &authority, "-L", "--max-redirs", "3", "-o", "/dev/null"]);
+    assert!(said.code == 47 && said.err.contains("Maximum (3) redirects followed"), "{said:?}");
+}
+
+#[test]
+fn who_finds_every_seat_taken_is_told_of_in_the_log() {
+    let stage = Stage::new();
+    stage.edit("lab.toml", |text| {
+        let text = text.replacen("[ports]\n", "[ports]\nhttps = 0\n", 1);
+        text.replacen("# max_connections = 1024", "max_connections = 1     ", 1)
+    });
+    stage.wwwlab(["up", "-d"]).ok();
+    stage.wwwlab(["secure"]).ok();
+    // The one seat is taken by a request that the application is to answer, and does not.
+    stage.wwwlab(["pause", "app"]).ok();
+    let mut asking = Vec::new();
+    until("another one finds no seat, and the log says so", || {
+        // As long as its request is not read, it makes room for the next.
+        let mut stream = TcpStream::connect(("127.0.0.1", stage.port("http"))).unwrap();
+        let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: www.foobar.com\r\n\r\n");
+        asking.push(stream);
+        let _ = s_client(&stage, &[]);
+        let log = stage.wwwlab(["logs", "web"]).ok();
+        log.contains("cannot speak TLS after 0 µs: all connections that may be open (1) are at work")
+    });
 }
 
 #[test]

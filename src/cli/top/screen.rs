@@ -38,12 +38,18 @@ pub(super) fn draw(screen: &mut Buffer, model: &Model, now: u64, has_colours: bo
     let most = usize::from(area.height.saturating_sub(5));
     for (y, row) in (3..).zip(rows.iter().take(most)) {
         let mut x = 0;
-        for column in &columns {
+        // Where there is no column for it, a service that does not run says so in the place of its numbers.
+        let has_state = columns.iter().any(|column| column.what == What::State);
+        let says_so = !has_state && row.state != State::Running;
+        for column in columns.iter().take(if says_so { 1 } else { columns.len() }) {
             match column.what {
                 What::Curve(of) => pen.curve(Rect::new(x, y, column.width, 1), &row.past, of),
                 what => pen.cell(x, y, column, &what.text(row), what.style(row)),
             }
             x += column.width + GAP;
+        }
+        if says_so {
+            pen.text(x, y, &row.state.to_string(), What::State.style(row));
         }
     }
     let hidden = rows.len().saturating_sub(most);

@@ -4,6 +4,7 @@
 //! the other. What goes on for as long as a fault is laid (a crash again and again, a share of the processor) is a task of this
 //! room, ended and waited for with its fault.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::lab::faults::wanted::{Checked, Wanted};
 use crate::lab::faults::{Deed, Standing};
 use crate::lab::hosts::ServiceName;
 use crate::lab::keeper::Command;
+use crate::lab::status::State;
 
 /// In which a service with a share of the processor runs for its share.
 const TURN: Duration = Duration::from_millis(100);
@@ -52,8 +54,13 @@ impl Desk {
         let _turn = self.faults.turn.lock().await;
         let ids: Vec<u32> = match id {
             Some(id) => vec![id],
-            // What was laid last goes first, as it came: a service that stands still can then be told the rest.
-            None => self.faults.now().laid.iter().rev().map(|standing| standing.id).collect(),
+            None => {
+                let now = self.faults.now();
+                let (still, others): (Vec<_>, Vec<_>) =
+                    now.laid.iter().rev().partition(|standing| standing.deed == Deed::Verb(Verb::Pause));
+                // What stands still goes on first, and can then be told the rest; the last that was laid goes first of that.
+                still.into_iter().chain(others).map(|standing| standing.id).collect()
+            }
         };
         let (mut ended, mut failures) = (Vec::new(), Vec::new());
         for id in ids {
@@ -71,6 +78,30 @@ impl Desk {
             (true, true) => Response::Done("no fault is laid".into()),
             (true, false) => Response::Done(ended.join("\n")),
         }
+    }
+
+    /// Does to a service what somebody wants. Whoever has it run again has ended the fault by which it did not.
+    pub(super) async fn act_by_hand(self: &Arc<Self>, verb: Verb, name: ServiceName) -> Response {
+        let mut response = self.act(verb, name).await;
+        let brings_it_back = matches!(verb, Verb::Start | Verb::Restart | Verb::Resume);
+        if let (Response::Done(said), true) = (&mut response, brings_it_back) {
+            let _turn = self.faults.turn.lock().await;
+            let runs = self.post(name).map(|post| self.service(post).condition.state) == Some(State::Running);
+            let now = self.faults.now();
+            let undone = now.laid.iter().filter(|standing| {
+                runs && standing.service == name && matches!(standing.deed, Deed::Verb(_))
+            });
+            for standing in undone {
+                if let Some(Ok(sentence)) = self.end_fault(standing.id, "over").await {
+                    let _ = write!(
+                        said,
+                        "
+{sentence}"
+                    );
+                }
+            }
+        }
+        response
     }
 
     /// Ends each fault in its time, until the lab ends; then whatever goes on.
@@ -187,11 +218,14 @@ impl Desk {
 
     /// Undoes what was done to a service; what somebody has undone already is undone.
     async fn undo(&self, verb: Verb, service: ServiceName) -> Result<String, String> {
-        use crate::lab::status::State;
         let state = self.post(service).map(|post| self.service(post).condition.state);
         let is_embedded = service == ServiceName::Db && matches!(self.design.database, Database::Embedded);
         match state {
             Some(State::Running) => return Ok(String::new()),
+            // It was ended meanwhile, and not by the fault: it stays so.
+            Some(State::Stopped | State::Failed) if verb == Verb::Resume && !is_embedded => {
+                return Ok(format!("; {service} is not up: `wwwlab start {service}`"));
+            }
             Some(State::Paused) if verb == Verb::Start && !is_embedded => {
                 return Ok(format!("; {service} is paused: `wwwlab resume {service}`"));
             }
@@ -218,7 +252,7 @@ impl Desk {
             Ok(Reply::Refused(causes)) => Err(causes.join(": ")),
             Ok(_) => Ok(String::new()),
             // A service that starts is told with its start; one that stands still has the order before it.
-            Err(_) => Ok(format!("; {service} does not answer now: it is so when it serves")),
+            Err(_) => Ok(format!("; {service} does not answer now, and does so when it serves")),
         }
     }
 

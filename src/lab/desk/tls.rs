@@ -5,6 +5,7 @@ use crate::ground::service::causes;
 
 use super::super::control::Response;
 use super::super::hosts::ServiceName;
+use super::super::status::State;
 use super::super::tls::Change;
 use super::Desk;
 
@@ -13,6 +14,11 @@ impl Desk {
     pub(super) async fn secure(&self, change: Change) -> Response {
         let _one_at_a_time = self.securing.lock().await;
         let design = &self.design;
+        let web = self.post(ServiceName::Web).map(|post| self.service(post).condition.state);
+        if web == Some(State::Paused) {
+            let remedy = "web stands still and cannot be told: `wwwlab resume web`, then again";
+            return Response::Refused(vec![remedy.into()]);
+        }
         let former = design.tls.get();
         let next = match former.next(change, &design.config, &design.ports, &design.directory) {
             Ok(next) => next,
@@ -25,11 +31,19 @@ impl Desk {
         if is_up {
             match self.ask(ServiceName::Web, Ask::Tls(wanted)).await {
                 Ok(Reply::Done) => {}
-                Ok(Reply::Refused(why)) | Err(why) => {
+                Ok(Reply::Refused(why)) => {
                     design.tls.put(former);
                     return Response::Refused(why);
                 }
-                Ok(_) => return Response::Refused(vec!["web answered something else".into()]),
+                // Whoever does not answer may still obey: behind the order goes the one that takes it back.
+                answer => {
+                    let former_wanted = former.wanted(&design.config, &design.directory);
+                    design.tls.put(former);
+                    self.order(ServiceName::Web, Ask::Tls(former_wanted)).await;
+                    return Response::Refused(
+                        answer.err().unwrap_or(vec!["web answered something else".into()]),
+                    );
+                }
             }
         }
         Response::Done(if is_up { "" } else { "web is not up: it will be so when it starts" }.into())

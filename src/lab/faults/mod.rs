@@ -63,7 +63,7 @@ pub(super) struct Standing {
     pub(super) deed: Deed,
     pub(super) when: When,
     pub(super) only: Option<String>,
-    /// What was asked for beside its name, as one would type it.
+    /// What was asked for beside its name, and how much in any case, as one would type it.
     pub(super) details: String,
     /// Milliseconds since the Unix epoch.
     pub(super) since: u64,

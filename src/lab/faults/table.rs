@@ -127,7 +127,7 @@ impl Unit {
     /// A number of it, as it is typed.
     pub fn show(self, number: u64) -> String {
         match self {
-            Self::Time | Self::LongTime => humantime::format_duration(self.time(number)).to_string(),
+            Self::Time | Self::LongTime => typed(self.time(number)),
             Self::Address => Ipv4Addr::from(u32::try_from(number).unwrap_or(u32::MAX)).to_string(),
             Self::Percent => format!("{number}%"),
             Self::Count | Self::BytesASecond => number.to_string(),
@@ -142,6 +142,11 @@ impl Unit {
             _ => Duration::from_millis(number),
         }
     }
+}
+
+/// A time in one word, as it is typed.
+pub(super) fn typed(time: Duration) -> String {
+    humantime::format_duration(time).to_string().replace(' ', "")
 }
 
 const NAME_SERVERS: &[ServiceName] = &[Dns, Dns2, Tld, Root];

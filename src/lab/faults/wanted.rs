@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Deed;
-use super::table::{Amount, Fault, Occasion, TABLE, Unit};
+use super::table::{Amount, Fault, Occasion, TABLE, Unit, typed};
 use crate::ground::chance::Stream;
 use crate::ground::fault::When;
 use crate::lab::hosts::ServiceName;
@@ -48,7 +48,7 @@ pub(in crate::lab) struct Checked {
     pub(in crate::lab) how_often: HowOften,
     pub(in crate::lab) only: Option<String>,
     pub(in crate::lab) lasts: Option<Duration>,
-    /// All that was asked for beside the name, in one way of writing it.
+    /// All that was asked for beside the name, and the amount in any case, in one way of writing it.
     pub(in crate::lab) details: String,
 }
 
@@ -129,8 +129,13 @@ impl Wanted {
             _ => {}
         }
         let lasts = self.lasts.as_deref().map(|text| time("for", text, SHORTEST, LONGEST)).transpose()?;
-        details.extend(lasts.map(|lasts| format!("--for {}", humantime::format_duration(lasts))));
-        let amount = amount.or(fault.amount.as_ref().map(|amount| amount.default)).unwrap_or_default();
+        details.extend(lasts.map(|lasts| format!("--for {}", typed(lasts))));
+        // How late, how slowly: who asked for nothing is to see it, too.
+        if let (None, Some(known)) = (amount, &fault.amount) {
+            details.insert(0, format!("--{} {}", known.option, known.unit.show(known.default)));
+            amount = Some(known.default);
+        }
+        let amount = amount.unwrap_or_default();
         let details = details.join(" ");
         Ok(Checked { fault, service, deed: (fault.deed)(amount), how_often, only, lasts, details })
     }
@@ -170,7 +175,7 @@ impl Amount {
 }
 
 fn time(option: &str, text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
-    let [shown_least, shown_most] = [least, most].map(humantime::format_duration);
+    let [shown_least, shown_most] = [least, most].map(typed);
     let time = humantime::parse_duration(text).ok().filter(|time| (least..=most).contains(time));
     time.ok_or_else(|| format!("--{option} is {shown_least} to {shown_most}, not {text:?}"))
 }
@@ -217,8 +222,15 @@ mod tests {
         all.lasts = Some("2m".into());
         let checked = all.check().unwrap();
         assert_eq!(
-            checked.details, "--delay 1s 500ms --name www.foobar.com. --chance 30% --for 2m",
+            checked.details, "--delay 1s500ms --name www.foobar.com. --chance 30% --for 2m",
             "as it can be typed"
+        );
+        let again = wanted("slow-dns", &[("delay", "1s500ms")]).check().unwrap();
+        assert_eq!((again.deed, again.details.as_str()), (checked.deed, "--delay 1s500ms"));
+        assert_eq!(
+            wanted("slow-body", &[]).check().unwrap().details,
+            "--rate 200",
+            "what nobody said is said"
         );
         assert_eq!(checked.how_often, HowOften::Chance(300_000));
         assert_eq!(checked.service, ServiceName::Dns, "the first of those it can be laid on");

@@ -142,8 +142,9 @@ impl Plan {
     pub fn new(hosts: &[Host], classroom: u32) -> Self {
         let mut plan = Self { machines: Vec::new(), cables: Vec::new() };
         let client = plan.machine(CLIENT);
-        let hosts: Vec<(Host, usize)> =
-            hosts.iter().map(|&host| (host, plan.machine(host.as_str()))).collect();
+        // The client is there already, at home and nowhere else.
+        let hosts = hosts.iter().filter(|host| **host != Host::Client);
+        let hosts: Vec<(Host, usize)> = hosts.map(|&host| (host, plan.machine(host.as_str()))).collect();
         let [home, isp, internet] = ROUTERS.map(|name| plan.machine(name));
         for router in [home, isp, internet] {
             plan.machines[router].router = true;

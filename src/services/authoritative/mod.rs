@@ -344,8 +344,8 @@ enum Rest {
     None,
     /// The messages that follow the first.
     Transfer(Box<Transfer>),
-    /// Its time: a fault holds it back so many milliseconds.
-    Late(u64, Vec<u8>),
+    /// Its time: a fault holds it back so many milliseconds, and it is told when it goes out.
+    Late(u64, Vec<u8>, Finished),
 }
 
 impl Respond for Conversing {
@@ -366,25 +366,30 @@ impl Respond for Conversing {
                 _ => 0,
             };
             self.tally.count(Transport::Tcp, finished, Outcome::Answered);
-            if let Some(finished) = finished {
-                self.journal.tell(|| told(finished, reply, client, Transport::Tcp, watch));
+            if finished.is_some() {
                 self.tally.took(Transport::Tcp, watch, 1);
             }
-            rest = match transfer.flatten() {
-                Some(transfer) => Rest::Transfer(transfer),
-                None if millis > 0 => Rest::Late(millis, std::mem::take(reply)),
-                None => Rest::None,
+            rest = match (transfer.flatten(), finished) {
+                (None, Some(finished)) if millis > 0 => Rest::Late(millis, std::mem::take(reply), finished),
+                (transfer, finished) => {
+                    if let Some(finished) = finished {
+                        self.journal.tell(|| told(finished, reply, client, Transport::Tcp, watch));
+                    }
+                    transfer.map_or(Rest::None, Rest::Transfer)
+                }
             };
         });
         let rest = match rest {
             Rest::None => return None,
             rest => rest,
         };
+        let journal = self.journal.clone();
         Some(async move {
             match rest {
                 Rest::Transfer(transfer) => transfer.send(replies).await,
-                Rest::Late(millis, reply) => {
+                Rest::Late(millis, reply, finished) => {
                     tokio::time::sleep(fault::wait(millis)).await;
+                    journal.tell(|| told(finished, &reply, client, Transport::Tcp, watch));
                     replies.send(&reply).await;
                 }
                 Rest::None => {}

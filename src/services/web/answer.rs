@@ -103,7 +103,7 @@ impl Server {
         let accept = parts.headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
         let struck = self.faults.now().map(|wrong| spoil::strikes(&wrong, parts.uri.path()));
         let struck = struck.unwrap_or_default();
-        let made = match self.instead(&struck, &parts).await {
+        let made = match self.instead(ends, &struck, &parts).await {
             Some(instead) => instead,
             None => self.make(ends, &parts, body, &id).await,
         };
@@ -231,6 +231,7 @@ impl Server {
     /// What a fault has answered in place of what was asked for, when it is time.
     async fn instead(
         &self,
+        ends: Ends,
         struck: &[HttpWrong],
         parts: &Parts,
     ) -> Option<Result<Made, (Failure, Duration)>> {
@@ -240,7 +241,8 @@ impl Server {
         spoil::hold_back(struck).await;
         let host = host_of(parts.version, &parts.uri, &parts.headers).unwrap_or_default();
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-        let instead = spoil::instead(struck, host, target, self.names.first())?;
+        let scheme = if ends.sealed { "https" } else { "http" };
+        let instead = spoil::instead(struck, scheme, host, target, self.names.first())?;
         Some(
             instead
                 .map(|response| Made::here(response, By::Web))

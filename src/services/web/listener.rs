@@ -18,6 +18,7 @@ use crate::ground::chance::RequestId;
 use crate::ground::clock;
 use crate::ground::event::Happened;
 use crate::ground::listeners::{Accepted, Listeners};
+use crate::ground::tls::Shaken;
 use crate::services::tally::connections::Connections;
 
 use super::answer::By;
@@ -97,6 +98,17 @@ impl Listener {
             } else if self.around.greeter.is_some() {
                 // Words without a handshake would be none to whoever expects one, and a handshake is work.
                 drop(stream);
+                let why = Some(format!("all connections that may be open ({capacity}) are at work"));
+                self.around.server.journal.tell(|| {
+                    Happened::Handshake(Shaken {
+                        client,
+                        server: here,
+                        sni: None,
+                        agreed: None,
+                        why,
+                        micros: 0,
+                    })
+                });
             } else if let Ok(permit) = turning_away.clone().try_acquire_owned() {
                 let answer = self.full(capacity, here);
                 let stop = stop.clone();

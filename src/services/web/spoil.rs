@@ -40,10 +40,11 @@ pub(super) async fn hold_back(struck: &[HttpWrong]) {
     }
 }
 
-/// What is answered in place of what was asked for, if anything is. `host` and `target` are as they were asked for, `site` is the
-/// name of the first site.
+/// What is answered in place of what was asked for, if anything is. `scheme`, `host` and `target` are as they were asked for,
+/// `site` is the name of the first site.
 pub(super) fn instead(
     struck: &[HttpWrong],
+    scheme: &str,
     host: &str,
     target: &str,
     site: &str,
@@ -55,7 +56,7 @@ pub(super) fn instead(
         HttpWrong::RedirectLoop => {
             let mut response = plain(StatusCode::FOUND, "Found\n");
             // As the request came: whoever follows asks the same again.
-            let location = HeaderValue::try_from(format!("http://{host}{target}")).ok()?;
+            let location = HeaderValue::try_from(format!("{scheme}://{host}{target}")).ok()?;
             response.headers_mut().insert(LOCATION, location);
             Some(Ok(response))
         }
@@ -197,9 +198,12 @@ mod tests {
 
     #[test]
     fn each_fault_has_its_answer() {
-        let answer = |wrong| instead(&[wrong], "www.foobar.com", "/a?b", "www.foobar.com");
-        let looped = answer(HttpWrong::RedirectLoop).unwrap().unwrap();
-        assert_eq!(looped.headers()[LOCATION], "http://www.foobar.com/a?b");
+        let over = |scheme, wrong| instead(&[wrong], scheme, "www.foobar.com", "/a?b", "www.foobar.com");
+        for scheme in ["http", "https"] {
+            let looped = over(scheme, HttpWrong::RedirectLoop).unwrap().unwrap();
+            assert_eq!(looped.headers()[LOCATION], format!("{scheme}://www.foobar.com/a?b"));
+        }
+        let answer = |wrong| over("http", wrong);
         assert_eq!(answer(HttpWrong::InternalError).unwrap().unwrap().status(), 500);
         let Err(unknown) = answer(HttpWrong::WrongHost).unwrap() else { panic!("a host that is unknown") };
         assert_eq!(unknown.status(), StatusCode::NOT_FOUND);

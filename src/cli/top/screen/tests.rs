@@ -25,7 +25,7 @@ fn status(cpu_millis: u64, web: &str) -> crate::lab::status::LabStatus {
     let text = format!(
         r#"{{"directory":"/lab","built_in":false,"network":"loopback","pid":1,"since":1000,
             "ports":{{"dns":53,"http":80,"app":3000,"reasons":[]}},
-            "database":{{"engine":"sqlite","kind":"SQLite","place":"/lab/db"}},"site_name":"www.foobar.com","seed":1,
+            "database":{{"engine":"sqlite","kind":"SQLite","place":"/lab/db"}},"site_name":"www.foobar.com","seed":7,"faults":[],
             "services":[{}],"supervisor":{{"cpu_millis":0,"memory_bytes":0}}}}"#,
         services.join(",")
     );
@@ -117,6 +117,7 @@ fn what_does_not_fit_is_left_out_and_nothing_panics() {
     }
     let narrow = lines(&model, 30, 9);
     assert_eq!(words(&narrow[2]), ["SERVICE", "QPS", "P99"]);
+    assert_eq!((words(&narrow[4]), words(&narrow[5])), (vec!["web", "paused"], vec!["db", "stopped"]));
     let low = lines(&model, 80, 6);
     assert!(low[3].starts_with("resolver") && low[5].ends_with("2 more below"), "{low:?}");
 }

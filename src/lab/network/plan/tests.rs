@@ -195,3 +195,16 @@ fn the_small_lab_is_the_one_of_the_manual() {
     assert_eq!(addresses(Host::Root).1.to_string(), "2001:503:ba3e::2:30");
     assert_eq!(addresses(Host::Resolver2).1.to_string(), "2001:db8:2::54");
 }
+
+#[test]
+fn every_address_and_every_name_is_of_one_machine_also_where_the_client_is_among_the_hosts() {
+    let plan = Plan::new(&Host::ALL, CLASSROOM_MOST);
+    let names: HashSet<&str> = plan.machines.iter().map(|machine| machine.name.as_str()).collect();
+    assert_eq!(names.len(), plan.machines.len());
+    let mut addresses = HashSet::new();
+    for machine in &plan.machines {
+        for net in machine.interfaces.iter().flat_map(|interface| &interface.addresses) {
+            assert!(addresses.insert(net.address), "{} of {} is of another, too", net.address, machine.name);
+        }
+    }
+}
