@@ -3,7 +3,7 @@
 //! A block fenced as `console` is a conversation: `$ ` starts a command, the lines after it are what it prints (its
 //! standard error first). A line `…` stands for any lines. Lengths of white space do not count, nor do the values of
 //! numbers, which differ from run to run, except in the lab's addresses and in lines of at most three words (`503`,
-//! `curl says 7`). A command fails if and only if it is written that it says why (`wwwlab: …`, `error: …`).
+//! `curl says 7`); nor whether what was measured took µs, ms or s. A command fails if and only if it is written that it says why (`wwwlab: …`, `error: …`).
 
 use std::fs;
 use std::path::Path;
@@ -147,7 +147,17 @@ fn shape(line: &str) -> String {
             _ => number_free(word),
         }
     });
-    words.collect::<Vec<_>>().join(" ").replace("ms", "µs")
+    let mut words: Vec<String> = words.collect();
+    for place in 1..words.len() {
+        // With what stands around it: `(# ms, …)`.
+        if words[place - 1].ends_with('#') {
+            let unit = words[place].trim_end_matches(|sign: char| sign.is_ascii_punctuation());
+            if ["ms", "s"].contains(&unit) {
+                words[place] = format!("µs{}", &words[place][unit.len()..]);
+            }
+        }
+    }
+    words.join(" ")
 }
 
 /// `word` with each number, decimals included, as one `#`.
@@ -167,6 +177,8 @@ fn number_free(word: &str) -> String {
 #[test]
 fn lines_are_the_same_but_for_their_numbers() {
     assert_eq!(shape("a   12.5 ms b"), shape("a 7 µs b"));
+    assert_eq!(shape("answered after (1.7 s)."), shape("answered after (131 µs)."));
+    assert_ne!(shape("it took 3 steps there"), shape("it took 3 µs there"));
     assert_ne!(shape("asks 127.0.0.3 com."), shape("asks 127.0.0.4 com."));
     assert_ne!(shape("status: NXDOMAIN"), shape("status: NOERROR"));
     assert_ne!(shape("200"), shape("503"));

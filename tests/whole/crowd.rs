@@ -1,13 +1,14 @@
 //! More visitors than there are descriptors: whoever is in is served, whoever is not is told so, nobody waits.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
-use super::stage::{PATIENCE, PROGRAM, Stage};
+use super::stage::{PATIENCE, PROGRAM, Stage, until};
 
 /// A service that was started by hand; it ends with the test.
 struct Service {
@@ -83,30 +84,65 @@ fn answer(visitor: &mut TcpStream) -> String {
     }
 }
 
-#[test]
-fn a_full_web_server_says_so_and_serves_whom_it_holds() {
-    let stage = Stage::new();
-    let app = Service::start("-n 128", "app --listen 127.0.0.1:0 --code app --database book.db", &stage);
+/// An application that is asked and does not answer: whoever asks is at work for as long as it takes.
+struct Silent {
+    address: SocketAddr,
+    asked: Receiver<TcpStream>,
+}
+
+impl Silent {
+    fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, asked) = channel();
+        std::thread::spawn(move || {
+            listener.incoming().map_while(Result::ok).try_for_each(|mut question| {
+                let mut head = BufReader::new(&mut question).lines().map_while(Result::ok);
+                // One that ends before its head does has asked nothing.
+                match head.any(|line| line.is_empty()) {
+                    true => sender.send(question),
+                    false => Ok(()),
+                }
+            })
+        });
+        Self { address, asked }
+    }
+}
+
+/// A web server with few descriptors before the application at `app`, which has time enough on any machine.
+fn small(app: SocketAddr, stage: &Stage) -> Service {
     let line = format!(
-        "web --listen 127.0.0.1:0 --site site --name www.foobar.com --app {} --served-by here",
-        app.address
+        "web --listen 127.0.0.1:0 --site site --name www.foobar.com --app {app} --app-timeout 5min \
+         --app-connect-timeout 1min --served-by here"
     );
-    let web = Service::start("-n 128", &line, &stage);
+    let web = Service::start("-n 128", &line, stage);
     let note = web.line();
     assert!(note.starts_with("32 connections at most, not 1024"), "{note}");
     assert!(note.contains("128 descriptors"), "{note}");
+    web
+}
 
-    // Each has the web server at work with a request whose body does not come, and is wanted; the first that is turned
-    // away says how many there are.
-    let work = "POST /guestbook HTTP/1.1\r\nHost: www.foobar.com\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n";
-    let mut inside: Vec<TcpStream> = Vec::new();
+#[test]
+fn a_full_web_server_says_so_and_serves_whom_it_holds() {
+    let stage = Stage::new();
+    let app = Silent::start();
+    let web = small(app.address, &stage);
+
+    // Each has the web server at work; the first that is turned away says how many there are.
+    let (mut inside, mut questions) = (Vec::new(), Vec::new());
     let refused = loop {
         let mut visitor = visit(web.address);
-        let _ = visitor.write_all(work.as_bytes());
-        let mut said = [0; 12];
-        visitor.read_exact(&mut said).unwrap();
-        if &said != b"HTTP/1.1 100" {
-            break String::from_utf8_lossy(&said).into_owned() + &answer_or_rest(&mut visitor);
+        // Whoever is turned away may be so before the question is out.
+        let _ = write!(visitor, "GET /guestbook HTTP/1.1\r\nHost: www.foobar.com\r\n\r\n");
+        let mut is_let_in = false;
+        until("somebody is let in or turned away", || {
+            let question = app.asked.try_recv();
+            is_let_in = question.is_ok();
+            questions.extend(question);
+            is_let_in || has_news(&visitor)
+        });
+        if !is_let_in {
+            break answer_or_rest(&mut visitor);
         }
         inside.push(visitor);
         assert!(inside.len() <= 128, "nobody was turned away");
@@ -123,41 +159,58 @@ fn a_full_web_server_says_so_and_serves_whom_it_holds() {
         assert!(said.starts_with("HTTP/1.1 503 "), "{said}");
     }
     drop(outside);
-    // Whoever leaves makes room, and so does whoever is done.
-    drop(inside);
-    let mut idle: Vec<TcpStream> = Vec::new();
-    super::stage::until("all have left", || {
+    assert!(!inside.iter().any(has_news), "whoever is in stays");
+    // Whoever leaves makes room: for good, and not only with its side, which might still wait for the answer.
+    for visitor in inside {
+        SockRef::from(&visitor).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+    // Those before may still be in the door: then one more is closed without a word.
+    let mut visitors = Vec::new();
+    until("all have left", || {
         let mut visitor = visit(web.address);
-        let served = ask(&mut visitor, "/about.html").starts_with("HTTP/1.1 200 ");
-        idle.push(visitor);
-        served
+        let _ = write!(visitor, "GET /about.html HTTP/1.1\r\nHost: www.foobar.com\r\n\r\n");
+        let mut said = [0; 12];
+        let is_served = visitor.read_exact(&mut said).is_ok() && &said == b"HTTP/1.1 200";
+        visitors.extend(is_served.then_some(visitor));
+        visitors.len() == 32
     });
+}
 
-    // Whoever is idle keeps nobody out: each newcomer takes the place of the one that was idle longest.
-    for _ in 0..100 {
+#[test]
+fn whoever_is_idle_keeps_nobody_out_of_a_full_web_server() {
+    let stage = Stage::new();
+    let app = Service::start("-n 128", "app --listen 127.0.0.1:0 --code app --database book.db", &stage);
+    let web = small(app.address, &stage);
+    // Each newcomer takes the place of the one that was idle longest.
+    let mut idle: Vec<TcpStream> = Vec::new();
+    for _ in 0..132 {
         let mut visitor = visit(web.address);
-        for path in ["/about.html", "/guestbook"] {
+        for path in ["/about.html", "/healthz"] {
             let said = ask(&mut visitor, path);
             assert!(said.starts_with("HTTP/1.1 200 "), "{path}: {said}");
         }
         idle.push(visitor);
     }
-    // All that are held are at work at the same time: with a page that needs a connection to the application.
+    // All that are held are at work at the same time: with a page that needs a connection to the application, without
+    // its database, for which it waits no longer than a visitor would.
     let mut last = idle.split_off(idle.len() - 32);
-    for visitor in &mut last {
-        write!(visitor, "GET /guestbook HTTP/1.1\r\nHost: www.foobar.com\r\n\r\n").unwrap();
+    for path in ["/healthz", "/about.html"] {
+        for visitor in &mut last {
+            write!(visitor, "GET {path} HTTP/1.1\r\nHost: www.foobar.com\r\n\r\n").unwrap();
+        }
+        for visitor in &mut last {
+            let said = answer(visitor);
+            assert!(said.starts_with("HTTP/1.1 200 "), "{path}: {said}");
+        }
     }
-    for visitor in &mut last {
-        let said = answer(visitor);
-        assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
-    }
-    for visitor in &mut last {
-        write!(visitor, "GET /about.html HTTP/1.1\r\nHost: www.foobar.com\r\n\r\n").unwrap();
-    }
-    for visitor in &mut last {
-        let said = answer(visitor);
-        assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
-    }
+}
+
+/// Whether something has come, be it the end.
+fn has_news(visitor: &TcpStream) -> bool {
+    visitor.set_nonblocking(true).unwrap();
+    let looked = visitor.peek(&mut [0]);
+    visitor.set_nonblocking(false).unwrap();
+    !looked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
 /// What comes until the connection closes.

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use super::stage::{Stage, until};
 
@@ -12,6 +13,8 @@ pub(super) struct Terminal {
     script: Child,
     keys: Option<ChildStdin>,
     screen: Arc<Mutex<String>>,
+    /// Writes on the screen until nobody can any more.
+    showing: Option<JoinHandle<()>>,
     /// Up to where the screen has been looked at.
     seen: usize,
 }
@@ -30,13 +33,16 @@ impl Terminal {
         let screen = Arc::new(Mutex::new(String::new()));
         let mut shown = script.stdout.take().unwrap();
         let written = screen.clone();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
+        let showing = std::thread::spawn(move || {
+            let (mut buffer, mut held) = ([0; 4096], Vec::new());
             while let Ok(length @ 1..) = shown.read(&mut buffer) {
-                written.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..length]));
+                held.extend_from_slice(&buffer[..length]);
+                let whole = held.len() - cut_off(&held);
+                written.lock().unwrap().push_str(&String::from_utf8_lossy(&held[..whole]));
+                held.drain(..whole);
             }
         });
-        Self { script, keys, screen, seen: 0 }
+        Self { script, keys, screen, showing: Some(showing), seen: 0 }
     }
 
     /// Types.
@@ -68,9 +74,27 @@ impl Terminal {
     pub(super) fn end(mut self) -> (i32, String) {
         let status = self.script.wait().unwrap();
         drop(self.keys.take());
+        // What was printed last may still be on its way.
+        self.showing.take().unwrap().join().unwrap();
         let screen = self.screen.lock().unwrap().clone();
         (status.code().unwrap(), screen)
     }
+}
+
+/// How many bytes at the end of `text` are a character whose rest has not come: a read ends anywhere.
+fn cut_off(text: &[u8]) -> usize {
+    let last = text.utf8_chunks().last();
+    last.map_or(0, |last| match str::from_utf8(last.invalid()) {
+        Err(error) if error.error_len().is_none() => last.invalid().len(),
+        _ => 0,
+    })
+}
+
+#[test]
+fn a_character_that_comes_in_pieces_is_one() {
+    let ellipsis = "ab…".as_bytes();
+    assert_eq!([2, 3, 4, 5].map(|length| cut_off(&ellipsis[..length])), [0, 1, 2, 0]);
+    assert_eq!([&b"a\xff"[..], b"\xe2\x80a", b""].map(cut_off), [0; 3]);
 }
 
 impl Drop for Terminal {

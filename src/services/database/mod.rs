@@ -20,6 +20,7 @@ mod entries;
 mod error;
 mod hits;
 mod mysql;
+mod patience;
 mod pool;
 mod schema;
 mod search;

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sqlx::mysql::MySqlConnectOptions;
-use sqlx::{ConnectOptions as _, MySqlConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, MySqlConnection};
 
 use super::error::Trouble;
+use super::patience::Patience;
 
 /// How a session is set up, in one round trip.
 ///
@@ -17,11 +18,18 @@ use super::error::Trouble;
 ///   in the comment that is meant for the other.
 /// - Gaps between rows are not locked: nothing here counts on a range that stays as it was, and those who clear what has
 ///   ended would wait for each other.
-const SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
-     SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
-     SESSION innodb_lock_wait_timeout = 2 \
-     /*M!100100 , SESSION max_statement_time = 3 */ /*!80000 , SESSION max_execution_time = 3000 */ \
-     , NAMES utf8mb4";
+fn session(patience: Patience) -> String {
+    let (answer, lock) = (patience.answer, patience.server_lock.as_secs());
+    format!(
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+         SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
+         SESSION innodb_lock_wait_timeout = {lock} \
+         /*M!100100 , SESSION max_statement_time = {} */ /*!80000 , SESSION max_execution_time = {} */ \
+         , NAMES utf8mb4",
+        answer.as_secs_f64(),
+        answer.as_millis(),
+    )
+}
 
 /// Adds to the counter; what was inserted last is the new value, and nobody else's: one statement, one round trip, no
 /// transaction.
@@ -36,7 +44,7 @@ pub struct Server {
 impl Server {
     /// The server and database that `options` name.
     pub(super) fn new(options: MySqlConnectOptions) -> Self {
-        // What sqlx would say to the server by itself is said in `SESSION`.
+        // What sqlx would say to the server by itself is said in `session`.
         let options = options.pipes_as_concat(false).no_engine_substitution(false);
         Self { options: Arc::new(options.timezone(None).set_names(false)) }
     }
@@ -60,9 +68,10 @@ impl Server {
     }
 
     /// A new connection, with its session set up.
-    pub(super) async fn connect(&self) -> sqlx::Result<MySqlConnection> {
+    pub(super) async fn connect(&self, patience: Patience) -> sqlx::Result<MySqlConnection> {
         let mut connection = self.options.connect().await?;
-        sqlx::raw_sql(SESSION).execute(&mut connection).await?;
+        // Numbers, and this program's own words.
+        sqlx::raw_sql(AssertSqlSafe(session(patience))).execute(&mut connection).await?;
         Ok(connection)
     }
 }

@@ -11,11 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::connection::Connection;
+use super::patience::Patience;
 use super::target::Target;
 use crate::ground::clock;
-
-/// How long a call waits for a connection that others use, and how long for one that is being made.
-pub(super) const ACQUIRE_WITHIN: Duration = Duration::from_secs(2);
 
 /// A connection to a server that was idle so long is asked whether the server is still there, for a change that was sent
 /// to its end could not be sent again. No server is stopped and started in less; and where calls follow each other so
@@ -26,6 +24,7 @@ pub(super) const TRUSTED_FOR: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Pool {
     most: u32,
+    patience: Patience,
     places: Arc<Semaphore>,
     /// The lock is held for a push or a pop, never across an await.
     idle: Arc<Mutex<Vec<Idle>>>,
@@ -59,17 +58,17 @@ pub(super) struct Held {
 
 impl Pool {
     /// A pool of at most `most` connections, none of which is open yet.
-    pub(super) fn new(most: u32) -> Self {
+    pub(super) fn new(most: u32, patience: Patience) -> Self {
         // No machine has less than 32 bits here.
         let places = Semaphore::new(usize::try_from(most).unwrap_or(usize::MAX));
-        Self { most, places: Arc::new(places), idle: Arc::default() }
+        Self { most, patience, places: Arc::new(places), idle: Arc::default() }
     }
 
     /// An idle connection, or a new one to `target`.
     pub(super) async fn acquire(&self, target: &Target) -> Result<Held, NoConnection> {
-        let place = timeout(ACQUIRE_WITHIN, self.places.clone().acquire_owned()).await;
+        let place = timeout(self.patience.connection, self.places.clone().acquire_owned()).await;
         let place = place.ok().and_then(Result::ok).ok_or(NoConnection::AllInUse)?;
-        let connection = timeout(ACQUIRE_WITHIN, self.connection(target)).await;
+        let connection = timeout(self.patience.connection, self.connection(target)).await;
         let connection = connection.map_err(|_| NoConnection::Silent)?.map_err(NoConnection::Refused)?;
         Ok(Held { connection, idle: self.idle.clone(), place })
     }
@@ -78,7 +77,9 @@ impl Pool {
         loop {
             // The one that was used last: its statements are prepared, and it has the best chance to be good.
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let Some(Idle { mut connection, since }) = idle else { return target.connect().await };
+            let Some(Idle { mut connection, since }) = idle else {
+                return target.connect(self.patience).await;
+            };
             let is_trusted = match connection {
                 // A library cannot hang up.
                 Connection::Sqlite(_) => true,

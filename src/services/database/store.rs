@@ -3,7 +3,7 @@
 //!
 //! The database is opened by the first call that needs it and again after a failure that its connections did
 //! not survive, so the application starts without it and recovers by itself. Every call ends within
-//! [`ANSWER_WITHIN`], with an answer or an error that says what stands in the way.
+//! its [`Patience`], with an answer or an error that says what stands in the way.
 //!
 //! A call may be made twice: where the engine took it back (a deadlock) or refused it (read-only), so that nothing of it
 //! was done; and where it only reads, and its connection ended: the server may have been stopped and started since that
@@ -22,13 +22,11 @@ use super::act::{Act, Reading};
 use super::connection::Connection;
 use super::error::StoreError;
 use super::hits::Hits;
-use super::pool::{ACQUIRE_WITHIN, Held, NoConnection, Pool};
+use super::patience::Patience;
+use super::pool::{Held, NoConnection, Pool};
 use super::target::Target;
 use super::{schema, sqlite};
 use crate::ground::clock;
-
-/// No call takes longer than this.
-const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long closing waits for a statement under way.
 const CLOSE_WITHIN: Duration = Duration::from_millis(200);
@@ -67,8 +65,13 @@ impl fmt::Display for Engine {
 impl Store {
     /// A store kept at `target`; nothing is opened yet. Needs a tokio runtime.
     pub fn at(target: Target) -> Self {
-        let database =
-            Arc::new(Database { target, opened: Mutex::new(None), locked: watch::Sender::new(None) });
+        Self::waiting(target, Patience::OF_A_VISITOR)
+    }
+
+    /// The same, with `patience`.
+    pub(super) fn waiting(target: Target, patience: Patience) -> Self {
+        let (opened, locked) = (Mutex::new(None), watch::Sender::new(None));
+        let database = Arc::new(Database { target, patience, opened, locked });
         Self { hits: Hits::start(database.clone()), database }
     }
 
@@ -80,7 +83,7 @@ impl Store {
     /// Counts one visit of the home page and returns how many there have been, this one included. No two
     /// callers get the same number.
     pub async fn hit(&self) -> Result<u64, StoreError> {
-        let counted = timeout(ANSWER_WITHIN, self.hits.one(self.database.place())).await;
+        let counted = timeout(self.database.patience.answer, self.hits.one(self.database.place())).await;
         counted.unwrap_or_else(|_| Err(self.database.silent()))
     }
 
@@ -93,7 +96,7 @@ impl Store {
 
     /// Which database it is; asked once per opening.
     pub async fn engine(&self) -> Result<Engine, StoreError> {
-        let opened = timeout(ANSWER_WITHIN, self.database.opened()).await;
+        let opened = timeout(self.database.patience.answer, self.database.opened()).await;
         Ok(opened.map_err(|_| self.database.silent())??.engine.clone())
     }
 
@@ -114,6 +117,7 @@ impl Store {
 #[derive(Debug)]
 pub(super) struct Database {
     target: Target,
+    patience: Patience,
     opened: Mutex<Option<Arc<Opened>>>,
     /// The last call that waited in vain for another process's lock on the file, told to all who wait behind it.
     locked: watch::Sender<Option<StoreError>>,
@@ -145,14 +149,15 @@ impl Database {
             }
             self.once(act).await
         };
-        timeout(ANSWER_WITHIN, answer).await.unwrap_or_else(|_| Err(self.silent()))
+        timeout(self.patience.answer, answer).await.unwrap_or_else(|_| Err(self.silent()))
     }
 
     /// The same for what could take long: the engine breaks a statement off when its time is over, or when nobody waits
     /// for it any more; else it would go on for nobody. A server's sessions have such a limit always.
     pub(super) async fn within_time<A: Act>(&self, act: A) -> Result<A::Done, StoreError> {
         let given_up = CancellationToken::new();
-        let limited = Limited { act, given_up: given_up.clone(), until: clock::now() + ANSWER_WITHIN };
+        let until = clock::now() + self.patience.answer;
+        let limited = Limited { act, given_up: given_up.clone(), until };
         // However this ends.
         let _gives_up = given_up.drop_guard();
         self.with(&limited).await
@@ -216,7 +221,7 @@ impl Database {
 
     async fn opened(&self) -> Result<Arc<Opened>, StoreError> {
         // Whoever opens holds the lock; the others wait, but not longer than for a connection.
-        let mut opened = timeout(ACQUIRE_WITHIN, self.opened.lock())
+        let mut opened = timeout(self.patience.connection, self.opened.lock())
             .await
             .map_err(|_| StoreError::Busy { place: self.place() })?;
         if let Some(opened) = &*opened {
@@ -229,10 +234,10 @@ impl Database {
 
     async fn open(&self) -> Result<Opened, StoreError> {
         self.target.prepare()?;
-        let pool = Pool::new(self.target.connections_most());
+        let pool = Pool::new(self.target.connections_most(), self.patience);
         let held = pool.acquire(&self.target).await.map_err(|why| self.no_connection(why));
         let mut held = held?;
-        schema::upgrade(&mut held.connection, &self.place()).await?;
+        schema::upgrade(&mut held.connection, &self.place(), self.patience).await?;
         let engine = self.target.engine(&mut held.connection).await;
         let engine = engine.map_err(|error| self.said(error))?;
         held.keep();

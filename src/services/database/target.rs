@@ -2,18 +2,15 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
 
 use super::connection::Connection;
 use super::error::StoreError;
 use super::mysql::{self, Server};
+use super::patience::Patience;
 use super::sqlite;
 use super::store::Engine;
-
-/// How long a lock of another process on the file is waited for.
-const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// Where the data is.
 #[derive(Debug, Clone)]
@@ -56,16 +53,13 @@ impl Target {
             .map_err(|source| StoreError::Uncreatable { place: self.place(), source: Arc::new(source) })
     }
 
-    /// A new connection.
-    pub(super) async fn connect(&self) -> sqlx::Result<Connection> {
-        self.connect_and_wait(LOCK_WAIT).await
-    }
-
-    /// A new connection that waits no longer than `lock_wait` for another process's lock on a file.
-    pub(super) async fn connect_and_wait(&self, lock_wait: Duration) -> sqlx::Result<Connection> {
+    /// A new connection, whose statements wait for locks as `patience` says.
+    pub(super) async fn connect(&self, patience: Patience) -> sqlx::Result<Connection> {
         Ok(match self {
-            Self::File(file) => Connection::Sqlite(sqlite::options(file, lock_wait).connect().await?),
-            Self::Server(server) => Connection::MySql(server.connect().await?),
+            Self::File(file) => {
+                Connection::Sqlite(sqlite::options(file, patience.file_lock).connect().await?)
+            }
+            Self::Server(server) => Connection::MySql(server.connect(patience).await?),
         })
     }
 

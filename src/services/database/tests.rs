@@ -6,20 +6,42 @@ mod server;
 
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use super::act::Act;
 use super::connection::Connection;
+use super::patience::Patience;
 use super::withhold::{Config, Withheld};
 use super::{Server, Store, StoreError, Target};
 use crate::ground::journal;
 use crate::ground::service::Service as _;
 use crate::services::mariadb::MariaDb;
+
+/// That of a test on a machine that has much else to do: only what is broken takes so long.
+const PATIENT: Patience = Patience {
+    answer: Duration::from_secs(30),
+    connection: Duration::from_secs(30),
+    file_lock: Duration::from_secs(30),
+    server_lock: Duration::from_secs(30),
+};
+
+/// For tests that are about locks: one that is held is told soon, whatever else takes its time.
+const SOON_LOCKED_OUT: Patience = Patience {
+    file_lock: Patience::OF_A_VISITOR.file_lock,
+    server_lock: Patience::OF_A_VISITOR.server_lock,
+    ..PATIENT
+};
+
+/// A store in `file`, locked out soon.
+fn in_file(file: &Path) -> Store {
+    Store::waiting(Target::File(file.to_owned()), SOON_LOCKED_OUT)
+}
 
 fn lab() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
@@ -46,11 +68,11 @@ impl Lab {
     }
 
     fn store(&self) -> Store {
-        Store::at(self.target.clone())
+        Store::waiting(self.target.clone(), PATIENT)
     }
 }
 
-async fn withhold(file: &std::path::Path) -> Withheld {
+async fn withhold(file: &Path) -> Withheld {
     let config = Config { withhold: file.to_owned() };
     Withheld::start(config, journal::journal().0).await.unwrap()
 }
@@ -73,7 +95,7 @@ async fn a_fresh_store_is_empty_private_and_not_made_before_it_is_needed() {
 #[tokio::test]
 async fn a_withheld_database_is_locked_and_comes_back() {
     let (_directory, file) = lab();
-    let store = Store::in_file(&file);
+    let store = in_file(&file);
     store.sign("Ada", "kept", None).await.unwrap();
 
     let withheld = withhold(&file).await;
@@ -96,7 +118,7 @@ async fn a_withheld_database_is_locked_and_comes_back() {
 #[tokio::test]
 async fn those_who_wait_behind_a_lock_are_told_together() {
     let (_directory, file) = lab();
-    let store = Store::in_file(&file);
+    let store = in_file(&file);
     store.ping().await.unwrap();
     let withheld = withhold(&file).await;
     let (one, two, three) = tokio::join!(store.newest(5), store.ping(), store.sign("Ada", "lost", None));
@@ -114,7 +136,7 @@ async fn those_who_wait_behind_a_lock_are_told_together() {
 async fn a_database_that_is_withheld_before_it_exists_is_made_afterwards() {
     let (_directory, file) = lab();
     let withheld = withhold(&file).await;
-    let store = Store::in_file(&file);
+    let store = in_file(&file);
     let refused = store.ping().await.unwrap_err();
     assert!(matches!(refused, StoreError::Locked { .. }), "{refused:?}");
     withheld.close().await;
@@ -128,7 +150,7 @@ async fn a_file_that_is_no_database_is_left_alone_until_it_is_moved_away() {
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     let letter = "Dear database, I am a letter. ".repeat(100);
     std::fs::write(&file, &letter).unwrap();
-    let store = Store::in_file(&file);
+    let store = in_file(&file);
     let refused = store.hit().await.unwrap_err();
     assert!(matches!(refused, StoreError::Corrupt { .. }), "{refused:?}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), letter);
@@ -141,7 +163,7 @@ async fn a_file_that_is_no_database_is_left_alone_until_it_is_moved_away() {
 #[tokio::test]
 async fn a_database_that_is_deleted_under_the_store_is_made_anew() {
     let (_directory, file) = lab();
-    let store = Store::in_file(&file);
+    let store = in_file(&file);
     store.hit().await.unwrap();
     std::fs::remove_dir_all(file.parent().unwrap()).unwrap();
     let refused = store.hit().await.unwrap_err();
@@ -155,7 +177,7 @@ async fn a_directory_that_cannot_be_made_is_named() {
     let (directory, _) = lab();
     let obstacle = directory.path().join("obstacle");
     std::fs::write(&obstacle, "a file").unwrap();
-    let store = Store::in_file(&obstacle.join("guestbook.db"));
+    let store = in_file(&obstacle.join("guestbook.db"));
     let refused = store.ping().await.unwrap_err();
     assert!(matches!(refused, StoreError::Uncreatable { .. }), "{refused:?}");
     assert!(refused.to_string().contains("obstacle/guestbook.db"));
@@ -167,7 +189,7 @@ async fn a_directory_that_cannot_be_made_is_named() {
 #[tokio::test]
 async fn what_only_reads_is_read_once_more_when_its_connection_ended_and_a_change_is_not_repeated() {
     let (_directory, file) = lab();
-    let store = Store::in_file(&file);
+    let store = in_file(&file);
     let reading = Ending::<true>::after(1);
     store.database.with(&reading).await.unwrap();
     assert_eq!(reading.times(), 2);
@@ -214,7 +236,7 @@ impl<const ONLY_READS: bool> Act for Ending<ONLY_READS> {
 #[tokio::test]
 async fn a_statement_that_nobody_waits_for_is_broken_off() {
     let (_directory, file) = lab();
-    let store = Store::in_file(&file);
+    let store = in_file(&file);
     store.ping().await.unwrap();
     for _ in 0..3 {
         let (begins, mut begun) = oneshot::channel();

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +56,8 @@ pub(super) enum UploadError {
 #[derive(Debug)]
 pub(super) struct Watch {
     waiting: Mutex<Waiting>,
+    /// Told when it is the client who is waited for from now on: its time may be over before the application's.
+    turned: Notify,
     /// How long the client may pause in the middle of its body.
     patience: Duration,
     /// Whether the whole body was taken from the client.
@@ -116,6 +119,7 @@ impl Watch {
                 since: Stopwatch::start(),
                 credit: patience,
             }),
+            turned: Notify::new(),
             patience,
             through: AtomicBool::new(through),
         }
@@ -139,7 +143,10 @@ impl Watch {
             };
             match patience.checked_sub(since.elapsed()) {
                 None | Some(Duration::ZERO) => return party,
-                Some(left) => sleep(left).await,
+                Some(left) => tokio::select! {
+                    () = sleep(left) => {}
+                    () = self.turned.notified() => {}
+                },
             }
         }
     }
@@ -152,6 +159,9 @@ impl Watch {
                 waiting.credit = waiting.credit.saturating_sub(waiting.since.elapsed());
             }
             (waiting.party, waiting.since) = (party, Stopwatch::start());
+            if party == Party::Client {
+                self.turned.notify_one();
+            }
         }
     }
 
@@ -230,6 +240,16 @@ mod tests {
         watch.wait_for(Party::Client);
         assert!(watch.waiting.lock().unwrap().since.elapsed() >= since);
         assert_eq!(watch.waiting.lock().unwrap().party, Party::Client);
+    }
+
+    #[tokio::test]
+    async fn whoever_watches_sees_that_it_is_another_one_who_is_waited_for() {
+        let watch = Watch::new(false, Duration::from_millis(1));
+        let late = watch.late(Duration::from_secs(3600));
+        tokio::pin!(late);
+        assert!(futures_util::poll!(&mut late).is_pending());
+        watch.wait_for(Party::Client);
+        assert_eq!(timeout(Duration::from_secs(30), late).await, Ok(Party::Client));
     }
 
     #[tokio::test]

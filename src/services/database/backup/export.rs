@@ -10,7 +10,7 @@ use std::path::Path;
 use tempfile::TempPath;
 
 use super::lines::{Counts, LastNumbers, Manifest, Row, Writing};
-use super::{ANSWER_WITHIN, BackupError, Doing, Progress, UNFINISHED, connect, patiently, within};
+use super::{ANSWER_WITHIN, BackupError, Doing, PATIENCE, Progress, UNFINISHED, connect, patiently, within};
 use crate::ground::clock;
 use crate::services::database::connection::{Connection, Row as Found};
 use crate::services::database::schema;
@@ -58,7 +58,7 @@ impl Snapshot {
             if within(ANSWER_WITHIN, &place, schema::found(&mut connection)).await? == 0 {
                 return Ok(None);
             }
-            schema::upgrade(&mut connection, &place).await?;
+            schema::upgrade(&mut connection, &place, PATIENCE).await?;
             let engine = within(ANSWER_WITHIN, &place, target.engine(&mut connection)).await?;
             let connection = within(ANSWER_WITHIN, &place, freeze(connection, copy.as_deref())).await?;
             Ok(Some((connection, format!("{} {}", engine.name, engine.version))))

@@ -6,7 +6,7 @@
 //! and who wants to read waits too. In both cases the locks go with the connection.
 
 use super::lines::{Reading, Row};
-use super::{ANSWER_WITHIN, BackupError, Doing, Progress, connect, patiently, within};
+use super::{ANSWER_WITHIN, BackupError, Doing, PATIENCE, Progress, connect, patiently, within};
 use crate::services::database::StoreError;
 use crate::services::database::connection::{Connection, Value};
 use crate::services::database::schema;
@@ -63,7 +63,7 @@ pub(super) async fn import(
     target.prepare()?;
     let mut connection = patiently(async || {
         let mut connection = connect(target).await?;
-        schema::upgrade(&mut connection, &place).await?;
+        schema::upgrade(&mut connection, &place, PATIENCE).await?;
         let begin = if matches!(target, Target::File(_)) { BEGIN_SQLITE } else { BEGIN_MYSQL };
         within(ANSWER_WITHIN, &place, connection.say(begin)).await?;
         Ok(connection)

@@ -27,6 +27,7 @@ use tokio::time::timeout;
 
 use super::StoreError;
 use super::connection::Connection;
+use super::patience::Patience;
 use super::target::Target;
 use crate::ground::clock::Stopwatch;
 use lines::{Reading, Writing};
@@ -42,6 +43,10 @@ const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// How long at a time: SQLite looks ever more seldom, and would hardly ever find a file free that is written all the time.
 const LOCK_WAIT_ONCE: Duration = Duration::from_millis(50);
+
+/// How a connection is set up.
+const PATIENCE: Patience =
+    Patience { answer: ANSWER_WITHIN, file_lock: LOCK_WAIT_ONCE, ..Patience::OF_A_VISITOR };
 
 /// How long a server is waited for until it says its first word.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -148,7 +153,7 @@ pub async fn restore(
 
 /// A connection of its own to the database at `target`.
 async fn connect(target: &Target) -> Result<Connection, StoreError> {
-    let connecting = target.connect_and_wait(LOCK_WAIT_ONCE);
+    let connecting = target.connect(PATIENCE);
     within(CONNECT_WITHIN, &target.place(), connecting).await
 }
 

@@ -8,6 +8,7 @@ mod sqlite;
 
 use super::connection::Connection;
 use super::error::StoreError;
+use super::patience::Patience;
 
 /// The newest schema that is known here.
 pub(super) const NEWEST: i64 = 2;
@@ -20,10 +21,15 @@ pub(super) async fn found(connection: &mut Connection) -> sqlx::Result<i64> {
     }
 }
 
-/// Brings the database at `place` to the newest schema known here.
-pub(super) async fn upgrade(connection: &mut Connection, place: &str) -> Result<(), StoreError> {
+/// Brings the database at `place` to the newest schema known here; with a server, another who does the same is waited for
+/// with `patience`.
+pub(super) async fn upgrade(
+    connection: &mut Connection,
+    place: &str,
+    patience: Patience,
+) -> Result<(), StoreError> {
     match connection {
         Connection::Sqlite(connection) => sqlite::upgrade(connection, place).await,
-        Connection::MySql(connection) => mysql::upgrade(connection, place).await,
+        Connection::MySql(connection) => mysql::upgrade(connection, place, patience.server_lock).await,
     }
 }

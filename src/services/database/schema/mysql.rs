@@ -5,6 +5,8 @@
 //! own, is written when all are done: what was cut off is done again, by whoever comes next. One at a time, by a lock of
 //! the server's that ends with its connection.
 
+use std::time::Duration;
+
 use sqlx::{AssertSqlSafe, MySqlConnection};
 
 use crate::services::database::error::StoreError;
@@ -12,21 +14,27 @@ use crate::services::database::error::StoreError;
 /// What leads to a schema from the one before it that this engine has, with its number.
 const STEPS: &[(i64, &str)] = &[(2, include_str!("mysql/2.sql"))];
 
-/// How long another who does the same is waited for, in seconds; less than a call may take.
-const LOCK: &str = "SELECT GET_LOCK(CONCAT('wwwlab schema ', DATABASE()), 2)";
+/// Takes the lock, after so many seconds at most.
+const LOCK: &str = "SELECT GET_LOCK(CONCAT('wwwlab schema ', DATABASE()), ?)";
 
 const UNLOCK: &str = "DO RELEASE_LOCK(CONCAT('wwwlab schema ', DATABASE()))";
 
 /// Made first: a database without it that has tables is somebody else's.
 const NUMBER: &str = "CREATE TABLE IF NOT EXISTS wwwlab_schema (version BIGINT PRIMARY KEY) ENGINE = InnoDB";
 
-/// Brings the database at `place` to the newest schema known here.
-pub(super) async fn upgrade(connection: &mut MySqlConnection, place: &str) -> Result<(), StoreError> {
+/// Brings the database at `place` to the newest schema known here. Another who does the same is waited for no longer than
+/// `wait`.
+pub(super) async fn upgrade(
+    connection: &mut MySqlConnection,
+    place: &str,
+    wait: Duration,
+) -> Result<(), StoreError> {
     let said = |error| StoreError::of(place, error);
     if version(connection).await.map_err(said)? == Some(super::NEWEST) {
         return Ok(());
     }
-    let locked: Option<i64> = sqlx::query_scalar(LOCK).fetch_one(&mut *connection).await.map_err(said)?;
+    let locking = sqlx::query_scalar(LOCK).bind(wait.as_secs());
+    let locked: Option<i64> = locking.fetch_one(&mut *connection).await.map_err(said)?;
     if locked != Some(1) {
         return Err(StoreError::Busy { place: place.to_owned() });
     }

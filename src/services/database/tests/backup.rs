@@ -335,7 +335,7 @@ async fn a_good_backup_is_not_replaced_by_accident() {
 #[tokio::test]
 async fn a_locked_database_is_said_to_be() {
     let (directory, file) = super::lab();
-    let store = Store::in_file(&file);
+    let store = super::in_file(&file);
     store.ping().await.unwrap();
     let target = Target::File(file.clone());
     let backup = directory.path().join("backup");

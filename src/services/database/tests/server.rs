@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -9,15 +10,26 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::ground::clock::{self, Stopwatch};
+use crate::services::database::patience::Patience;
 use crate::services::database::pool::TRUSTED_FOR;
 use crate::services::database::{Place, Server, Store, StoreError, Target};
 use crate::services::mariadb::MariaDb;
+
+use super::{PATIENT, SOON_LOCKED_OUT};
 
 /// Those that a store has to its server.
 const CONNECTIONS: usize = 8;
 
 fn store(server: &MariaDb, name: &str) -> Store {
-    Store::at(Target::Server(Server::named_in(&server.url_file(name)).unwrap()))
+    waiting(server, name, PATIENT)
+}
+
+fn waiting(server: &MariaDb, name: &str, patience: Patience) -> Store {
+    at(&server.url_file(name), patience)
+}
+
+fn at(url_file: &Path, patience: Patience) -> Store {
+    Store::waiting(Target::Server(Server::named_in(url_file).unwrap()), patience)
 }
 
 #[tokio::test]
@@ -80,7 +92,7 @@ async fn whoever_is_not_let_in_is_told_so_without_the_password() {
         std::fs::write(&file, url).unwrap();
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(&file, mode).unwrap();
-        Store::at(Target::Server(Server::named_in(&file).unwrap())).ping().await.unwrap_err()
+        at(&file, PATIENT).ping().await.unwrap_err()
     };
     let denied = asked(&url("ada:s3cret", &name)).await;
     assert!(matches!(denied, StoreError::Denied { .. }), "{denied:?}");
@@ -108,7 +120,7 @@ async fn a_server_with_too_many_connections_has_a_place_again_when_one_leaves() 
     let file = directory.path().join("url");
     std::fs::write(&file, format!("mysql://lonely:s3cret@127.0.0.1:{}/{name}", server.port)).unwrap();
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let [first, second] = [(); 2].map(|()| Store::at(Target::Server(Server::named_in(&file).unwrap())));
+    let [first, second] = [(); 2].map(|()| at(&file, PATIENT));
     first.ping().await.unwrap();
     let refused = second.ping().await.unwrap_err();
     assert!(matches!(refused, StoreError::Crowded { .. }), "{refused:?}");
@@ -124,7 +136,7 @@ async fn a_server_with_too_many_connections_has_a_place_again_when_one_leaves() 
 async fn a_lock_on_a_row_is_waited_for_and_then_told() {
     let server = MariaDb::shared();
     let name = server.database();
-    let (one, other) = (store(server, &name), store(server, &name));
+    let (one, other) = (store(server, &name), waiting(server, &name, SOON_LOCKED_OUT));
     let ada = one.register("Ada", "ada", "hash").await.unwrap().unwrap();
     let id = one.sign("Ada", "first", Some(ada)).await.unwrap().id;
     let mut client = server.client();
@@ -201,14 +213,32 @@ async fn a_server_that_is_read_only_is_named_and_still_read() {
 #[tokio::test]
 async fn a_server_that_stands_still_is_told_in_time_and_found_again() {
     let server = Arc::new(MariaDb::start(&[]));
-    let store = store(&server, &server.database());
-    store.sign("Ada", "first", None).await.unwrap();
+    let name = server.database();
+    let patient = store(&server, &name);
+    patient.sign("Ada", "first", None).await.unwrap();
+    patient.close().await;
+    let store = waiting(&server, &name, Patience::OF_A_VISITOR);
+    assert_eq!(found(&store).await, 1);
     server.signal("STOP");
     let silent = store.newest(5).await.unwrap_err();
     assert!(matches!(silent, StoreError::Silent { .. }), "{silent:?}");
     server.signal("CONT");
-    assert_eq!(store.newest(5).await.unwrap().len(), 1);
+    assert_eq!(found(&store).await, 1);
     store.close().await;
+}
+
+/// How many entries there are, as soon as the server says so: a machine may stand still longer than a visitor waits.
+async fn found(store: &Store) -> usize {
+    let asked = Stopwatch::start();
+    loop {
+        match store.newest(5).await {
+            Ok(entries) => return entries.len(),
+            Err(error) => assert!(
+                matches!(error, StoreError::Silent { .. }) && asked.elapsed() < PATIENT.answer,
+                "{error:?}"
+            ),
+        }
+    }
 }
 
 #[tokio::test]
