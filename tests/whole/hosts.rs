@@ -221,7 +221,8 @@ fn nothing_is_left_when_it_is_down() {
         command.args([PROGRAM, "within"]).arg(place(&stage, "server")).args(["--capable", "--"]);
         command.args(line.split_whitespace()).stdin(Stdio::null()).spawn().unwrap()
     };
-    let mut left = [left("sleep 600"), left("nohup unshare --net sleep 600")];
+    // Whoever runs the tests may themselves not care (`nohup make test`), and so would all that they start.
+    let mut left = [left("env --default-signal=HUP sleep 600"), left("nohup unshare --net sleep 600")];
     until("they are there", || {
         let inside = processes_in(&numbers);
         let sleeps =
