@@ -21,7 +21,7 @@ use crate::ground::program::Program;
 use crate::ground::stop::Stop;
 use crate::ground::trouble::{Trouble, cannot, of};
 use crate::installed::Programs;
-use crate::visitors::{self, Body, Ended, Wanted};
+use crate::visitors::{self, Body, Door, Ended, Wanted};
 
 /// The executable that is measured.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_wwwlab");
@@ -147,7 +147,7 @@ impl Server {
     pub(crate) fn serve(&self, connections: usize, count: u32, stop: &Stop) -> Result<Served, Trouble> {
         let wanted = Wanted { target: "/", body: Body::Words(&self.words) };
         let watch = Stopwatch::start();
-        let times = visitors::run(self.address, wanted, connections, count, stop);
+        let times = visitors::run(&Door::plain(self.address), wanted, connections, count, stop);
         let mut times = times.map_err(|ended| match ended {
             Ended::Early(trouble) => trouble,
             Ended::Wrong(last) => self.silent(last),

@@ -1,5 +1,5 @@
-//! The visitors: each has a connection that it keeps, asks again as soon as it has the whole answer, and looks at each
-//! answer, so that only right ones count.
+//! The visitors: each asks again as soon as it has the whole answer, over a connection that it keeps or over a new one each
+//! time, and looks at each answer, so that only right ones count.
 
 use std::cell::Cell;
 use std::io;
@@ -7,9 +7,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 use wwwlab::ground::clock::Stopwatch;
 
 use crate::ground::stop::Stop;
@@ -19,6 +21,40 @@ use crate::ground::trouble::{Trouble, cannot};
 const PIECE: usize = 256 * 1024;
 /// No turn takes this long unless a server is broken.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// The site that every server is asked for.
+const SITE: &str = "www.foobar.com";
+
+/// How a server is come to.
+#[derive(Clone)]
+#[allow(dead_code, reason = "one bench alone asks by TLS")]
+pub(crate) struct Door {
+    /// Where it is.
+    pub(crate) address: SocketAddr,
+    /// With what hands are shaken, where TLS is spoken.
+    pub(crate) tls: Option<TlsConnector>,
+    /// Whether each visitor keeps its connection.
+    pub(crate) stays: bool,
+}
+
+impl Door {
+    /// Without TLS, over connections that are kept.
+    pub(crate) fn plain(address: SocketAddr) -> Self {
+        Self { address, tls: None, stays: true }
+    }
+
+    async fn open(&self) -> io::Result<Box<dyn Line>> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
+        let site = ServerName::try_from(SITE).map_err(io::Error::other)?;
+        Ok(Box::new(tls.connect(site, stream).await?))
+    }
+}
+
+/// A connection, sealed or not.
+trait Line: AsyncRead + AsyncWrite + Unpin {}
+impl<L: AsyncRead + AsyncWrite + Unpin> Line for L {}
 
 /// What is asked for, and what makes an answer the right one.
 #[derive(Debug, Clone, Copy)]
@@ -53,9 +89,10 @@ impl From<Trouble> for Ended {
     }
 }
 
-/// Has `count` answers of what is wanted from `server`, over so many connections; how long each took.
+/// Has `count` answers of what is wanted through `door`, over so many connections at a time; how long each took, with its
+/// connection where that is a new one.
 pub(crate) fn run(
-    server: SocketAddr,
+    door: &Door,
     wanted: Wanted,
     connections: usize,
     count: u32,
@@ -65,7 +102,7 @@ pub(crate) fn run(
     let runtime = runtime.map_err(cannot("ask"))?;
     let left = Cell::new(count);
     let all = async {
-        let visitors = (0..connections).map(|_| visit(server, wanted, &left, stop));
+        let visitors = (0..connections).map(|_| visit(door, wanted, &left, stop));
         timeout(LIMIT, try_join_all(visitors)).await
     };
     match runtime.block_on(all) {
@@ -76,34 +113,40 @@ pub(crate) fn run(
 }
 
 async fn visit(
-    server: SocketAddr,
+    door: &Door,
     wanted: Wanted<'_>,
     left: &Cell<u32>,
     stop: &Stop,
 ) -> Result<Vec<Duration>, Ended> {
     let wrong = |error: io::Error| Ended::Wrong(error.to_string());
+    let ends = if door.stays { "" } else { "Connection: close\r\n" };
     let request =
-        format!("GET {} HTTP/1.1\r\nHost: www.foobar.com\r\nUser-Agent: bench\r\n\r\n", wanted.target);
-    let mut stream = TcpStream::connect(server).await.map_err(wrong)?;
-    stream.set_nodelay(true).map_err(wrong)?;
+        format!("GET {} HTTP/1.1\r\nHost: {SITE}\r\nUser-Agent: bench\r\n{ends}\r\n", wanted.target);
+    let mut kept = None;
     let mut piece = vec![0; PIECE];
     let mut times = Vec::new();
     while let Some(rest) = left.get().checked_sub(1) {
         left.set(rest);
         stop.look()?;
         let watch = Stopwatch::start();
+        let mut stream = match kept.take() {
+            Some(stream) => stream,
+            None => door.open().await.map_err(wrong)?,
+        };
         stream.write_all(request.as_bytes()).await.map_err(wrong)?;
+        stream.flush().await.map_err(wrong)?;
         match wanted.body {
             Body::Bytes(bytes) => answer(&mut stream, bytes, &mut piece).await?,
             Body::Words(words) => page(&mut stream, words, &mut piece).await?,
         }
         times.push(watch.elapsed());
+        kept = door.stays.then_some(stream);
     }
     Ok(times)
 }
 
 /// Reads one page to its end, and looks for the words.
-async fn page(stream: &mut TcpStream, words: &[String], piece: &mut [u8]) -> Result<(), Ended> {
+async fn page(stream: &mut Box<dyn Line>, words: &[String], piece: &mut [u8]) -> Result<(), Ended> {
     let mut read = 0;
     loop {
         let more = stream.read(&mut piece[read..]).await.map_err(|error| Ended::Wrong(error.to_string()))?;
@@ -153,7 +196,7 @@ fn length(head: &str) -> Option<usize> {
 }
 
 /// Reads one answer to its end.
-async fn answer(stream: &mut TcpStream, bytes: usize, piece: &mut [u8]) -> Result<(), Ended> {
+async fn answer(stream: &mut Box<dyn Line>, bytes: usize, piece: &mut [u8]) -> Result<(), Ended> {
     let wrong = |error: io::Error| Ended::Wrong(error.to_string());
     let mut read = 0;
     let body = loop {

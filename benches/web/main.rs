@@ -1,8 +1,8 @@
 //! What a page costs and how many are served: wwwlab's web server beside nginx, in one run, taking turns.
 //!
 //! Both serve the same files on 127.0.0.1 from one thread or worker, pass the same target to the same application
-//! ([`upstream`]), write the same access log, and are asked by the same visitors over kept connections ([`visitors`]). What
-//! the processor spent is asked of the kernel ([`cpu`]). What was started ends with the bench, also when it is interrupted
+//! ([`upstream`]), write the same access log, show certificates of the same kind, and are asked by the same visitors
+//! ([`visitors`]) in the same ways ([`way`]). What the processor spent is asked of the kernel ([`cpu`]). What was started ends with the bench, also when it is interrupted
 //! or killed.
 //!
 //! It measures and does not judge: a missed target is said in the table, and the exit code stays 0.
@@ -22,9 +22,11 @@ mod ground;
 mod page;
 mod report;
 mod server;
+mod tls;
 mod upstream;
 #[path = "../ground/visitors.rs"]
 mod visitors;
+mod way;
 
 use std::fs;
 use std::path::Path;
@@ -44,6 +46,7 @@ use crate::page::Page;
 use crate::report::{Promise, Report, Row};
 use crate::server::{PROGRAM, Product, Server, World};
 use crate::upstream::Upstream;
+use crate::way::Way;
 
 /// Turns of each server, unless `BENCH_WEB` says otherwise.
 const TURNS: u32 = 5;
@@ -76,6 +79,7 @@ fn bench(stop: &Stop) -> Result<Report, Trouble> {
     let site = place.path().join("site");
     fs::create_dir(&site).map_err(of(&site))?;
     Page::write_all(&site)?;
+    tls::make(place.path())?;
     let upstream = Upstream::start()?;
     let guard = Guard::start(Path::new(PROGRAM), Vec::new(), None).map_err(cannot("start the guard"))?;
     let world = World { nginx: &nginx, place: place.path(), app: upstream.address, guard: &guard, stop };
@@ -86,9 +90,11 @@ fn bench(stop: &Stop) -> Result<Report, Trouble> {
         .map(|product| Server::start(product, &mut ports, &world))
         .collect::<Result<_, _>>()?;
     let mut rows = Vec::new();
-    for page in Page::ALL {
-        for connections in CONNECTIONS {
-            rows.extend(measure(page, connections, turns, &servers, stop)?);
+    for way in Way::ALL {
+        for page in way.pages() {
+            for connections in CONNECTIONS {
+                rows.extend(measure((way, *page), connections, turns, &servers, stop)?);
+            }
         }
     }
     stop.sleep(IDLE)?;
@@ -110,25 +116,26 @@ fn bench(stop: &Stop) -> Result<Report, Trouble> {
     })
 }
 
-/// What `page` costs over so many connections, and how many of it are served in a second.
+/// What a page costs over so many connections, and how many of it are served in a second.
 fn measure(
-    page: Page,
+    asked: (Way, Page),
     connections: usize,
     turns: u32,
     servers: &[Server],
     stop: &Stop,
 ) -> Result<[Row; 2], Trouble> {
-    let (cost, rate) = page.promises();
-    let what = format!("{page}, {connections} connections");
+    let (way, page) = asked;
+    let (count, (cost, rate)) = (way.requests(page), way.promises(page));
+    let what = format!("{page}{way}, {connections} connections");
     let mut costs = Row::new(format!("{what}, µs each"), 1, cost);
     let mut rates = Row::new(format!("{what}, a second"), 0, rate);
     let servers = || servers.iter().filter(|server| page.is_had_by(server.product));
     for server in servers() {
-        server.serve(page, connections, page.requests() / WARMING, stop)?;
+        server.serve(asked, connections, count / WARMING, stop)?;
     }
     for _ in 0..turns {
         for server in servers() {
-            let served = server.serve(page, connections, page.requests(), stop)?;
+            let served = server.serve(asked, connections, count, stop)?;
             costs.add(server.product, served.cost.as_secs_f64() * 1e6);
             rates.add(server.product, served.rate);
         }

@@ -21,7 +21,9 @@ use crate::ground::program::Program;
 use crate::ground::stop::Stop;
 use crate::ground::trouble::{Trouble, of};
 use crate::page::Page;
-use crate::visitors::{self, Body, Ended, Wanted};
+use crate::tls;
+use crate::visitors::{self, Body, Door, Ended, Wanted};
+use crate::way::Way;
 
 /// The executable that is measured.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_wwwlab");
@@ -80,10 +82,10 @@ pub(crate) struct World<'a> {
 }
 
 /// A server that runs.
-#[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) product: Product,
-    address: SocketAddr,
+    /// Where it is asked, for each [`Way`].
+    doors: Vec<Door>,
     program: Program,
     family: Vec<Process>,
 }
@@ -106,21 +108,33 @@ impl Server {
             Product::Wwwlab => "/dev/null".into(),
             Product::Lab | Product::Nginx => place.with_extension("log"),
         };
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.free("http", &LAB[..1])?));
-        let mut command = command(product, &place, address, ports, world)?;
+        let mut address = |what| Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, ports.free(what, &LAB[..1])?)));
+        let (plain, secure) = (address("http")?, address("https")?);
+        let mut command = command(product, &place, [plain, secure], ports, world)?;
         let program = Program::start(product.name(), &mut command, said, world.guard)?;
-        let mut server = Self { product, address, program, family: Vec::new() };
+        let mut server = Self { product, doors: vec![Door::plain(plain)], program, family: Vec::new() };
         for page in Page::ALL.into_iter().filter(|page| page.is_had_by(product)) {
             server.wait_for(page, world.stop)?;
         }
+        // Only now the lab has its authority.
+        let authority = match product {
+            Product::Lab => place.join("certs/ca.pem"),
+            Product::Wwwlab | Product::Nginx => world.place.join(tls::AUTHORITY),
+        };
+        let doors = Way::ALL.map(|way| {
+            let tls = tls::connector(way, &authority)?;
+            let address = if tls.is_some() { secure } else { plain };
+            Ok(Door { address, tls, stays: way.stays() })
+        });
+        server.doors = doors.into_iter().collect::<Result<_, Trouble>>()?;
         server.family = processes::family(&[server.program.pid()])?;
         Ok(server)
     }
 
-    /// Has it show `page` `count` times, over so many connections.
+    /// Has it show `page` `count` times in this `way`, over so many connections.
     pub(crate) fn serve(
         &self,
-        page: Page,
+        (way, page): (Way, Page),
         connections: usize,
         count: u32,
         stop: &Stop,
@@ -128,9 +142,11 @@ impl Server {
         let before = cpu::taken(&self.family)?;
         let watch = Stopwatch::start();
         let wanted = Wanted { target: page.target(), body: Body::Bytes(page.bytes()) };
-        visitors::run(self.address, wanted, connections, count, stop).map_err(|ended| match ended {
-            Ended::Early(trouble) => trouble,
-            Ended::Wrong(last) => self.silent(page, last),
+        visitors::run(&self.doors[way as usize], wanted, connections, count, stop).map_err(|ended| {
+            match ended {
+                Ended::Early(trouble) => trouble,
+                Ended::Wrong(last) => self.silent(page, last),
+            }
         })?;
         let rate = f64::from(count) / watch.elapsed().as_secs_f64();
         Ok(Served { cost: cpu::taken(&self.family)?.saturating_sub(before) / count, rate })
@@ -152,7 +168,7 @@ impl Server {
     fn wait_for(&self, page: Page, stop: &Stop) -> Result<(), Trouble> {
         let (watch, right) = (Stopwatch::start(), page.content());
         loop {
-            let why = match fetch(self.address, page) {
+            let why = match fetch(self.doors[Way::Plain as usize].address, page) {
                 Ok(content) if content == right => return Ok(()),
                 Ok(content) => format!("{} bytes that are not the page", content.len()),
                 Err(error) => error.to_string(),
@@ -200,7 +216,7 @@ fn fetch(server: SocketAddr, page: Page) -> std::io::Result<Vec<u8>> {
 fn command(
     product: Product,
     place: &Path,
-    address: SocketAddr,
+    [address, secure]: [SocketAddr; 2],
     ports: &mut Ports,
     world: &World,
 ) -> Result<Command, Trouble> {
@@ -212,23 +228,32 @@ fn command(
             command.arg("--listen").arg(address.to_string()).arg("--app").arg(world.app.to_string());
             command.arg("--site").arg(world.place.join("site"));
             command.arg("--access-log").arg(place.join("access.log"));
+            let certificate = world.place.join(tls::SITE);
+            command.arg("--tls-listen").arg(secure.to_string());
+            command.arg("--certificate").arg(format!("www.foobar.com={}", certificate.display()));
             Ok(command)
         }
-        Product::Lab => lab(place, address, ports, world),
-        Product::Nginx => nginx(place, address, world),
+        Product::Lab => lab(place, [address, secure], ports, world),
+        Product::Nginx => nginx(place, [address, secure], world),
     }
 }
 
 /// A new lab that has the files in its site.
-fn lab(place: &Path, address: SocketAddr, ports: &mut Ports, world: &World) -> Result<Command, Trouble> {
+fn lab(
+    place: &Path,
+    [address, secure]: [SocketAddr; 2],
+    ports: &mut Ports,
+    world: &World,
+) -> Result<Command, Trouble> {
     let said = place.with_extension("new.log");
     Program::run("wwwlab new", wwwlab().arg("new").arg(place), said, world.guard, world.stop)?;
     Page::write_all(&place.join("site"))?;
     let (dns, app) = (ports.free("dns", &LAB)?, ports.free("app", &LAB[..1])?);
     let settings = place.join("lab.toml");
     let text = format!(
-        "[ports]\ndns = {dns}\nhttp = {}\napp = {app}\n[web]\naccess_log = \"access.log\"\n",
-        address.port()
+        "[ports]\ndns = {dns}\nhttp = {}\nhttps = {}\napp = {app}\n[web]\naccess_log = \"access.log\"\ntls = \"on\"\n",
+        address.port(),
+        secure.port()
     );
     fs::write(&settings, text).map_err(of(&settings))?;
     let mut command = wwwlab();
@@ -236,7 +261,7 @@ fn lab(place: &Path, address: SocketAddr, ports: &mut Ports, world: &World) -> R
     Ok(command)
 }
 
-fn nginx(place: &Path, address: SocketAddr, world: &World) -> Result<Command, Trouble> {
+fn nginx(place: &Path, [address, secure]: [SocketAddr; 2], world: &World) -> Result<Command, Trouble> {
     fs::create_dir_all(place).map_err(of(place))?;
     let (user, group) = (User::from_uid(geteuid()).ok().flatten(), Group::from_gid(getegid()).ok().flatten());
     let words = [
@@ -245,6 +270,8 @@ fn nginx(place: &Path, address: SocketAddr, world: &World) -> Result<Command, Tr
         ("{place}", place.display().to_string()),
         ("{site}", world.place.join("site").display().to_string()),
         ("{address}", address.to_string()),
+        ("{secure}", secure.to_string()),
+        ("{certificate}", world.place.join(tls::SITE).display().to_string()),
         ("{app}", world.app.to_string()),
     ];
     let text = include_str!("nginx.conf").to_owned();
