@@ -217,6 +217,35 @@ fn with_the_secrets_https_is_read_in_clear_and_without_them_not() {
 }
 
 #[test]
+fn a_password_is_read_on_the_way_by_http_and_not_by_https() {
+    let _turn = one_at_a_time();
+    let stage = on_hosts(Stage::new());
+    stage.wwwlab(["up", "-d"]).ok();
+    stage.wwwlab(["secure"]).ok();
+    let password = "correct-horse-battery";
+    for (scheme, is_read) in [("http", true), ("https", false)] {
+        let name = format!("{scheme}.pcapng");
+        // What the provider's router sees, as anybody on the way would.
+        let capture = Capture::with(&stage, &["-w", &name, "--host", "isp"]);
+        let form = format!("name={scheme}&password={password}");
+        let url = format!("{scheme}://www.foobar.com/register");
+        let line = ["shell", "--", "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-d", &form, &url];
+        assert_eq!(stage.wwwlab(line).ok(), "303", "registered by {scheme}");
+        assert_eq!(capture.end().1, 0);
+        let file = stage.root().join(&name);
+        is_sound(&file);
+        // In the packets, not in what the lab notes beside them.
+        let holds =
+            |text: &str| !tshark(&file, &format!("frame contains {text:?}"), &["frame.number"]).is_empty();
+        assert_eq!(holds(password), is_read, "the password, by {scheme}");
+        assert_eq!(holds("/register"), is_read, "the path, by {scheme}");
+        // Who is visited can be read in either case: in the request, in the handshake.
+        assert!(holds("www.foobar.com"), "the name, by {scheme}");
+    }
+    stage.wwwlab(["down"]).ok();
+}
+
+#[test]
 fn it_ends_by_itself_and_by_the_lab_and_the_file_is_whole() {
     let _turn = one_at_a_time();
     let stage = up();
