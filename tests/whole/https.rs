@@ -263,6 +263,36 @@ fn whoever_has_the_keys_reads_along() {
 }
 
 #[test]
+fn each_site_shows_a_certificate_of_its_own() {
+    let stage = Stage::new();
+    stage.edit("lab.toml", |text| {
+        let text = text.replacen("[ports]\n", "[ports]\nhttps = 0\n", 1);
+        let text = text.replacen("[web]", "[web]\ntls = \"on\"", 1);
+        text + "\n[[web.sites]]\nname = \"blog.foobar.com\"\naliases = [\"news.foobar.com\"]\nsite = \"blog\"\n"
+    });
+    std::fs::create_dir(stage.root().join("blog")).unwrap();
+    std::fs::write(stage.root().join("blog/index.html"), "the blog").unwrap();
+    stage.wwwlab(["up", "-d"]).ok();
+    let asked_for = |name: &str| {
+        s_client(&stage, &["-servername", name, "-verify_hostname", name, "-verify_return_error"])
+    };
+    for site in ["www.foobar.com", "blog.foobar.com", "news.foobar.com"] {
+        let said = asked_for(site).ok();
+        assert!(said.contains("Verify return code: 0 (ok)"), "{site}: {said}");
+    }
+    // Who asks for none of them is shown the first, and has to see by itself that it is another's.
+    let said = asked_for("shop.foobar.com");
+    assert!(said.code != 0 && said.out.contains("CN = www.foobar.com"), "{said:?}");
+    assert!(said.err.contains("hostname mismatch"), "{said:?}");
+
+    let port = https_port(&stage);
+    let resolve = format!("blog.foobar.com:{port}:127.0.0.1");
+    let url = format!("https://blog.foobar.com:{port}/");
+    let line = ["-sS", "--noproxy", "*", "--cacert", &authority(&stage), "--resolve", &resolve, &url];
+    assert_eq!(stage.run("curl", line).ok(), "the blog");
+}
+
+#[test]
 fn a_web_server_that_stands_still_is_not_told_behind_its_back() {
     let stage = secured();
     let authority = authority(&stage);
