@@ -7,12 +7,11 @@ mod server;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::sync::oneshot;
 
 use super::act::Act;
 use super::connection::Connection;
@@ -236,34 +235,30 @@ impl<const ONLY_READS: bool> Act for Ending<ONLY_READS> {
 #[tokio::test]
 async fn a_statement_that_nobody_waits_for_is_broken_off() {
     let (_directory, file) = lab();
-    let store = in_file(&file);
+    let store = Store::waiting(Target::File(file.clone()), PATIENT);
+    let hurried = Patience { file_lock: Duration::from_millis(1), ..PATIENT };
+    let hurried = Store::waiting(Target::File(file), hurried);
     store.ping().await.unwrap();
-    for _ in 0..3 {
-        let (begins, mut begun) = oneshot::channel();
-        let mut asked = Box::pin(store.database.within_time(Endless(Mutex::new(Some(begins)))));
-        tokio::select! {
-            biased;
-            done = &mut asked => panic!("{done:?}"),
-            begun = &mut begun => begun.unwrap(),
-        }
+    let mut asked = Box::pin(store.database.within_time(Endless));
+    // Once it counts, it holds the file's lock.
+    while !matches!(hurried.sign("Ada", "before", None).await, Err(StoreError::Locked { .. })) {
         assert!(futures_util::poll!(&mut asked).is_pending());
-        drop(asked);
-        // It would not come free in time.
-        store.sign("Ada", "meanwhile", None).await.unwrap();
     }
+    drop(asked);
+    // Else the lock would not come free in time.
+    store.sign("Ada", "afterwards", None).await.unwrap();
     store.close().await;
 }
 
-/// Counts for ever; says when it begins.
-struct Endless(Mutex<Option<oneshot::Sender<()>>>);
+/// Counts for ever, and would write the result.
+struct Endless;
 
 impl Act for Endless {
     type Done = ();
 
     async fn on(&self, connection: &mut Connection) -> sqlx::Result<()> {
-        let endless = "WITH RECURSIVE numbers(number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers) \
-                       SELECT count(*) FROM numbers";
-        let _ = self.0.lock().unwrap().take().unwrap().send(());
+        let endless = "UPDATE counters SET value = (WITH RECURSIVE numbers(number) AS (SELECT 1 UNION ALL SELECT number + 1 \
+                       FROM numbers) SELECT count(*) FROM numbers)";
         connection.rows(endless, &[]).await.map(drop)
     }
 }
