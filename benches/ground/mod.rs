@@ -7,6 +7,8 @@ pub(crate) mod number;
 pub(crate) mod ports;
 pub(crate) mod processes;
 pub(crate) mod program;
+#[allow(dead_code, reason = "a bench of few numbers has a table of its own kind")]
+pub(crate) mod row;
 pub(crate) mod stop;
 pub(crate) mod summary;
 pub(crate) mod table;

@@ -105,7 +105,7 @@ fn bench(stop: &Stop) -> Result<Report, Trouble> {
         .into_iter()
         .zip(of_large.costs.iter().zip(&of_small.costs))
         .map(|(kind, (large, small))| {
-            large.over(small, format!("{kind}: {most} records over {}", zone::BLOCK), FLAT)
+            report::over(large, small, format!("{kind}: {most} records over {}", zone::BLOCK), FLAT)
         })
         .collect();
     let costs = [of_small.costs, of_middle.costs, of_large.costs].into_iter().flatten();

@@ -2,9 +2,12 @@
 
 use std::fmt;
 
-use crate::ground::summary::Summary;
+use crate::ground::row::{self, kept, nothing, times};
 use crate::ground::table::Table;
 use crate::server::Product;
+
+/// What one thing took.
+pub(crate) type Row = row::Row<Product, Promise>;
 
 /// All that was measured, and on what.
 #[derive(Debug)]
@@ -14,17 +17,6 @@ pub(crate) struct Report {
     pub(crate) how: String,
     pub(crate) machine: String,
     pub(crate) versions: String,
-}
-
-/// What one thing took, of each product as often as it was measured.
-#[derive(Debug)]
-pub(crate) struct Row {
-    what: String,
-    /// Digits after the point.
-    digits: usize,
-    promise: Promise,
-    /// In the order of [`Product::ALL`].
-    numbers: [Vec<f64>; Product::ALL.len()],
 }
 
 /// What is promised of ours, of medians.
@@ -42,76 +34,46 @@ pub(crate) enum Promise {
     Nothing,
 }
 
-impl Row {
-    /// Nothing is measured yet.
-    pub(crate) fn new(what: String, digits: usize, promise: Promise) -> Self {
-        Self { what, digits, promise, numbers: Default::default() }
-    }
-
-    /// One more measurement.
-    pub(crate) fn add(&mut self, product: Product, number: f64) {
-        self.numbers[product as usize].push(number);
-    }
-
-    /// What was measured of `product`.
-    pub(crate) fn summary(&self, product: Product) -> Option<Summary> {
-        Summary::of(&self.numbers[product as usize])
-    }
-
-    /// The middle of it.
-    pub(crate) fn median(&self, product: Product) -> Option<f64> {
-        self.summary(product).map(|summary| summary.median)
-    }
-
-    /// How many times as much as in `other` it is here, of each product.
-    pub(crate) fn over(&self, other: &Self, what: String, promise: Promise) -> Self {
-        let mut over = Self::new(what, 2, promise);
-        for product in Product::ALL {
-            if let (Some(here), Some(there)) = (self.median(product), other.median(product)) {
-                over.add(product, here / there);
-            }
+/// How many times as much as in `there` it is `here`, of each product.
+pub(crate) fn over(here: &Row, there: &Row, what: String, promise: Promise) -> Row {
+    let mut over = Row::new(what, 2, promise);
+    for product in Product::ALL {
+        if let (Some(here), Some(there)) = (here.median(product), there.median(product)) {
+            over.add(product, here / there);
         }
-        over
     }
+    over
+}
 
-    fn ratio(&self) -> Option<f64> {
-        let rival = match self.promise {
-            Promise::PartOfNsd(_) => self.median(Product::Nsd),
-            Promise::PartOfNamed(_) => self.median(Product::Named),
-            _ => [Product::Nsd, Product::Knot]
-                .into_iter()
-                .filter_map(|product| self.median(product))
-                .min_by(f64::total_cmp),
-        };
-        Some(self.median(Product::Wwwlab)? / rival?)
-    }
-
-    fn cells(&self) -> [String; 9] {
-        let number = |product| match self.median(product) {
-            Some(number) => format!("{number:.*}", self.digits),
-            None => "–".to_owned(),
-        };
-        let (target, met) = match self.promise {
-            Promise::PartOfBetter(part) => {
-                (format!("≤ {part} × the better"), self.ratio().map(|is| is <= part))
-            }
-            Promise::PartOfNsd(part) => (format!("≤ {part} × NSD"), self.ratio().map(|is| is <= part)),
-            Promise::PartOfNamed(part) => (format!("≤ {part} × named"), self.ratio().map(|is| is <= part)),
-            Promise::Most(most) => (format!("≤ {most}"), self.median(Product::Wwwlab).map(|is| is <= most)),
-            Promise::Nothing => ("–".to_owned(), None),
-        };
-        [
-            self.what.clone(),
-            number(Product::Wwwlab),
-            number(Product::Lab),
-            number(Product::Nsd),
-            number(Product::Knot),
-            number(Product::Named),
-            self.ratio().map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}")),
-            target,
-            met.map_or("–", |met| if met { "yes" } else { "missed" }).to_owned(),
-        ]
-    }
+fn cells(row: &Row) -> [String; 9] {
+    let rival = match row.promise {
+        Promise::PartOfNsd(_) => row.median(Product::Nsd),
+        Promise::PartOfNamed(_) => row.median(Product::Named),
+        _ => [Product::Nsd, Product::Knot]
+            .into_iter()
+            .filter_map(|product| row.median(product))
+            .min_by(f64::total_cmp),
+    };
+    let ours = row.median(Product::Wwwlab);
+    let ratio = ours.zip(rival).map(|(ours, rival)| ours / rival);
+    let (target, is_kept) = match row.promise {
+        Promise::PartOfBetter(part) => (format!("≤ {part} × the better"), ratio.map(|is| is <= part)),
+        Promise::PartOfNsd(part) => (format!("≤ {part} × NSD"), ratio.map(|is| is <= part)),
+        Promise::PartOfNamed(part) => (format!("≤ {part} × named"), ratio.map(|is| is <= part)),
+        Promise::Most(most) => (format!("≤ {most}"), ours.map(|is| is <= most)),
+        Promise::Nothing => (nothing(), None),
+    };
+    [
+        row.what.clone(),
+        row.cell(Product::Wwwlab),
+        row.cell(Product::Lab),
+        row.cell(Product::Nsd),
+        row.cell(Product::Knot),
+        row.cell(Product::Named),
+        times(ratio),
+        target,
+        kept(is_kept),
+    ]
 }
 
 impl fmt::Display for Report {
@@ -119,7 +81,7 @@ impl fmt::Display for Report {
         let head = ["what", "wwwlab", "in a lab", "NSD", "Knot", "named", "ratio", "target", "met"];
         let mut table = Table::new(head);
         for row in &self.rows {
-            table.row(row.cells());
+            table.row(cells(row));
         }
         writeln!(f, "\n{table}")?;
         writeln!(f, "{}\n", self.how)?;

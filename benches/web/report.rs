@@ -2,9 +2,12 @@
 
 use std::fmt;
 
-use crate::ground::summary::Summary;
+use crate::ground::row::{self, kept, nothing, times};
 use crate::ground::table::Table;
 use crate::server::Product;
+
+/// One thing that was measured.
+pub(crate) type Row = row::Row<Product, Promise>;
 
 /// All that was measured, and on what.
 #[derive(Debug)]
@@ -16,17 +19,6 @@ pub(crate) struct Report {
     pub(crate) versions: String,
 }
 
-/// One thing, of each product as often as it was measured.
-#[derive(Debug)]
-pub(crate) struct Row {
-    what: String,
-    /// Digits after the point.
-    digits: usize,
-    promise: Promise,
-    /// In the order of [`Product::ALL`].
-    numbers: [Vec<f64>; Product::ALL.len()],
-}
-
 /// What is promised of the ratio of our median to nginx's.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Promise {
@@ -36,62 +28,22 @@ pub(crate) enum Promise {
     Nothing,
 }
 
-impl Row {
-    /// Nothing is measured yet.
-    pub(crate) fn new(what: String, digits: usize, promise: Promise) -> Self {
-        Self { what, digits, promise, numbers: Default::default() }
-    }
-
-    /// One more measurement.
-    pub(crate) fn add(&mut self, product: Product, number: f64) {
-        self.numbers[product as usize].push(number);
-    }
-
-    fn summary(&self, product: Product) -> Option<Summary> {
-        Summary::of(&self.numbers[product as usize])
-    }
-
-    /// The median of `product` for each one of nginx's.
-    fn ratio(&self, product: Product) -> Option<f64> {
-        Some(self.summary(product)?.median / self.summary(Product::Nginx)?.median)
-    }
-
-    fn cells(&self) -> [String; 8] {
-        let number = |product| {
-            self.summary(product)
-                .map_or_else(|| "–".to_owned(), |all| format!("{:.*}", self.digits, all.median))
-        };
-        let ratio = self.ratio(Product::Wwwlab);
-        let (target, met) = match self.promise {
-            Promise::Most(most) => (format!("≤ {most}"), ratio.map(|is| is <= most)),
-            Promise::Nothing => ("–".to_owned(), None),
-        };
-        let shown = |ratio: Option<f64>| ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"));
-        [
-            self.what.clone(),
-            number(Product::Wwwlab),
-            number(Product::Lab),
-            number(Product::Nginx),
-            shown(ratio),
-            shown(self.ratio(Product::Lab)),
-            target,
-            met.map_or("–", |met| if met { "yes" } else { "missed" }).to_owned(),
-        ]
-    }
-}
-
-/// As it is told while the bench runs.
-impl fmt::Display for Row {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.what)?;
-        for product in Product::ALL {
-            if let Some(Summary { min, median, max }) = self.summary(product) {
-                let digits = self.digits;
-                write!(f, " {product} {median:.digits$} ({min:.digits$} to {max:.digits$})")?;
-            }
-        }
-        Ok(())
-    }
+fn cells(row: &Row) -> [String; 8] {
+    let ratio = row.ratio(Product::Wwwlab, Product::Nginx);
+    let (target, is_kept) = match row.promise {
+        Promise::Most(most) => (format!("≤ {most}"), ratio.map(|is| is <= most)),
+        Promise::Nothing => (nothing(), None),
+    };
+    [
+        row.what.clone(),
+        row.cell(Product::Wwwlab),
+        row.cell(Product::Lab),
+        row.cell(Product::Nginx),
+        times(ratio),
+        times(row.ratio(Product::Lab, Product::Nginx)),
+        target,
+        kept(is_kept),
+    ]
 }
 
 impl fmt::Display for Report {
@@ -99,7 +51,7 @@ impl fmt::Display for Report {
         let head = ["what", "wwwlab", "in a lab", "nginx", "ratio", "in a lab", "target", "met"];
         let mut table = Table::new(head);
         for row in &self.rows {
-            table.row(row.cells());
+            table.row(cells(row));
         }
         writeln!(f, "\n{table}")?;
         writeln!(f, "{}\n", self.how)?;
