@@ -14,4 +14,5 @@ pub mod resolver;
 pub mod run;
 mod streams;
 mod tally;
+mod tls;
 pub mod web;
