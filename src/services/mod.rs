@@ -10,6 +10,7 @@ mod faults;
 #[cfg(test)]
 #[path = "../../tests/mariadb/server.rs"]
 mod mariadb;
+pub mod private;
 pub mod resolver;
 pub mod run;
 mod streams;

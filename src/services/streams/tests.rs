@@ -5,7 +5,10 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::conversation::UNDER_WAY_MOST;
+use super::room::CONNECTIONS_OF_ONE_MOST;
 use super::*;
 
 /// `now…` is answered at once, `late…` when released, `many` with many long messages, `silence` and anything else with nothing.
@@ -70,7 +73,7 @@ impl Server {
         let told = Told { released, under_way: watch::Sender::new(0), most_under_way: Arc::default() };
         let stop = CancellationToken::new();
         let served =
-            tokio::spawn(serve(listeners, told.clone(), Arc::default(), Faults::default(), stop.clone()));
+            tokio::spawn(serve(listeners, Plain(told.clone()), Arc::default(), Faults::default(), stop.clone()));
         Self { address, told, stop, served }
     }
 

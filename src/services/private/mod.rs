@@ -1,0 +1,188 @@
+//! DNS that only its asker and its server can read: over TLS (RFC 7858) and over HTTPS (RFC 8484).
+//!
+//! It stands apart from the resolver and the name servers because it is the same for both: whoever answers over TCP
+//! ([`Respond`]) answers here, and never knows more than by which transport. It is off unless it is asked for, and costs nothing
+//! then: no socket, no certificate, no task.
+//!
+//! - [`Door`]: what listens, opened, closed and given other certificates while the service runs.
+//! - `tls`: a handshake, and then what DNS over TCP is as well.
+//! - `https`: connections of HTTP/1.1 and HTTP/2; `exchange`: one request and its response.
+//!
+//! All connections sit in the room of those over TCP, within the same bounds. What is wrong on purpose with TCP (`no-tcp`) is not
+//! wrong here: whoever blocks port 53 has not blocked these.
+
+mod exchange;
+mod https;
+mod tls;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustls::ServerConfig;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::ground::bind::{Listening, Transport};
+use crate::ground::journal::Journal;
+use crate::ground::listeners::Listeners;
+use crate::ground::tls::{Certificate, Private};
+use crate::services::faults::Faults;
+use crate::services::streams::{self, Hold, Respond, Room};
+use crate::services::tls::{Greeter, TlsError, offer};
+
+/// What is agreed on to be spoken inside TLS (RFC 7301): the word that is registered for DNS (RFC 7858 §3.1 has none; clients
+/// say this one), and those of HTTP, the favourite first.
+const DOT: [&[u8]; 1] = [b"dot"];
+const DOH: [&[u8]; 2] = [https::HTTP2, b"http/1.1"];
+
+/// What a DNS service is told of it when it starts.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Arguments {
+    /// Where to answer over TLS as well (RFC 7858); may be repeated
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub tls_listen: Vec<SocketAddr>,
+    /// A key and its certificates as PEM, and the names at which they are shown; may be repeated
+    #[arg(long, value_name = "HOST[,HOST…]=FILE", value_parser = Certificate::parse)]
+    pub certificate: Vec<Certificate>,
+    /// Append the secrets of each connection to this file, as Wireshark reads them
+    #[arg(long, value_name = "FILE")]
+    pub key_log: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// What they ask for, with `https` where HTTPS is to be spoken.
+    pub(in crate::services) fn wanted(self, https: Vec<SocketAddr>) -> Private {
+        Private {
+            tls: self.tls_listen,
+            https,
+            quic: Vec::new(),
+            certificates: self.certificate,
+            key_log: self.key_log,
+        }
+    }
+}
+
+/// Who answers, over whatever transport it is told of.
+pub(in crate::services) trait Over: Respond {
+    /// The same, for what comes over `transport`.
+    fn over(&self, transport: Transport) -> Self;
+}
+
+/// What listens for those who ask in private, and who answers them.
+#[derive(Debug)]
+pub(in crate::services) struct Door<R> {
+    responder: R,
+    room: Arc<Room>,
+    journal: Journal,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    /// A plain mutex: held for one change, never across an await.
+    open: Mutex<Vec<Open>>,
+}
+
+/// What listens for one transport.
+#[derive(Debug)]
+struct Open {
+    transport: Transport,
+    wanted: Vec<SocketAddr>,
+    bound: Vec<SocketAddr>,
+    greeter: Arc<Greeter>,
+    /// Nobody else comes in; who is in may finish.
+    stop: CancellationToken,
+}
+
+impl<R: Over> Door<R> {
+    /// Closed, until [`Self::set`] says otherwise; for good when `stop` is. Who comes in sits in `room`.
+    pub(in crate::services) fn new(
+        responder: R,
+        room: Arc<Room>,
+        journal: Journal,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { responder, room, journal, stop, tasks: TaskTracker::new(), open: Mutex::default() }
+    }
+
+    /// Where it is open.
+    pub(in crate::services) fn listening(&self) -> Vec<Listening> {
+        let open = self.open();
+        let each = |open: &Open| {
+            let transport = open.transport;
+            open.bound.clone().into_iter().map(move |address| Listening { transport, address })
+        };
+        open.iter().flat_map(each).collect()
+    }
+
+    /// Does as `wanted`, or, if that cannot be, nothing. Where the addresses stay the same, no connection notices.
+    pub(in crate::services) fn set(&self, wanted: &Private) -> Result<(), TlsError> {
+        let mut open = self.open();
+        let doors = [(Transport::Tls, &wanted.tls, &DOT[..]), (Transport::Https, &wanted.https, &DOH[..])];
+        let mut next = Vec::new();
+        for (transport, addresses, protocols) in doors {
+            if addresses.is_empty() {
+                continue;
+            }
+            let offer = Arc::new(offer(&wanted.certificates, protocols, wanted.key_log.as_deref())?);
+            let stays = open.iter().position(|open| open.transport == transport && open.wanted == *addresses);
+            let listeners = match stays {
+                Some(_) => None,
+                None => Some(Listeners::bind(addresses)?),
+            };
+            next.push((transport, addresses, offer, stays, listeners));
+        }
+        // From here on nothing can fail.
+        let mut former: Vec<Option<Open>> = std::mem::take(&mut *open).into_iter().map(Some).collect();
+        for (transport, addresses, offer, stays, listeners) in next {
+            match (stays.and_then(|place| former[place].take()), listeners) {
+                (Some(stays), _) => {
+                    stays.greeter.offer(offer);
+                    open.push(stays);
+                }
+                (None, Some(listeners)) => open.push(self.serve(transport, addresses, listeners, offer)),
+                (None, None) => {}
+            }
+        }
+        former.into_iter().flatten().for_each(|closed| closed.stop.cancel());
+        Ok(())
+    }
+
+    fn serve(
+        &self,
+        transport: Transport,
+        wanted: &[SocketAddr],
+        listeners: Listeners,
+        offer: Arc<ServerConfig>,
+    ) -> Open {
+        let (bound, greeter) = (listeners.addresses(), Arc::new(Greeter::new(offer)));
+        let stop = self.stop.child_token();
+        let (responder, journal) = (self.responder.over(transport), self.journal.clone());
+        let greeting = greeter.clone();
+        match transport {
+            Transport::Https => {
+                self.accept(listeners, https::Https { greeter: greeting, responder, journal }, &stop);
+            }
+            _ => self.accept(listeners, tls::Tls { greeter: greeting, responder, journal }, &stop),
+        }
+        Open { transport, wanted: wanted.into(), bound, greeter, stop }
+    }
+
+    fn accept(&self, listeners: Listeners, holder: impl Hold, stop: &CancellationToken) {
+        let (room, stop) = (self.room.clone(), stop.clone());
+        self.tasks.spawn(async move {
+            streams::serve(listeners, holder, room, Faults::default(), stop).await;
+        });
+    }
+
+    /// Waits for those who are in, which they are for as long as [`streams::serve`] lets them be; `stop` was said before.
+    pub(in crate::services) async fn close(self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn open(&self) -> MutexGuard<'_, Vec<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;
