@@ -7,6 +7,7 @@ use crate::lab::control;
 use crate::lab::directory::Directory;
 use crate::lab::faults::FaultState;
 use crate::lab::hosts::Host;
+use crate::lab::private::PrivateService;
 use crate::lab::status::{LabStatus, State, Usage};
 
 use super::cert::validity;
@@ -102,7 +103,27 @@ pub(super) fn remark(status: &LabStatus, world: &mut World) -> Result<(), Failur
     for reason in &status.ports.reasons {
         writeln!(world.out, "  {dim}{reason}{dim:#}")?;
     }
-    https(status, world)
+    https(status, world)?;
+    private(status, world)
+}
+
+/// How DNS is asked in private, if it is.
+pub(super) fn private(status: &LabStatus, world: &mut World) -> Result<(), Failure> {
+    let dim = DIM;
+    let Some(private) = &status.private else { return Ok(()) };
+    for PrivateService { service, https, tls } in &private.services {
+        let mut ways: Vec<String> = https.iter().map(|url| format!("over HTTPS at {url}")).collect();
+        ways.extend(tls.iter().map(|address| format!("over TLS at {address}")));
+        writeln!(world.out, "  {dim}{service}: asked in private {}{dim:#}", ways.join(", "))?;
+    }
+    let valid = validity(private.until, clock::unix_millis() / 1000);
+    writeln!(
+        world.out,
+        "  {dim}DNS in private: the certificates are valid {valid}; --cacert {}{dim:#}",
+        private.authority
+    )?;
+    private.reasons.iter().try_for_each(|reason| writeln!(world.out, "  {dim}{reason}{dim:#}"))?;
+    Ok(())
 }
 
 /// How HTTPS is spoken, if it is.

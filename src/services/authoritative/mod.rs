@@ -321,9 +321,9 @@ impl Service for Authoritative {
     async fn ask(&self, ask: Ask) -> Reply {
         match ask {
             Ask::Queries => Reply::Queries(Box::new(self.tally.read())),
-            Ask::Metrics => {
-                Reply::Metrics(self.tally.families().into_iter().chain(self.room.counted().families()).collect())
-            }
+            Ask::Metrics => Reply::Metrics(
+                self.tally.families().into_iter().chain(self.room.counted().families()).collect(),
+            ),
             Ask::Pace => Reply::Pace(self.tally.pace()),
             Ask::Faults(set) => self.faults.take(set),
             Ask::Private(wanted) => match self.private.set(&wanted) {

@@ -43,14 +43,17 @@ where
         Ok(Asked::InBody) => body(request.into_body()).await,
         Err(refusal) => Err(refusal),
     };
-    let question = match question.and_then(|question| if is_question(&question) { Ok(question) } else { Err(Refusal::NoQuestion) }) {
+    let question = match question
+        .and_then(|question| if is_question(&question) { Ok(question) } else { Err(Refusal::NoQuestion) })
+    {
         Ok(question) => question,
         Err(refusal) => return Some(refusal.response()),
     };
     let messages = streams::answer(responder, &question, client).await;
     // There is one, behind its length.
     let reply = messages.get(2..).filter(|reply| !reply.is_empty())?;
-    let mut response = Response::new(Full::from(if is_head { Bytes::new() } else { Bytes::copy_from_slice(reply) }));
+    let mut response =
+        Response::new(Full::from(if is_head { Bytes::new() } else { Bytes::copy_from_slice(reply) }));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     headers.insert(CONTENT_LENGTH, reply.len().into());
@@ -109,7 +112,9 @@ impl Refusal {
         match self {
             Self::Path => "DNS is asked at /dns-query here",
             Self::Method => "ask with GET or POST (RFC 8484, section 4.1)",
-            Self::NoParameter => "the question is missing: /dns-query?dns=, and the message in base64url (RFC 8484, section 4.1)",
+            Self::NoParameter => {
+                "the question is missing: /dns-query?dns=, and the message in base64url (RFC 8484, section 4.1)"
+            }
             Self::Encoding => "the question is no base64url without padding (RFC 4648, section 5)",
             Self::MediaType => "the body of a POST is a DNS message: Content-Type: application/dns-message",
             Self::TooLong => "no DNS message is longer than 65535 octets",

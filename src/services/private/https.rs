@@ -142,7 +142,10 @@ impl fmt::Display for Silence {
 impl Error for Silence {}
 
 /// What answers a request.
-trait Service<F>: hyper::service::Service<Request<Incoming>, Response = Response<Message>, Error = Silence, Future = F> {}
+trait Service<F>:
+    hyper::service::Service<Request<Incoming>, Response = Response<Message>, Error = Silence, Future = F>
+{
+}
 impl<F, S> Service<F> for S where
     S: hyper::service::Service<Request<Incoming>, Response = Response<Message>, Error = Silence, Future = F>
 {

@@ -120,7 +120,8 @@ impl Service for Resolver {
         let conversing = Conversing { front: front.clone(), transport: Transport::Tcp };
         let door = Door::new(conversing.clone(), room.clone(), journal, stop.clone());
         door.set(&config.private.wanted(config.https_listen))?;
-        let streams = tokio::spawn(streams::serve(listeners, Plain(conversing), room.clone(), faults, stop.clone()));
+        let streams =
+            tokio::spawn(streams::serve(listeners, Plain(conversing), room.clone(), faults, stop.clone()));
         let listening = Listening::by_both(&addresses);
         Ok(Self { front, listening, stop, datagrams, streams, room, door })
     }
@@ -135,9 +136,9 @@ impl Service for Resolver {
                 let (entries, total) = self.front.cached();
                 Reply::Cache { entries, total }
             }
-            Ask::Metrics => {
-                Reply::Metrics(self.front.families().into_iter().chain(self.room.counted().families()).collect())
-            }
+            Ask::Metrics => Reply::Metrics(
+                self.front.families().into_iter().chain(self.room.counted().families()).collect(),
+            ),
             Ask::Pace => Reply::Pace(self.front.tally().pace()),
             Ask::Faults(set) => self.front.faults().take(set),
             Ask::Private(wanted) => match self.door.set(&wanted) {

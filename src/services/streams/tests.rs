@@ -72,8 +72,13 @@ impl Server {
         let released = Arc::new(Semaphore::new(0));
         let told = Told { released, under_way: watch::Sender::new(0), most_under_way: Arc::default() };
         let stop = CancellationToken::new();
-        let served =
-            tokio::spawn(serve(listeners, Plain(told.clone()), Arc::default(), Faults::default(), stop.clone()));
+        let served = tokio::spawn(serve(
+            listeners,
+            Plain(told.clone()),
+            Arc::default(),
+            Faults::default(),
+            stop.clone(),
+        ));
         Self { address, told, stop, served }
     }
 
