@@ -112,8 +112,10 @@ pub(super) fn private(status: &LabStatus, world: &mut World) -> Result<(), Failu
     let dim = DIM;
     let Some(private) = &status.private else { return Ok(()) };
     for PrivateService { service, https, tls } in &private.services {
-        let mut ways: Vec<String> = https.iter().map(|url| format!("over HTTPS at {url}")).collect();
-        ways.extend(tls.iter().map(|address| format!("over TLS at {address}")));
+        let tls: Vec<String> = tls.iter().map(ToString::to_string).collect();
+        let ways = [("HTTPS", https), ("TLS", &tls)].into_iter().filter(|(_, places)| !places.is_empty());
+        let ways: Vec<String> =
+            ways.map(|(way, places)| format!("over {way} at {}", places.join(" and "))).collect();
         writeln!(world.out, "  {dim}{service}: asked in private {}{dim:#}", ways.join(", "))?;
     }
     let valid = validity(private.until, clock::unix_millis() / 1000);
