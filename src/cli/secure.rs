@@ -23,7 +23,7 @@ pub(super) struct Arguments {
     /// Tell browsers for so long to ask by HTTPS alone, e.g. 1day; 0s: not any more
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     hsts: Option<Duration>,
-    /// Have DNS asked in private as well: over HTTPS and TLS at the resolver, over TLS at dns
+    /// Have DNS asked in private as well: over HTTPS, TLS and QUIC at the resolver, over TLS and QUIC at dns
     #[arg(long)]
     dns: bool,
 }

@@ -1,5 +1,7 @@
 //! `wwwlab status`: each service, its process, what it takes; and what the one server carries together.
 
+use std::net::SocketAddr;
+
 use crate::ground::clock;
 use crate::lab::certs::Kind;
 use crate::lab::config::Tls;
@@ -111,9 +113,12 @@ pub(super) fn remark(status: &LabStatus, world: &mut World) -> Result<(), Failur
 pub(super) fn private(status: &LabStatus, world: &mut World) -> Result<(), Failure> {
     let dim = DIM;
     let Some(private) = &status.private else { return Ok(()) };
-    for PrivateService { service, https, tls } in &private.services {
-        let tls: Vec<String> = tls.iter().map(ToString::to_string).collect();
-        let ways = [("HTTPS", https), ("TLS", &tls)].into_iter().filter(|(_, places)| !places.is_empty());
+    for PrivateService { service, https, tls, quic } in &private.services {
+        let written = |places: &[SocketAddr]| places.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let (tls, quic) = (written(tls), written(quic));
+        let ways = [("HTTPS", https), ("TLS", &tls), ("QUIC", &quic)]
+            .into_iter()
+            .filter(|(_, places)| !places.is_empty());
         let ways: Vec<String> =
             ways.map(|(way, places)| format!("over {way} at {}", places.join(" and "))).collect();
         writeln!(world.out, "  {dim}{service}: asked in private {}{dim:#}", ways.join(", "))?;

@@ -80,7 +80,7 @@ pub struct Shaken {
 pub struct Agreed {
     /// `TLSv1.3` or `TLSv1.2`.
     pub version: String,
-    /// The cipher suite by its IANA name.
+    /// The cipher suite by its IANA name; empty where that is not told (QUIC).
     pub cipher: String,
     /// What is spoken inside (ALPN, RFC 7301): `h2`, `http/1.1`; nothing where the client did not say.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -113,8 +113,9 @@ impl std::fmt::Display for Shaken {
         let sni = self.sni.as_deref();
         match (&self.agreed, &self.why) {
             (Some(Agreed { version, cipher, alpn, resumed }), _) => {
-                write!(f, "{} speaks {version} for {}: {cipher}", self.client, sni.unwrap_or("no name"))?;
-                alpn.iter().try_for_each(|alpn| write!(f, ", {alpn}"))?;
+                write!(f, "{} speaks {version} for {}: ", self.client, sni.unwrap_or("no name"))?;
+                let parts = Some(cipher).filter(|cipher| !cipher.is_empty()).into_iter().chain(alpn);
+                f.write_str(&parts.map(String::as_str).collect::<Vec<_>>().join(", "))?;
                 if *resumed {
                     f.write_str(", resumed")?;
                 }

@@ -128,7 +128,7 @@ pub struct Ports {
     /// Of the web server for HTTPS, if it speaks that, and of the resolvers for DNS over HTTPS, each at addresses of its own.
     /// `auto`: 443 if it can be bound, else 8443.
     pub https: Port,
-    /// Of the resolvers and of foobar.com's name servers for DNS over TLS, if they speak that. `auto`: 853 if it can be bound,
+    /// Of the resolvers and of foobar.com's name servers for DNS over TLS and over QUIC, if they speak that. `auto`: 853 if it can be bound,
     /// else 8853.
     pub dot: Port,
     /// Of the application server. `auto`: 3000.
@@ -267,6 +267,8 @@ pub struct Dns {
     pub secondary: bool,
     /// Whether they answer over TLS as well (RFC 7858); default no.
     pub dot: bool,
+    /// Whether they answer over QUIC as well (RFC 9250); default no.
+    pub doq: bool,
     /// Equal answers a second to one network over UDP: 0 to 100,000; 0, the default, limits nothing.
     #[serde(deserialize_with = "rate_limit")]
     pub rate_limit: u32,
@@ -307,11 +309,21 @@ pub struct Resolver {
     pub doh: bool,
     /// Whether it answers over TLS as well (RFC 7858); default no.
     pub dot: bool,
+    /// Whether it answers over QUIC as well (RFC 9250); default no.
+    pub doq: bool,
 }
 
 impl Default for Resolver {
     fn default() -> Self {
-        Self { count: 1, cache_entries: 10_000, serve_stale: false, prefetch: false, doh: false, dot: false }
+        Self {
+            count: 1,
+            cache_entries: 10_000,
+            serve_stale: false,
+            prefetch: false,
+            doh: false,
+            dot: false,
+            doq: false,
+        }
     }
 }
 

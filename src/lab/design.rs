@@ -70,6 +70,7 @@ impl Design {
         let private = self.private(service);
         private.tls.iter().for_each(|address| line.option("--tls-listen", address.to_string()));
         private.https.iter().for_each(|address| line.option("--https-listen", address.to_string()));
+        private.quic.iter().for_each(|address| line.option("--quic-listen", address.to_string()));
         private.certificates.iter().for_each(|shown| line.certificate(shown));
         if let Some(file) = private.key_log {
             line.option("--key-log", file);

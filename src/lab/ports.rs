@@ -183,7 +183,7 @@ pub fn decide_dns_over_https(
     need.decide_beside(config.ports.https, vec![("dns", taken.dns)])
 }
 
-/// Decides the port at which resolvers and name servers speak TLS.
+/// Decides the port at which resolvers and name servers speak TLS, and QUIC.
 pub fn decide_dns_over_tls(
     config: &Config,
     network: Network,
@@ -193,11 +193,11 @@ pub fn decide_dns_over_tls(
         return Ok((853, None));
     }
     let need = Need {
-        what: "DNS over TLS",
+        what: "DNS over TLS and QUIC",
         key: "dot",
         real: 853,
         stand_in: 8853,
-        transports: &[Transport::Tcp],
+        transports: &[Transport::Tcp, Transport::Udp],
         addresses: config.hosts_of_dns().into_iter().map(|host| host.address(network)).collect(),
     };
     let ports = taken.known();

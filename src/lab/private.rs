@@ -1,7 +1,7 @@
 //! Whether DNS can be asked in private, where, and with which certificates: what commands change while the lab is up.
 //!
-//! It stands apart from [`super::tls`] because it is of other services: the resolvers, over HTTPS and TLS, and the name servers
-//! of foobar.com, over TLS. As that, it is one value, put in the place of another whole, told to each service both when it
+//! It stands apart from [`super::tls`] because it is of other services: the resolvers, over HTTPS, TLS and QUIC, and the name
+//! servers of foobar.com, over TLS and QUIC. As that, it is one value, put in the place of another whole, told to each service both when it
 //! starts and while it runs, and of one run.
 
 use std::net::{IpAddr, SocketAddr};
@@ -27,6 +27,7 @@ type Decided = (u16, Option<String>);
 struct By {
     https: bool,
     tls: bool,
+    quic: bool,
 }
 
 /// How DNS is asked in private.
@@ -36,6 +37,7 @@ pub struct Serving {
     dns: By,
     /// Decided when they were first needed.
     https: Option<Decided>,
+    /// Of QUIC as well, which is at the same port of UDP.
     tls: Option<Decided>,
     /// What the resolvers show, and the name servers.
     shown: Option<[Certificate; 2]>,
@@ -70,14 +72,17 @@ pub struct PrivateService {
     /// Where over TLS.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub tls: Vec<SocketAddr>,
+    /// Where over QUIC.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub quic: Vec<SocketAddr>,
 }
 
 impl Serving {
     /// What the settings say.
     pub fn of(config: &Config) -> Self {
         Self {
-            resolver: By { https: config.resolver.doh, tls: config.resolver.dot },
-            dns: By { https: false, tls: config.dns.dot },
+            resolver: By { https: config.resolver.doh, tls: config.resolver.dot, quic: config.resolver.doq },
+            dns: By { https: false, tls: config.dns.dot, quic: config.dns.doq },
             ..Self::default()
         }
     }
@@ -93,8 +98,8 @@ impl Serving {
     ) -> Result<Self, TlsError> {
         let mut next = self.clone();
         if let Some(all) = all {
-            next.resolver = By { https: all, tls: all };
-            next.dns = By { https: false, tls: all };
+            next.resolver = By { https: all, tls: all, quic: all };
+            next.dns = By { https: false, tls: all, quic: all };
         }
         if !next.is_on() {
             return Ok(next);
@@ -102,7 +107,8 @@ impl Serving {
         if next.resolver.https && next.https.is_none() {
             next.https = Some(ports::decide_dns_over_https(config, directory.network, decided)?);
         }
-        if (next.resolver.tls || next.dns.tls) && next.tls.is_none() {
+        let by_tls = [next.resolver, next.dns].iter().any(|by| by.tls || by.quic);
+        if by_tls && next.tls.is_none() {
             next.tls = Some(ports::decide_dns_over_tls(config, directory.network, decided)?);
         }
         let (now, certs) = (clock::unix_millis() / 1000, Certs::of(directory));
@@ -160,7 +166,7 @@ impl Serving {
         Private {
             tls: at(&self.tls, by.tls),
             https: at(&self.https, by.https),
-            quic: Vec::new(),
+            quic: at(&self.tls, by.quic),
             certificates: vec![if is_resolver { resolver } else { dns }.clone()],
             key_log: config.web.key_log.then(|| directory.key_log()),
         }
@@ -190,13 +196,16 @@ impl Serving {
             return None;
         }
         let reason = |decided: &Option<Decided>| decided.as_ref().and_then(|(_, reason)| reason.clone());
-        let services = services.map(|(service, Private { tls, https, .. })| PrivateService {
+        let services = services.map(|(service, Private { tls, https, quic, .. })| PrivateService {
             service,
             https: https.iter().map(url).collect(),
             tls,
+            quic,
         });
+        let is_asked =
+            |one: &PrivateService| !(one.https.is_empty() && one.tls.is_empty() && one.quic.is_empty());
         Some(PrivateStatus {
-            services: services.filter(|one| !one.https.is_empty() || !one.tls.is_empty()).collect(),
+            services: services.filter(is_asked).collect(),
             reasons: [&self.https, &self.tls].into_iter().filter_map(reason).collect(),
             until: self.until,
             authority: Certs::of(directory).authority().display().to_string(),

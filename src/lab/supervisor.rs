@@ -81,7 +81,7 @@ pub enum UpError {
     #[error("HTTPS cannot be spoken (`tls` under [web] in lab.toml)")]
     Tls(#[source] TlsError),
     /// DNS cannot be asked in private.
-    #[error("DNS cannot be asked in private (`doh` and `dot` under [resolver] and [dns] in lab.toml)")]
+    #[error("DNS cannot be asked in private (`doh`, `dot` and `doq` under [resolver] and [dns] in lab.toml)")]
     Private(#[source] TlsError),
     /// A file or socket of its state cannot be made.
     #[error("cannot make {}", path.display())]

@@ -8,10 +8,13 @@ mod conversation;
 mod replies;
 mod room;
 
+use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -70,16 +73,36 @@ impl<R: Respond> Hold for Plain<R> {
     }
 }
 
-/// The messages that answer `question`, each behind its length; none where silence is the answer. For transports that have a
-/// place of its own for each question, and no answer of more messages than one buffer holds.
-pub(super) async fn answer(responder: &impl Respond, question: &[u8], client: SocketAddr) -> Vec<u8> {
+/// Writes the messages that answer `question` into `write`, each behind its length, as it takes them; says whether there was
+/// one. For transports that have a place of its own for each question.
+pub(super) async fn answer(
+    responder: &impl Respond,
+    question: &[u8],
+    client: SocketAddr,
+    write: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<bool> {
     let outgoing = Arc::<Outgoing>::default();
-    if let Some(rest) = responder.respond(question, client, Replies::of(outgoing.clone())) {
-        rest.await;
+    let rest = responder.respond(question, client, Replies::of(outgoing.clone()));
+    let mut rest = pin!(async {
+        if let Some(rest) = rest {
+            rest.await;
+        }
+    });
+    let (mut is_done, mut is_answered) = (false, false);
+    let mut writing = Vec::new();
+    while !is_done {
+        tokio::select! {
+            biased;
+            () = &mut rest => is_done = true,
+            () = outgoing.filled.notified() => {}
+        }
+        writing.clear();
+        outgoing.take(&mut writing);
+        is_answered |= !writing.is_empty();
+        write.write_all(&writing).await?;
     }
-    let mut messages = Vec::new();
-    outgoing.take(&mut messages);
-    messages
+    // Silence after a part is to be no end in order.
+    Ok(is_answered && !outgoing.is_silent())
 }
 
 /// Accepts and answers until `stop`, then lets open answers finish.

@@ -1,4 +1,4 @@
-//! DNS over TLS and over HTTPS as the real dig, kdig, curl and openssl meet them.
+//! DNS over TLS, HTTPS and QUIC as the real dig, kdig, curl and openssl meet them.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -25,7 +25,7 @@ fn private() -> Stage {
     let stage = stage();
     stage.edit("lab.toml", |text| {
         let text = text.replacen("# doh = false", "doh = true   ", 1);
-        text.replace("# dot = false", "dot = true   ")
+        text.replace("# dot = false", "dot = true   ").replace("# doq = false", "doq = true   ")
     });
     stage.wwwlab(["up", "-d"]).ok();
     stage
@@ -78,6 +78,8 @@ fn dig_and_kdig_ask_the_resolver_and_the_name_server_in_private() {
         ("dig", doh, "+https www.foobar.com A +short"),
         ("dig", doh, "+https-get www.foobar.com A +short"),
         ("kdig", dot, "+tls www.foobar.com A +short"),
+        // At the same port of UDP.
+        ("kdig", dot, "+quic www.foobar.com A +short"),
         ("kdig", doh, "+https www.foobar.com A +short"),
         ("kdig", doh, "+https +https-get www.foobar.com A +short"),
     ] {
@@ -87,6 +89,8 @@ fn dig_and_kdig_ask_the_resolver_and_the_name_server_in_private() {
     let dns = tls(&stage, "dns");
     let said = ask(&stage, "kdig", dns, "ns1.foobar.com", "+tls +norecurse www.foobar.com A").ok();
     assert!(said.contains("TLS1.3") && said.contains("Flags: qr aa;"), "{said}");
+    let said = ask(&stage, "kdig", dns, "ns1.foobar.com", "+quic +norecurse www.foobar.com A").ok();
+    assert!(said.contains("QUIC") && said.contains("Flags: qr aa;"), "{said}");
     // A whole zone as well: many records, and nobody on the way has them (RFC 9103).
     let zone = ask(&stage, "dig", dns, "ns1.foobar.com", "+tls foobar.com AXFR +short").ok();
     assert!(zone.lines().count() > 10 && zone.contains("mail.foobar.com."), "{zone}");
@@ -96,9 +100,11 @@ fn dig_and_kdig_ask_the_resolver_and_the_name_server_in_private() {
         let log = stage.log("resolver");
         log.contains("www.foobar.com. A (tls) → NOERROR")
             && log.contains("www.foobar.com. A (https) → NOERROR")
+            && log.contains("www.foobar.com. A (quic) → NOERROR")
     });
     let queries: Value = serde_json::from_str(&stage.wwwlab(["queries", "dns", "--json"]).ok()).unwrap();
     assert_eq!(queries[0]["tls"]["answered"], 2, "{queries}");
+    assert_eq!(queries[0]["quic"]["answered"], 1, "{queries}");
     assert!(queries[0]["https"].is_null(), "{queries}");
     assert!(stage.wwwlab(["queries", "dns"]).ok().contains("dns     tls          2"));
     let metrics = stage.wwwlab(["metrics", "resolver"]).ok();

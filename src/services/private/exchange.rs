@@ -1,10 +1,11 @@
 //! One request of DNS over HTTPS and its response (RFC 8484 §4, §5).
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, Bytes};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
@@ -25,6 +26,8 @@ const MEDIA_TYPE: &str = "application/dns-message";
 /// The longest message (RFC 1035 §4.2.2), and a header, below which nothing is one.
 const LONGEST: usize = 65_535;
 const HEADER: usize = 12;
+/// So much of a body that is too long is taken all the same: who is still sending it would not read why it is refused.
+const DISCARDED_MOST: usize = 1 << 18;
 /// How long a question may take to come whole.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 
@@ -35,7 +38,7 @@ pub(super) async fn answer<B>(
     client: SocketAddr,
 ) -> Option<Response<Message>>
 where
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    B: Body<Data = Bytes>,
 {
     let is_head = request.method() == Method::HEAD;
     let question = match asked(request.method(), request.uri(), request.headers()) {
@@ -49,8 +52,11 @@ where
         Ok(question) => question,
         Err(refusal) => return Some(refusal.response()),
     };
-    let messages = streams::answer(responder, &question, client).await;
-    // There is one, behind its length.
+    let mut messages = Vec::new();
+    if !streams::answer(responder, &question, client, &mut messages).await.unwrap_or(false) {
+        return None;
+    }
+    // There is one, behind its length: whoever answers here has no answers of several (zone transfers).
     let reply = messages.get(2..).filter(|reply| !reply.is_empty())?;
     let mut response =
         Response::new(Full::from(if is_head { Bytes::new() } else { Bytes::copy_from_slice(reply) }));
@@ -162,19 +168,23 @@ fn asked(method: &Method, target: &Uri, headers: &HeaderMap) -> Result<Asked, Re
 }
 
 /// The whole body, which is one message.
-async fn body<B>(body: B) -> Result<Vec<u8>, Refusal>
-where
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
-{
-    if body.size_hint().lower() > LONGEST as u64 {
-        return Err(Refusal::TooLong);
+async fn body<B: Body<Data = Bytes>>(body: B) -> Result<Vec<u8>, Refusal> {
+    timeout(BODY_WITHIN, read(body)).await.unwrap_or(Err(Refusal::TooLate))
+}
+
+async fn read<B: Body<Data = Bytes>>(body: B) -> Result<Vec<u8>, Refusal> {
+    let mut body = pin!(body);
+    let (mut message, mut length) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Refusal::BrokenOff)?.into_data() else { continue };
+        length += data.len();
+        if length <= LONGEST {
+            message.extend_from_slice(&data);
+        } else if length > LONGEST + DISCARDED_MOST {
+            break;
+        }
     }
-    match timeout(BODY_WITHIN, Limited::new(body, LONGEST).collect()).await {
-        Ok(Ok(whole)) => Ok(whole.to_bytes().into()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLong),
-        Ok(Err(_)) => Err(Refusal::BrokenOff),
-        Err(_) => Err(Refusal::TooLate),
-    }
+    if length > LONGEST { Err(Refusal::TooLong) } else { Ok(message) }
 }
 
 /// Whether `message` can be answered at all: it has a header, and is no answer itself.

@@ -1,4 +1,4 @@
-//! DNS that only its asker and its server can read: over TLS (RFC 7858) and over HTTPS (RFC 8484).
+//! DNS that only its asker and its server can read: over TLS (RFC 7858), over HTTPS (RFC 8484) and over QUIC (RFC 9250).
 //!
 //! It stands apart from the resolver and the name servers because it is the same for both: whoever answers over TCP
 //! ([`Respond`]) answers here, and never knows more than by which transport. It is off unless it is asked for, and costs nothing
@@ -7,18 +7,21 @@
 //! - [`Door`]: what listens, opened, closed and given other certificates while the service runs.
 //! - `tls`: a handshake, and then what DNS over TCP is as well.
 //! - `https`: connections of HTTP/1.1 and HTTP/2; `exchange`: one request and its response.
+//! - `quic`: connections of QUIC, and a stream for each question.
 //!
 //! All connections sit in the room of those over TCP, within the same bounds. What is wrong on purpose with TCP (`no-tcp`) is not
 //! wrong here: whoever blocks port 53 has not blocked these.
 
 mod exchange;
 mod https;
+mod quic;
 mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use quinn::Endpoint;
 use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,6 +38,7 @@ use crate::services::tls::{Greeter, TlsError, offer};
 /// say this one), and those of HTTP, the favourite first.
 const DOT: [&[u8]; 1] = [b"dot"];
 const DOH: [&[u8]; 2] = [https::HTTP2, b"http/1.1"];
+const DOQ: [&[u8]; 1] = [quic::DOQ];
 
 /// What a DNS service is told of it when it starts.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -42,6 +46,9 @@ pub struct Arguments {
     /// Where to answer over TLS as well (RFC 7858); may be repeated
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub tls_listen: Vec<SocketAddr>,
+    /// Where to answer over QUIC as well (RFC 9250); may be repeated
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub quic_listen: Vec<SocketAddr>,
     /// A key and its certificates as PEM, and the names at which they are shown; may be repeated
     #[arg(long, value_name = "HOST[,HOST…]=FILE", value_parser = Certificate::parse)]
     pub certificate: Vec<Certificate>,
@@ -56,7 +63,7 @@ impl Arguments {
         Private {
             tls: self.tls_listen,
             https,
-            quic: Vec::new(),
+            quic: self.quic_listen,
             certificates: self.certificate,
             key_log: self.key_log,
         }
@@ -87,9 +94,34 @@ struct Open {
     transport: Transport,
     wanted: Vec<SocketAddr>,
     bound: Vec<SocketAddr>,
-    greeter: Arc<Greeter>,
+    offering: Offering,
     /// Nobody else comes in; who is in may finish.
     stop: CancellationToken,
+}
+
+/// Who offers a certificate.
+#[derive(Debug)]
+enum Offering {
+    Streams(Arc<Greeter>),
+    Quic(Vec<Endpoint>),
+}
+
+/// What an offer is to become, when nothing can fail any more.
+enum Next {
+    /// Its sockets stay.
+    Stays {
+        place: usize,
+        offer: Offer,
+    },
+    /// These are new.
+    Streams(Listeners, Arc<ServerConfig>),
+    Quic(Vec<(Endpoint, SocketAddr)>),
+}
+
+/// An offer in the form that its transport has it.
+enum Offer {
+    Streams(Arc<ServerConfig>),
+    Quic(Box<quinn::ServerConfig>),
 }
 
 impl<R: Over> Door<R> {
@@ -116,31 +148,52 @@ impl<R: Over> Door<R> {
     /// Does as `wanted`, or, if that cannot be, nothing. Where the addresses stay the same, no connection notices.
     pub(in crate::services) fn set(&self, wanted: &Private) -> Result<(), TlsError> {
         let mut open = self.open();
-        let doors = [(Transport::Tls, &wanted.tls, &DOT[..]), (Transport::Https, &wanted.https, &DOH[..])];
-        let mut next = Vec::new();
+        let doors = [
+            (Transport::Tls, &wanted.tls, &DOT[..]),
+            (Transport::Https, &wanted.https, &DOH[..]),
+            (Transport::Quic, &wanted.quic, &DOQ[..]),
+        ];
+        let mut all = Vec::new();
         for (transport, addresses, protocols) in doors {
             if addresses.is_empty() {
                 continue;
             }
             let offer = Arc::new(offer(&wanted.certificates, protocols, wanted.key_log.as_deref())?);
-            let stays = open.iter().position(|open| open.transport == transport && open.wanted == *addresses);
-            let listeners = match stays {
-                Some(_) => None,
-                None => Some(Listeners::bind(addresses)?),
+            let offer = match transport {
+                Transport::Quic => Offer::Quic(Box::new(quic::offered(offer)?)),
+                _ => Offer::Streams(offer),
             };
-            next.push((transport, addresses, offer, stays, listeners));
+            let stays = open.iter().position(|open| open.transport == transport && open.wanted == *addresses);
+            let next = match (stays, offer) {
+                (Some(place), offer) => Next::Stays { place, offer },
+                (None, Offer::Streams(offer)) => Next::Streams(Listeners::bind(addresses)?, offer),
+                (None, Offer::Quic(config)) => {
+                    let bind = |&address: &SocketAddr| quic::bind(address, (*config).clone());
+                    Next::Quic(addresses.iter().map(bind).collect::<Result<_, _>>()?)
+                }
+            };
+            all.push((transport, addresses, next));
         }
         // From here on nothing can fail.
         let mut former: Vec<Option<Open>> = std::mem::take(&mut *open).into_iter().map(Some).collect();
-        for (transport, addresses, offer, stays, listeners) in next {
-            match (stays.and_then(|place| former[place].take()), listeners) {
-                (Some(stays), _) => {
-                    stays.greeter.offer(offer);
-                    open.push(stays);
+        for (transport, addresses, next) in all {
+            let stop = self.stop.child_token();
+            let (bound, offering) = match next {
+                Next::Stays { place, offer } => {
+                    if let Some(stays) = former[place].take() {
+                        stays.offering.offer(offer);
+                        open.push(stays);
+                    }
+                    continue;
                 }
-                (None, Some(listeners)) => open.push(self.serve(transport, addresses, listeners, offer)),
-                (None, None) => {}
-            }
+                Next::Streams(listeners, offer) => {
+                    (listeners.addresses(), self.serve(transport, listeners, offer, &stop))
+                }
+                Next::Quic(endpoints) => {
+                    (endpoints.iter().map(|(_, bound)| *bound).collect(), self.serve_quic(endpoints, &stop))
+                }
+            };
+            open.push(Open { transport, wanted: addresses.clone(), bound, offering, stop });
         }
         former.into_iter().flatten().for_each(|closed| closed.stop.cancel());
         Ok(())
@@ -149,21 +202,32 @@ impl<R: Over> Door<R> {
     fn serve(
         &self,
         transport: Transport,
-        wanted: &[SocketAddr],
         listeners: Listeners,
         offer: Arc<ServerConfig>,
-    ) -> Open {
-        let (bound, greeter) = (listeners.addresses(), Arc::new(Greeter::new(offer)));
-        let stop = self.stop.child_token();
-        let (responder, journal) = (self.responder.over(transport), self.journal.clone());
-        let greeting = greeter.clone();
+        stop: &CancellationToken,
+    ) -> Offering {
+        let greeter = Arc::new(Greeter::new(offer));
+        let (responder, journal, greeting) =
+            (self.responder.over(transport), self.journal.clone(), greeter.clone());
         match transport {
             Transport::Https => {
-                self.accept(listeners, https::Https { greeter: greeting, responder, journal }, &stop);
+                self.accept(listeners, https::Https { greeter: greeting, responder, journal }, stop);
             }
-            _ => self.accept(listeners, tls::Tls { greeter: greeting, responder, journal }, &stop),
+            _ => self.accept(listeners, tls::Tls { greeter: greeting, responder, journal }, stop),
         }
-        Open { transport, wanted: wanted.into(), bound, greeter, stop }
+        Offering::Streams(greeter)
+    }
+
+    fn serve_quic(&self, endpoints: Vec<(Endpoint, SocketAddr)>, stop: &CancellationToken) -> Offering {
+        let quic = quic::Quic {
+            responder: self.responder.over(Transport::Quic),
+            room: self.room.clone(),
+            journal: self.journal.clone(),
+        };
+        for (endpoint, here) in &endpoints {
+            self.tasks.spawn(quic.clone().serve(endpoint.clone(), *here, stop.clone()));
+        }
+        Offering::Quic(endpoints.into_iter().map(|(endpoint, _)| endpoint).collect())
     }
 
     fn accept(&self, listeners: Listeners, holder: impl Hold, stop: &CancellationToken) {
@@ -181,6 +245,19 @@ impl<R: Over> Door<R> {
 
     fn open(&self) -> MutexGuard<'_, Vec<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Offering {
+    /// Offers this to who comes from now on.
+    fn offer(&self, offer: Offer) {
+        match (self, offer) {
+            (Self::Streams(greeter), Offer::Streams(offer)) => greeter.offer(offer),
+            (Self::Quic(endpoints), Offer::Quic(config)) => {
+                endpoints.iter().for_each(|endpoint| endpoint.set_server_config(Some((*config).clone())));
+            }
+            _ => {}
+        }
     }
 }
 

@@ -4,6 +4,8 @@ use std::future::Ready;
 use std::path::Path;
 use std::time::Duration;
 
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{ApplicationClose, Connection, ConnectionError};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -15,6 +17,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
+use crate::dns::message::asked::query;
+use crate::dns::types::RecordType;
 use crate::ground::journal::{Told, journal};
 use crate::services::streams::Replies;
 
@@ -82,8 +86,8 @@ impl Stand {
         listening.iter().find(|listening| listening.transport == transport).unwrap().address
     }
 
-    /// Connects with what is believed now.
-    async fn connect(&self, transport: Transport, protocol: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
+    /// What is believed now.
+    fn believing(&self, protocol: &[u8]) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         let text = std::fs::read(self.directory.path().join("localhost.pem")).unwrap();
         roots.add(CertificateDer::from_pem_slice(&text).unwrap()).unwrap();
@@ -94,9 +98,30 @@ impl Stand {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![protocol.to_vec()];
+        config
+    }
+
+    async fn connect(&self, transport: Transport, protocol: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
+        let config = self.believing(protocol);
         let stream = TcpStream::connect(self.at(transport)).await?;
         let name = ServerName::try_from("localhost").unwrap();
         timeout(PATIENCE, TlsConnector::from(Arc::new(config)).connect(name, stream)).await.unwrap()
+    }
+
+    /// A stand at which QUIC is spoken.
+    fn quic() -> Self {
+        let stand = Self::new();
+        let quic = vec!["127.0.0.1:0".parse().unwrap()];
+        stand.door.set(&Private { quic, ..stand.wanted(&[], &[]) }).unwrap();
+        stand
+    }
+
+    async fn connect_quic(&self, protocol: &[u8]) -> Result<Connection, ConnectionError> {
+        let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+        let crypto = QuicClientConfig::try_from(self.believing(protocol)).unwrap();
+        let config = quinn::ClientConfig::new(Arc::new(crypto));
+        let connecting = endpoint.connect_with(config, self.at(Transport::Quic), "localhost").unwrap();
+        timeout(PATIENCE, connecting).await.expect("no handshake in 30 s")
     }
 }
 
@@ -199,4 +224,96 @@ async fn a_long_answer_comes_whole() {
     };
     timeout(PATIENCE, read_all).await.expect("no answers in 30 s");
     asking.await.unwrap();
+}
+
+/// A question with this number, behind its length.
+fn framed(id: u16) -> Vec<u8> {
+    let question = query(id, &"www.foobar.com".parse().unwrap(), RecordType::A);
+    [&u16::try_from(question.len()).unwrap().to_be_bytes()[..], &question].concat()
+}
+
+/// Asks in a stream of its own; what comes until that ends.
+async fn ask_quic(connection: &Connection, octets: &[u8]) -> Option<Vec<u8>> {
+    let (mut send, mut receive) = connection.open_bi().await.ok()?;
+    send.write_all(octets).await.ok()?;
+    send.finish().ok()?;
+    timeout(PATIENCE, receive.read_to_end(1 << 17)).await.expect("no answer in 30 s").ok()
+}
+
+#[tokio::test]
+async fn rfc9250_each_question_has_a_stream_of_its_own() {
+    let stand = Stand::quic();
+    let connection = stand.connect_quic(b"doq").await.unwrap();
+    let mut asked = Vec::new();
+    for _ in 0..300 {
+        // More than may be under way at a time: quinn waits for its turn.
+        let connection = connection.clone();
+        asked.push(tokio::spawn(async move { ask_quic(&connection, &framed(0)).await }));
+    }
+    for answer in asked {
+        let answer = answer.await.unwrap().expect("an answer");
+        assert_eq!(usize::from(u16::from_be_bytes([answer[0], answer[1]])), answer.len() - 2);
+        assert_eq!(answer[2..answer.len() - 4], framed(0)[2..]);
+        assert!(answer.ends_with(b"quic"));
+    }
+    stand.stop.cancel();
+    stand.door.close().await;
+    let ApplicationClose { error_code, .. } = closed(&connection).await;
+    assert_eq!(error_code.into_inner(), 0, "DOQ_NO_ERROR");
+}
+
+/// How a connection was closed by who answers.
+async fn closed(connection: &Connection) -> ApplicationClose {
+    match timeout(PATIENCE, connection.closed()).await.expect("open after 30 s") {
+        ConnectionError::ApplicationClosed(close) => close,
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn rfc9250_section_4_3_3_who_keeps_to_something_else_is_left() {
+    let stand = Stand::quic();
+    for (what, octets) in [
+        ("another number", framed(7)),
+        ("two questions", [framed(0), framed(0)].concat()),
+        ("a part of one", framed(0)[..9].to_vec()),
+        ("nothing", Vec::new()),
+        ("more than any", vec![0xFF; 65_538]),
+    ] {
+        let connection = stand.connect_quic(b"doq").await.unwrap();
+        assert_eq!(ask_quic(&connection, &octets).await, None, "{what}");
+        assert_eq!(closed(&connection).await.error_code.into_inner(), 2, "{what}: DOQ_PROTOCOL_ERROR");
+    }
+    // Others do not notice, and whoever wants to speak something else does not come in.
+    let connection = stand.connect_quic(b"doq").await.unwrap();
+    assert!(ask_quic(&connection, &framed(0)).await.is_some());
+    assert!(stand.connect_quic(b"h3").await.is_err());
+}
+
+#[tokio::test]
+async fn quic_shows_another_certificate_to_who_comes_then() {
+    let stand = Stand::quic();
+    let before = stand.connect_quic(b"doq").await.unwrap();
+    certificate(&stand.directory.path().join("localhost.pem"));
+    assert!(stand.connect_quic(b"doq").await.is_err());
+    let quic = vec!["127.0.0.1:0".parse().unwrap()];
+    stand.door.set(&Private { quic, ..stand.wanted(&[], &[]) }).unwrap();
+    stand.connect_quic(b"doq").await.unwrap();
+    assert!(ask_quic(&before, &framed(0)).await.is_some());
+    // Where it is closed, who is in is told so.
+    stand.door.set(&stand.wanted(&[], &[])).unwrap();
+    assert_eq!(closed(&before).await.error_code.into_inner(), 0);
+}
+
+#[tokio::test]
+async fn quic_has_as_many_connections_as_others_have() {
+    let stand = Stand::quic();
+    let mut connections = Vec::new();
+    // Half of all seats are for one client: the one that was silent longest makes room, and addresses are proven by then.
+    for _ in 0..130 {
+        connections.push(stand.connect_quic(b"doq").await.unwrap());
+    }
+    closed(&connections[0]).await;
+    let last = connections.last().unwrap();
+    assert!(ask_quic(last, &framed(0)).await.is_some());
 }

@@ -75,6 +75,11 @@ impl Room {
         Some(Seat { room: self.clone(), connection })
     }
 
+    /// Whether half of the seats are taken.
+    pub(in crate::services) fn is_crowded(&self) -> bool {
+        self.open().len() >= CONNECTIONS_MOST / 2
+    }
+
     fn open(&self) -> MutexGuard<'_, Vec<Arc<Open>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -58,6 +58,9 @@ pub enum TlsError {
         /// Why.
         source: rustls::Error,
     },
+    /// QUIC cannot be spoken with it.
+    #[error("QUIC cannot be spoken with these cipher suites")]
+    Quic,
     /// There is none.
     #[error("TLS needs a certificate: name one with --certificate HOST=FILE")]
     None,
