@@ -60,7 +60,7 @@ use crate::ground::event::Happened;
 use crate::ground::fault;
 use crate::ground::journal::Journal;
 use crate::ground::listeners::Listeners;
-use crate::ground::service::{Closed, Service, causes};
+use crate::ground::service::{Closed, Service};
 use crate::services::faults::{self, Active, Faults};
 use crate::services::private::{self, Over};
 use crate::services::streams::{self, Plain, Replies, Respond, Room};
@@ -326,10 +326,7 @@ impl Service for Authoritative {
             ),
             Ask::Pace => Reply::Pace(self.tally.pace()),
             Ask::Faults(set) => self.faults.take(set),
-            Ask::Private(wanted) => match self.private.set(&wanted) {
-                Ok(()) => Reply::Done,
-                Err(error) => Reply::Refused(causes(&error)),
-            },
+            Ask::Private(wanted) => self.private.obey(&wanted).await,
             Ask::ZoneList => Reply::Zones(self.shelf.list()),
             Ask::ZoneShow { origin } => match self.shelf.show(&origin) {
                 Ok(text) => Reply::Zone(text),

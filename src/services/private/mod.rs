@@ -27,11 +27,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::ground::bind::{Listening, Transport};
+use crate::ground::channel::Reply;
 use crate::ground::journal::Journal;
 use crate::ground::listeners::Listeners;
+use crate::ground::service::causes;
 use crate::ground::tls::{Certificate, Private};
 use crate::services::faults::Faults;
-use crate::services::streams::{self, Hold, Respond, Room};
+use crate::services::streams::{self, Respond, Room};
 use crate::services::tls::{Greeter, TlsError, offer};
 
 /// What is agreed on to be spoken inside TLS (RFC 7301): the word that is registered for DNS (RFC 7858 §3.1 has none; clients
@@ -83,9 +85,10 @@ pub(in crate::services) struct Door<R> {
     room: Arc<Room>,
     journal: Journal,
     stop: CancellationToken,
-    tasks: TaskTracker,
     /// A plain mutex: held for one change, never across an await.
     open: Mutex<Vec<Open>>,
+    /// What is closed and may still have its sockets. The same.
+    closing: Mutex<Vec<TaskTracker>>,
 }
 
 /// What listens for one transport.
@@ -97,6 +100,7 @@ struct Open {
     offering: Offering,
     /// Nobody else comes in; who is in may finish.
     stop: CancellationToken,
+    tasks: TaskTracker,
 }
 
 /// Who offers a certificate.
@@ -132,7 +136,7 @@ impl<R: Over> Door<R> {
         journal: Journal,
         stop: CancellationToken,
     ) -> Self {
-        Self { responder, room, journal, stop, tasks: TaskTracker::new(), open: Mutex::default() }
+        Self { responder, room, journal, stop, open: Mutex::default(), closing: Mutex::default() }
     }
 
     /// Where it is open.
@@ -143,6 +147,24 @@ impl<R: Over> Door<R> {
             open.bound.clone().into_iter().map(move |address| Listening { transport, address })
         };
         open.iter().flat_map(each).collect()
+    }
+
+    /// Does as it is ordered while the service runs.
+    pub(in crate::services) async fn obey(&self, wanted: &Private) -> Reply {
+        // What was closed just now may be wanted back at the same place.
+        self.settle().await;
+        match self.set(wanted) {
+            Ok(()) => Reply::Done,
+            Err(error) => Reply::Refused(causes(&error)),
+        }
+    }
+
+    /// Waits until what was closed is, which is as long as who was in may take to finish.
+    async fn settle(&self) {
+        let closing = std::mem::take(&mut *self.closing.lock().unwrap_or_else(PoisonError::into_inner));
+        for tasks in closing {
+            tasks.wait().await;
+        }
     }
 
     /// Does as `wanted`, or, if that cannot be, nothing. Where the addresses stay the same, no connection notices.
@@ -177,7 +199,7 @@ impl<R: Over> Door<R> {
         // From here on nothing can fail.
         let mut former: Vec<Option<Open>> = std::mem::take(&mut *open).into_iter().map(Some).collect();
         for (transport, addresses, next) in all {
-            let stop = self.stop.child_token();
+            let (stop, tasks) = (self.stop.child_token(), TaskTracker::new());
             let (bound, offering) = match next {
                 Next::Stays { place, offer } => {
                     if let Some(stays) = former[place].take() {
@@ -187,15 +209,21 @@ impl<R: Over> Door<R> {
                     continue;
                 }
                 Next::Streams(listeners, offer) => {
-                    (listeners.addresses(), self.serve(transport, listeners, offer, &stop))
+                    (listeners.addresses(), self.serve(transport, listeners, offer, &tasks, &stop))
                 }
-                Next::Quic(endpoints) => {
-                    (endpoints.iter().map(|(_, bound)| *bound).collect(), self.serve_quic(endpoints, &stop))
-                }
+                Next::Quic(endpoints) => (
+                    endpoints.iter().map(|(_, bound)| *bound).collect(),
+                    self.serve_quic(endpoints, &tasks, &stop),
+                ),
             };
-            open.push(Open { transport, wanted: addresses.clone(), bound, offering, stop });
+            tasks.close();
+            open.push(Open { transport, wanted: addresses.clone(), bound, offering, stop, tasks });
         }
-        former.into_iter().flatten().for_each(|closed| closed.stop.cancel());
+        let mut closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
+        for closed in former.into_iter().flatten() {
+            closed.stop.cancel();
+            closing.push(closed.tasks);
+        }
         Ok(())
     }
 
@@ -204,43 +232,49 @@ impl<R: Over> Door<R> {
         transport: Transport,
         listeners: Listeners,
         offer: Arc<ServerConfig>,
+        tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> Offering {
         let greeter = Arc::new(Greeter::new(offer));
-        let (responder, journal, greeting) =
-            (self.responder.over(transport), self.journal.clone(), greeter.clone());
+        let (responder, journal) = (self.responder.over(transport), self.journal.clone());
+        let (greeting, room) = (greeter.clone(), self.room.clone());
         match transport {
             Transport::Https => {
-                self.accept(listeners, https::Https { greeter: greeting, responder, journal }, stop);
+                let https = https::Https { greeter: greeting, responder, journal };
+                tasks.spawn(streams::serve(listeners, https, room, Faults::default(), stop.clone()));
             }
-            _ => self.accept(listeners, tls::Tls { greeter: greeting, responder, journal }, stop),
+            _ => {
+                let tls = tls::Tls { greeter: greeting, responder, journal };
+                tasks.spawn(streams::serve(listeners, tls, room, Faults::default(), stop.clone()));
+            }
         }
         Offering::Streams(greeter)
     }
 
-    fn serve_quic(&self, endpoints: Vec<(Endpoint, SocketAddr)>, stop: &CancellationToken) -> Offering {
+    fn serve_quic(
+        &self,
+        endpoints: Vec<(Endpoint, SocketAddr)>,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> Offering {
         let quic = quic::Quic {
             responder: self.responder.over(Transport::Quic),
             room: self.room.clone(),
             journal: self.journal.clone(),
         };
         for (endpoint, here) in &endpoints {
-            self.tasks.spawn(quic.clone().serve(endpoint.clone(), *here, stop.clone()));
+            tasks.spawn(quic.clone().serve(endpoint.clone(), *here, stop.clone()));
         }
         Offering::Quic(endpoints.into_iter().map(|(endpoint, _)| endpoint).collect())
     }
 
-    fn accept(&self, listeners: Listeners, holder: impl Hold, stop: &CancellationToken) {
-        let (room, stop) = (self.room.clone(), stop.clone());
-        self.tasks.spawn(async move {
-            streams::serve(listeners, holder, room, Faults::default(), stop).await;
-        });
-    }
-
     /// Waits for those who are in, which they are for as long as [`streams::serve`] lets them be; `stop` was said before.
     pub(in crate::services) async fn close(self) {
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.settle().await;
+        let open = std::mem::take(&mut *self.open());
+        for open in open {
+            open.tasks.wait().await;
+        }
     }
 
     fn open(&self) -> MutexGuard<'_, Vec<Open>> {

@@ -300,9 +300,12 @@ async fn quic_shows_another_certificate_to_who_comes_then() {
     stand.door.set(&Private { quic, ..stand.wanted(&[], &[]) }).unwrap();
     stand.connect_quic(b"doq").await.unwrap();
     assert!(ask_quic(&before, &framed(0)).await.is_some());
-    // Where it is closed, who is in is told so.
+    // Where it is closed, who is in is told so, and its place is free for who wants it back.
+    let quic = vec![stand.at(Transport::Quic)];
     stand.door.set(&stand.wanted(&[], &[])).unwrap();
     assert_eq!(closed(&before).await.error_code.into_inner(), 0);
+    assert_eq!(stand.door.obey(&Private { quic, ..stand.wanted(&[], &[]) }).await, Reply::Done);
+    stand.connect_quic(b"doq").await.unwrap();
 }
 
 #[tokio::test]

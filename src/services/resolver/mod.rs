@@ -26,7 +26,7 @@ use crate::ground::channel::{Ask, Reply, WalkTold};
 use crate::ground::datagrams::Datagrams;
 use crate::ground::journal::Journal;
 use crate::ground::listeners::Listeners;
-use crate::ground::service::{Closed, DRAIN, Service, causes};
+use crate::ground::service::{Closed, DRAIN, Service};
 use crate::services::private::{self, Door, Over};
 use crate::services::streams::{self, Plain, Replies, Respond, Room};
 use crate::services::tls::TlsError;
@@ -141,10 +141,7 @@ impl Service for Resolver {
             ),
             Ask::Pace => Reply::Pace(self.front.tally().pace()),
             Ask::Faults(set) => self.front.faults().take(set),
-            Ask::Private(wanted) => match self.door.set(&wanted) {
-                Ok(()) => Reply::Done,
-                Err(error) => Reply::Refused(causes(&error)),
-            },
+            Ask::Private(wanted) => self.door.obey(&wanted).await,
             Ask::CacheFlush(name) => self.flush(name.as_deref()).map_or_else(refused, Reply::Flushed),
             Ask::Resolve { name, record_type, afresh } => {
                 self.resolve(&name, &record_type, afresh).await.map_or_else(refused, Reply::Walk)
