@@ -80,7 +80,7 @@ impl Ties {
                     None => {}
                 }
                 walk.iter().for_each(|walk| text.push_str(&format!(", walk {walk}")));
-                (client, micros, *transport, Some(*id), text)
+                (client, micros, transport.carrier(), Some(*id), text)
             }
             Happened::Request { client, method, host, target, status, by, micros, id, .. } => {
                 let text = format!("request {id}: {service}: {method} {host}{target} → {status} by {by}");

@@ -139,8 +139,16 @@ fn describe(kind: Kind) -> &'static str {
 fn show_anew(directory: &Directory) -> Result<bool, Failure> {
     let mut shown = false;
     for directory in Network::ALL.map(|network| directory.on(network)) {
-        if directory.seems_up() && block_on(control::status(&directory))??.tls.is_some() {
+        if !directory.seems_up() {
+            continue;
+        }
+        let status = block_on(control::status(&directory))??;
+        if status.tls.is_some() {
             block_on(control::ask(&directory, &control::Request::Tls(Change::default())))??;
+            shown = true;
+        }
+        if status.private.is_some() {
+            block_on(control::ask(&directory, &control::Request::Private(None)))??;
             shown = true;
         }
     }

@@ -1,8 +1,8 @@
 //! `wwwlab curl …`: the real curl, with each name looked up at the lab's resolver.
 //!
-//! Stock curl cannot be told which resolver to ask, so the look-up is done here, shown, and handed to curl
-//! as `--connect-to`; the `Host` header stays as it was asked for. On network `hosts` nothing of that is needed: curl is
-//! run on the client, as it is.
+//! Stock curl cannot be told which resolver to ask by plain DNS, so the look-up is done here, shown, and handed to curl
+//! as `--connect-to`; the `Host` header stays as it was asked for. Where the resolver is asked over HTTPS, curl asks it by itself
+//! (`--doh-url`). On network `hosts` nothing of the former is needed: curl is run on the client, as it is.
 
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
@@ -45,11 +45,25 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
     let status = block_on(control::status(directory))??;
     let given = &arguments.arguments;
     let mut line = Vec::new();
-    if let Some(tls) = &status.tls
+    let over_https = resolver_over_https(&status).filter(|_| may_ask_over_https(given));
+    let asks_over_tls = leads_on(given) || origins(given).iter().any(|(origin, _)| origin.secure);
+    let authority = match (&status.tls, &status.private) {
+        (Some(tls), _) if asks_over_tls => Some(&tls.authority),
+        (_, Some(private)) if over_https.is_some() => Some(&private.authority),
+        _ => None,
+    };
+    if let Some(authority) = authority
         && !trusts(given)
-        && (leads_on(given) || origins(given).iter().any(|(origin, _)| origin.secure))
     {
-        line.extend(["--cacert".into(), tls.authority.clone().into()]);
+        line.extend(["--cacert".into(), authority.into()]);
+    }
+    if let Some(url) = over_https {
+        let dim = DIM;
+        writeln!(
+            world.err,
+            "{dim}# curl asks the resolver for names, over HTTPS: nobody on the way reads them{dim:#}"
+        )?;
+        line.extend(["--doh-url".into(), url.into()]);
     }
     if directory.network == Network::Hosts {
         if proxied() && network::here(&directory.machines()).is_some() {
@@ -77,6 +91,13 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
             (None, true, Some(secure)) => secure,
             _ => port,
         };
+        if over_https.is_some() && origin.host.parse::<IpAddr>().is_err() {
+            // Only the port has to be told: the address is for curl to ask for.
+            if port != lab_port {
+                line.extend(["--connect-to".into(), format!("{}:{port}::{lab_port}", origin.host).into()]);
+            }
+            continue;
+        }
         let address = match origin.host.parse::<IpAddr>() {
             Ok(address) => address,
             Err(_) => match look_up(&origin.host, &status, world)? {
@@ -107,6 +128,23 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
     }
     line.extend(given.iter().cloned());
     run_tool("curl", &line, INSTALL, world)
+}
+
+/// Where the first resolver is asked over HTTPS, if it is.
+fn resolver_over_https(status: &LabStatus) -> Option<&str> {
+    let mut services = status.private.iter().flat_map(|private| &private.services);
+    let resolver = services.find(|private| private.service == ServiceName::Resolver)?;
+    resolver.https.first().map(String::as_str)
+}
+
+/// Whether it is not said already how names are looked up, or whom to trust.
+fn may_ask_over_https(arguments: &[OsString]) -> bool {
+    let says = |argument: &str| {
+        let long = argument.strip_prefix("--").unwrap_or_default();
+        ["doh-", "resolve", "connect-to", "dns-"].iter().any(|option| long.starts_with(option))
+    };
+    // A proxy that this machine has would be asked for the resolver as well.
+    !proxied() && !trusts(arguments) && !arguments.iter().filter_map(|argument| argument.to_str()).any(says)
 }
 
 /// Where the lab speaks HTTPS.

@@ -63,16 +63,14 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         .numbers("LIMITED", 3)
         .numbers("DROPPED", 3);
     for (server, counts) in counts {
-        let Some(QueryCounts { udp, tcp }) = counts else {
+        let Some(counts) = counts else {
             table.row([server.to_string().into(), "not up".into()]);
             continue;
         };
-        for (transport, Counted { answered, types, rcodes, unanswered, limited, dropped }) in
-            [("udp", udp), ("tcp", tcp)]
-        {
+        for (transport, Counted { answered, types, rcodes, unanswered, limited, dropped }) in counts.each() {
             table.row([
                 server.to_string().into(),
-                transport.into(),
+                transport.to_string().into(),
                 answered.to_string().into(),
                 listed(&types).into(),
                 listed(&rcodes).into(),

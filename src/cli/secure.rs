@@ -1,4 +1,4 @@
-//! `wwwlab secure` and `wwwlab unsecure`: HTTPS on a lab that is up, and back to the stack as it was.
+//! `wwwlab secure` and `wwwlab unsecure`: HTTPS, and DNS in private, on a lab that is up, and back to the stack as it was.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::lab::hosts::ServiceName;
 use crate::lab::tls::Change;
 
 use super::screen::{BOLD, COMMAND, DIM, quoted};
-use super::status::https;
+use super::status::{https, private};
 use super::{Failure, World, block_on};
 
 /// What browsers remember at most, in seconds: two years.
@@ -23,6 +23,9 @@ pub(super) struct Arguments {
     /// Tell browsers for so long to ask by HTTPS alone, e.g. 1day; 0s: not any more
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     hsts: Option<Duration>,
+    /// Have DNS asked in private as well: over HTTPS, TLS and QUIC at the resolver, over TLS and QUIC at dns
+    #[arg(long)]
+    dns: bool,
 }
 
 pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
@@ -32,6 +35,9 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
     }
     let tls = Some(if arguments.only { Tls::Only } else { Tls::On });
     change(Change { tls, certificate: None, hsts_seconds }, directory, world)?;
+    if arguments.dns {
+        ask(&Request::Private(Some(true)), directory, world)?;
+    }
     let status = block_on(control::status(directory))??;
     let (bold, dim, command) = (BOLD, DIM, COMMAND);
     let Some(tls) = &status.tls else {
@@ -41,6 +47,7 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
     let places: Vec<String> = tls.addresses.iter().map(ToString::to_string).collect();
     writeln!(world.out, "{bold}{site} speaks HTTPS{bold:#} at {}", places.join(" and "))?;
     https(&status, world)?;
+    private(&status, world)?;
     let port = tls.addresses.first().map_or(443, std::net::SocketAddr::port);
     let address = tls.addresses.first().map(|address| address.ip().to_string()).unwrap_or_default();
     let url = if port == 443 { format!("https://{site}/") } else { format!("https://{site}:{port}/") };
@@ -54,6 +61,24 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         }
         Network::Hosts => lines.push((format!("{program} shell -- curl {url}"), "the client trusts the lab")),
     }
+    let resolver = status.private.iter().flat_map(|private| &private.services).next();
+    if let Some((resolver, url)) = resolver.and_then(|resolver| Some((resolver, resolver.https.first()?)))
+        && directory.network == Network::Loopback
+    {
+        if let Some(tls) = resolver.tls.first() {
+            let line = format!(
+                "dig +tls +tls-ca={authority} +tls-hostname=resolver.foobar.com @{} -p {} {site}",
+                tls.ip(),
+                tls.port()
+            );
+            lines.push((line, "DNS over TLS: nobody on the way reads the name"));
+        }
+        let plain = status.service(ServiceName::Web).and_then(|web| web.address);
+        let plain = plain.map_or(80, |address| address.port());
+        let page = if plain == 80 { format!("http://{site}/") } else { format!("http://{site}:{plain}/") };
+        let line = format!("curl --doh-url {url} --cacert {authority} {page}");
+        lines.push((line, "DNS over HTTPS: a name of the lab, known to the real curl"));
+    }
     lines.push((format!("{program} cert use expired"), "what a certificate is for: curl again"));
     lines.push((format!("{program} unsecure"), "plain HTTP alone, as it was"));
     writeln!(world.out, "\n{bold}Try{bold:#}")?;
@@ -65,6 +90,10 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
 
 pub(super) fn undo(directory: &Directory, world: &mut World) -> Result<u8, Failure> {
     change(Change { tls: Some(Tls::Off), ..Change::default() }, directory, world)?;
+    let was_private = block_on(control::status(directory))??.private.is_some();
+    if was_private {
+        ask(&Request::Private(Some(false)), directory, world)?;
+    }
     let status = block_on(control::status(directory))??;
     let web = status.service(ServiceName::Web).and_then(|web| web.address);
     let at = web.map(|address| format!(" at {address}")).unwrap_or_default();
@@ -74,13 +103,20 @@ pub(super) fn undo(directory: &Directory, world: &mut World) -> Result<u8, Failu
         "{} speaks plain HTTP alone{at}: whoever is on the way reads along",
         status.site_name
     )?;
+    if was_private {
+        writeln!(world.out, "DNS is asked in the clear alone: so is which site is visited")?;
+    }
     writeln!(world.out, "  {command}{} secure{command:#}", world.program)?;
     Ok(0)
 }
 
 /// Has the lab make `change`.
 pub(super) fn change(change: Change, directory: &Directory, world: &mut World) -> Result<(), Failure> {
-    if let Response::Done(remark) = block_on(control::ask(directory, &Request::Tls(change)))??
+    ask(&Request::Tls(change), directory, world)
+}
+
+fn ask(request: &Request, directory: &Directory, world: &mut World) -> Result<(), Failure> {
+    if let Response::Done(remark) = block_on(control::ask(directory, request))??
         && !remark.is_empty()
     {
         writeln!(world.out, "{remark}")?;

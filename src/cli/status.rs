@@ -1,5 +1,7 @@
 //! `wwwlab status`: each service, its process, what it takes; and what the one server carries together.
 
+use std::net::SocketAddr;
+
 use crate::ground::clock;
 use crate::lab::certs::Kind;
 use crate::lab::config::Tls;
@@ -7,6 +9,7 @@ use crate::lab::control;
 use crate::lab::directory::Directory;
 use crate::lab::faults::FaultState;
 use crate::lab::hosts::Host;
+use crate::lab::private::PrivateService;
 use crate::lab::status::{LabStatus, State, Usage};
 
 use super::cert::validity;
@@ -102,7 +105,32 @@ pub(super) fn remark(status: &LabStatus, world: &mut World) -> Result<(), Failur
     for reason in &status.ports.reasons {
         writeln!(world.out, "  {dim}{reason}{dim:#}")?;
     }
-    https(status, world)
+    https(status, world)?;
+    private(status, world)
+}
+
+/// How DNS is asked in private, if it is.
+pub(super) fn private(status: &LabStatus, world: &mut World) -> Result<(), Failure> {
+    let dim = DIM;
+    let Some(private) = &status.private else { return Ok(()) };
+    for PrivateService { service, https, tls, quic } in &private.services {
+        let written = |places: &[SocketAddr]| places.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let (tls, quic) = (written(tls), written(quic));
+        let ways = [("HTTPS", https), ("TLS", &tls), ("QUIC", &quic)]
+            .into_iter()
+            .filter(|(_, places)| !places.is_empty());
+        let ways: Vec<String> =
+            ways.map(|(way, places)| format!("over {way} at {}", places.join(" and "))).collect();
+        writeln!(world.out, "  {dim}{service}: asked in private {}{dim:#}", ways.join(", "))?;
+    }
+    let valid = validity(private.until, clock::unix_millis() / 1000);
+    writeln!(
+        world.out,
+        "  {dim}DNS in private: the certificates are valid {valid}; --cacert {}{dim:#}",
+        private.authority
+    )?;
+    private.reasons.iter().try_for_each(|reason| writeln!(world.out, "  {dim}{reason}{dim:#}"))?;
+    Ok(())
 }
 
 /// How HTTPS is spoken, if it is.

@@ -18,6 +18,25 @@ pub enum Transport {
     Udp,
     /// A stream.
     Tcp,
+    /// A stream within TLS.
+    Tls,
+    /// Requests of HTTP within TLS.
+    Https,
+    /// Streams of QUIC, which is TLS in datagrams.
+    Quic,
+}
+
+impl Transport {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Udp, Self::Tcp, Self::Tls, Self::Https, Self::Quic];
+
+    /// What carries it, and has a port at the machine: datagrams or a stream.
+    pub fn carrier(self) -> Self {
+        match self {
+            Self::Udp | Self::Quic => Self::Udp,
+            Self::Tcp | Self::Tls | Self::Https => Self::Tcp,
+        }
+    }
 }
 
 impl std::fmt::Display for Transport {
@@ -25,6 +44,9 @@ impl std::fmt::Display for Transport {
         f.write_str(match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Https => "https",
+            Self::Quic => "quic",
         })
     }
 }
@@ -32,7 +54,7 @@ impl std::fmt::Display for Transport {
 /// An address at which a service really listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listening {
-    /// UDP or TCP.
+    /// What is spoken there.
     pub transport: Transport,
     /// The bound address; its port is never 0.
     pub address: SocketAddr,
@@ -86,16 +108,15 @@ pub fn udp(address: SocketAddr) -> Result<UdpSocket, BindError> {
 /// Whether `address` could be bound now; it is released again at once.
 pub fn probe(address: SocketAddr, transport: Transport) -> Result<(), BindError> {
     let try_it = || -> io::Result<()> {
-        let (kind, protocol) = match transport {
-            Transport::Udp => (Type::DGRAM, Protocol::UDP),
-            Transport::Tcp => (Type::STREAM, Protocol::TCP),
-        };
+        let is_stream = transport.carrier() == Transport::Tcp;
+        let (kind, protocol) =
+            if is_stream { (Type::STREAM, Protocol::TCP) } else { (Type::DGRAM, Protocol::UDP) };
         let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
-        if transport == Transport::Tcp {
+        if is_stream {
             socket.set_reuse_address(true)?;
         }
         socket.bind(&address.into())?;
-        if transport == Transport::Tcp {
+        if is_stream {
             // Two sockets may be bound with SO_REUSEADDR; only one may listen.
             socket.listen(1)?;
         }

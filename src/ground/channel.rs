@@ -15,11 +15,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
-use super::bind::Listening;
+use super::bind::{Listening, Transport};
 use super::event::{Happened, Moment};
 use super::fault::FaultSet;
 use super::metrics::Family;
-use super::tls::Wanted;
+use super::tls::{Private, Wanted};
 
 /// The longest line that either side reads, in bytes; a longer one ends the channel.
 pub const LONGEST_LINE: usize = 1 << 20;
@@ -112,6 +112,8 @@ pub enum Ask {
     Upstreams,
     /// Speak TLS so from now on.
     Tls(Wanted),
+    /// Have DNS asked in private so from now on.
+    Private(Private),
     /// Put the application files in this directory into service.
     Deploy {
         /// The directory, absolute.
@@ -210,6 +212,28 @@ pub struct QueryCounts {
     pub udp: Counted,
     /// Over streams.
     pub tcp: Counted,
+    /// Over streams within TLS; nothing where nobody ever asked so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tls: Option<Counted>,
+    /// In requests of HTTP within TLS; nothing where nobody ever asked so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub https: Option<Counted>,
+    /// Over QUIC; nothing where nobody ever asked so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub quic: Option<Counted>,
+}
+
+impl QueryCounts {
+    /// Each transport over which anybody may have asked, with what was asked.
+    pub fn each(self) -> impl Iterator<Item = (Transport, Counted)> {
+        let plain = [(Transport::Udp, Some(self.udp)), (Transport::Tcp, Some(self.tcp))];
+        let private =
+            [(Transport::Tls, self.tls), (Transport::Https, self.https), (Transport::Quic, self.quic)];
+        plain
+            .into_iter()
+            .chain(private)
+            .filter_map(|(transport, counted)| counted.map(|counted| (transport, counted)))
+    }
 }
 
 /// What was asked over one transport.

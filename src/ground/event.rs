@@ -100,7 +100,7 @@ pub enum Happened {
         /// Connections that are open now, this one included.
         open: usize,
     },
-    /// A client and a web server shook hands to speak TLS, or could not.
+    /// A client and a server shook hands to speak TLS, or could not.
     Handshake(Shaken),
     /// An HTTP request was answered.
     Request {

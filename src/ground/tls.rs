@@ -1,4 +1,4 @@
-//! How a web server is to speak TLS: what it is told when it starts, and again while it runs.
+//! How a service is to speak TLS: what it is told when it starts, and again while it runs.
 //!
 //! It is one value, and put into service whole: a server never has the certificate of one wish at the port of another.
 
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 use serde::{Deserialize, Serialize};
 
-/// Where and how TLS is to be spoken.
+/// Where and how a web server is to speak TLS.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
     /// Where; nowhere is not at all.
@@ -18,6 +18,21 @@ pub struct Wanted {
     /// For how many seconds browsers are to ask in no other way (RFC 6797 §6.1.1); nothing: they are not told.
     pub hsts_seconds: Option<u64>,
     /// The certificates; the first is for whoever names no site, or an unknown one.
+    pub certificates: Vec<Certificate>,
+    /// Where the secrets of each connection are written, in the format that Wireshark reads; by default nowhere.
+    pub key_log: Option<PathBuf>,
+}
+
+/// Where and how a DNS service is to be asked in private.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Private {
+    /// Where over TLS (RFC 7858); nowhere is not at all, here and below.
+    pub tls: Vec<SocketAddr>,
+    /// Where over HTTPS (RFC 8484).
+    pub https: Vec<SocketAddr>,
+    /// Where over QUIC (RFC 9250).
+    pub quic: Vec<SocketAddr>,
+    /// The certificates; the first is for whoever says no name, or an unknown one.
     pub certificates: Vec<Certificate>,
     /// Where the secrets of each connection are written, in the format that Wireshark reads; by default nowhere.
     pub key_log: Option<PathBuf>,
@@ -65,7 +80,7 @@ pub struct Shaken {
 pub struct Agreed {
     /// `TLSv1.3` or `TLSv1.2`.
     pub version: String,
-    /// The cipher suite by its IANA name.
+    /// The cipher suite by its IANA name; empty where that is not told (QUIC).
     pub cipher: String,
     /// What is spoken inside (ALPN, RFC 7301): `h2`, `http/1.1`; nothing where the client did not say.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -98,8 +113,9 @@ impl std::fmt::Display for Shaken {
         let sni = self.sni.as_deref();
         match (&self.agreed, &self.why) {
             (Some(Agreed { version, cipher, alpn, resumed }), _) => {
-                write!(f, "{} speaks {version} for {}: {cipher}", self.client, sni.unwrap_or("no name"))?;
-                alpn.iter().try_for_each(|alpn| write!(f, ", {alpn}"))?;
+                write!(f, "{} speaks {version} for {}: ", self.client, sni.unwrap_or("no name"))?;
+                let parts = Some(cipher).filter(|cipher| !cipher.is_empty()).into_iter().chain(alpn);
+                f.write_str(&parts.map(String::as_str).collect::<Vec<_>>().join(", "))?;
                 if *resumed {
                     f.write_str(", resumed")?;
                 }

@@ -125,8 +125,12 @@ pub struct Ports {
     pub dns: Port,
     /// Of the web server. `auto`: 80 if it can be bound, else 8080.
     pub http: Port,
-    /// Of the web server for HTTPS, if it speaks that. `auto`: 443 if it can be bound, else 8443.
+    /// Of the web server for HTTPS, if it speaks that, and of the resolvers for DNS over HTTPS, each at addresses of its own.
+    /// `auto`: 443 if it can be bound, else 8443.
     pub https: Port,
+    /// Of the resolvers and of foobar.com's name servers for DNS over TLS and over QUIC, if they speak that. `auto`: 853 if it can be bound,
+    /// else 8853.
+    pub dot: Port,
     /// Of the application server. `auto`: 3000.
     pub app: Port,
     /// Of the lab's database server, if it has one. `auto`: 3306 if it can be bound, else 3307.
@@ -261,6 +265,10 @@ pub struct Dns {
     pub keys: Vec<PathBuf>,
     /// Whether there is a second name server, `dns2`, that follows this one; by default no.
     pub secondary: bool,
+    /// Whether they answer over TLS as well (RFC 7858); default no.
+    pub dot: bool,
+    /// Whether they answer over QUIC as well (RFC 9250); default no.
+    pub doq: bool,
     /// Equal answers a second to one network over UDP: 0 to 100,000; 0, the default, limits nothing.
     #[serde(deserialize_with = "rate_limit")]
     pub rate_limit: u32,
@@ -297,11 +305,25 @@ pub struct Resolver {
     pub serve_stale: bool,
     /// Whether an answer that is used in the last tenth of its time is asked for again; default no.
     pub prefetch: bool,
+    /// Whether it answers over HTTPS as well (RFC 8484); default no.
+    pub doh: bool,
+    /// Whether it answers over TLS as well (RFC 7858); default no.
+    pub dot: bool,
+    /// Whether it answers over QUIC as well (RFC 9250); default no.
+    pub doq: bool,
 }
 
 impl Default for Resolver {
     fn default() -> Self {
-        Self { count: 1, cache_entries: 10_000, serve_stale: false, prefetch: false }
+        Self {
+            count: 1,
+            cache_entries: 10_000,
+            serve_stale: false,
+            prefetch: false,
+            doh: false,
+            dot: false,
+            doq: false,
+        }
     }
 }
 

@@ -79,6 +79,8 @@ pub enum Request {
     Watch(Wanted),
     /// Speak HTTPS so; also to have renewed certificates shown.
     Tls(Change),
+    /// Have DNS asked in private by all there is, or not at all; without either, have renewed certificates shown.
+    Private(Option<bool>),
     /// Have the application serve the last of these releases, or without any the lab's own files.
     Deploy(Vec<Release>),
     /// The cables of its network.

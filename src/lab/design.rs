@@ -14,9 +14,11 @@ use super::foreign::{Program, Ready};
 use super::hosts::{Host, ServiceName};
 use super::php;
 use super::ports::Ports;
+use super::private;
 use super::releases::Releases;
 use super::tls;
 use crate::ground::prefix::Prefix;
+use crate::ground::tls::{Certificate, Private};
 
 /// Everything a lab needs to come up: settings, places and ports, decided once.
 #[derive(Debug, Clone)]
@@ -35,6 +37,8 @@ pub struct Design {
     pub has_ipv6: bool,
     /// How HTTPS is spoken, which commands change.
     pub tls: tls::Held,
+    /// How DNS is asked in private, which commands change as well.
+    pub private: private::Held,
 }
 
 impl Design {
@@ -53,6 +57,24 @@ impl Design {
         let most = if service == ServiceName::App { 1 } else { usize::MAX };
         let addresses = self.host_addresses(service.host()).take(most);
         addresses.map(|address| SocketAddr::new(address, port)).collect()
+    }
+
+    /// How `service` is asked in private.
+    pub fn private(&self, service: ServiceName) -> Private {
+        let addresses: Vec<IpAddr> = self.host_addresses(service.host()).collect();
+        self.private.get().wanted(service, &addresses, &self.config, &self.directory)
+    }
+
+    /// The same, as arguments.
+    fn asked_in_private(&self, service: ServiceName, line: &mut CommandLine) {
+        let private = self.private(service);
+        private.tls.iter().for_each(|address| line.option("--tls-listen", address.to_string()));
+        private.https.iter().for_each(|address| line.option("--https-listen", address.to_string()));
+        private.quic.iter().for_each(|address| line.option("--quic-listen", address.to_string()));
+        private.certificates.iter().for_each(|shown| line.certificate(shown));
+        if let Some(file) = private.key_log {
+            line.option("--key-log", file);
+        }
     }
 
     /// The addresses of `host`, that of IPv4 first.
@@ -118,6 +140,7 @@ impl Design {
         for address in self.addresses(service) {
             line.option("--listen", address.to_string());
         }
+        self.asked_in_private(service, &mut line);
         match service {
             ServiceName::Root | ServiceName::Tld | ServiceName::Dns => {
                 for (origin, file) in self.zones(service).into_iter().flatten() {
@@ -200,11 +223,7 @@ impl Design {
                 if let Some(seconds) = tls.hsts_seconds {
                     line.option("--hsts", seconds.to_string());
                 }
-                for certificate in &tls.certificates {
-                    let mut shown = OsString::from(format!("{}=", certificate.names.join(",")));
-                    shown.push(&certificate.file);
-                    line.option("--certificate", shown);
-                }
+                tls.certificates.iter().for_each(|shown| line.certificate(shown));
                 if let Some(file) = tls.key_log {
                     line.option("--key-log", file);
                 }
@@ -325,6 +344,12 @@ struct CommandLine(Vec<OsString>);
 impl CommandLine {
     fn option(&mut self, name: &str, value: impl Into<OsString>) {
         self.0.extend([name.into(), value.into()]);
+    }
+
+    fn certificate(&mut self, certificate: &Certificate) {
+        let mut shown = OsString::from(format!("{}=", certificate.names.join(",")));
+        shown.push(&certificate.file);
+        self.option("--certificate", shown);
     }
 
     fn switch(&mut self, name: &str, on: bool) {

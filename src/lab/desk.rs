@@ -1,7 +1,8 @@
 //! What requests to a running lab are answered from: it passes them on to keepers and services, and reads how
-//! they stand. What is asked of the network's cables and machines is in [`wires`], of HTTPS in [`tls`], of faults in [`faults`].
+//! they stand. What is asked of the network's cables and machines is in [`wires`], of HTTPS in [`tls`], of DNS in private in [`private`], of faults in [`faults`].
 
 pub(super) mod faults;
+mod private;
 mod tls;
 mod wires;
 
@@ -51,7 +52,7 @@ pub(super) struct Desk {
     /// What goes on for as long as its fault is laid.
     pub(super) going: tokio::sync::Mutex<HashMap<u32, faults::Going>>,
     pub(super) services: Vec<Post>,
-    /// Held while HTTPS is changed: one wish after the other.
+    /// Held while HTTPS or DNS in private is changed: one wish after the other.
     pub(super) securing: tokio::sync::Mutex<()>,
     /// Cables and machines, where hosts are machines of their own.
     pub(super) wiring: Option<Wiring>,
@@ -125,6 +126,7 @@ impl Desk {
             },
             Request::ZoneUse { origin, file } => self.use_zone(&origin, &file).await,
             Request::Tls(change) => self.secure(change).await,
+            Request::Private(all) => self.make_private(all).await,
             Request::Deploy(releases) => self.deploy(&releases).await,
             Request::Journal(wanted) => match wanted.check() {
                 Ok(()) => {
@@ -154,7 +156,7 @@ impl Desk {
 
     /// How the lab stands.
     pub(super) fn status(&self) -> LabStatus {
-        let Design { config, network, directory, ports, database, has_ipv6: _, tls } = &*self.design;
+        let Design { config, network, directory, ports, database, has_ipv6: _, tls, private } = &*self.design;
         let me = std::process::id();
         let mut supervisor = usage::of(me).unwrap_or_default();
         if let Some(guard) = self.guard.pid().and_then(usage::of) {
@@ -169,6 +171,9 @@ impl Desk {
             since: self.since,
             ports: ports.clone(),
             tls: tls.get().status(config, directory),
+            private: private
+                .get()
+                .status(config.services().map(|service| (service, self.design.private(service))), directory),
             database: database.told(directory),
             site_name: config.web.name.clone(),
             services: self.services.iter().map(|post| self.service(post)).collect(),

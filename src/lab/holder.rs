@@ -19,7 +19,7 @@ pub struct Holder {
 
 /// Who listens at `address`, or at its port on all addresses.
 pub fn of(address: SocketAddr, transport: Transport) -> Option<Holder> {
-    on_this_system::of(address, transport)
+    on_this_system::of(address, transport.carrier())
 }
 
 /// Whether somebody listens with TCP at `address`, or at its port on all addresses, in the network that the process `pid`

@@ -159,12 +159,58 @@ pub fn decide_https(
         transports: &[Transport::Tcp],
         addresses: vec![Host::Server.address(network)],
     };
-    let known =
-        [("dns", Some(taken.dns)), ("http", Some(taken.http)), ("app", Some(taken.app)), ("db", taken.db)];
-    let ports = known.into_iter().filter_map(|(key, port)| Some((key, port?))).collect();
-    let mut decided = Decided { ports, reasons: Vec::new() };
-    let port = need.decide(config.ports.https, &mut decided)?;
-    Ok((port, decided.reasons.pop()))
+    need.decide_beside(config.ports.https, taken.known())
+}
+
+/// Decides the port at which the resolvers speak HTTPS: their addresses are not the web server's, so it may be the same.
+pub fn decide_dns_over_https(
+    config: &Config,
+    network: Network,
+    taken: &Ports,
+) -> Result<(u16, Option<String>), PortError> {
+    if network == Network::Hosts {
+        return Ok((443, None));
+    }
+    let hosts = config.hosts_of_dns().into_iter().filter(|host| host.is_resolver());
+    let need = Need {
+        what: "DNS over HTTPS",
+        key: "https",
+        real: 443,
+        stand_in: 8443,
+        transports: &[Transport::Tcp],
+        addresses: hosts.map(|host| host.address(network)).collect(),
+    };
+    need.decide_beside(config.ports.https, vec![("dns", taken.dns)])
+}
+
+/// Decides the port at which resolvers and name servers speak TLS, and QUIC.
+pub fn decide_dns_over_tls(
+    config: &Config,
+    network: Network,
+    taken: &Ports,
+) -> Result<(u16, Option<String>), PortError> {
+    if network == Network::Hosts {
+        return Ok((853, None));
+    }
+    let need = Need {
+        what: "DNS over TLS and QUIC",
+        key: "dot",
+        real: 853,
+        stand_in: 8853,
+        transports: &[Transport::Tcp, Transport::Udp],
+        addresses: config.hosts_of_dns().into_iter().map(|host| host.address(network)).collect(),
+    };
+    let ports = taken.known();
+    need.decide_beside(config.ports.dot, ports)
+}
+
+impl Ports {
+    /// Each with its key in `lab.toml`.
+    fn known(&self) -> Vec<(&'static str, u16)> {
+        let known =
+            [("dns", Some(self.dns)), ("http", Some(self.http)), ("app", Some(self.app)), ("db", self.db)];
+        known.into_iter().filter_map(|(key, port)| Some((key, port?))).collect()
+    }
 }
 
 /// What was decided so far.
@@ -179,6 +225,17 @@ fn http_like(http: &Need) -> Need {
 }
 
 impl Need {
+    /// The port beside those that are decided, by key; and why it is not the real one, if it is not.
+    fn decide_beside(
+        &self,
+        wanted: Port,
+        ports: Vec<(&'static str, u16)>,
+    ) -> Result<(u16, Option<String>), PortError> {
+        let mut decided = Decided { ports, reasons: Vec::new() };
+        let port = self.decide(wanted, &mut decided)?;
+        Ok((port, decided.reasons.pop()))
+    }
+
     fn decide(&self, wanted: Port, decided: &mut Decided) -> Result<u16, PortError> {
         match wanted {
             Port::Fixed(port) => self.take(port, decided),

@@ -13,6 +13,7 @@ use super::faults::FaultState;
 use super::hosts::{Host, ServiceName};
 use super::network::publish::Published;
 use super::ports::Ports;
+use super::private::PrivateStatus;
 use super::tls::TlsStatus;
 
 /// A whole lab.
@@ -33,6 +34,9 @@ pub struct LabStatus {
     /// How HTTPS is spoken; nothing where it is not.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tls: Option<TlsStatus>,
+    /// How DNS is asked in private; nothing where it is not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub private: Option<PrivateStatus>,
     /// The database.
     pub database: Told,
     /// The name of the site.

@@ -44,6 +44,7 @@ use super::network::plan::Plan;
 use super::network::publish::{Publication, Published};
 use super::network::wiring::Wiring;
 use super::ports::{self, PortError, Ports};
+use super::private;
 use super::status::LabStatus;
 use super::telemetry::Telemetry;
 use super::tls::{Change, Held, Serving, TlsError};
@@ -79,6 +80,9 @@ pub enum UpError {
     /// HTTPS cannot be spoken.
     #[error("HTTPS cannot be spoken (`tls` under [web] in lab.toml)")]
     Tls(#[source] TlsError),
+    /// DNS cannot be asked in private.
+    #[error("DNS cannot be asked in private (`doh`, `dot` and `doq` under [resolver] and [dns] in lab.toml)")]
+    Private(#[source] TlsError),
     /// A file or socket of its state cannot be made.
     #[error("cannot make {}", path.display())]
     State {
@@ -157,6 +161,10 @@ impl Lab {
             .next(Change::default(), &config, &ports, &directory)
             .map(Held::new)
             .map_err(UpError::Tls)?;
+        let private = private::Serving::of(&config)
+            .next(None, &config, &ports, &directory)
+            .map(private::Held::new)
+            .map_err(UpError::Private)?;
         let server = ports.db.map(|port| SocketAddr::new(ServiceName::Db.host().address(network), port));
         let database = Database::decide(wish, &directory, server)?;
         let metrics = config.metrics.listen.map(bind::tcp).transpose().map_err(UpError::Metrics)?;
@@ -177,7 +185,7 @@ impl Lab {
         let has_ipv6 = super::network::has_ipv6();
         let seed = seed.or(config.lab.seed).unwrap_or_else(chance::seed);
         let faults = Arc::new(Faults::new(seed));
-        let design = Arc::new(Design { config, network, directory, ports, database, has_ipv6, tls });
+        let design = Arc::new(Design { config, network, directory, ports, database, has_ipv6, tls, private });
         let path = design.directory.journal();
         let journal = Journal::open(&path).map_err(|source| UpError::State { path, source })?;
         let heard = journal.watch_first();

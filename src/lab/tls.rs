@@ -18,9 +18,9 @@ use super::hosts::ServiceName;
 use super::ports::{self, PortError, Ports};
 
 /// How often certificates are looked at, in seconds.
-const LOOK_EVERY: u64 = 3600;
+pub(super) const LOOK_EVERY: u64 = 3600;
 
-/// Why HTTPS cannot be spoken.
+/// Why HTTPS cannot be spoken, or DNS not asked in private.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// There is no port for it.

@@ -144,7 +144,8 @@ impl Told {
                 walk,
             }),
             Happened::Asked { walk, step } => What::Asked { walk, step },
-            Happened::Handshake(shaken) => What::Handshake(shaken),
+            // Name servers shake hands as well, with whoever asks them in private: no part of a page's way.
+            Happened::Handshake(shaken) if event.service == "web" => What::Handshake(shaken),
             Happened::Request {
                 client, method, secure, host, target, status, by, bytes, micros, id, ..
             } => {

@@ -10,8 +10,10 @@ mod faults;
 #[cfg(test)]
 #[path = "../../tests/mariadb/server.rs"]
 mod mariadb;
+pub mod private;
 pub mod resolver;
 pub mod run;
 mod streams;
 mod tally;
+mod tls;
 pub mod web;

@@ -1,20 +1,20 @@
 //! DNS over streams (RFC 7766), for the name servers and the resolver.
 //!
-//! At most 256 connections are open, of one client at most half of them; one more ends the one that has been silent
-//! longest (the client's own, where it is the client that has too many), so that idle ones cannot keep others out
-//! (RFC 7766 §6.2.2, §6.2.3). When all of them wait for an answer, the newcomer is turned away.
-//!
+//! - `room`: how many connections there may be, and who has to go when there are too many.
 //! - `conversation`: one connection, from its first question to its end.
 //! - `replies`: where answers wait to be written, each behind its length.
 
 mod conversation;
 mod replies;
+mod room;
 
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -23,21 +23,16 @@ use super::faults::{Active, Faults, Watch};
 use crate::ground::fault::{DnsWrong, Wrong};
 use crate::ground::listeners::{Accepted, Listeners};
 use crate::ground::service::{Closed, DRAIN};
-use crate::services::tally::connections::Connections;
-use conversation::Conversation;
+
+pub(super) use conversation::hold;
+use replies::Outgoing;
 pub(super) use replies::Replies;
-
-/// Connections that are open at once.
-const CONNECTIONS_MOST: usize = 256;
-
-/// Connections of one address that are open at once. A lab on loopback has all its clients at one address, and they
-/// must not notice this; another address must still find room.
-const CONNECTIONS_OF_ONE_MOST: usize = CONNECTIONS_MOST / 2;
+pub(super) use room::{Room, Seat};
 
 /// How long a connection may be silent, or slow to take an answer: in tenths of a second, as the keepalive option
 /// tells it (RFC 7828 §3.1).
 pub(super) const IDLE_TENTHS: u16 = 100;
-const IDLE: Duration = Duration::from_millis(IDLE_TENTHS as u64 * 100);
+pub(super) const IDLE: Duration = Duration::from_millis(IDLE_TENTHS as u64 * 100);
 
 /// A pause when no connection can be accepted (no descriptors left), so that this does not burn the processor.
 const BREATH: Duration = Duration::from_millis(50);
@@ -57,36 +52,73 @@ pub(super) trait Respond: Clone + Send + Sync + 'static {
     ) -> Option<impl Future<Output = ()> + Send + use<Self>>;
 }
 
-/// One open connection, as the listener knows it.
-struct Open {
-    client: IpAddr,
-    /// When it last asked, counted in questions of all connections.
-    last_asked: AtomicU64,
-    /// Whether an answer is being made or sent.
-    answering: AtomicBool,
-    end: CancellationToken,
+/// What becomes of a connection: what is spoken over it, to its end.
+pub(super) trait Hold: Clone + Send + Sync + 'static {
+    /// Holds the connection that was accepted, which sits at `seat` for as long.
+    fn hold(&self, accepted: Accepted, seat: Seat) -> impl Future<Output = ()> + Send + 'static;
+}
+
+/// DNS over TCP as it is, answered by this.
+#[derive(Debug, Clone)]
+pub(super) struct Plain<R>(pub(super) R);
+
+impl<R: Respond> Hold for Plain<R> {
+    fn hold(&self, accepted: Accepted, seat: Seat) -> impl Future<Output = ()> + Send + 'static {
+        let responder = self.0.clone();
+        let Accepted { mut stream, client, .. } = accepted;
+        async move {
+            let (read, write) = stream.split();
+            hold(read, write, client, responder, &seat).await;
+        }
+    }
+}
+
+/// Writes the messages that answer `question` into `write`, each behind its length, as it takes them; says whether there was
+/// one. For transports that have a place of its own for each question.
+pub(super) async fn answer(
+    responder: &impl Respond,
+    question: &[u8],
+    client: SocketAddr,
+    write: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<bool> {
+    let outgoing = Arc::<Outgoing>::default();
+    let rest = responder.respond(question, client, Replies::of(outgoing.clone()));
+    let mut rest = pin!(async {
+        if let Some(rest) = rest {
+            rest.await;
+        }
+    });
+    let (mut is_done, mut is_answered) = (false, false);
+    let mut writing = Vec::new();
+    while !is_done {
+        tokio::select! {
+            biased;
+            () = &mut rest => is_done = true,
+            () = outgoing.filled.notified() => {}
+        }
+        writing.clear();
+        outgoing.take(&mut writing);
+        is_answered |= !writing.is_empty();
+        write.write_all(&writing).await?;
+    }
+    // Silence after a part is to be no end in order.
+    Ok(is_answered && !outgoing.is_silent())
 }
 
 /// Accepts and answers until `stop`, then lets open answers finish.
 pub(super) async fn serve(
     mut listeners: Listeners,
-    responder: impl Respond,
-    counted: Arc<Connections>,
+    holder: impl Hold,
+    room: Arc<Room>,
     faults: Faults,
     stop: CancellationToken,
 ) -> Closed {
-    let turn = Arc::new(AtomicU64::new(0));
     let mut wrong = faults.watch();
-    let mut open: Vec<Arc<Open>> = Vec::new();
     let mut conversations = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            Some(_) = conversations.join_next() => {
-                open.retain(|connection| !connection.end.is_cancelled());
-                counted.open(open.len());
-                continue;
-            }
+            Some(_) = conversations.join_next() => continue,
             accepted = listeners.accept() => accepted,
             () = wrong.until(true, is_closed) => match closed(listeners, &mut wrong, &stop).await {
                 Some(again) => {
@@ -99,24 +131,15 @@ pub(super) async fn serve(
                 }
             },
         };
-        let Ok(Accepted { stream, client, .. }) = accepted else {
+        let Ok(accepted) = accepted else {
             sleep(BREATH).await;
             continue;
         };
-        if !make_room(&mut open, client.ip()) {
-            continue;
+        // Answers that are ready are joined here; waiting for more of them only delays these.
+        let _ = accepted.stream.set_nodelay(true);
+        if let Some(seat) = room.seat(accepted.client.ip(), &stop) {
+            conversations.spawn(holder.hold(accepted, seat));
         }
-        let connection = Arc::new(Open {
-            client: client.ip(),
-            last_asked: AtomicU64::new(turn.fetch_add(1, Ordering::Relaxed)),
-            answering: AtomicBool::new(false),
-            end: stop.child_token(),
-        });
-        open.push(connection.clone());
-        counted.accepted();
-        counted.open(open.len());
-        let conversation = Conversation::new(client, responder.clone(), turn.clone(), connection);
-        conversations.spawn(conversation.hold(stream));
     }
     drop(listeners);
     let drained = timeout(DRAIN, async { while conversations.join_next().await.is_some() {} }).await;
@@ -145,32 +168,6 @@ async fn closed(listeners: Listeners, wrong: &mut Watch, stop: &CancellationToke
             Err(_) => sleep(BREATH).await,
         }
     }
-}
-
-/// Makes room for one more connection of `client`, at the cost of the one that has been silent longest; false if that
-/// cannot be.
-fn make_room(open: &mut Vec<Arc<Open>>, client: IpAddr) -> bool {
-    let of_client = open.iter().filter(|connection| connection.client == client).count();
-    if of_client >= CONNECTIONS_OF_ONE_MOST {
-        return end_the_most_silent(open, |connection| connection.client == client);
-    }
-    open.len() < CONNECTIONS_MOST || end_the_most_silent(open, |_| true)
-}
-
-/// Ends the connection that has been silent longest, of those that may be `chosen`; false if none is silent.
-fn end_the_most_silent(open: &mut Vec<Arc<Open>>, chosen: impl Fn(&Open) -> bool) -> bool {
-    let silent = open
-        .iter()
-        .enumerate()
-        .filter(|(_, connection)| chosen(connection) && !connection.answering.load(Ordering::Relaxed));
-    let Some((index, connection)) =
-        silent.min_by_key(|(_, connection)| connection.last_asked.load(Ordering::Relaxed))
-    else {
-        return false;
-    };
-    connection.end.cancel();
-    open.swap_remove(index);
-    true
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ fn hold(file: &Path) -> usize {
     let text = fs::read_to_string(file).unwrap();
     let conversations = conversations(&text);
     let stage = Stage::new();
-    stage.edit("lab.toml", |text| text.replacen("[ports]\n", "[ports]\nhttps = 0\n", 1));
+    stage.edit("lab.toml", |text| text.replacen("[ports]\n", "[ports]\nhttps = 0\ndot = 0\n", 1));
     stage.wwwlab(["up", "-d"]).ok();
     let (mut dns, mut http) = (stage.port("dns"), stage.port("http"));
     let bin = Path::new(PROGRAM).parent().unwrap();

@@ -27,6 +27,8 @@ pub struct Authority {
     until: u64,
     /// Domains, each with all below it.
     permitted: Vec<String>,
+    /// Networks, each as its octets and those of its mask (RFC 5280 §4.2.1.10).
+    networks: Vec<Vec<u8>>,
 }
 
 impl Authority {
@@ -74,13 +76,17 @@ impl Authority {
         if !parsed.is_ca() || parsed.public_key().subject_public_key.data != key.public_key_raw() {
             return None;
         }
-        let permitted = parsed.name_constraints().ok()??.value.permitted_subtrees.iter().flatten();
-        let domains = permitted.filter_map(|subtree| match subtree.base {
-            GeneralName::DNSName(domain) => Some(domain.to_owned()),
-            _ => None,
-        });
+        let (mut permitted, mut networks) = (Vec::new(), Vec::new());
+        for subtree in parsed.name_constraints().ok()??.value.permitted_subtrees.iter().flatten() {
+            match subtree.base {
+                GeneralName::DNSName(domain) => permitted.push(domain.to_owned()),
+                GeneralName::IPAddress(octets) => networks.push(octets.to_vec()),
+                _ => {}
+            }
+        }
         Some(Self {
-            permitted: domains.collect(),
+            permitted,
+            networks,
             name: parsed.subject().to_string(),
             from: u64::try_from(parsed.validity().not_before.timestamp()).ok()?,
             until: u64::try_from(parsed.validity().not_after.timestamp()).ok()?,
@@ -118,15 +124,38 @@ impl Authority {
     pub(super) fn may_vouch_for(&self, name: &str) -> bool {
         self.permitted.iter().any(|domain| is_within(name, domain))
     }
+
+    /// Whether it may vouch for all addresses of a lab: one that an older wwwlab made may not.
+    pub(super) fn may_vouch_for_addresses(&self) -> bool {
+        permitted_addresses()
+            .into_iter()
+            .all(|(address, bits)| self.networks.contains(&octets(address, bits)))
+    }
 }
 
-/// The addresses at which a lab can be: this machine's own, and those of the server.
+/// The addresses at which a lab can be: this machine's own, and those of the servers and of the resolvers.
 fn permitted_addresses() -> Vec<(IpAddr, u8)> {
     let this_machine = [(IpAddr::from([127, 0, 0, 0]), 8), (IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]), 128)];
-    let server = Host::Server
-        .addresses(Network::Hosts)
-        .map(|address| (address, if address.is_ipv4() { 32 } else { 128 }));
-    this_machine.into_iter().chain(server).collect()
+    let hosts = Host::ALL.into_iter().filter(|&host| is_server(host) || host.is_resolver());
+    let hosts = hosts.flat_map(|host| host.addresses(Network::Hosts));
+    let hosts = hosts.map(|address| (address, if address.is_ipv4() { 32 } else { 128 }));
+    this_machine.into_iter().chain(hosts).collect()
+}
+
+fn is_server(host: Host) -> bool {
+    matches!(host, Host::Server | Host::Server2)
+}
+
+/// A network as a certificate has it: the octets of its address, and behind them those of its mask.
+fn octets(address: IpAddr, bits: u8) -> Vec<u8> {
+    let mut octets = match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    };
+    // All masks here end at an octet's end.
+    let whole = usize::from(bits / 8);
+    octets.extend((0..octets.len()).map(|place| if place < whole { 0xFF } else { 0 }).collect::<Vec<u8>>());
+    octets
 }
 
 fn is_within(name: &str, domain: &str) -> bool {

@@ -7,7 +7,6 @@ use rcgen::{
 };
 
 use super::super::config::Network;
-use super::super::hosts::Host;
 use super::authority::Authority;
 use super::told::Told;
 use super::{BACKDATED, CertsError, DAY, Kind, LEAF_LIVES, Site, date, serial};
@@ -31,9 +30,10 @@ impl Subject {
         let (mut names, mut addresses) = (site.names.clone(), Vec::new());
         if site.is_first {
             names.push("localhost".into());
-            // The same for both networks: who moves from one to the other needs no other.
-            addresses.extend(Host::Server.addresses(Network::Loopback));
-            addresses.extend(Host::Server.addresses(Network::Hosts));
+        }
+        // The same for both networks: who moves from one to the other needs no other.
+        for network in Network::ALL {
+            addresses.extend(site.hosts.iter().flat_map(|host| host.addresses(network)));
         }
         if kind == Kind::WrongName {
             (names, addresses) = (vec![WRONG_NAME.into()], Vec::new());

@@ -25,6 +25,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::slice::SliceIndex;
 use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
@@ -38,6 +39,7 @@ use crate::ground::tls;
 use super::config::Config;
 use super::database::private;
 use super::directory::Directory;
+use super::hosts::{Host, ServiceName};
 use authority::Authority;
 use leaf::Subject;
 use told::Told;
@@ -127,15 +129,36 @@ pub struct Site {
     pub names: Vec<String>,
     /// Whether it answers where no name is said: then its certificate is for the lab's addresses as well.
     pub is_first: bool,
+    /// Whose addresses it is for as well.
+    pub hosts: Vec<Host>,
+}
+
+impl Site {
+    fn of(names: Vec<String>, is_first: bool) -> Self {
+        Self { names, is_first, hosts: is_first.then_some(Host::Server).into_iter().collect() }
+    }
 }
 
 /// The sites of a lab with these settings.
 pub fn sites(config: &Config) -> Vec<Site> {
     let names = |name: &String, aliases: &[String]| [name].into_iter().chain(aliases).cloned().collect();
-    let first = Site { names: names(&config.web.name, &config.web.aliases), is_first: true };
+    let first = Site::of(names(&config.web.name, &config.web.aliases), true);
     let further = config.web.sites.iter();
-    let further = further.map(|site| Site { names: names(&site.name, &site.aliases), is_first: false });
+    let further = further.map(|site| Site::of(names(&site.name, &site.aliases), false));
     [first].into_iter().chain(further).collect()
+}
+
+/// What is asked by DNS in private: the resolvers, and the name servers of foobar.com, by the names that the zones have for them.
+pub fn name_servers() -> [Site; 2] {
+    let site = |names: &[&str], services: &[ServiceName]| Site {
+        names: names.iter().map(|&name| name.to_owned()).collect(),
+        is_first: false,
+        hosts: services.iter().map(|service| service.host()).collect(),
+    };
+    [
+        site(&["resolver.foobar.com"], &ServiceName::RESOLVERS),
+        site(&["ns1.foobar.com", "ns2.foobar.com"], &[ServiceName::Dns, ServiceName::Dns2]),
+    ]
 }
 
 /// Where a lab keeps its certificates.
@@ -178,9 +201,21 @@ impl Certs {
     /// What each of `sites` is to show at the time `now`, in seconds since the Unix epoch; whatever is missing, does not fit any
     /// more or has less than a third of its time left is made.
     pub fn ready(&self, sites: &[Site], kind: Kind, now: u64) -> Result<Vec<tls::Certificate>, CertsError> {
+        self.ready_of(sites, .., kind, now)
+    }
+
+    /// The same for those of `sites` that are in `places`; what is asked of the authority is that it may vouch for all.
+    pub fn ready_of(
+        &self,
+        sites: &[Site],
+        places: impl SliceIndex<[Site], Output = [Site]>,
+        kind: Kind,
+        now: u64,
+    ) -> Result<Vec<tls::Certificate>, CertsError> {
         let _lock = self.lock()?;
         let authority = self.have_authority(sites, now)?;
-        sites.iter().map(|site| self.have(&authority, site, kind, now)).collect()
+        let wanted = sites.get(places).unwrap_or_default();
+        wanted.iter().map(|site| self.have(&authority, site, kind, now)).collect()
     }
 
     /// The same, with new certificates in any case; with `anew` the authority is new, too.
@@ -188,11 +223,15 @@ impl Certs {
         let _lock = self.lock()?;
         let authority =
             if anew { self.make_authority(sites, now)? } else { self.have_authority(sites, now)? };
-        for site in sites {
+        // What was issued to name servers is as old.
+        let servers = name_servers();
+        let servers = servers.iter().filter(|site| self.issued(first_name(site), Kind::Good).exists());
+        let sites: Vec<&Site> = sites.iter().chain(servers).collect();
+        for site in &sites {
             self.make(&authority, site, Kind::Good, now)?;
         }
         let file = |site: &Site| self.issued(first_name(site), Kind::Good);
-        Ok(sites.iter().filter_map(|site| self.tell(&file(site))).collect())
+        Ok(sites.into_iter().filter_map(|site| self.tell(&file(site))).collect())
     }
 
     /// A certificate for `name`, whoever that is: where it lies, what it says, and whether the authority may vouch for it.
@@ -202,7 +241,7 @@ impl Certs {
         let authority = self.have_authority(sites, now)?;
         let is_first = sites.iter().any(|site| site.is_first && first_name(site) == name);
         let known = sites.iter().find(|site| first_name(site) == name).cloned();
-        let site = known.unwrap_or(Site { names: vec![name.clone()], is_first });
+        let site = known.unwrap_or(Site::of(vec![name.clone()], is_first));
         let file = self.make(&authority, &site, Kind::Good, now)?;
         let told = self.tell(&file).ok_or(CertsError::Strange(file))?;
         Ok((told, authority.may_vouch_for(&name)))
@@ -262,6 +301,7 @@ impl Certs {
         let fits = |authority: &Authority| {
             authority.until() > now + AUTHORITY_LIVES / 3
                 && authority.from() <= now
+                && authority.may_vouch_for_addresses()
                 && names.iter().all(|name| authority.may_vouch_for(name))
         };
         let Some(authority) = there.filter(fits) else { return self.make_authority(sites, now) };

@@ -7,7 +7,7 @@ const NOW: u64 = 1_800_000_000;
 fn lab() -> (tempfile::TempDir, Certs, Vec<Site>) {
     let directory = tempfile::tempdir().unwrap();
     let certs = Certs::at(directory.path().join("certs"));
-    let site = Site { names: vec!["www.foobar.com".into(), "foobar.com".into()], is_first: true };
+    let site = Site::of(vec!["www.foobar.com".into(), "foobar.com".into()], true);
     (directory, certs, vec![site])
 }
 
@@ -75,7 +75,7 @@ fn a_name_that_the_authority_may_not_vouch_for_is_told() {
         assert!(matches!(certs.issue(&sites, bad, NOW), Err(CertsError::Name(_))), "{bad:?}");
     }
     // A site of that name is the lab's own: then there is a new authority, which may.
-    sites.push(Site { names: vec!["blog.example".into()], is_first: false });
+    sites.push(Site::of(vec!["blog.example".into()], false));
     let ready = certs.ready(&sites, Kind::Good, NOW).unwrap();
     let blog = certs.tell(&ready[1].file).unwrap();
     assert_eq!(blog.names, ["blog.example"]);

@@ -51,11 +51,12 @@ impl Desk {
 
     /// Whether it is time to look at the certificates.
     pub(in crate::lab) fn certificates_are_due(&self) -> bool {
-        self.design.tls.get().is_due()
+        self.design.tls.get().is_due() || self.design.private.get().is_due()
     }
 
     /// Looks at the certificates, and renews what has less than a third of its time left.
     pub(in crate::lab) async fn renew_certificates(&self) {
+        self.renew_private().await;
         let design = &self.design;
         let former = design.tls.get();
         design.tls.put(former.later());

@@ -292,7 +292,7 @@ fn question(event: &Event) -> Span {
         ("dns.question.type", record_type.as_str().into()),
         ("dns.response_code", rcode.as_str().into()),
         ("dns.answers.count", u64::from(*answers).into()),
-        ("network.transport", transport.to_string().into()),
+        ("network.transport", transport.carrier().to_string().into()),
         ("client.address", client.ip().to_string().into()),
         ("client.port", u64::from(client.port()).into()),
     ];

@@ -83,7 +83,8 @@ pub(super) fn answer_question(
     let mut writer = Writer::begin(reply, question.id, question.flags, question.edns, limit);
     writer.question(&question.name, question.record_type, question.class);
     writer.nsid(zones.identity().as_bytes());
-    if arrival.transport == Transport::Tcp {
+    // How long a connection may be silent; HTTP and QUIC say that themselves (RFC 9250 §5.5.2).
+    if matches!(arrival.transport, Transport::Tcp | Transport::Tls) {
         writer.keepalive(IDLE_TENTHS);
     }
     let speaks_ours = question.edns.is_none_or(|edns| edns.version == 0);
@@ -186,9 +187,10 @@ fn answer_head(id: u16, flags: Flags, rcode: Rcode, reply: &mut Vec<u8>) -> Fini
 /// RFC 6891 §6.2.3, §6.2.4.
 pub(super) fn longest_answer(question: &Question, transport: Transport) -> usize {
     match (transport, question.edns) {
-        (Transport::Tcp, _) => LONGEST_MESSAGE,
         (Transport::Udp, None) => LONGEST_PLAIN_UDP,
         (Transport::Udp, Some(edns)) => usize::from(edns.udp_size.min(LONGEST_UDP)).max(LONGEST_PLAIN_UDP),
+        // Whatever is no datagram has a length of its own before each message.
+        (_, _) => LONGEST_MESSAGE,
     }
 }
 

@@ -177,7 +177,7 @@ impl Door {
             (RecordType::AXFR, Transport::Udp) => {
                 return Sent::Whole(refuse(Rcode::FORMERR, None, reply), signer);
             }
-            (RecordType::AXFR, Transport::Tcp) => false,
+            (RecordType::AXFR, _) => false,
             (_, transport) => match changes_for(message, zone) {
                 Changes::Malformed => return Sent::Whole(refuse(Rcode::FORMERR, None, reply), signer),
                 Changes::None => true,

@@ -62,9 +62,10 @@ use crate::ground::journal::Journal;
 use crate::ground::listeners::Listeners;
 use crate::ground::service::{Closed, Service};
 use crate::services::faults::{self, Active, Faults};
-use crate::services::streams::{self, Replies, Respond};
-use crate::services::tally::connections::Connections;
+use crate::services::private::{self, Over};
+use crate::services::streams::{self, Plain, Replies, Respond, Room};
 use crate::services::tally::questions::{Outcome, Tally};
+use crate::services::tls::TlsError;
 use access::{Allowed, Peer};
 use cookies::Jar;
 use door::{Door, Followed};
@@ -88,6 +89,9 @@ pub struct Config {
     /// A zone and the master file that it is read from; may be repeated
     #[arg(long = "zone", value_name = "ORIGIN=FILE")]
     pub zones: Vec<ZoneFile>,
+    /// Where to answer in private as well, and with which certificates
+    #[command(flatten)]
+    pub private: private::Arguments,
     /// What the server calls itself when asked which one it is (NSID, `id.server`); without it, its first address
     #[arg(long, value_name = "NAME")]
     pub identity: Option<String>,
@@ -121,6 +125,7 @@ impl Default for Config {
         Self {
             listen: vec![(Ipv4Addr::LOCALHOST, 0).into()],
             zones: Vec::new(),
+            private: private::Arguments::default(),
             identity: None,
             transfer_to: Vec::new(),
             notify: Vec::new(),
@@ -204,6 +209,9 @@ pub enum StartError {
     /// There is no place for copies.
     #[error("copies of zones cannot be kept in {}: choose another directory with --copies", .0.display())]
     Copies(PathBuf, #[source] io::Error),
+    /// It cannot be asked in private.
+    #[error("the DNS server cannot be asked in private")]
+    Private(#[from] TlsError),
     /// A key file cannot be used, or a key is not there.
     #[error("the DNS server cannot have its keys")]
     Keys(#[source] KeyError),
@@ -215,7 +223,8 @@ pub struct Authoritative {
     addresses: Vec<SocketAddr>,
     shelf: Arc<Shelf>,
     tally: Arc<Tally>,
-    connections: Arc<Connections>,
+    room: Arc<Room>,
+    private: private::Door<Conversing>,
     faults: Faults,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -289,26 +298,35 @@ impl Service for Authoritative {
             tasks.spawn(secondary.follow(copy, stop.clone()));
         }
         tasks.close();
-        let conversing = Conversing { door, tally: tally.clone(), faults: faults.clone(), journal };
-        let connections = Arc::new(Connections::default());
+        let conversing = Conversing {
+            door,
+            tally: tally.clone(),
+            faults: faults.clone(),
+            journal: journal.clone(),
+            transport: Transport::Tcp,
+        };
+        let room = Arc::<Room>::default();
+        let private = private::Door::new(conversing.clone(), room.clone(), journal, stop.clone());
+        private.set(&config.private.wanted(Vec::new()))?;
         let serving =
-            streams::serve(listeners, conversing, connections.clone(), faults.clone(), stop.clone());
+            streams::serve(listeners, Plain(conversing), room.clone(), faults.clone(), stop.clone());
         let conversations = tokio::spawn(serving);
-        Ok(Self { addresses, shelf, tally, connections, faults, stop, tasks, conversations })
+        Ok(Self { addresses, shelf, tally, room, private, faults, stop, tasks, conversations })
     }
 
     fn listening(&self) -> Vec<Listening> {
-        Listening::by_both(&self.addresses)
+        Listening::by_both(&self.addresses).into_iter().chain(self.private.listening()).collect()
     }
 
     async fn ask(&self, ask: Ask) -> Reply {
         match ask {
             Ask::Queries => Reply::Queries(Box::new(self.tally.read())),
-            Ask::Metrics => {
-                Reply::Metrics(self.tally.families().into_iter().chain(self.connections.families()).collect())
-            }
+            Ask::Metrics => Reply::Metrics(
+                self.tally.families().into_iter().chain(self.room.counted().families()).collect(),
+            ),
             Ask::Pace => Reply::Pace(self.tally.pace()),
             Ask::Faults(set) => self.faults.take(set),
+            Ask::Private(wanted) => self.private.obey(&wanted).await,
             Ask::ZoneList => Reply::Zones(self.shelf.list()),
             Ask::ZoneShow { origin } => match self.shelf.show(&origin) {
                 Ok(text) => Reply::Zone(text),
@@ -325,17 +343,25 @@ impl Service for Authoritative {
     async fn close(self) -> Closed {
         self.stop.cancel();
         self.tasks.wait().await;
+        self.private.close().await;
         self.conversations.await.unwrap_or_default()
     }
 }
 
-/// Answers over TCP.
-#[derive(Clone)]
+/// Answers over TCP, and over what is like it.
+#[derive(Debug, Clone)]
 struct Conversing {
     door: Arc<Door>,
     tally: Arc<Tally>,
     faults: Faults,
     journal: Journal,
+    transport: Transport,
+}
+
+impl Over for Conversing {
+    fn over(&self, transport: Transport) -> Self {
+        Self { transport, ..self.clone() }
+    }
 }
 
 /// What an answer over TCP has to wait for.
@@ -356,24 +382,25 @@ impl Respond for Conversing {
         mut replies: Replies,
     ) -> Option<impl Future<Output = ()> + Send + use<>> {
         let watch = Stopwatch::start();
+        let transport = self.transport;
         let mut rest = Rest::None;
         replies.send_now(|reply| {
             let (zones, now) = (self.door.shelf.snapshot(), clock::unix_seconds());
-            let answered = self.door.respond(&zones, question, client, Transport::Tcp, now, reply);
+            let answered = self.door.respond(&zones, question, client, transport, now, reply);
             let (mut finished, transfer) = answered.unzip();
             let millis = match (self.faults.now(), &mut finished) {
-                (Some(wrong), Some(finished)) => spoil(&wrong, question, Transport::Tcp, reply, finished),
+                (Some(wrong), Some(finished)) => spoil(&wrong, question, transport, reply, finished),
                 _ => 0,
             };
-            self.tally.count(Transport::Tcp, finished, Outcome::Answered);
+            self.tally.count(transport, finished, Outcome::Answered);
             if finished.is_some() {
-                self.tally.took(Transport::Tcp, watch, 1);
+                self.tally.took(transport, watch, 1);
             }
             rest = match (transfer.flatten(), finished) {
                 (None, Some(finished)) if millis > 0 => Rest::Late(millis, std::mem::take(reply), finished),
                 (transfer, finished) => {
                     if let Some(finished) = finished {
-                        self.journal.tell(|| told(finished, reply, client, Transport::Tcp, watch));
+                        self.journal.tell(|| told(finished, reply, client, transport, watch));
                     }
                     transfer.map_or(Rest::None, Rest::Transfer)
                 }
@@ -389,7 +416,7 @@ impl Respond for Conversing {
                 Rest::Transfer(transfer) => transfer.send(replies).await,
                 Rest::Late(millis, reply, finished) => {
                     tokio::time::sleep(fault::wait(millis)).await;
-                    journal.tell(|| told(finished, &reply, client, Transport::Tcp, watch));
+                    journal.tell(|| told(finished, &reply, client, transport, watch));
                     replies.send(&reply).await;
                 }
                 Rest::None => {}

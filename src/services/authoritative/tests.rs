@@ -397,7 +397,7 @@ async fn each_address_that_it_listens_at_is_answered_at() {
                 socket.send_to(&query, address).await.unwrap();
                 timeout(Duration::from_secs(30), socket.recv(&mut reply)).await.unwrap().unwrap()
             }
-            Transport::Tcp => {
+            _ => {
                 let mut stream = TcpStream::connect(address).await.unwrap();
                 stream.write_u16(query.len().try_into().unwrap()).await.unwrap();
                 stream.write_all(&query).await.unwrap();

@@ -50,10 +50,8 @@ pub(super) async fn answer(
         return None;
     }
     let struck = front.faults().now().map(|wrong| faults::dns::strikes(&wrong, &question));
-    let protocol = match transport {
-        Transport::Udp => Protocol::Udp,
-        Transport::Tcp => Protocol::Tcp,
-    };
+    // hickory knows of others only where it speaks them itself.
+    let protocol = if transport == Transport::Udp { Protocol::Udp } else { Protocol::Tcp };
     let Ok(request) = Request::from_bytes(question, client, protocol) else {
         let id = u16::from_be_bytes([id_high, id_low]);
         tally.count_answer(transport, None, Rcode::FORMERR, Outcome::Answered);
@@ -65,10 +63,10 @@ pub(super) async fn answer(
     let asked_for = request.edns.as_ref().map_or(LONGEST_PLAIN_UDP, |edns| edns.max_payload());
     let limit = match transport {
         Transport::Udp => asked_for.clamp(LONGEST_PLAIN_UDP, UDP_PAYLOAD).into(),
-        Transport::Tcp => LONGEST,
+        _ => LONGEST,
     };
     let written = Written { limit, transport, struck: struck.unwrap_or_default(), reply: Shared::default() };
-    front.handle_request::<_, TokioTime>(&request, written.clone()).await;
+    front.over(transport).handle_request::<_, TokioTime>(&request, written.clone()).await;
     let reply = std::mem::take(&mut *lock(&written.reply));
     (!reply.is_empty()).then_some(reply)
 }

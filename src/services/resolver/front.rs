@@ -7,7 +7,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use hickory_net::runtime::Time;
-use hickory_net::xfer::Protocol;
 use hickory_proto::op::{Edns, Header, HeaderCounts, MessageType, Metadata, OpCode, ResponseCode};
 use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::{DNSClass, LowerName, RecordType};
@@ -46,6 +45,14 @@ const EDE_OTHER: u16 = 0;
 #[derive(Clone)]
 pub(super) struct Front {
     shared: Shared<Parts>,
+    /// How what it answers came.
+    transport: Transport,
+}
+
+impl std::fmt::Debug for Front {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Front").field("transport", &self.transport).finish_non_exhaustive()
+    }
 }
 
 struct Parts {
@@ -85,6 +92,7 @@ enum From {
 impl Front {
     pub(super) fn new(walk: Walk, config: &Config, journal: Journal) -> Self {
         Self {
+            transport: Transport::Udp,
             shared: Shared::new(Parts {
                 cache: Mutex::new(Cache::new(config.cache_entries, config.serve_stale)),
                 walk,
@@ -99,6 +107,11 @@ impl Front {
                 misses: AtomicU64::new(0),
             }),
         }
+    }
+
+    /// The same, for what came over `transport`.
+    pub(super) fn over(&self, transport: Transport) -> Self {
+        Self { shared: self.shared.clone(), transport }
     }
 
     /// What it counts.
@@ -323,7 +336,7 @@ impl Front {
         let asked = query.map(|query| {
             (types::RecordType(query.query_type().into()), types::Class(query.query_class().into()))
         });
-        let transport = transport(request);
+        let transport = self.transport;
         parts.tally.count_answer(transport, asked, Rcode(info.response_code.into()), Outcome::Answered);
         parts.tally.took(transport, watch, 1);
         match from {
@@ -338,7 +351,7 @@ impl Front {
             let query = request.queries.queries().first();
             Happened::Question {
                 client: request.src(),
-                transport: transport(request),
+                transport: self.transport,
                 id: request.metadata.id,
                 name: query.map(|query| query.name().to_string()).unwrap_or_default(),
                 record_type: query.map(|query| type_name(query.query_type())).unwrap_or_default(),
@@ -360,10 +373,6 @@ impl Front {
             }
         });
     }
-}
-
-fn transport(request: &Request) -> Transport {
-    if request.protocol() == Protocol::Udp { Transport::Udp } else { Transport::Tcp }
 }
 
 /// What went wrong, for those who read more than the code (RFC 8914 §2).

@@ -27,8 +27,9 @@ use crate::ground::datagrams::Datagrams;
 use crate::ground::journal::Journal;
 use crate::ground::listeners::Listeners;
 use crate::ground::service::{Closed, DRAIN, Service};
-use crate::services::streams::{self, Replies, Respond};
-use crate::services::tally::connections::Connections;
+use crate::services::private::{self, Door, Over};
+use crate::services::streams::{self, Plain, Replies, Respond, Room};
+use crate::services::tls::TlsError;
 
 use cache::{Question, type_named};
 use front::Front;
@@ -39,6 +40,12 @@ pub struct Config {
     /// Address and port to answer at, UDP and TCP (repeat for more)
     #[arg(long, value_name = "ADDRESS:PORT", required = true)]
     pub listen: Vec<SocketAddr>,
+    /// Where to answer over HTTPS as well, at /dns-query (RFC 8484; repeat for more)
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub https_listen: Vec<SocketAddr>,
+    /// Where else to answer in private, and with which certificates
+    #[command(flatten)]
+    pub private: private::Arguments,
     /// A root name server to start from (repeat for more)
     #[arg(long = "root", value_name = "ADDRESS", required = true)]
     pub roots: Vec<IpAddr>,
@@ -65,6 +72,9 @@ pub enum StartError {
     /// Its address is not free.
     #[error("the resolver cannot answer")]
     Bind(#[from] BindError),
+    /// It cannot be asked in private.
+    #[error("the resolver cannot be asked in private")]
+    Private(#[from] TlsError),
     /// The recursor refused its settings.
     #[error("the recursor cannot start from these roots")]
     Recursor(#[source] BoxedError),
@@ -77,7 +87,8 @@ pub struct Resolver {
     stop: CancellationToken,
     datagrams: JoinSet<()>,
     streams: JoinHandle<Closed>,
-    connections: Arc<Connections>,
+    room: Arc<Room>,
+    door: Door<Conversing>,
 }
 
 impl std::fmt::Debug for Resolver {
@@ -105,15 +116,18 @@ impl Service for Resolver {
         let faults = front.faults().clone();
         let serve = |socket| udp::serve(socket, front.clone(), journal.clone(), stop.clone());
         let datagrams = sockets.into_iter().map(serve).collect();
-        let connections = Arc::new(Connections::default());
-        let serving = streams::serve(listeners, front.clone(), connections.clone(), faults, stop.clone());
-        let streams = tokio::spawn(serving);
+        let room = Arc::<Room>::default();
+        let conversing = Conversing { front: front.clone(), transport: Transport::Tcp };
+        let door = Door::new(conversing.clone(), room.clone(), journal, stop.clone());
+        door.set(&config.private.wanted(config.https_listen))?;
+        let streams =
+            tokio::spawn(streams::serve(listeners, Plain(conversing), room.clone(), faults, stop.clone()));
         let listening = Listening::by_both(&addresses);
-        Ok(Self { front, listening, stop, datagrams, streams, connections })
+        Ok(Self { front, listening, stop, datagrams, streams, room, door })
     }
 
     fn listening(&self) -> Vec<Listening> {
-        self.listening.clone()
+        self.listening.iter().copied().chain(self.door.listening()).collect()
     }
 
     async fn ask(&self, ask: Ask) -> Reply {
@@ -122,11 +136,12 @@ impl Service for Resolver {
                 let (entries, total) = self.front.cached();
                 Reply::Cache { entries, total }
             }
-            Ask::Metrics => {
-                Reply::Metrics(self.front.families().into_iter().chain(self.connections.families()).collect())
-            }
+            Ask::Metrics => Reply::Metrics(
+                self.front.families().into_iter().chain(self.room.counted().families()).collect(),
+            ),
             Ask::Pace => Reply::Pace(self.front.tally().pace()),
             Ask::Faults(set) => self.front.faults().take(set),
+            Ask::Private(wanted) => self.door.obey(&wanted).await,
             Ask::CacheFlush(name) => self.flush(name.as_deref()).map_or_else(refused, Reply::Flushed),
             Ask::Resolve { name, record_type, afresh } => {
                 self.resolve(&name, &record_type, afresh).await.map_or_else(refused, Reply::Walk)
@@ -140,21 +155,35 @@ impl Service for Resolver {
         // Questions on their way are given up with their task: whoever asked asks again, elsewhere.
         self.datagrams.join_all().await;
         let closed = self.streams.await.unwrap_or_default();
+        self.door.close().await;
         let cut = tokio::time::timeout(DRAIN, self.front.close()).await.is_err();
         Closed { cut: closed.cut + usize::from(cut) }
     }
 }
 
-impl Respond for Front {
+/// Answers what comes over something else than datagrams.
+#[derive(Debug, Clone)]
+struct Conversing {
+    front: Front,
+    transport: Transport,
+}
+
+impl Over for Conversing {
+    fn over(&self, transport: Transport) -> Self {
+        Self { front: self.front.clone(), transport }
+    }
+}
+
+impl Respond for Conversing {
     fn respond(
         &self,
         question: &[u8],
         client: SocketAddr,
         mut replies: Replies,
     ) -> Option<impl Future<Output = ()> + Send + use<>> {
-        let (front, question) = (self.clone(), question.to_vec());
+        let (Self { front, transport }, question) = (self.clone(), question.to_vec());
         Some(async move {
-            let reply = asked::answer(&front, question, client, Transport::Tcp).await;
+            let reply = asked::answer(&front, question, client, transport).await;
             if let Some(reply) = reply.filter(|reply| !reply.is_empty()) {
                 replies.send(&reply).await;
             }

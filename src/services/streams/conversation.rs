@@ -6,16 +6,14 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::net::tcp::ReadHalf;
-use tokio::time::sleep_until;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::{sleep_until, timeout};
 
 use super::replies::{Outgoing, Replies};
-use super::{IDLE, Open, Respond};
+use super::{IDLE, Respond, Seat};
 use crate::ground::clock;
 
 /// Questions of one connection that are waited for at once.
@@ -24,32 +22,42 @@ pub(super) const UNDER_WAY_MOST: usize = 64;
 /// Octets that are read at once. Memory grows with what comes, not with what a length promises.
 const READ_AHEAD: usize = 2048;
 
-pub(super) struct Conversation<R> {
+/// How long it may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Has `responder` answer what `client` asks over `read`, into `write`, until either of them has enough.
+pub(in crate::services) async fn hold<R: Respond>(
+    read: impl AsyncRead + Unpin,
+    mut write: impl AsyncWrite + Unpin,
     client: SocketAddr,
     responder: R,
-    turn: Arc<AtomicU64>,
-    connection: Arc<Open>,
+    seat: &Seat,
+) {
+    let conversation = Conversation { client, responder, seat, outgoing: Arc::default() };
+    // Its end, however it comes about, needs no telling: the asker closed, was silent, or left.
+    if conversation.answer_all(read, &mut write).await.is_ok() {
+        let _ = timeout(GOODBYE, write.shutdown()).await;
+    }
+}
+
+struct Conversation<'s, R> {
+    client: SocketAddr,
+    responder: R,
+    seat: &'s Seat,
     outgoing: Arc<Outgoing>,
 }
 
-impl<R: Respond> Conversation<R> {
-    pub(super) fn new(client: SocketAddr, responder: R, turn: Arc<AtomicU64>, connection: Arc<Open>) -> Self {
-        Self { client, responder, turn, connection, outgoing: Arc::default() }
-    }
-
-    pub(super) async fn hold(self, mut stream: TcpStream) {
-        // Answers that are ready are joined here; waiting for more of them only delays these.
-        let _ = stream.set_nodelay(true);
-        // Its end, however it comes about, needs no telling: the asker closed, was silent, or left.
-        let _ = self.answer_all(&mut stream).await;
-        self.connection.end.cancel();
-    }
-
-    async fn answer_all(&self, stream: &mut TcpStream) -> io::Result<()> {
-        let (mut read, mut write) = stream.split();
+impl<R: Respond> Conversation<'_, R> {
+    async fn answer_all(
+        &self,
+        mut read: impl AsyncRead + Unpin,
+        write: &mut (impl AsyncWrite + Unpin),
+    ) -> io::Result<()> {
         let mut questions = Questions::default();
         let mut under_way = FuturesUnordered::new();
         let (mut writing, mut written) = (Vec::new(), 0);
+        // Whether some of what was written may wait here to be sent: TLS seals it first.
+        let mut is_held_back = false;
         // Whether nothing more is read: what was asked until then is still answered.
         let mut is_ending = false;
         let patience = sleep_until((clock::now() + IDLE).into());
@@ -57,8 +65,7 @@ impl<R: Respond> Conversation<R> {
         loop {
             while under_way.len() < UNDER_WAY_MOST && self.outgoing.has_room() && !self.outgoing.is_silent() {
                 let Some(question) = questions.next() else { break };
-                let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-                self.connection.last_asked.store(turn, Ordering::Relaxed);
+                self.seat.asks();
                 let replies = Replies::of(self.outgoing.clone());
                 under_way.extend(self.responder.respond(question, self.client, replies));
                 patience.as_mut().reset((clock::now() + IDLE).into());
@@ -68,24 +75,26 @@ impl<R: Respond> Conversation<R> {
                 self.outgoing.take(&mut writing);
             }
             is_ending |= self.outgoing.is_silent();
-            let is_writing = !writing.is_empty();
+            let is_writing = !writing.is_empty() || is_held_back;
             let is_answering = is_writing || !under_way.is_empty();
-            self.connection.answering.store(is_answering, Ordering::Relaxed);
+            self.seat.set_answering(is_answering);
             if is_ending && !is_answering {
                 return Ok(());
             }
             let may_read = !is_ending && under_way.len() < UNDER_WAY_MOST && self.outgoing.has_room();
             tokio::select! {
                 biased;
-                count = write.write(&writing[written..]), if is_writing => {
-                    written += some(count?)?;
+                count = write_or_flush(write, &writing[written..]), if is_writing => {
+                    let count = count?;
+                    written += count;
+                    is_held_back = count > 0;
                     if written == writing.len() {
                         patience.as_mut().reset((clock::now() + IDLE).into());
                     }
                 }
                 Some(()) = under_way.next(), if !under_way.is_empty() => {}
                 () = self.outgoing.filled.notified() => {}
-                () = self.connection.end.cancelled(), if !is_ending => is_ending = true,
+                () = self.seat.to_be_left(), if !is_ending => is_ending = true,
                 read = questions.read(&mut read), if may_read => is_ending = !read?,
                 // How long an answer takes is for whoever makes it to bound.
                 () = &mut patience, if is_writing || under_way.is_empty() => {
@@ -96,9 +105,17 @@ impl<R: Respond> Conversation<R> {
     }
 }
 
-/// A write of nothing is a connection that takes no more.
-fn some(count: usize) -> io::Result<usize> {
-    if count == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(count) }
+/// Writes some of `rest` and says how much; where nothing is left to write, sends what was, and says 0. To drop this before it
+/// is done loses nothing.
+async fn write_or_flush(write: &mut (impl AsyncWrite + Unpin), rest: &[u8]) -> io::Result<usize> {
+    if rest.is_empty() {
+        return write.flush().await.map(|()| 0);
+    }
+    match write.write(rest).await? {
+        // A write of nothing is a connection that takes no more.
+        0 => Err(io::ErrorKind::WriteZero.into()),
+        count => Ok(count),
+    }
 }
 
 /// What was read, as questions behind their lengths.
@@ -120,7 +137,7 @@ impl Questions {
     }
 
     /// Reads on; false at the end. To drop this before it is done loses nothing.
-    async fn read(&mut self, stream: &mut ReadHalf<'_>) -> io::Result<bool> {
+    async fn read(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<bool> {
         self.octets.drain(..self.taken);
         self.taken = 0;
         self.octets.reserve(READ_AHEAD);

@@ -5,7 +5,10 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::conversation::UNDER_WAY_MOST;
+use super::room::CONNECTIONS_OF_ONE_MOST;
 use super::*;
 
 /// `now…` is answered at once, `late…` when released, `many` with many long messages, `silence` and anything else with nothing.
@@ -69,8 +72,13 @@ impl Server {
         let released = Arc::new(Semaphore::new(0));
         let told = Told { released, under_way: watch::Sender::new(0), most_under_way: Arc::default() };
         let stop = CancellationToken::new();
-        let served =
-            tokio::spawn(serve(listeners, told.clone(), Arc::default(), Faults::default(), stop.clone()));
+        let served = tokio::spawn(serve(
+            listeners,
+            Plain(told.clone()),
+            Arc::default(),
+            Faults::default(),
+            stop.clone(),
+        ));
         Self { address, told, stop, served }
     }
 

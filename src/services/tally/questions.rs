@@ -5,6 +5,7 @@
 //! additions more.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::dns::message::writer::Finished;
@@ -24,12 +25,19 @@ const RCODES: usize = 24;
 pub(in crate::services) struct Tally {
     udp: Cells,
     tcp: Cells,
+    /// Of TLS, HTTPS and QUIC, each from the first question on: hardly any server is ever asked so.
+    private: [OnceLock<Box<Cells>>; 3],
     pace: Pace,
 }
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { udp: Cells::default(), tcp: Cells::default(), pace: Pace::new(clock::now()) }
+        Self {
+            udp: Cells::default(),
+            tcp: Cells::default(),
+            private: Default::default(),
+            pace: Pace::new(clock::now()),
+        }
     }
 }
 
@@ -132,15 +140,35 @@ impl Tally {
     }
 
     fn cells(&self, transport: Transport) -> &Cells {
+        self.place(transport).map_or_else(|cells| cells, |place| place.get_or_init(Box::default))
+    }
+
+    /// The cells of `transport`, or the place for them where they are made at first need.
+    fn place(&self, transport: Transport) -> Result<&OnceLock<Box<Cells>>, &Cells> {
         match transport {
-            Transport::Udp => &self.udp,
-            Transport::Tcp => &self.tcp,
+            Transport::Udp => Err(&self.udp),
+            Transport::Tcp => Err(&self.tcp),
+            Transport::Tls => Ok(&self.private[0]),
+            Transport::Https => Ok(&self.private[1]),
+            Transport::Quic => Ok(&self.private[2]),
         }
+    }
+
+    /// The cells of `transport`, if there are any.
+    fn known(&self, transport: Transport) -> Option<&Cells> {
+        self.place(transport).map_or_else(Some, |place| place.get().map(|cells| &**cells))
     }
 
     /// What was counted, the most frequent first.
     pub(in crate::services) fn read(&self) -> QueryCounts {
-        QueryCounts { udp: self.udp.read(), tcp: self.tcp.read() }
+        let private = |transport| self.known(transport).map(Cells::read);
+        QueryCounts {
+            udp: self.udp.read(),
+            tcp: self.tcp.read(),
+            tls: private(Transport::Tls),
+            https: private(Transport::Https),
+            quic: private(Transport::Quic),
+        }
     }
 
     /// What was counted, as metrics.
@@ -154,8 +182,8 @@ impl Tally {
         let mut limited = Family::counter("wwwlab_dns_limited_total", help);
         let help = "Time from a question to its answer; those that came together are answered together.";
         let mut times = Family::histogram("wwwlab_dns_response_duration_seconds", help);
-        for transport in [Transport::Udp, Transport::Tcp] {
-            let cells = self.cells(transport);
+        for transport in Transport::ALL {
+            let Some(cells) = self.known(transport) else { continue };
             let counted = cells.read();
             let over = ("transport", &*transport.to_string());
             for (word, count) in known(&counted.types) {
@@ -255,7 +283,8 @@ mod tests {
         tally.count(Transport::Tcp, finished(Rcode(4095), far(65_280, Class::IN)), Outcome::Answered);
         tally.count(Transport::Tcp, finished(Rcode::REFUSED, far(257, Class::HS)), Outcome::Answered);
         tally.count(Transport::Tcp, finished(Rcode::REFUSED, far(257, Class::IN)), Outcome::Answered);
-        let QueryCounts { udp, tcp } = tally.read();
+        let QueryCounts { udp, tcp, tls, https, quic } = tally.read();
+        assert_eq!((tls, https, quic), (None, None, None), "nobody asked so");
         let shown = |counts: &[Count]| -> Vec<String> {
             counts.iter().map(|count| format!("{} {}", count.what, count.count)).collect()
         };

@@ -28,7 +28,7 @@ use super::answered::Answered;
 use super::page::Page;
 use super::room::Seat;
 use super::stream::Stream;
-use super::tls::{Greeter, Line};
+use super::tls::{self, Greeter, Line};
 use super::wire::{Course, FIELDS_AT_MOST, HEAD_AT_MOST, Patience, Rim, Speaks};
 
 /// What hyper may hold of one connection in either direction, in bytes: a head goes in whole.
@@ -88,11 +88,12 @@ pub(super) async fn serve(stream: TcpStream, ends: Ends, seat: Seat, around: Sur
                 biased;
                 () = course.asked_to_leave() => return,
                 () = around.cut.cancelled() => return,
-                greeted = greeter.greet(stream, ends, &around.server.journal) => greeted,
+                greeted = greeter.greet(stream, ends.client, ends.here, &around.server.journal) => greeted,
                 () = around.stop.cancelled() => return,
             };
-            let Some(greeted) = greeted else { return };
-            (greeted.line, greeted.is_http2)
+            let Some(sealed) = greeted else { return };
+            let is_http2 = tls::is_http2(&sealed);
+            (Line::Tls(Box::new(sealed)), is_http2)
         }
     };
     let mut rim = Rim::new(line, course.clone(), around.patience);

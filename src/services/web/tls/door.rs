@@ -10,7 +10,8 @@ use crate::ground::tls::Wanted;
 
 use super::super::connection::Surroundings;
 use super::super::listener::{Listener, Seating};
-use super::{Greeter, Policy, Swapped, TlsError, offer};
+use super::{ALPN, Greeter, Policy, TlsError};
+use crate::services::tls::offer;
 
 /// The door, open or closed.
 #[derive(Debug)]
@@ -49,12 +50,12 @@ impl Door {
                 former.stop.cancel();
             }
         } else {
-            let offer = offer(wanted)?;
+            let offer = Arc::new(offer(&wanted.certificates, &ALPN, wanted.key_log.as_deref())?);
             match &*open {
-                Some(open) if open.wanted == wanted.listen => open.greeter.offer.put(offer),
+                Some(open) if open.wanted == wanted.listen => open.greeter.offer(offer),
                 _ => {
                     let sockets = super::super::listening_at(&wanted.listen)?;
-                    let next = self.serve(sockets, wanted, Greeter { offer: Swapped::new(offer) });
+                    let next = self.serve(sockets, wanted, Greeter::new(offer));
                     if let Some(former) = open.replace(next) {
                         former.stop.cancel();
                     }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,48 +18,48 @@ use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 use crate::ground::tls::{Agreed, Shaken};
 
-use super::super::connection::Ends;
-use super::{Line, Swapped};
+use super::Swapped;
 
 /// How long a handshake may take, all its messages together.
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// Shakes hands with whoever connects.
 #[derive(Debug)]
-pub(in crate::services::web) struct Greeter {
-    pub(super) offer: Swapped<ServerConfig>,
-}
-
-/// A handshake that came to its end.
-#[derive(Debug)]
-pub(in crate::services::web) struct Greeted {
-    pub(in crate::services::web) line: Line,
-    /// Whether it was agreed to speak HTTP/2 (RFC 9113 §3.2).
-    pub(in crate::services::web) is_http2: bool,
+pub(in crate::services) struct Greeter {
+    offer: Swapped<ServerConfig>,
 }
 
 impl Greeter {
-    /// Shakes hands over `stream`, and tells how it went; nothing where it failed.
-    pub(in crate::services::web) async fn greet(
+    /// Offers this.
+    pub(in crate::services) fn new(offer: Arc<ServerConfig>) -> Self {
+        Self { offer: Swapped::new(offer) }
+    }
+
+    /// Offers this from now on.
+    pub(in crate::services) fn offer(&self, next: Arc<ServerConfig>) {
+        self.offer.put(next);
+    }
+
+    /// Shakes hands over `stream`, whose ends are `client` and `server`, and tells how it went; nothing where it failed.
+    pub(in crate::services) async fn greet(
         &self,
         stream: TcpStream,
-        ends: Ends,
+        client: SocketAddr,
+        server: SocketAddr,
         journal: &Journal,
-    ) -> Option<Greeted> {
+    ) -> Option<TlsStream<TcpStream>> {
         let stopwatch = Stopwatch::start();
         let mut sni = None;
         let shaken = match timeout(WITHIN, shake(stream, self.offer.get(), &mut sni)).await {
             Ok(shaken) => shaken.map_err(|error| why(&error)),
             Err(_) => Err(format!("it is not done after {} s", WITHIN.as_secs())),
         };
-        let agreed = shaken.as_ref().ok().map(|sealed| Agreed::of(sealed.get_ref().1));
-        let is_http2 = agreed.as_ref().is_some_and(|agreed| agreed.alpn.as_deref() == Some("h2"));
         journal.tell(|| {
-            let (client, server) = (ends.client, ends.here);
+            let agreed = shaken.as_ref().ok().map(|sealed| Agreed::of(sealed.get_ref().1));
             let why = shaken.as_ref().err().cloned();
             Happened::Handshake(Shaken { client, server, sni, agreed, why, micros: stopwatch.micros() })
         });
-        shaken.ok().map(|sealed| Greeted { line: Line::Tls(Box::new(sealed)), is_http2 })
+        shaken.ok()
     }
 }
 
