@@ -346,6 +346,7 @@ impl Desk {
             serial: None,
             records: 0,
             problems: vec![why.to_owned()],
+            signed: None,
         };
         zones.map(state).collect()
     }
