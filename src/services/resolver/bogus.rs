@@ -12,6 +12,8 @@ use crate::ground::clock;
 
 use super::cache::{Failure, Question};
 use super::connections::LabConnections;
+use super::lock;
+use super::trace::TRACE;
 use super::trust::{denial, signature};
 
 /// Extended errors (RFC 8914 §4.7, §4.8, §4.9, §4.10, §4.11).
@@ -54,6 +56,8 @@ pub(super) async fn why(unchecked: &Recursor<LabConnections>, question: &Questio
 
 /// What is said about a name, or what denies it.
 async fn records(unchecked: &Recursor<LabConnections>, name: Name, record_type: RecordType) -> Vec<Record> {
+    // The way is walked once more: that a server refers on to the same place is no fault of its own now.
+    let _ = TRACE.try_with(|trace| lock(trace).begin_round());
     match unchecked.resolve(Query::query(name, record_type), clock::now(), true).await {
         Ok(message) => message.answers,
         Err(error) => denial(error).map(|(_, records)| records).unwrap_or_default(),

@@ -11,6 +11,7 @@ mod bogus;
 mod cache;
 mod connections;
 mod front;
+mod proof;
 mod shown;
 mod trace;
 mod trust;

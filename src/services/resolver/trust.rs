@@ -138,9 +138,16 @@ pub(super) fn denial(error: RecursorError) -> Option<(ResponseCode, Vec<Record>)
         record.proof = soa.proof;
         records.push(record);
     }
+    Some((rcode, of_denial(records)))
+}
+
+/// The records of a denial in their order: the SOA, then what proves it, each set with its signatures behind.
+pub(super) fn of_denial(mut records: Vec<Record>) -> Vec<Record> {
     records.retain(|record| record.record_type() != RecordType::NS);
-    records.sort_by_cached_key(|record| (type_told(record) != RecordType::SOA, record.name.clone(), is_signature(record)));
-    Some((rcode, records))
+    records.sort_by_cached_key(|record| {
+        (type_told(record) != RecordType::SOA, record.name.clone(), is_signature(record))
+    });
+    records
 }
 
 /// Puts the records of an answer to a question for `name` in their order: along the aliases, each set with its signatures behind.

@@ -20,8 +20,8 @@ use crate::ground::journal::Journal;
 use super::cache::{Answer, Failure, Question};
 use super::connections::LabConnections;
 use super::trace::{EDE_NO_REACHABLE_AUTHORITY, Notes, TRACE, Trace, WalkId, chain};
-use super::trust::{Trust, Verdict, denial, in_order, verdict};
-use super::{BoxedError, Config, Shared, bogus, lock};
+use super::trust::{Trust, Verdict, denial, in_order, of_denial, verdict};
+use super::{BoxedError, Config, Shared, bogus, lock, proof};
 
 /// A question that no server answers in this time is given up: dig waits 5 s, and should hear why.
 const PATIENCE: Duration = Duration::from_millis(2500);
@@ -207,6 +207,20 @@ fn signed(resolved: Result<Message, RecursorError>, question: &Question, trace: 
         Verdict::Bogus if is_checked => Err(Refused),
         verdict => Ok(is_checked && verdict == Verdict::Secure),
     };
+    let resolved = match resolved {
+        Err(RecursorError::Net(NetError::Dns(DnsError::Nsec { response, .. }))) => {
+            if proof::is_of_dname(&response, &name, question.record_type) {
+                let authorities = of_denial(response.into_message().authorities);
+                let secure = sound(&authorities)?;
+                return Ok(Answer { authorities, secure, ..Answer::of(ResponseCode::NoError) });
+            }
+            if !proof::is_of_wildcards(&response) {
+                return Err(Refused);
+            }
+            Ok(response.into_message())
+        }
+        resolved => resolved,
+    };
     match resolved {
         Ok(message) if !message.answers.is_empty() => {
             let rcode = message.metadata.response_code;
@@ -220,7 +234,6 @@ fn signed(resolved: Result<Message, RecursorError>, question: &Question, trace: 
             let authorities = authorities.into_iter().filter(stays).collect();
             Ok(Answer { answers, authorities, secure, ..Answer::of(rcode) })
         }
-        Err(RecursorError::Net(NetError::Dns(DnsError::Nsec { .. }))) => Err(Refused),
         Ok(_) => {
             let text = "a name server refers on instead of answering".into();
             Ok(blamed(trace, Failure { code: EDE_NO_REACHABLE_AUTHORITY, text }))
