@@ -156,7 +156,8 @@ impl Desk {
 
     /// How the lab stands.
     pub(super) fn status(&self) -> LabStatus {
-        let Design { config, network, directory, ports, database, has_ipv6: _, tls, dnssec: _ } = &*self.design;
+        let Design { config, network, directory, ports, database, has_ipv6: _, tls, dnssec: _ } =
+            &*self.design;
         let me = std::process::id();
         let mut supervisor = usage::of(me).unwrap_or_default();
         if let Some(guard) = self.guard.pid().and_then(usage::of) {

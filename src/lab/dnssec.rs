@@ -40,7 +40,9 @@ pub enum DnssecError {
     #[error("{0} is not signed, so that nothing of it can be wrong: `wwwlab zone sign` signs it")]
     NotSigned(String),
     /// It has no DS.
-    #[error("the root has no parent, and so no DS: its key itself is what is believed; take another zone, e.g. com")]
+    #[error(
+        "the root has no parent, and so no DS: its key itself is what is believed; take another zone, e.g. com"
+    )]
     NoParent,
     /// A key cannot be had.
     #[error("{0} cannot be signed")]
@@ -156,7 +158,11 @@ impl Signing {
             .zones
             .iter()
             .filter(|(origin, _)| own.contains(origin))
-            .map(|(origin, Signed { file, wrong, .. })| Zone { origin: origin.clone(), key: file.clone(), wrong: *wrong })
+            .map(|(origin, Signed { file, wrong, .. })| Zone {
+                origin: origin.clone(),
+                key: file.clone(),
+                wrong: *wrong,
+            })
             .collect();
         if zones.is_empty() {
             return Wanted::default();
@@ -212,8 +218,11 @@ pub fn anchor_key(directory: &Directory) -> PathBuf {
 
 /// The zones that the lab can sign, each once.
 fn zones(config: &Config, network: Network) -> Vec<String> {
-    let mut zones: Vec<String> =
-        SIGNERS.iter().flat_map(|&server| config.zones(server, network).into_keys()).map(|name| normal(&name)).collect();
+    let mut zones: Vec<String> = SIGNERS
+        .iter()
+        .flat_map(|&server| config.zones(server, network).into_keys())
+        .map(|name| normal(&name))
+        .collect();
     zones.sort();
     zones.dedup();
     zones
@@ -225,7 +234,11 @@ fn normal(name: &str) -> String {
 }
 
 /// The key of a zone: where it lies, and what is public of it. Without one, one is made.
-fn have(origin: &str, algorithm: Algorithm, directory: &Directory) -> Result<(PathBuf, PublicKey), DnssecError> {
+fn have(
+    origin: &str,
+    algorithm: Algorithm,
+    directory: &Directory,
+) -> Result<(PathBuf, PublicKey), DnssecError> {
     let failed = |cause| DnssecError::Key(origin.into(), cause);
     let file = directory.dnssec().join(file_name(origin));
     let key = match Key::read(&file) {
@@ -360,11 +373,16 @@ mod tests {
         };
         let nothing = Signing::default();
         let unknown = refused(&nothing, Change::Sign(vec!["fobar.com".into()]));
-        assert!(unknown.ends_with("publishes fobar.com: there are ., 127.in-addr.arpa., com., foobar.com."), "{unknown}");
+        assert!(
+            unknown.ends_with("publishes fobar.com: there are ., 127.in-addr.arpa., com., foobar.com."),
+            "{unknown}"
+        );
         let unsigned = refused(&nothing, Change::Break("com".into(), Wrong::Expired));
         assert!(unsigned.starts_with("com. is not signed"), "{unsigned}");
         let all = nothing.next(&Change::Sign(Vec::new()), &config, &directory).unwrap();
-        assert!(refused(&all, Change::Break(".".into(), Wrong::WrongDs)).starts_with("the root has no parent"));
+        assert!(
+            refused(&all, Change::Break(".".into(), Wrong::WrongDs)).starts_with("the root has no parent")
+        );
         fs::write(directory.dnssec().join("com.key"), "no key").unwrap();
         let strange = nothing.next(&Change::Sign(vec!["com".into()]), &config, &directory).unwrap_err();
         assert!(matches!(strange, DnssecError::Key(_, KeyError::Strange(_))), "{strange}");

@@ -31,6 +31,7 @@ use super::database::{Database, DatabaseError, Wish};
 use super::design::Design;
 use super::desk::{Desk, Post};
 use super::directory::{Directory, DirectoryError};
+use super::dnssec::{self, DnssecError, Signing};
 use super::faults::Faults;
 use super::guard::Guard;
 use super::hosts::ServiceName;
@@ -46,7 +47,6 @@ use super::network::wiring::Wiring;
 use super::ports::{self, PortError, Ports};
 use super::status::LabStatus;
 use super::telemetry::Telemetry;
-use super::dnssec::{self, DnssecError, Signing};
 use super::tls::{Change, Held, Serving, TlsError};
 use super::watcher;
 

@@ -6,10 +6,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::ground::channel::ZoneSigned;
-use crate::ground::clock;
 use crate::cli::screen::{BAD, Table};
 use crate::cli::{Failure, World, block_on};
+use crate::ground::channel::ZoneSigned;
+use crate::ground::clock;
 use crate::lab::config::{Config, Network};
 use crate::lab::control::{self, ControlError, Request, Response};
 use crate::lab::directory::Directory;

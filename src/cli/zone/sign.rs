@@ -18,7 +18,10 @@ pub(super) fn sign(zones: &[String], directory: &Directory, world: &mut World) -
     writeln!(world.out, "{bold}signed{bold:#}: {}", signed.join(" "))?;
     if !signed.iter().any(|zone| zone == ".") {
         let program = &world.program;
-        writeln!(world.out, "the root is not signed, so nobody has a reason to believe it: `{program} zone sign` signs all")?;
+        writeln!(
+            world.out,
+            "the root is not signed, so nobody has a reason to believe it: `{program} zone sign` signs all"
+        )?;
         return Ok(0);
     }
     writeln!(world.out, "the resolver validates, and has forgotten what it heard before")?;
@@ -40,8 +43,14 @@ pub(super) fn sign(zones: &[String], directory: &Directory, world: &mut World) -
     let spaced = if here.is_empty() { String::new() } else { format!(" {here}") };
     writeln!(world.out, "\n{bold}Try{bold:#}")?;
     for (line, why) in [
-        (format!("{shell}delv -a {anchor}{spaced} {site}"), "validates by itself, from the root's key: \"fully validated\""),
-        (format!("{shell}dig{spaced} +dnssec {site}"), "the flag ad: the resolver has validated; RRSIG: with what"),
+        (
+            format!("{shell}delv -a {anchor}{spaced} {site}"),
+            "validates by itself, from the root's key: \"fully validated\"",
+        ),
+        (
+            format!("{shell}dig{spaced} +dnssec {site}"),
+            "the flag ad: the resolver has validated; RRSIG: with what",
+        ),
         (format!("{program} zone break foobar.com expired"), "what an old signature is worth: dig again"),
         (format!("{program} zone unsign"), "zones as their files are"),
     ] {
@@ -62,7 +71,12 @@ pub(super) fn unsign(zones: &[String], directory: &Directory, world: &mut World)
 }
 
 /// Has something wrong with a signed zone.
-pub(super) fn spoil(zone: &str, wrong: Wrong, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
+pub(super) fn spoil(
+    zone: &str,
+    wrong: Wrong,
+    directory: &Directory,
+    world: &mut World,
+) -> Result<u8, Failure> {
     change(Change::Break(zone.to_owned(), wrong), directory)?;
     let what = match wrong {
         Wrong::Expired => "the time of all its signatures was over yesterday",

@@ -51,7 +51,9 @@ pub struct Signing<'s> {
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
     /// Its file has keys or signatures.
-    #[error("its file brings keys or signatures of its own: it is served as it is; take them out of the file to have it signed")]
+    #[error(
+        "its file brings keys or signatures of its own: it is served as it is; take them out of the file to have it signed"
+    )]
     Signed,
     /// The names of its NSEC3 records would be too long.
     #[error("its name is too long for hashed names below it: sign it with `denial = \"nsec\"`")]
@@ -261,7 +263,9 @@ impl<'s> Signer<'s> {
     fn finish(self) -> Result<Zone, SignError> {
         let compiled = compile::compile(self.zone.origin(), self.records);
         compiled.zone.ok_or_else(|| {
-            SignError::NoZone(compiled.problems.first().map(|problem| problem.message.clone()).unwrap_or_default())
+            SignError::NoZone(
+                compiled.problems.first().map(|problem| problem.message.clone()).unwrap_or_default(),
+            )
         })
     }
 }
@@ -316,7 +320,11 @@ fn canonical(record_type: RecordType, data: &[u8]) -> Vec<u8> {
 fn is_of_signer(record_type: RecordType) -> bool {
     matches!(
         record_type,
-        RecordType::DNSKEY | RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3 | RecordType::NSEC3PARAM
+        RecordType::DNSKEY
+            | RecordType::RRSIG
+            | RecordType::NSEC
+            | RecordType::NSEC3
+            | RecordType::NSEC3PARAM
     )
 }
 

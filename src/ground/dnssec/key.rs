@@ -91,7 +91,8 @@ impl Key {
         };
         let document = document.map_err(|_| KeyError::NoChance)?;
         let text = BASE64.encode(document.as_ref());
-        let lines: Vec<&str> = (0..text.len()).step_by(64).map(|at| &text[at..text.len().min(at + 64)]).collect();
+        let lines: Vec<&str> =
+            (0..text.len()).step_by(64).map(|at| &text[at..text.len().min(at + 64)]).collect();
         Ok(format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n")))
     }
 
@@ -192,11 +193,10 @@ mod tests {
             assert_eq!(dnskey[..4], [1, 1, 3, algorithm.number()]);
             assert_eq!(signature.len(), 64);
             let verified = |octets: &[u8]| match algorithm {
-                Algorithm::Ecdsa => UnparsedPublicKey::new(
-                    &ECDSA_P256_SHA256_FIXED,
-                    [&[4], &dnskey[4..]].concat(),
-                )
-                .verify(octets, &signature),
+                Algorithm::Ecdsa => {
+                    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, [&[4], &dnskey[4..]].concat())
+                        .verify(octets, &signature)
+                }
                 Algorithm::Ed25519 => {
                     UnparsedPublicKey::new(&ED25519, dnskey[4..].to_vec()).verify(octets, &signature)
                 }
@@ -219,7 +219,11 @@ mod tests {
     #[test]
     fn tags_are_those_of_the_examples() {
         for (public, algorithm, expected) in [
-            ("GojIhhXUN/u4v54ZQqGSnyhWJwaubCvTmeexv7bR6edbkrSqQpF64cYbcB7wNcP+e+MAnLr+Wi9xMWyQLc8NAA==", 13, 55648),
+            (
+                "GojIhhXUN/u4v54ZQqGSnyhWJwaubCvTmeexv7bR6edbkrSqQpF64cYbcB7wNcP+e+MAnLr+Wi9xMWyQLc8NAA==",
+                13,
+                55648,
+            ),
             ("l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=", 15, 3613),
         ] {
             let public = BASE64.decode(public.as_bytes()).unwrap();

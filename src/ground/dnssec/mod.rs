@@ -102,7 +102,11 @@ impl FromStr for PublicKey {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let octets = BASE64.decode(text.as_bytes()).map_err(|_| "a key is written in base64")?;
-        if octets.len() < 5 || octets.len() > usize::from(u16::MAX) { Err("it is no DNSKEY's data".into()) } else { Ok(Self(octets)) }
+        if octets.len() < 5 || octets.len() > usize::from(u16::MAX) {
+            Err("it is no DNSKEY's data".into())
+        } else {
+            Ok(Self(octets))
+        }
     }
 }
 

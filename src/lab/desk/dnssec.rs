@@ -18,7 +18,8 @@ impl Desk {
             self.post(name).is_some_and(|post| self.service(post).condition.state == State::Paused)
         });
         if let Some((name, _)) = stands_still {
-            let remedy = format!("{name} stands still and cannot be told: `wwwlab resume {name}`, then again");
+            let remedy =
+                format!("{name} stands still and cannot be told: `wwwlab resume {name}`, then again");
             return Response::Refused(vec![remedy]);
         }
         let former = design.dnssec.get();

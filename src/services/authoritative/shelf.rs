@@ -75,7 +75,18 @@ impl Kept {
     fn of(origin: &Name, file: PathBuf) -> Self {
         let (origin, seen, problems) = (origin.clone(), Vec::new(), Vec::new());
         let (unwatched, fingerprint, plain, signed) = (true, None, None, None);
-        Self { origin, file, seen, unwatched, fingerprint, problems, plain, signed, renew_at: None, unsigned: None }
+        Self {
+            origin,
+            file,
+            seen,
+            unwatched,
+            fingerprint,
+            problems,
+            plain,
+            signed,
+            renew_at: None,
+            unsigned: None,
+        }
     }
 }
 
@@ -222,7 +233,9 @@ impl Shelf {
     pub(super) async fn replace(&self, origin: &str, file: PathBuf) -> Result<(), Vec<String>> {
         let origin = self.served_here(origin)?;
         // Another file has serials of its own.
-        let loaded = load_aside(origin.clone(), file.clone(), None, self.serial_served(&origin), self.signer()).await?;
+        let loaded =
+            load_aside(origin.clone(), file.clone(), None, self.serial_served(&origin), self.signer())
+                .await?;
         if loaded.published.is_none() {
             let mut causes = vec![format!("zone {origin} stays as it is: {} is not right", file.display())];
             causes.extend(loaded.load.errors().map(ToString::to_string));
@@ -483,13 +496,7 @@ async fn load_aside(
 }
 
 /// Reads a zone's file, after one that said `old`, and has it signed, to be served after one of the serial `served`.
-fn load(
-    origin: &Name,
-    file: &Path,
-    old: Option<&Zone>,
-    served: Option<u32>,
-    signer: Arc<Signer>,
-) -> Loaded {
+fn load(origin: &Name, file: &Path, old: Option<&Zone>, served: Option<u32>, signer: Arc<Signer>) -> Loaded {
     let mut load = zone::load(origin, file);
     if let Some(old) = old {
         load.compare_with(old);

@@ -109,13 +109,20 @@ impl Signer {
                 };
                 let jitter = u32::try_from(chance::random_u64() % RENEWED_JITTER).unwrap_or_default();
                 // Whose time is over on purpose is left so.
-                let renew_at = (keyed.wrong != Some(Wrong::Expired)).then_some(until - RENEWED_BEFORE - jitter);
+                let renew_at =
+                    (keyed.wrong != Some(Wrong::Expired)).then_some(until - RENEWED_BEFORE - jitter);
                 Published { zone: Arc::new(zone), signed: Some(signed), renew_at, problem: None }
             }
         }
     }
 
-    fn sign(&self, keyed: &Keyed, zone: &Zone, served: Option<u32>, now: u32) -> Result<(Zone, u32), SignError> {
+    fn sign(
+        &self,
+        keyed: &Keyed,
+        zone: &Zone,
+        served: Option<u32>,
+        now: u32,
+    ) -> Result<(Zone, u32), SignError> {
         let expiration = match keyed.wrong {
             Some(Wrong::Expired) => now - DAY,
             _ => now + LIFETIME - BACKDATED,
@@ -123,7 +130,8 @@ impl Signer {
         let serial = zone.serial().wrapping_add(now.saturating_sub(SERIALS_SINCE));
         let how = Signing {
             key: &keyed.key,
-            denial: self.denial,
+            // As the real root does; and the recursor's validation cannot read NSEC3 records right below the root.
+            denial: if zone.origin().is_root() { Denial::Nsec } else { self.denial },
             children: &self.children,
             inception: expiration - LIFETIME,
             expiration,
@@ -144,7 +152,8 @@ impl Signer {
 pub(super) async fn keep(shelf: Arc<Shelf>, stop: CancellationToken) {
     loop {
         let now = clock::unix_seconds();
-        let rest = shelf.next_renewal().map(|at| Duration::from_secs(at.saturating_sub(now).into()).min(LOOK));
+        let rest =
+            shelf.next_renewal().map(|at| Duration::from_secs(at.saturating_sub(now).into()).min(LOOK));
         tokio::select! {
             () = stop.cancelled() => return,
             () = shelf.signed.notified() => {}

@@ -68,7 +68,8 @@ async fn records(unchecked: &Recursor<LabConnections>, name: Name, record_type: 
 fn of_sets(records: &[Record]) -> Option<Failure> {
     let now = clock::unix_seconds();
     let sets = records.iter().filter(|record| record.record_type() != RecordType::RRSIG);
-    let signed: Vec<_> = records.iter().filter_map(|record| Some((&record.name, signature(record)?))).collect();
+    let signed: Vec<_> =
+        records.iter().filter_map(|record| Some((&record.name, signature(record)?))).collect();
     let mut unsigned = None;
     for set in sets {
         let covers = |(name, signature): &&(&Name, &hickory_proto::dnssec::rdata::RRSIG)| {
@@ -82,9 +83,9 @@ fn of_sets(records: &[Record]) -> Option<Failure> {
         let Some((inception, expiration)) = times.next() else {
             // What a DNAME makes is never signed; whoever made it stands beside it.
             let is_made = set.record_type() == RecordType::CNAME
-                && records.iter().any(|other| {
-                    other.record_type() == RecordType::DNAME && other.name.zone_of(&set.name)
-                });
+                && records
+                    .iter()
+                    .any(|other| other.record_type() == RecordType::DNAME && other.name.zone_of(&set.name));
             if !is_made && unsigned.is_none() {
                 let text = format!("{what} has no signature");
                 unsigned = Some(Failure { code: RRSIGS_MISSING, text });

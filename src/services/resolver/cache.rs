@@ -190,7 +190,14 @@ impl Cache {
 impl Answer {
     /// An answer without records.
     pub(super) fn of(rcode: ResponseCode) -> Self {
-        Self { rcode, answers: Vec::new(), authorities: Vec::new(), said_by: None, failure: None, secure: false }
+        Self {
+            rcode,
+            answers: Vec::new(),
+            authorities: Vec::new(),
+            said_by: None,
+            failure: None,
+            secure: false,
+        }
     }
 
     /// `NOERROR`, `NXDOMAIN`, or `NODATA` for a name that exists without the type asked for.

@@ -314,7 +314,8 @@ impl RequestHandler for Front {
         let build = || MessageResponseBuilder::new(&request.queries, edns.as_ref());
         let wanted = request.queries.queries().first().map_or(RecordType::ANY, |query| query.query_type());
         let is_given = |record: &&Record| wants_signatures || is_for_all(record, wanted);
-        let (answers, authorities) = (answer.answers.iter().filter(is_given), answer.authorities.iter().filter(is_given));
+        let (answers, authorities) =
+            (answer.answers.iter().filter(is_given), answer.authorities.iter().filter(is_given));
         let whole = build().build(metadata, answers, authorities, [], []);
         let info = match responder.send_response(whole).await {
             Ok(info) => info,

@@ -33,8 +33,8 @@ pub(super) fn is_of_wildcards(message: &Message) -> bool {
 
 /// Whether `message` denies records of the type `wanted` at `name`, which has a DNAME, and that is proven.
 pub(super) fn is_of_dname(message: &Message, name: &Name, wanted: RecordType) -> bool {
-    let denies = |mut types: &mut dyn Iterator<Item = RecordType>| {
-        let types: Vec<RecordType> = (&mut types).collect();
+    let denies = |types: &mut dyn Iterator<Item = RecordType>| {
+        let types: Vec<RecordType> = types.collect();
         let has = |record_type| types.contains(&record_type);
         has(RecordType::DNAME)
             && !has(wanted)
@@ -101,7 +101,8 @@ fn proves(owner: &Name, nsec: &NSEC, name: &Name, labels: usize) -> bool {
     let covers = owner < name && (name < next || next <= owner && next.zone_of(name));
     // Of names below a delegation its NSEC says nothing (RFC 6840 §4.1).
     let types = nsec.type_set();
-    let is_above = types.contains(RecordType::NS) && !types.contains(RecordType::SOA) || types.contains(RecordType::DNAME);
+    let is_above = types.contains(RecordType::NS) && !types.contains(RecordType::SOA)
+        || types.contains(RecordType::DNAME);
     let speaks = !(is_above && owner.zone_of(name));
     // A name at or below `name` makes it exist.
     let exists = name.zone_of(next);

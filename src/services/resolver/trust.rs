@@ -165,7 +165,12 @@ pub(super) fn in_order(name: &Name, records: Vec<Record>) -> Vec<Record> {
     let place = |record: &Record| {
         let is_rename = type_told(record) == RecordType::DNAME;
         let of = |name: &Name| *name == record.name || is_rename && record.name.zone_of(name);
-        (way.iter().position(of).unwrap_or(way.len()), !is_rename, u16::from(type_told(record)), is_signature(record))
+        (
+            way.iter().position(of).unwrap_or(way.len()),
+            !is_rename,
+            u16::from(type_told(record)),
+            is_signature(record),
+        )
     };
     let mut records = records;
     records.sort_by_cached_key(place);

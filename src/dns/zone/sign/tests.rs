@@ -22,7 +22,10 @@ fn key() -> Key {
 }
 
 fn signed(key: &Key, denial: Denial, wrong: Option<Wrong>) -> Zone {
-    let children = [("E.example".parse().unwrap(), vec![0, 7, 13, 2, 9]), ("d.example".parse().unwrap(), vec![0, 8, 13, 2, 9])];
+    let children = [
+        ("E.example".parse().unwrap(), vec![0, 7, 13, 2, 9]),
+        ("d.example".parse().unwrap(), vec![0, 8, 13, 2, 9]),
+    ];
     let (inception, expiration) = (1_800_000_000, 1_800_000_100);
     let how = Signing { key, denial, children: &children, inception, expiration, serial: 1001, wrong };
     sign(&zone(TEXT), &how).unwrap()
@@ -61,7 +64,10 @@ fn rfc5155_section_7_1_each_name_has_a_hash_empty_ones_too() {
     assert_eq!(nsec3.iter().filter(|line| line.ends_with(" NS")).count(), 1, "f alone is not signed");
     let hash = |line: &str| line.split(['.', ' ']).next().unwrap().to_owned();
     let next = |line: &str| line.split(' ').nth(8).unwrap().to_owned();
-    assert!(nsec3.iter().zip(nsec3.iter().cycle().skip(1)).all(|(one, other)| next(one) == hash(other)), "{nsec3:#?}");
+    assert!(
+        nsec3.iter().zip(nsec3.iter().cycle().skip(1)).all(|(one, other)| next(one) == hash(other)),
+        "{nsec3:#?}"
+    );
     assert_eq!(all(&zone, RecordType::NSEC3PARAM), ["example. 0 IN NSEC3PARAM 1 0 0 -"]);
     assert!(all(&zone, RecordType::NSEC).is_empty());
 }
@@ -82,7 +88,8 @@ fn rfc4035_section_2_2_what_is_authoritative_is_signed_and_nothing_else() {
                 let (head, made) = data.split_at(18 + origin.as_wire().len());
                 // What was signed, written once more: the head, and each record in canonical form and order.
                 let mut octets = head.to_vec();
-                let mut records: Vec<Vec<u8>> = set.data().map(|data| canonical(set.record_type(), data)).collect();
+                let mut records: Vec<Vec<u8>> =
+                    set.data().map(|data| canonical(set.record_type(), data)).collect();
                 records.sort();
                 for data in records {
                     octets.extend(node.name().to_ascii_lowercase());
@@ -107,7 +114,10 @@ fn children_have_their_ds_parents_are_told_of_the_key_and_the_serial_is_another(
     let zone = signed(&key, Denial::Nsec, None);
     assert_eq!(zone.serial(), 1001);
     // The file's own goes before.
-    assert_eq!(all(&zone, RecordType::DS), ["d.example. 60 IN DS 1 13 2 00", "e.example. 60 IN DS 7 13 2 09"]);
+    assert_eq!(
+        all(&zone, RecordType::DS),
+        ["d.example. 60 IN DS 1 13 2 00", "e.example. 60 IN DS 7 13 2 09"]
+    );
     let cds = zone.apex().set(RecordType::CDS).unwrap().first().unwrap();
     assert_eq!(cds, ds(&"EXAMPLE".parse().unwrap(), &key.dnskey()));
     assert_eq!(zone.apex().set(RecordType::CDNSKEY).unwrap().first(), Some(&key.dnskey()[..]));
@@ -137,6 +147,14 @@ fn what_is_to_be_missing_is_and_who_is_signed_is_not_signed_again() {
     assert_eq!(lacking.count(), 2);
     assert!(zone.apex().signatures(RecordType::SOA).is_some());
     let key = key();
-    let how = Signing { key: &key, denial: Denial::Nsec, children: &[], inception: 0, expiration: 1, serial: 0, wrong: None };
+    let how = Signing {
+        key: &key,
+        denial: Denial::Nsec,
+        children: &[],
+        inception: 0,
+        expiration: 1,
+        serial: 0,
+        wrong: None,
+    };
     assert!(matches!(sign(&zone, &how), Err(SignError::Signed)));
 }
