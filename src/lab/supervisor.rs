@@ -31,6 +31,7 @@ use super::database::{Database, DatabaseError, Wish};
 use super::design::Design;
 use super::desk::{Desk, Post};
 use super::directory::{Directory, DirectoryError};
+use super::dnssec::{self, DnssecError, Signing};
 use super::faults::Faults;
 use super::guard::Guard;
 use super::hosts::ServiceName;
@@ -77,7 +78,10 @@ pub enum UpError {
     /// A port cannot be had.
     #[error(transparent)]
     Port(#[from] PortError),
-    /// HTTPS cannot be spoken.
+    /// Zones are to be signed, but cannot be.
+    #[error("zones cannot be signed (`sign` under [dnssec] in lab.toml)")]
+    Dnssec(#[source] DnssecError),
+    /// HTTPS is to be spoken, but cannot be.
     #[error("HTTPS cannot be spoken (`tls` under [web] in lab.toml)")]
     Tls(#[source] TlsError),
     /// DNS cannot be asked in private.
@@ -165,6 +169,7 @@ impl Lab {
             .next(None, &config, &ports, &directory)
             .map(private::Held::new)
             .map_err(UpError::Private)?;
+        let dnssec = Signing::of(&config, &directory).map(dnssec::Held::new).map_err(UpError::Dnssec)?;
         let server = ports.db.map(|port| SocketAddr::new(ServiceName::Db.host().address(network), port));
         let database = Database::decide(wish, &directory, server)?;
         let metrics = config.metrics.listen.map(bind::tcp).transpose().map_err(UpError::Metrics)?;
@@ -185,7 +190,8 @@ impl Lab {
         let has_ipv6 = super::network::has_ipv6();
         let seed = seed.or(config.lab.seed).unwrap_or_else(chance::seed);
         let faults = Arc::new(Faults::new(seed));
-        let design = Arc::new(Design { config, network, directory, ports, database, has_ipv6, tls, private });
+        let design =
+            Arc::new(Design { config, network, directory, ports, database, has_ipv6, tls, private, dnssec });
         let path = design.directory.journal();
         let journal = Journal::open(&path).map_err(|source| UpError::State { path, source })?;
         let heard = journal.watch_first();

@@ -19,6 +19,7 @@ mod crowd;
 mod death;
 mod deploy;
 mod dns_privacy;
+mod dnssec;
 mod faults;
 mod hosts;
 mod https;
