@@ -17,6 +17,7 @@ use crate::ground::channel::{Ask, Reply};
 use crate::ground::event::Happened;
 use crate::lab::control::{Response, Verb};
 use crate::lab::database::Database;
+use crate::lab::faults::edges::{self, Doors, Edge};
 use crate::lab::faults::wanted::{Checked, Wanted};
 use crate::lab::faults::{Deed, Standing};
 use crate::lab::hosts::ServiceName;
@@ -25,6 +26,10 @@ use crate::lab::status::State;
 
 /// In which a service with a share of the processor runs for its share.
 const TURN: Duration = Duration::from_millis(100);
+
+/// The ports that hosts of their own have for HTTPS, which can be switched on later, and for a database server.
+const HTTPS: u16 = 443;
+const MYSQL: u16 = 3306;
 
 impl Desk {
     pub(super) async fn add_fault(self: &Arc<Self>, wanted: &Wanted) -> Response {
@@ -42,12 +47,16 @@ impl Desk {
             Ok(told) => told,
             Err(why) => {
                 self.faults.end(standing.id);
+                if let Deed::Edge(_) = standing.deed {
+                    // Half of it may be there; what stands in the way of that was told.
+                    let _ = self.break_edges().await;
+                }
                 return Response::Refused(vec![why]);
             }
         };
         self.tell(&standing, "laid");
-        let Standing { id, fault, service, .. } = &*standing;
-        Response::Done(format!("fault {id} is laid on {service}: {}{}{told}", fault.what, details(&standing)))
+        let (Standing { id, fault, .. }, target) = (&*standing, standing.target());
+        Response::Done(format!("fault {id} is laid on {target}: {}{}{told}", fault.what, details(&standing)))
     }
 
     pub(super) async fn clear_faults(self: &Arc<Self>, id: Option<u32>) -> Response {
@@ -143,6 +152,21 @@ impl Desk {
         let Some(post) = self.post(service) else { return Some(absent(service)) };
         let name = checked.fault.name;
         let database = &self.design.database;
+        if let Some(edge) = checked.edge {
+            return match database {
+                _ if self.edges.is_none() => Some(format!(
+                    "{name} is laid on {edge} by the kernel of the lab's own machines, and on network `loopback` there are none: \
+                     `wwwlab up --network hosts`. What can be laid here: `wwwlab fault explain`"
+                )),
+                Database::Embedded if edge == Edge::AppDb => {
+                    Some("SQLite is inside the application: there is no way between the two".into())
+                }
+                Database::Elsewhere(_) if edge == Edge::AppDb => {
+                    Some("the database is not of this lab: no way to it is".into())
+                }
+                _ => None,
+            };
+        }
         match (service, database) {
             (ServiceName::Db, Database::Elsewhere(_)) => {
                 return Some("the database is not of this lab: break it where it runs".into());
@@ -171,6 +195,7 @@ impl Desk {
                 _ => Ok(String::new()),
             },
             Deed::Rim(_) | Deed::Limit(..) => self.have_it_so(standing.service).await,
+            Deed::Edge(_) => self.break_edges().await,
             Deed::CrashLoop { .. } | Deed::Share(_) => {
                 let stop = CancellationToken::new();
                 let (desk, deed, service, until) =
@@ -194,6 +219,7 @@ impl Desk {
         let service = standing.service;
         let undone = match standing.deed {
             Deed::Rim(_) | Deed::Limit(..) => self.have_it_so(service).await,
+            Deed::Edge(_) => self.break_edges().await,
             Deed::Verb(Verb::Pause) => self.undo(Verb::Resume, service).await,
             Deed::Verb(_) => self.undo(Verb::Start, service).await,
             Deed::CrashLoop { .. } | Deed::Share(_) => {
@@ -209,10 +235,10 @@ impl Desk {
             }
         };
         self.tell(&standing, how);
-        let name = standing.fault.name;
+        let (name, target) = (standing.fault.name, standing.target());
         Some(match undone {
-            Ok(told) => Ok(format!("fault {id} is {how}: {name} on {service}{told}")),
-            Err(why) => Err(format!("fault {id} is {how}, but {service} is not as before: {why}")),
+            Ok(told) => Ok(format!("fault {id} is {how}: {name} on {target}{told}")),
+            Err(why) => Err(format!("fault {id} is {how}, but {target} is not as before: {why}")),
         })
     }
 
@@ -256,6 +282,21 @@ impl Desk {
         }
     }
 
+    /// Has the machines' kernels break what the snapshot says, and nothing else.
+    async fn break_edges(&self) -> Result<String, String> {
+        let Some(machines) = &self.edges else { return Err("this network has no machines".into()) };
+        let ports = &self.design.ports;
+        let doors = Doors {
+            dns: ports.dns,
+            http: ports.http,
+            https: HTTPS,
+            app: ports.app,
+            db: ports.db.unwrap_or(MYSQL),
+        };
+        let broken = edges::broken(self.faults.now().edges(), doors);
+        machines.tell(broken).await.map(|()| String::new()).map_err(|error| error.to_string())
+    }
+
     /// Kills a service, has it started again, and lets it run for `millis`, again and again.
     async fn crash(&self, service: ServiceName, millis: u64, until: &CancellationToken) {
         while !until.is_cancelled() {
@@ -282,7 +323,7 @@ impl Desk {
         self.journal.tell(Happened::Fault {
             number: standing.id,
             fault: standing.fault.name.into(),
-            target: standing.service.as_str().into(),
+            target: standing.target().into(),
             change: change.into(),
             details: standing.details.clone(),
         });
