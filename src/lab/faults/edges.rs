@@ -337,9 +337,9 @@ fn passing(edge: Edge, way: Way, doors: Doors) -> Vec<String> {
                 }
             }
             Way::Reset => {
-                // A reset is passed on, and the beginning of a connection: what is open is meant. Each end is told when it
-                // next says something.
-                let open = "tcp flags & (syn | rst) == 0 reject with tcp reset";
+                // The last piece of what is said at a time carries PSH. What has none, the handshake and the end, is passed on:
+                // what is open is meant.
+                let open = "tcp flags & (syn | rst | psh) == psh reject with tcp reset";
                 lines.extend([
                     format!("{questions} tcp dport {port} {open}"),
                     format!("{answers} tcp sport {port} {open}"),

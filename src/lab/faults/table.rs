@@ -522,7 +522,7 @@ pub const TABLE: &[Fault] = &[
         occasion: None,
         further: None,
         deed: |_| Deed::Edge(Way::Reset),
-        what: "resets open TCP connections: each end is told by the next packet that it sends; UDP goes on",
+        what: "resets open TCP connections: each end is told when it next sends data; UDP goes on",
         life: "A firewall that forgot its connections, a box that forbids what it reads, a load balancer that gave up.",
         dig: "Nothing over UDP; with `+tcp`, `connection reset` or `end of file`.",
         curl: "It connects, and then `(56) Recv failure: Connection reset by peer`; with TLS `(35)`.",
