@@ -182,6 +182,52 @@ fn the_ways_inside_the_server_are_broken_and_whole_again() {
     assert_eq!(kernels(&stage), whole);
 }
 
+/// Whoever has IPv6 finds no better way by it.
+#[test]
+fn a_wrong_address_is_wrong_in_both_families() {
+    let _turn = one_at_a_time();
+    let stage = up();
+    let page = || {
+        stage.wwwlab(["cache", "flush"]).ok();
+        let line = "curl -sSi --max-time 60 http://www.foobar.com/about.html";
+        let Said { out, err, code } = on(&place(&stage, "client"), line);
+        format!("{out}{err}\nexit {code}")
+    };
+    until("the page is there", || page().contains(WELL));
+    shows(&stage, "wrong-address dns", page, WELL, "exit 7");
+    shows(&stage, "wrong-address resolver", page, WELL, "exit 7");
+    shows(
+        &stage,
+        "wrong-address dns",
+        || dig(&stage, "client", "@8.8.8.8 +timeout=30 +short www.foobar.com AAAA"),
+        "2001:4860:4860::8888",
+        "100::99",
+    );
+}
+
+/// What is at the rim of a service or in its process is the same in this network.
+#[test]
+fn services_are_broken_here_as_they_are_on_loopback() {
+    let _turn = one_at_a_time();
+    let stage = up();
+    let page = || curl(&stage, 30, "/guestbook");
+    until("the page is there", || page().contains(WELL));
+    shows(&stage, "http-500", page, WELL, "500 Internal Server Error");
+    shows(&stage, "db-locked", page, WELL, "503 Service Unavailable");
+    shows(&stage, "db-too-many-connections", page, WELL, "503 Service Unavailable");
+    shows(&stage, "stop web", page, WELL, "exit 7");
+    shows(&stage, "pause web", || curl(&stage, 8, "/about.html"), WELL, "exit 28");
+    let ask = || dig(&stage, "client", "@8.8.8.8 +timeout=30 www.foobar.com");
+    shows(&stage, "servfail dns", ask, "status: NOERROR", "status: SERVFAIL");
+    shows(
+        &stage,
+        "no-tcp dns",
+        || dig(&stage, "client", "@8.8.8.8 +tcp +timeout=30 www.foobar.com"),
+        "status: NOERROR",
+        "connection refused",
+    );
+}
+
 #[test]
 fn what_is_a_firewalls_stays_as_it_is() {
     let _turn = one_at_a_time();

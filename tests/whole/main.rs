@@ -16,6 +16,7 @@ mod capture;
 mod commands;
 mod conversation;
 mod crowd;
+mod database_faults;
 mod death;
 mod deploy;
 mod edges;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Desk, absent};
 use crate::ground::channel::{Ask, Reply};
 use crate::ground::event::Happened;
+use crate::ground::fault::{DatabaseWrong, Wrong};
 use crate::lab::control::{Response, Verb};
 use crate::lab::database::Database;
 use crate::lab::faults::edges::{self, Doors, Edge};
@@ -167,7 +168,24 @@ impl Desk {
                 _ => None,
             };
         }
+        if let Deed::Rim(Wrong::Database(wrong)) = checked.deed {
+            return match (wrong, database) {
+                _ if self.design.foreign(ServiceName::App).is_some() => Some(format!(
+                    "{name} is laid on the connections of wwwlab's own application, and this one is yours: `wwwlab fault add stop db`"
+                )),
+                (DatabaseWrong::Full, Database::Own(_) | Database::Elsewhere(_)) => Some(
+                    "a server's disk is the machine's: only the file of SQLite can be kept from growing"
+                        .into(),
+                ),
+                _ => None,
+            };
+        }
         match (service, database) {
+            (ServiceName::Db, Database::Embedded) if name == "db-gone" => {
+                return Some(
+                    "SQLite is inside the application, and does not go without it: `wwwlab fault add db-locked`, or `stop app`".into(),
+                );
+            }
             (ServiceName::Db, Database::Elsewhere(_)) => {
                 return Some("the database is not of this lab: break it where it runs".into());
             }
@@ -194,7 +212,7 @@ impl Desk {
                 Response::Refused(causes) => Err(causes.join(": ")),
                 _ => Ok(String::new()),
             },
-            Deed::Rim(_) | Deed::Limit(..) => self.have_it_so(standing.service).await,
+            Deed::Rim(_) | Deed::Limit(..) => self.have_it_so(standing.does()).await,
             Deed::Edge(_) => self.break_edges().await,
             Deed::CrashLoop { .. } | Deed::Share(_) => {
                 let stop = CancellationToken::new();
@@ -218,7 +236,7 @@ impl Desk {
         let standing = self.faults.end(id)?;
         let service = standing.service;
         let undone = match standing.deed {
-            Deed::Rim(_) | Deed::Limit(..) => self.have_it_so(service).await,
+            Deed::Rim(_) | Deed::Limit(..) => self.have_it_so(standing.does()).await,
             Deed::Edge(_) => self.break_edges().await,
             Deed::Verb(Verb::Pause) => self.undo(Verb::Resume, service).await,
             Deed::Verb(_) => self.undo(Verb::Start, service).await,
@@ -271,10 +289,13 @@ impl Desk {
         let (answer, done) = oneshot::channel();
         let _ = post.commands.send(Command::Limit(answer)).await;
         done.await.unwrap_or_else(|_| Err("the lab is going down".into()))?;
-        if !service.speaks_dns() && service != ServiceName::Web {
+        let told = self.faults.now().told_to(service);
+        // An application of a student's is told nothing, and the one of the lab only where it was told something before.
+        let is_told = service.speaks_dns() || matches!(service, ServiceName::Web | ServiceName::App);
+        if !is_told || self.design.foreign(service).is_some() {
             return Ok(String::new());
         }
-        match self.ask(service, Ask::Faults(self.faults.now().told_to(service))).await {
+        match self.ask(service, Ask::Faults(told)).await {
             Ok(Reply::Refused(causes)) => Err(causes.join(": ")),
             Ok(_) => Ok(String::new()),
             // A service that starts is told with its start; one that stands still has the order before it.

@@ -206,6 +206,14 @@ impl Faults {
 }
 
 impl Standing {
+    /// The service that carries it out: what is wrong with a database is done by who uses it.
+    pub(super) fn does(&self) -> ServiceName {
+        match self.deed {
+            Deed::Rim(Wrong::Database(_)) => ServiceName::App,
+            _ => self.service,
+        }
+    }
+
     /// What it is laid on, by name.
     pub(super) fn target(&self) -> &'static str {
         self.edge.map_or(self.service.as_str(), Edge::as_str)
@@ -230,7 +238,8 @@ impl Snapshot {
 
     /// What a service is to do wrong by itself.
     pub(super) fn told_to(&self, service: ServiceName) -> FaultSet {
-        let laid = self.of(service).filter_map(|standing| match standing.deed {
+        let done = self.laid.iter().filter(|standing| standing.does() == service);
+        let laid = done.filter_map(|standing| match standing.deed {
             Deed::Rim(wrong) => {
                 let (id, when, only) = (standing.id, standing.when, standing.only.clone());
                 Some(Laid { id, wrong, when, only })

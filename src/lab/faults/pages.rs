@@ -15,9 +15,13 @@ impl Fault {
             let show = |number| amount.unit.show(number);
             format!("--{} {} to {} (else {})", amount.option, show(least), show(most), show(default))
         });
-        let chosen = self.occasion.and_then(|occasion| occasion.option()).map(|option| {
-            let which = if option == "name" { "one name alone" } else { "paths that begin so" };
-            format!("--{option} ({which}), --every N, --chance P")
+        let chosen = self.occasion.map(|occasion| {
+            let which = match occasion.option() {
+                Some("name") => "--name (one name alone), ",
+                Some(_) => "--path (paths that begin so), ",
+                None => "",
+            };
+            format!("{which}--every N, --chance P")
         });
         let all: Vec<String> = amounts.chain(chosen).chain(["--for TIME".to_owned()]).collect();
         format!("its options are {}", all.join(", "))

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::edges::Way;
 use super::{Deed, Limit};
-use crate::ground::fault::{DnsWrong, HttpWrong, Wrong};
+use crate::ground::fault::{DatabaseWrong, DnsWrong, HttpWrong, Wrong};
 use crate::lab::control::Verb;
 use crate::lab::hosts::ServiceName::{
     self, App, Db, Dns, Dns2, Resolver, Resolver2, Resolver3, Resolver4, Root, Tld, Web,
@@ -83,15 +83,18 @@ pub enum Occasion {
     Question,
     /// Answers to requests; `--path` chooses them.
     Request,
+    /// Calls of the database.
+    Call,
 }
 
 impl Occasion {
     /// The option that chooses some of them.
     pub fn option(self) -> Option<&'static str> {
-        Some(match self {
-            Self::Question => "name",
-            Self::Request => "path",
-        })
+        match self {
+            Self::Question => Some("name"),
+            Self::Request => Some("path"),
+            Self::Call => None,
+        }
     }
 }
 
@@ -251,7 +254,7 @@ pub const TABLE: &[Fault] = &[
         occasion: Some(Occasion::Question),
         further: None,
         deed: |address| Deed::Rim(Wrong::Dns(DnsWrong::WrongAddress(Ipv4Addr::from(whole(address))))),
-        what: "gives a wrong address (A) for every name",
+        what: "gives a wrong address (A) for every name, and one that leads nowhere (AAAA, 100::99)",
         life: "A server that moved, a typing error, a forged answer in a cache.",
         dig: "`status: NOERROR` and a wrong address: nothing else shows it.",
         curl: "`(7) Failed to connect` to an address that is not the server's; of a stranger's server, his page.",
@@ -323,6 +326,21 @@ pub const TABLE: &[Fault] = &[
         curl: "Nothing at first; after a change of the zone, the old address for as long.",
         browser: "As curl, and longer: browsers remember by themselves.",
         find: "`dig` at the name server shows the full time, `wwwlab cache` what is left of it at the resolver.",
+    },
+    Fault {
+        name: "stale-secondary",
+        kind: Kind::Dns,
+        on: &[Dns2],
+        amount: None,
+        occasion: None,
+        further: None,
+        deed: |_| Deed::Rim(Wrong::Dns(DnsWrong::Stale)),
+        what: "keeps its copies of zones as they are: neither the refresh of the SOA nor a NOTIFY has it ask the primary",
+        life: "A transfer that a firewall or a changed key forbids, and a log that nobody reads.",
+        dig: "After a change, `dig SOA` at the two name servers shows two serials, and they give two answers.",
+        curl: "After a change, now the old page and now the new: the resolver asks the one or the other.",
+        browser: "As curl; reloading helps, and does not help.",
+        find: "`dig +nssearch foobar.com`: every server with its serial. After the SOA's expire, the secondary says SERVFAIL.",
     },
     Fault {
         name: "http-500",
@@ -669,6 +687,87 @@ pub const TABLE: &[Fault] = &[
         curl: "Files come; dynamic pages are a 503 that says that the database is locked.",
         browser: "The site's pages, and in place of the guestbook the 503.",
         find: "The page names the database; `lsof` or `fuser` on its file shows who has it open beside the application.",
+    },
+    Fault {
+        name: "db-read-only",
+        kind: Kind::Database,
+        on: &[Db],
+        amount: None,
+        occasion: Some(Occasion::Call),
+        further: None,
+        deed: |_| Deed::Rim(Wrong::Database(DatabaseWrong::ReadOnly)),
+        what: "can be read, and not written (SQLite: PRAGMA query_only; MySQL: SET SESSION TRANSACTION READ ONLY)",
+        life: "A replica that nobody made the primary, a file system that was mounted read-only after an error, a lost right.",
+        dig: "Nothing: the name is well.",
+        curl: "The guestbook can be read; whatever writes, the home page's counter too, is a 503 that says so.",
+        browser: "Reading works; a form that is sent shows the 503.",
+        find: "The page and the log name the database: `attempt to write a readonly database`; of a server, `SELECT @@read_only`.",
+    },
+    Fault {
+        name: "db-slow",
+        kind: Kind::Database,
+        on: &[Db],
+        amount: Some(Amount {
+            option: "delay",
+            unit: Unit::Time,
+            least: 1,
+            most: LONGEST_WAIT,
+            default: 1_000,
+        }),
+        occasion: Some(Occasion::Call),
+        further: None,
+        deed: |millis| Deed::Rim(Wrong::Database(DatabaseWrong::Slow { millis })),
+        what: "takes so much longer for each call, and holds the call's connection meanwhile (MySQL: SELECT SLEEP)",
+        life: "A missing index, a full table scan, a backup at noon.",
+        dig: "Nothing: the name is well.",
+        curl: "`time_starttransfer` is longer by the delay for each statement; above 3 s, and for who queues, the application's 503.",
+        browser: "Dynamic pages are late, and more so the more visitors; files come at once.",
+        find: "`wwwlab path` shows what each statement took; of a server, `SHOW PROCESSLIST` what it does.",
+    },
+    Fault {
+        name: "db-too-many-connections",
+        kind: Kind::Database,
+        on: &[Db],
+        amount: None,
+        occasion: Some(Occasion::Call),
+        further: None,
+        deed: |_| Deed::Rim(Wrong::Database(DatabaseWrong::Busy)),
+        what: "the application gets no connection: all of its pool are in use by others",
+        life: "A connection that is never given back, a pool smaller than the load, a server at its max_connections.",
+        dig: "Nothing: the name is well.",
+        curl: "Dynamic pages wait for 2 s, and are a 503 that says that no connection came free; files come at once.",
+        browser: "As curl.",
+        find: "The database is idle and the application waits: `SHOW PROCESSLIST` of a server, `lsof` of a file.",
+    },
+    Fault {
+        name: "db-gone",
+        kind: Kind::Database,
+        on: &[Db],
+        amount: None,
+        occasion: None,
+        further: None,
+        deed: |_| Deed::Verb(Verb::Kill),
+        what: "the database server is killed (SIGKILL), as by a power cut (of `[db] engine = \"mysql\"` alone)",
+        life: "The out-of-memory killer, which takes the largest process; a machine that fails.",
+        dig: "Nothing: the name is well.",
+        curl: "Files come; dynamic pages are a 503 that says that nobody listens at the server's address.",
+        browser: "The site's pages, and in place of the guestbook the 503.",
+        find: "`wwwlab status`; on a server of one's own `systemctl status mariadb`. What was told to be saved is there when it is started again.",
+    },
+    Fault {
+        name: "disk-full",
+        kind: Kind::Database,
+        on: &[Db],
+        amount: None,
+        occasion: Some(Occasion::Call),
+        further: None,
+        deed: |_| Deed::Rim(Wrong::Database(DatabaseWrong::Full)),
+        what: "the database's file cannot grow (PRAGMA max_page_count; of SQLite alone): what needs another page finds the disk full",
+        life: "A disk that logs have filled; a quota. Here the logs go on: it is the database's disk that is full.",
+        dig: "Nothing: the name is well.",
+        curl: "Reading goes on, and so does what fits in the pages that there are; then posting is a 503 that says that the disk is full.",
+        browser: "Reading works; a form that is sent shows the 503, sooner or later.",
+        find: "The page names it; on a server of one's own `df -h`, and `df -i`.",
     },
 ];
 
