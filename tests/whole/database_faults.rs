@@ -53,7 +53,7 @@ fn is_broken_and_mended(stage: &Stage) {
     well(stage, "first", "second");
 
     fault(stage, "add db-too-many-connections").ok();
-    named(&stage.page("/guestbook"), "no connection to the database");
+    named(&stage.page("/guestbook"), "came free in time");
     well(stage, "second", "third");
 
     fault(stage, "add db-slow --delay 1200ms").ok();
