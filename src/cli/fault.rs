@@ -1,9 +1,12 @@
 //! `wwwlab fault`: what is wrong with the lab on purpose; `fault add` lays one, `fault clear` ends it, `fault explain` tells of it.
 
+use clap::builder::PossibleValuesParser;
+
 use crate::ground::clock;
 use crate::lab::control::{self, ControlError, Request, Response};
 use crate::lab::directory::Directory;
 use crate::lab::faults::FaultState;
+use crate::lab::faults::edges::Edge;
 use crate::lab::faults::pages;
 use crate::lab::faults::table::{Fault, Kind, TABLE};
 use crate::lab::faults::wanted::{self, Wanted};
@@ -51,8 +54,12 @@ enum What {
 struct Add {
     /// Its name: `servfail`, `slow-dns`, `http-500`, `pause`, …
     what: String,
-    /// The service that it is laid on [default: the first that it can be laid on]
-    service: Option<ServiceName>,
+    /// The service that it is laid on [default: the first that it can be laid on], or the way: `client-web`
+    #[arg(value_parser = targets())]
+    target: Option<String>,
+    /// The same, said with its name: `--on client-web`
+    #[arg(long, value_name = "TARGET", conflicts_with = "target", value_parser = targets())]
+    on: Option<String>,
     /// End it after so long: 30s, 5m
     #[arg(long = "for", value_name = "TIME")]
     lasts: Option<String>,
@@ -71,21 +78,30 @@ struct Add {
     /// How much later, or how long after each start
     #[arg(long, value_name = "TIME")]
     delay: Option<String>,
+    /// Of latency: so much more or less
+    #[arg(long, value_name = "TIME")]
+    jitter: Option<String>,
     /// The wrong address
     #[arg(long, value_name = "IPV4")]
     address: Option<String>,
     /// The wrong time to live
     #[arg(long, value_name = "TIME")]
     ttl: Option<String>,
-    /// Bytes a second
-    #[arg(long, value_name = "BYTES")]
+    /// Bytes a second; of a way, bits: 256kbit, 2mbit
+    #[arg(long, value_name = "RATE")]
     rate: Option<String>,
-    /// Share of a processor: 5%
+    /// Share of a processor, or of packets: 5%
     #[arg(long, value_name = "PERCENT")]
     share: Option<String>,
     /// So many descriptors; so much memory: 20MB
     #[arg(long, value_name = "AMOUNT")]
     limit: Option<String>,
+}
+
+/// Every service and every way between two.
+fn targets() -> PossibleValuesParser {
+    let services = ServiceName::ALL.map(ServiceName::as_str);
+    services.into_iter().chain(Edge::ALL.map(Edge::as_str)).collect::<Vec<_>>().into()
 }
 
 impl Add {
@@ -94,16 +110,19 @@ impl Add {
             ("name", &self.name),
             ("path", &self.path),
             ("delay", &self.delay),
+            ("jitter", &self.jitter),
             ("address", &self.address),
             ("ttl", &self.ttl),
             ("rate", &self.rate),
             ("share", &self.share),
             ("limit", &self.limit),
         ];
+        let target = self.target.as_ref().or(self.on.as_ref());
         let given = options.into_iter().filter_map(|(option, value)| Some((option.into(), value.clone()?)));
         Wanted {
             what: self.what.clone(),
-            service: self.service,
+            service: target.and_then(|target| target.parse().ok()),
+            edge: target.and_then(|target| target.parse().ok()),
             options: given.collect(),
             lasts: self.lasts.clone(),
             every: self.every,
@@ -166,7 +185,7 @@ fn table(faults: &[FaultState]) -> Table {
         table.row([
             fault.id.to_string().into(),
             fault.fault.as_str().into(),
-            fault.service.as_str().into(),
+            fault.target().into(),
             printable(&fault.details).into(),
             ago(now.saturating_sub(fault.since) / 1000).into(),
             fault.ends_in_millis.map(|millis| ago(millis.div_ceil(1000))).unwrap_or_default().into(),

@@ -64,12 +64,13 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
             writeln!(world.out, "  {bad}{name} {how} {name}`{bad:#}")?;
         }
     }
-    for FaultState { id, fault, service, details, .. } in &status.faults {
+    for state @ FaultState { id, fault, details, .. } in &status.faults {
+        let target = state.target();
         let details = printable(details);
         let with = if details.is_empty() { details } else { format!(" ({details})") };
         writeln!(
             world.out,
-            "  {bad}fault {id} is laid: {fault} on {service}{with}: `wwwlab fault clear {id}`{bad:#}"
+            "  {bad}fault {id} is laid: {fault} on {target}{with}: `wwwlab fault clear {id}`{bad:#}"
         )?;
     }
     remark(&status, world)?;

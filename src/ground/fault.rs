@@ -46,6 +46,8 @@ pub enum Wrong {
     Dns(DnsWrong),
     /// With the answers of a web server.
     Http(HttpWrong),
+    /// With what an application does with its database.
+    Database(DatabaseWrong),
 }
 
 /// What is wrong with answers to DNS questions.
@@ -60,7 +62,7 @@ pub enum DnsWrong {
     Nxdomain,
     /// NOERROR without authority and without records: the server does not know that the zone was delegated to it.
     Lame,
-    /// Every A record has this address.
+    /// Every A record has this address, and every AAAA record one that leads nowhere.
     WrongAddress(Ipv4Addr),
     /// Over UDP every answer is cut: no records, and the sign to ask over TCP.
     Truncate,
@@ -71,6 +73,8 @@ pub enum DnsWrong {
     },
     /// The port over TCP is closed.
     NoTcp,
+    /// Zones that are copied from another server are not fetched again.
+    Stale,
     /// Every record may be remembered for so long.
     Ttl {
         /// Seconds.
@@ -100,6 +104,23 @@ pub enum HttpWrong {
     WrongHost,
     /// The answer is to ask for the same again.
     RedirectLoop,
+}
+
+/// What is wrong with what an application does with its database; the engine does it, on the application's connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DatabaseWrong {
+    /// Nothing can be written.
+    ReadOnly,
+    /// The file cannot grow.
+    Full,
+    /// Every connection is in use by others.
+    Busy,
+    /// The connection is held so much longer by each call.
+    Slow {
+        /// Milliseconds.
+        millis: u64,
+    },
 }
 
 /// On which of its occasions a fault strikes. They are counted from 1 when it is told to the service, and again when the service

@@ -24,6 +24,7 @@ use crate::ground::service::causes;
 use super::control::{Request, Response, Verb};
 use super::design::Design;
 use super::faults::Faults;
+use super::faults::machines::Machines;
 use super::guard::Guard;
 use super::hosts::ServiceName;
 use super::journal::Journal;
@@ -57,6 +58,8 @@ pub(super) struct Desk {
     pub(super) securing: tokio::sync::Mutex<()>,
     /// Cables and machines, where hosts are machines of their own.
     pub(super) wiring: Option<Wiring>,
+    /// The machines whose kernels break the ways between them, where hosts are machines of their own.
+    pub(super) edges: Option<Machines>,
     /// What of the network can be reached from this machine. A plain mutex: held for a look.
     pub(super) published: Mutex<Vec<Published>>,
     /// Where collectors find the metrics, if they are served.

@@ -33,6 +33,7 @@ use super::desk::{Desk, Post};
 use super::directory::{Directory, DirectoryError};
 use super::dnssec::{self, DnssecError, Signing};
 use super::faults::Faults;
+use super::faults::machines::Machines;
 use super::guard::Guard;
 use super::hosts::ServiceName;
 use super::journal::{Heard, Journal};
@@ -197,6 +198,7 @@ impl Lab {
         let heard = journal.watch_first();
         let collector = design.config.journal.otlp.clone();
         let telemetry = collector.map(|collector| Telemetry::start(collector, &design, &journal));
+        let edges = machines.clone().map(|place| Machines::new(executable.clone(), place));
         let wiring = wires.as_ref().zip(machines).map(|(wires, place)| {
             Wiring::new(Plan::of(&design.config).spoken(has_ipv6), wires.orders(), place)
         });
@@ -244,6 +246,7 @@ impl Lab {
             services,
             securing: tokio::sync::Mutex::default(),
             wiring,
+            edges,
             published: Mutex::new(published),
             metrics: metrics.as_ref().and_then(|listener| listener.local_addr().ok()),
             faults,

@@ -70,6 +70,25 @@ fn a_second_name_server_follows_and_stays_when_the_first_is_gone() {
     assert_eq!(at_second(&stage, "host2.foobar.com"), "127.0.0.2\n");
 }
 
+#[test]
+fn a_stale_secondary_keeps_its_copy_until_the_fault_is_over() {
+    let stage = with("secondary = true");
+    let serial = |address: &str| stage.dig(address, "foobar.com SOA +short");
+    until("it has its copy", || serial("127.0.0.5") == serial("127.0.0.1"));
+    let before = serial("127.0.0.5");
+    stage.wwwlab(["fault", "add", "stale-secondary"]).ok();
+    add_host(&stage, 2);
+    until("the first has the new zone", || serial("127.0.0.1") != before);
+    // Its word came: the second asks for nothing all the same, as often as it is looked at.
+    for _ in 0..20 {
+        assert_eq!(serial("127.0.0.5"), before);
+    }
+    assert_eq!(at_second(&stage, "host2.foobar.com"), "");
+    stage.wwwlab(["fault", "clear"]).ok();
+    until("the second follows again", || at_second(&stage, "host2.foobar.com") == "127.0.0.2\n");
+    assert_eq!(serial("127.0.0.5"), serial("127.0.0.1"));
+}
+
 /// What the shipped zones say to do: the delegation and the zone name both servers.
 fn with_two_servers() -> Stage {
     let stage = with("secondary = true");

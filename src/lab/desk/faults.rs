@@ -15,8 +15,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Desk, absent};
 use crate::ground::channel::{Ask, Reply};
 use crate::ground::event::Happened;
+use crate::ground::fault::{DatabaseWrong, Wrong};
 use crate::lab::control::{Response, Verb};
 use crate::lab::database::Database;
+use crate::lab::faults::edges::{self, Doors, Edge};
 use crate::lab::faults::wanted::{Checked, Wanted};
 use crate::lab::faults::{Deed, Standing};
 use crate::lab::hosts::ServiceName;
@@ -25,6 +27,10 @@ use crate::lab::status::State;
 
 /// In which a service with a share of the processor runs for its share.
 const TURN: Duration = Duration::from_millis(100);
+
+/// The ports that hosts of their own have for HTTPS, which can be switched on later, and for a database server.
+const HTTPS: u16 = 443;
+const MYSQL: u16 = 3306;
 
 impl Desk {
     pub(super) async fn add_fault(self: &Arc<Self>, wanted: &Wanted) -> Response {
@@ -42,12 +48,16 @@ impl Desk {
             Ok(told) => told,
             Err(why) => {
                 self.faults.end(standing.id);
+                if let Deed::Edge(_) = standing.deed {
+                    // Half of it may be there; what stands in the way of that was told.
+                    let _ = self.break_edges().await;
+                }
                 return Response::Refused(vec![why]);
             }
         };
         self.tell(&standing, "laid");
-        let Standing { id, fault, service, .. } = &*standing;
-        Response::Done(format!("fault {id} is laid on {service}: {}{}{told}", fault.what, details(&standing)))
+        let (Standing { id, fault, .. }, target) = (&*standing, standing.target());
+        Response::Done(format!("fault {id} is laid on {target}: {}{}{told}", fault.what, details(&standing)))
     }
 
     pub(super) async fn clear_faults(self: &Arc<Self>, id: Option<u32>) -> Response {
@@ -143,7 +153,39 @@ impl Desk {
         let Some(post) = self.post(service) else { return Some(absent(service)) };
         let name = checked.fault.name;
         let database = &self.design.database;
+        if let Some(edge) = checked.edge {
+            return match database {
+                _ if self.edges.is_none() => Some(format!(
+                    "{name} is laid on {edge} by the kernel of the lab's own machines, and on network `loopback` there are none: \
+                     `wwwlab up --network hosts`. What can be laid here: `wwwlab fault explain`"
+                )),
+                Database::Embedded if edge == Edge::AppDb => {
+                    Some("SQLite is inside the application: there is no way between the two".into())
+                }
+                Database::Elsewhere(_) if edge == Edge::AppDb => {
+                    Some("the database is not of this lab: no way to it is".into())
+                }
+                _ => None,
+            };
+        }
+        if let Deed::Rim(Wrong::Database(wrong)) = checked.deed {
+            return match (wrong, database) {
+                _ if self.design.foreign(ServiceName::App).is_some() => Some(format!(
+                    "{name} is laid on the connections of wwwlab's own application, and this one is yours: `wwwlab fault add stop db`"
+                )),
+                (DatabaseWrong::Full, Database::Own(_) | Database::Elsewhere(_)) => Some(
+                    "a server's disk is the machine's: only the file of SQLite can be kept from growing"
+                        .into(),
+                ),
+                _ => None,
+            };
+        }
         match (service, database) {
+            (ServiceName::Db, Database::Embedded) if name == "db-gone" => {
+                return Some(
+                    "SQLite is inside the application, and does not go without it: `wwwlab fault add db-locked`, or `stop app`".into(),
+                );
+            }
             (ServiceName::Db, Database::Elsewhere(_)) => {
                 return Some("the database is not of this lab: break it where it runs".into());
             }
@@ -170,7 +212,8 @@ impl Desk {
                 Response::Refused(causes) => Err(causes.join(": ")),
                 _ => Ok(String::new()),
             },
-            Deed::Rim(_) | Deed::Limit(..) => self.have_it_so(standing.service).await,
+            Deed::Rim(_) | Deed::Limit(..) => self.have_it_so(standing.does()).await,
+            Deed::Edge(_) => self.break_edges().await,
             Deed::CrashLoop { .. } | Deed::Share(_) => {
                 let stop = CancellationToken::new();
                 let (desk, deed, service, until) =
@@ -193,7 +236,8 @@ impl Desk {
         let standing = self.faults.end(id)?;
         let service = standing.service;
         let undone = match standing.deed {
-            Deed::Rim(_) | Deed::Limit(..) => self.have_it_so(service).await,
+            Deed::Rim(_) | Deed::Limit(..) => self.have_it_so(standing.does()).await,
+            Deed::Edge(_) => self.break_edges().await,
             Deed::Verb(Verb::Pause) => self.undo(Verb::Resume, service).await,
             Deed::Verb(_) => self.undo(Verb::Start, service).await,
             Deed::CrashLoop { .. } | Deed::Share(_) => {
@@ -209,10 +253,10 @@ impl Desk {
             }
         };
         self.tell(&standing, how);
-        let name = standing.fault.name;
+        let (name, target) = (standing.fault.name, standing.target());
         Some(match undone {
-            Ok(told) => Ok(format!("fault {id} is {how}: {name} on {service}{told}")),
-            Err(why) => Err(format!("fault {id} is {how}, but {service} is not as before: {why}")),
+            Ok(told) => Ok(format!("fault {id} is {how}: {name} on {target}{told}")),
+            Err(why) => Err(format!("fault {id} is {how}, but {target} is not as before: {why}")),
         })
     }
 
@@ -245,15 +289,39 @@ impl Desk {
         let (answer, done) = oneshot::channel();
         let _ = post.commands.send(Command::Limit(answer)).await;
         done.await.unwrap_or_else(|_| Err("the lab is going down".into()))?;
-        if !service.speaks_dns() && service != ServiceName::Web {
+        let told = self.faults.now().told_to(service);
+        // An application of a student's is told nothing, and the one of the lab only where it was told something before.
+        let is_told = service.speaks_dns() || matches!(service, ServiceName::Web | ServiceName::App);
+        if !is_told || self.design.foreign(service).is_some() {
             return Ok(String::new());
         }
-        match self.ask(service, Ask::Faults(self.faults.now().told_to(service))).await {
+        let later = format!("; {service} does not answer now, and does so when it serves");
+        if self.service(post).condition.state == State::Paused {
+            // It has the order before it when it goes on, and nobody waits for what cannot come.
+            self.order(service, Ask::Faults(told)).await;
+            return Ok(later);
+        }
+        match self.ask(service, Ask::Faults(told)).await {
             Ok(Reply::Refused(causes)) => Err(causes.join(": ")),
             Ok(_) => Ok(String::new()),
             // A service that starts is told with its start; one that stands still has the order before it.
-            Err(_) => Ok(format!("; {service} does not answer now, and does so when it serves")),
+            Err(_) => Ok(later),
         }
+    }
+
+    /// Has the machines' kernels break what the snapshot says, and nothing else.
+    async fn break_edges(&self) -> Result<String, String> {
+        let Some(machines) = &self.edges else { return Err("this network has no machines".into()) };
+        let ports = &self.design.ports;
+        let doors = Doors {
+            dns: ports.dns,
+            http: ports.http,
+            https: HTTPS,
+            app: ports.app,
+            db: ports.db.unwrap_or(MYSQL),
+        };
+        let broken = edges::broken(self.faults.now().edges(), doors);
+        machines.tell(broken).await.map(|()| String::new()).map_err(|error| error.to_string())
     }
 
     /// Kills a service, has it started again, and lets it run for `millis`, again and again.
@@ -282,7 +350,7 @@ impl Desk {
         self.journal.tell(Happened::Fault {
             number: standing.id,
             fault: standing.fault.name.into(),
-            target: standing.service.as_str().into(),
+            target: standing.target().into(),
             change: change.into(),
             details: standing.details.clone(),
         });

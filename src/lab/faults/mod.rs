@@ -6,15 +6,19 @@
 //!
 //! - [`table`]: every fault there is; commands, help and docs/FAULTS.md come from it. `pages`: these texts; pure.
 //! - [`wanted`]: what was asked for, checked against the table.
+//! - [`edges`]: the ways between services, and what breaks them; pure. `machines`: how the kernels are told.
 //! - `limits`: what the operating system holds a process to.
 //!
 //! Who carries it out is next door: `desk/faults.rs` for the lab, `keeper.rs` for one service.
 
+pub mod edges;
 pub(super) mod limits;
+pub(super) mod machines;
 pub mod pages;
 pub mod table;
 pub mod wanted;
 
+use std::mem::discriminant;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +29,7 @@ use crate::ground::fault::{FAULTS_MOST, FaultSet, Laid, When, Wrong};
 
 use super::control::Verb;
 use super::hosts::ServiceName;
+use edges::{Edge, Way};
 use wanted::Checked;
 
 /// How a fault comes about.
@@ -43,6 +48,8 @@ pub enum Deed {
     Share(u64),
     /// The operating system holds it to a limit.
     Limit(Limit, u64),
+    /// The way to it is broken.
+    Edge(Way),
 }
 
 /// What a process is held to.
@@ -59,7 +66,9 @@ pub enum Limit {
 pub(super) struct Standing {
     pub(super) id: u32,
     pub(super) fault: &'static table::Fault,
+    /// What it is laid on; of an edge, the one that is asked.
     pub(super) service: ServiceName,
+    pub(super) edge: Option<Edge>,
     pub(super) deed: Deed,
     pub(super) when: When,
     pub(super) only: Option<String>,
@@ -78,8 +87,11 @@ pub struct FaultState {
     pub id: u32,
     /// Its name.
     pub fault: String,
-    /// The service that it is laid on.
+    /// The service that it is laid on; of an edge, the one that is asked.
     pub service: ServiceName,
+    /// The edge that it is laid on, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub edge: Option<Edge>,
     /// What else was asked for, as one would type it.
     pub details: String,
     /// Since when, milliseconds since the Unix epoch.
@@ -139,13 +151,17 @@ impl Faults {
                     (Deed::Rim(_), _) | (_, Deed::Rim(_)) => false,
                     (Deed::Limit(one, _), Deed::Limit(other, _)) => one == other,
                     (Deed::Limit(..), _) | (_, Deed::Limit(..)) => false,
+                    (Deed::Edge(one), Deed::Edge(other)) => {
+                        laid.edge == checked.edge && discriminant(&one) == discriminant(&other)
+                    }
+                    (Deed::Edge(_), _) | (_, Deed::Edge(_)) => false,
                     // A process is stopped, or crashes, or shares a processor: each would undo the other.
                     _ => true,
                 }
         });
         same.map(|laid| {
-            let (id, name, service) = (laid.id, laid.fault.name, laid.service);
-            format!("fault {id} is laid on {service} already ({name}): `wwwlab fault clear {id}`")
+            let (id, name, target) = (laid.id, laid.fault.name, laid.target());
+            format!("fault {id} is laid on {target} already ({name}): `wwwlab fault clear {id}`")
         })
     }
 
@@ -156,11 +172,12 @@ impl Faults {
             *last += 1;
             *last
         };
-        let Checked { fault, service, deed, how_often, only, lasts, details } = checked;
+        let Checked { fault, service, edge, deed, how_often, only, lasts, details } = checked;
         let standing = Arc::new(Standing {
             id,
             fault,
             service,
+            edge,
             deed,
             when: how_often.when(self.seed, id),
             only,
@@ -188,10 +205,41 @@ impl Faults {
     }
 }
 
+impl Standing {
+    /// The service that carries it out: what is wrong with a database is done by who uses it.
+    pub(super) fn does(&self) -> ServiceName {
+        match self.deed {
+            Deed::Rim(Wrong::Database(_)) => ServiceName::App,
+            _ => self.service,
+        }
+    }
+
+    /// What it is laid on, by name.
+    pub(super) fn target(&self) -> &'static str {
+        self.edge.map_or(self.service.as_str(), Edge::as_str)
+    }
+}
+
+impl FaultState {
+    /// What it is laid on, by name.
+    pub fn target(&self) -> &'static str {
+        self.edge.map_or(self.service.as_str(), Edge::as_str)
+    }
+}
+
 impl Snapshot {
+    /// The edges that are broken, and how.
+    pub(super) fn edges(&self) -> impl Iterator<Item = (Edge, Way)> {
+        self.laid.iter().filter_map(|standing| match (standing.edge, standing.deed) {
+            (Some(edge), Deed::Edge(way)) => Some((edge, way)),
+            _ => None,
+        })
+    }
+
     /// What a service is to do wrong by itself.
     pub(super) fn told_to(&self, service: ServiceName) -> FaultSet {
-        let laid = self.of(service).filter_map(|standing| match standing.deed {
+        let done = self.laid.iter().filter(|standing| standing.does() == service);
+        let laid = done.filter_map(|standing| match standing.deed {
             Deed::Rim(wrong) => {
                 let (id, when, only) = (standing.id, standing.when, standing.only.clone());
                 Some(Laid { id, wrong, when, only })
@@ -226,6 +274,7 @@ impl Snapshot {
             id: standing.id,
             fault: standing.fault.name.into(),
             service: standing.service,
+            edge: standing.edge,
             details: standing.details.clone(),
             since: standing.since,
             ends_in_millis: standing.until.map(|until| {

@@ -2,27 +2,68 @@
 
 use std::fmt::Write as _;
 
+use super::Deed;
+use super::edges::{Edge, Way};
 use super::table::{Fault, Kind, TABLE};
 
 impl Fault {
     /// Its own options, in a sentence.
     pub fn options(&self) -> String {
-        let amount = self.amount.as_ref().map(|amount| {
+        let further = self.further.as_ref().map(|(amount, _)| amount);
+        let amounts = self.amount.iter().chain(further).map(|amount| {
             let [least, most, default] = [amount.least, amount.most, amount.default];
             let show = |number| amount.unit.show(number);
             format!("--{} {} to {} (else {})", amount.option, show(least), show(most), show(default))
         });
-        let chosen = self.occasion.and_then(|occasion| occasion.option()).map(|option| {
-            let which = if option == "name" { "one name alone" } else { "paths that begin so" };
-            format!("--{option} ({which}), --every N, --chance P")
+        let chosen = self.occasion.map(|occasion| {
+            let which = match occasion.option() {
+                Some("name") => "--name (one name alone), ",
+                Some(_) => "--path (paths that begin so), ",
+                None => "",
+            };
+            format!("{which}--every N, --chance P")
         });
-        let all: Vec<String> = amount.into_iter().chain(chosen).chain(["--for TIME".to_owned()]).collect();
+        let all: Vec<String> = amounts.chain(chosen).chain(["--for TIME".to_owned()]).collect();
         format!("its options are {}", all.join(", "))
+    }
+
+    /// What it can be laid on.
+    pub fn places(&self) -> Vec<&'static str> {
+        match self.kind {
+            Kind::Edge => Edge::ALL.iter().map(|edge| edge.as_str()).collect(),
+            _ => self.on.iter().map(|service| service.as_str()).collect(),
+        }
+    }
+
+    /// By which means it comes about, in which network.
+    pub fn means(&self) -> &'static str {
+        match ((self.deed)(0), self.kind) {
+            (Deed::Edge(Way::Late { .. }), _) => {
+                "in network `hosts`, by netem in a queue (tc) of the host that is asked, where the kernel has it; not on `loopback`"
+            }
+            (Deed::Edge(Way::Narrow(_)), _) => {
+                "in network `hosts`, by a queue (tc, htb) of the host that is asked; not on `loopback`"
+            }
+            (Deed::Edge(_), _) => {
+                "in network `hosts`, by rules of nftables on the router before the host that is asked, or on that host where both \
+                 ends are there; not on `loopback`"
+            }
+            (Deed::Rim(_), Kind::Database) => {
+                "in both networks, by the application, which does it to its own connections"
+            }
+            (Deed::Rim(_), _) => {
+                "in both networks, at the rim of the service: the answer is spoilt on its way out"
+            }
+            (Deed::Verb(_) | Deed::CrashLoop { .. } | Deed::Share(_), _) => {
+                "in both networks, by signals and locks"
+            }
+            (Deed::Limit(..), _) => "in both networks, by the limits of the operating system (prlimit)",
+        }
     }
 
     /// Its page: what it is, how it looks, how it is found.
     pub fn page(&self) -> Vec<(&'static str, String)> {
-        let on: Vec<&str> = self.on.iter().map(|service| service.as_str()).collect();
+        let (on, means) = (self.places(), self.means());
         vec![
             ("What", self.what.to_owned()),
             ("In real life", self.life.to_owned()),
@@ -31,6 +72,7 @@ impl Fault {
             ("browser", self.browser.to_owned()),
             ("How to find it", self.find.to_owned()),
             ("Can be laid on", on.join(", ")),
+            ("Comes about", means.to_owned()),
             ("Options", self.options().trim_start_matches("its options are ").to_owned()),
         ]
     }
@@ -45,7 +87,10 @@ pub fn markdown() -> String {
          A fault ends with `wwwlab fault clear`, after `--for TIME`, and with the lab. What strikes single answers can strike\n\
          every N-th (`--every N`) or some by chance (`--chance 30%`): the chances follow from the lab's seed (`wwwlab status`\n\
          shows it; `wwwlab up --seed N` or `[lab] seed` sets it) and the fault's number, so that the same lab, the same faults\n\
-         and the same requests are the same run again. A service that is started again counts from the beginning.\n",
+         and the same requests are the same run again. A service that is started again counts from the beginning.\n\n\
+         The ways between services are broken in network `hosts` alone (`wwwlab up --network hosts`), by the kernel of the lab's own\n\
+         machines: the programs `nft` (package nftables) and `tc` (iproute2) are run there, and a student may look at what they were\n\
+         given: `wwwlab shell internet -- nft list ruleset`, `wwwlab shell server -- tc qdisc`. Other tables there are left alone.\n",
     );
     for kind in Kind::ALL {
         let _ = write!(text, "\n## {}\n", kind.heading());

@@ -1,13 +1,14 @@
 //! Every fault there is: its name, what it can be laid on, its options with their bounds, and what is to be known of it.
 //!
 //! One table, and nothing beside it: `fault add` checks against it, `fault explain`, the help and docs/FAULTS.md are made from
-//! it. Its order is that of the path: names, pages, processes, the database.
+//! it. Its order is that of the path: names, pages, the ways between, processes, the database.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use super::edges::Way;
 use super::{Deed, Limit};
-use crate::ground::fault::{DnsWrong, HttpWrong, Wrong};
+use crate::ground::fault::{DatabaseWrong, DnsWrong, HttpWrong, Wrong};
 use crate::lab::control::Verb;
 use crate::lab::hosts::ServiceName::{
     self, App, Db, Dns, Dns2, Resolver, Resolver2, Resolver3, Resolver4, Root, Tld, Web,
@@ -20,12 +21,14 @@ pub struct Fault {
     pub name: &'static str,
     /// Of which kind it is.
     pub kind: Kind,
-    /// The services that it can be laid on; the first where none is named.
+    /// The services that it can be laid on, the first where none is named; none for a fault of edges, which can be laid on each.
     pub on: &'static [ServiceName],
     /// How much of it, if that can be said.
     pub amount: Option<Amount>,
     /// What it strikes, one by one; nothing where it is there or is not.
     pub occasion: Option<Occasion>,
+    /// A second amount, and what it makes of the deed.
+    pub further: Option<Further>,
     /// How it comes about, with so much of it.
     pub deed: fn(u64) -> Deed,
     /// What is wrong, in a line.
@@ -42,6 +45,9 @@ pub struct Fault {
     pub find: &'static str,
 }
 
+/// A second amount, and what so much of it makes of a deed.
+pub type Further = (Amount, fn(Deed, u64) -> Deed);
+
 /// What a fault is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -49,6 +55,8 @@ pub enum Kind {
     Dns,
     /// The answers of the web server.
     Http,
+    /// The ways between services.
+    Edge,
     /// The process of a service.
     Process,
     /// The database.
@@ -57,13 +65,14 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in order.
-    pub const ALL: [Self; 4] = [Self::Dns, Self::Http, Self::Process, Self::Database];
+    pub const ALL: [Self; 5] = [Self::Dns, Self::Http, Self::Edge, Self::Process, Self::Database];
 
     /// As a heading.
     pub fn heading(self) -> &'static str {
         match self {
             Self::Dns => "Answers to DNS questions",
             Self::Http => "Answers of the web server",
+            Self::Edge => "The ways between services",
             Self::Process => "Processes",
             Self::Database => "The database",
         }
@@ -77,15 +86,18 @@ pub enum Occasion {
     Question,
     /// Answers to requests; `--path` chooses them.
     Request,
+    /// Calls of the database.
+    Call,
 }
 
 impl Occasion {
     /// The option that chooses some of them.
     pub fn option(self) -> Option<&'static str> {
-        Some(match self {
-            Self::Question => "name",
-            Self::Request => "path",
-        })
+        match self {
+            Self::Question => Some("name"),
+            Self::Request => Some("path"),
+            Self::Call => None,
+        }
     }
 }
 
@@ -119,6 +131,8 @@ pub enum Unit {
     Count,
     /// Bytes a second.
     BytesASecond,
+    /// Thousands of bits a second.
+    Kilobits,
     /// Millions of bytes.
     Megabytes,
 }
@@ -132,6 +146,8 @@ impl Unit {
             Self::Percent => format!("{number}%"),
             Self::Count | Self::BytesASecond => number.to_string(),
             Self::Megabytes => format!("{number}MB"),
+            Self::Kilobits if number.is_multiple_of(1000) => format!("{}mbit", number / 1000),
+            Self::Kilobits => format!("{number}kbit"),
         }
     }
 
@@ -172,6 +188,7 @@ pub const TABLE: &[Fault] = &[
         on: SPEAKS_DNS,
         amount: None,
         occasion: Some(Occasion::Question),
+        further: None,
         deed: |_| Deed::Rim(Wrong::Dns(DnsWrong::Servfail)),
         what: "answers SERVFAIL",
         life: "A zone file that cannot be read, a broken DNSSEC chain, a resolver that reaches nobody.",
@@ -186,6 +203,7 @@ pub const TABLE: &[Fault] = &[
         on: SPEAKS_DNS,
         amount: None,
         occasion: Some(Occasion::Question),
+        further: None,
         deed: |_| Deed::Rim(Wrong::Dns(DnsWrong::Refused)),
         what: "answers REFUSED",
         life: "An access list that leaves this client out; a name server that was never told of the zone.",
@@ -200,6 +218,7 @@ pub const TABLE: &[Fault] = &[
         on: SPEAKS_DNS,
         amount: None,
         occasion: Some(Occasion::Question),
+        further: None,
         deed: |_| Deed::Rim(Wrong::Dns(DnsWrong::Nxdomain)),
         what: "denies a name that exists (NXDOMAIN)",
         life: "A record that was lost with an edit, a zone from the day before, a resolver that filters.",
@@ -214,6 +233,7 @@ pub const TABLE: &[Fault] = &[
         on: NAME_SERVERS,
         amount: None,
         occasion: Some(Occasion::Question),
+        further: None,
         deed: |_| Deed::Rim(Wrong::Dns(DnsWrong::Lame)),
         what: "answers without authority for its own zone: a lame delegation (RFC 9499)",
         life: "The parent delegates to a server that does not, or no longer, have the zone.",
@@ -235,8 +255,9 @@ pub const TABLE: &[Fault] = &[
             default: 0x7F00_0063,
         }),
         occasion: Some(Occasion::Question),
+        further: None,
         deed: |address| Deed::Rim(Wrong::Dns(DnsWrong::WrongAddress(Ipv4Addr::from(whole(address))))),
-        what: "gives a wrong address (A) for every name",
+        what: "gives a wrong address (A) for every name, and one that leads nowhere (AAAA, 100::99)",
         life: "A server that moved, a typing error, a forged answer in a cache.",
         dig: "`status: NOERROR` and a wrong address: nothing else shows it.",
         curl: "`(7) Failed to connect` to an address that is not the server's; of a stranger's server, his page.",
@@ -249,6 +270,7 @@ pub const TABLE: &[Fault] = &[
         on: SPEAKS_DNS,
         amount: None,
         occasion: Some(Occasion::Question),
+        further: None,
         deed: |_| Deed::Rim(Wrong::Dns(DnsWrong::Truncate)),
         what: "cuts every answer over UDP (TC)",
         life: "Answers too long for a datagram, or a rate limit that asks for TCP as proof of the address.",
@@ -263,6 +285,7 @@ pub const TABLE: &[Fault] = &[
         on: SPEAKS_DNS,
         amount: Some(DELAY),
         occasion: Some(Occasion::Question),
+        further: None,
         deed: |millis| Deed::Rim(Wrong::Dns(DnsWrong::Slow { millis })),
         what: "answers late",
         life: "A server far away or overloaded; a resolver whose first forwarder is dead.",
@@ -277,6 +300,7 @@ pub const TABLE: &[Fault] = &[
         on: SPEAKS_DNS,
         amount: None,
         occasion: None,
+        further: None,
         deed: |_| Deed::Rim(Wrong::Dns(DnsWrong::NoTcp)),
         what: "closes its port over TCP; UDP goes on",
         life: "A firewall whose owner believes that DNS is UDP (RFC 7766 says otherwise).",
@@ -297,6 +321,7 @@ pub const TABLE: &[Fault] = &[
             default: 604_800,
         }),
         occasion: Some(Occasion::Question),
+        further: None,
         deed: |seconds| Deed::Rim(Wrong::Dns(DnsWrong::Ttl { seconds: whole(seconds) })),
         what: "gives every record another time to live",
         life: "A week: a change that nobody sees for a week. 0: every question comes again, and the server is busy.",
@@ -306,11 +331,27 @@ pub const TABLE: &[Fault] = &[
         find: "`dig` at the name server shows the full time, `wwwlab cache` what is left of it at the resolver.",
     },
     Fault {
+        name: "stale-secondary",
+        kind: Kind::Dns,
+        on: &[Dns2],
+        amount: None,
+        occasion: None,
+        further: None,
+        deed: |_| Deed::Rim(Wrong::Dns(DnsWrong::Stale)),
+        what: "keeps its copies of zones as they are: neither the refresh of the SOA nor a NOTIFY has it ask the primary",
+        life: "A transfer that a firewall or a changed key forbids, and a log that nobody reads.",
+        dig: "After a change, `dig SOA` at the two name servers shows two serials, and they give two answers.",
+        curl: "After a change, now the old page and now the new: the resolver asks the one or the other.",
+        browser: "As curl; reloading helps, and does not help.",
+        find: "`dig +nssearch foobar.com`: every server with its serial. After the SOA's expire, the secondary says SERVFAIL.",
+    },
+    Fault {
         name: "http-500",
         kind: Kind::Http,
         on: WEB,
         amount: None,
         occasion: Some(Occasion::Request),
+        further: None,
         deed: |_| Deed::Rim(Wrong::Http(HttpWrong::InternalError)),
         what: "answers 500, whatever is asked for",
         life: "An error in the code or the settings, after a deployment most often.",
@@ -325,6 +366,7 @@ pub const TABLE: &[Fault] = &[
         on: WEB,
         amount: Some(DELAY),
         occasion: Some(Occasion::Request),
+        further: None,
         deed: |millis| Deed::Rim(Wrong::Http(HttpWrong::SlowFirstByte { millis })),
         what: "begins its answer late",
         life: "A slow statement, a queue before the application, a cold cache.",
@@ -345,6 +387,7 @@ pub const TABLE: &[Fault] = &[
             default: 200,
         }),
         occasion: Some(Occasion::Request),
+        further: None,
         deed: |bytes_per_second| Deed::Rim(Wrong::Http(HttpWrong::SlowBody { bytes_per_second })),
         what: "sends its bodies slowly, so many bytes a second",
         life: "A full line, a server that is short of processor, a proxy that counts.",
@@ -359,6 +402,7 @@ pub const TABLE: &[Fault] = &[
         on: WEB,
         amount: None,
         occasion: Some(Occasion::Request),
+        further: None,
         deed: |_| Deed::Rim(Wrong::Http(HttpWrong::TruncatedBody)),
         what: "ends the connection in the middle of a body",
         life: "A process that dies while it answers, a full disk below a proxy's buffer, a wrong Content-Length.",
@@ -373,6 +417,7 @@ pub const TABLE: &[Fault] = &[
         on: WEB,
         amount: None,
         occasion: Some(Occasion::Request),
+        further: None,
         deed: |_| Deed::Rim(Wrong::Http(HttpWrong::WrongHost)),
         what: "knows its site under another name, and so does not know the one asked for",
         life: "A typing error in `server_name`, a virtual host that was not enabled.",
@@ -387,6 +432,7 @@ pub const TABLE: &[Fault] = &[
         on: WEB,
         amount: None,
         occasion: Some(Occasion::Request),
+        further: None,
         deed: |_| Deed::Rim(Wrong::Http(HttpWrong::RedirectLoop)),
         what: "redirects every request to itself",
         life: "Two rules that undo each other: http to https before a proxy that speaks http, www and without.",
@@ -396,11 +442,136 @@ pub const TABLE: &[Fault] = &[
         find: "`curl -sIL` shows every step; the step that comes twice is the loop.",
     },
     Fault {
+        name: "latency",
+        kind: Kind::Edge,
+        on: &[],
+        amount: Some(Amount {
+            option: "delay",
+            unit: Unit::Time,
+            least: 1,
+            most: LONGEST_WAIT,
+            default: 100,
+        }),
+        occasion: None,
+        further: Some((
+            Amount { option: "jitter", unit: Unit::Time, least: 0, most: LONGEST_WAIT, default: 0 },
+            |deed, jitter| match deed {
+                Deed::Edge(Way::Late { millis, .. }) => Deed::Edge(Way::Late { millis, jitter }),
+                other => other,
+            },
+        )),
+        deed: |millis| Deed::Edge(Way::Late { millis, jitter: 0 }),
+        what: "holds every packet of an answer back, so that each way and back takes so much longer",
+        life: "Distance, a queue that is full somewhere on the way (bufferbloat), a satellite.",
+        dig: "`Query time` is longer by the delay; jitter makes it another time each time.",
+        curl: "`time_connect` is longer by the delay, each further way and back adds it again: TLS, the request, a long page.",
+        browser: "Everything comes, late; pages of many files on the same connection suffer most.",
+        find: "`ping` at each machine of the way, `mtr`: where the time jumps. In the lab, `wwwlab shell server -- tc -s qdisc`.",
+    },
+    Fault {
+        name: "loss",
+        kind: Kind::Edge,
+        on: &[],
+        amount: Some(Amount { option: "share", unit: Unit::Percent, least: 1, most: 99, default: 10 }),
+        occasion: None,
+        further: None,
+        deed: |percent| Deed::Edge(Way::Lossy(percent)),
+        what: "loses so many packets of a hundred, each way (the kernel draws which, not the lab's seed)",
+        life: "A bad cable or radio, an overloaded line, a router whose queue overflows.",
+        dig: "Some questions `timed out` and are asked again: five seconds late; `+tries=1` fails for some.",
+        curl: "Mostly nothing but time: TCP sends again what is lost, after 0.2 s, 1 s, 2 s, 4 s, …; `time_connect` of 1 s is a lost SYN.",
+        browser: "Pages that hang for a second or more, and then come.",
+        find: "`ping -c 100`; `ss -ti` and `nstat` count what was sent again; a capture shows it as retransmissions.",
+    },
+    Fault {
+        name: "bandwidth",
+        kind: Kind::Edge,
+        on: &[],
+        amount: Some(Amount {
+            option: "rate",
+            unit: Unit::Kilobits,
+            least: 8,
+            most: 10_000_000,
+            default: 256,
+        }),
+        occasion: None,
+        further: None,
+        deed: |kilobits| Deed::Edge(Way::Narrow(kilobits)),
+        what: "lets answers through at so many bits a second",
+        life: "A slow line, a mobile contract that is used up, a neighbour who downloads.",
+        dig: "Nothing, as long as nobody else fills the line.",
+        curl: "`%{speed_download}` is the rate, in bytes; small pages come as ever.",
+        browser: "Pictures come line by line.",
+        find: "The same file over other ways; `iperf3`; a capture shows an even stream without loss or pauses.",
+    },
+    Fault {
+        name: "cut",
+        kind: Kind::Edge,
+        on: &[],
+        amount: None,
+        occasion: None,
+        further: None,
+        deed: |_| Deed::Edge(Way::Cut),
+        what: "lets no packet through, either way, and tells nobody",
+        life: "A firewall that drops, a route that leads nowhere, a cable that was pulled out.",
+        dig: "`communications error … timed out`, after five seconds.",
+        curl: "It waits to connect: `(28) Connection timed out`, with `--connect-timeout` soon, else after two minutes.",
+        browser: "A page that loads for ever, then ERR_CONNECTION_TIMED_OUT.",
+        find: "Silence, not refusal: the packets do not arrive or do not come back. Capture on both ends: who sees what?",
+    },
+    Fault {
+        name: "refuse",
+        kind: Kind::Edge,
+        on: &[],
+        amount: None,
+        occasion: None,
+        further: None,
+        deed: |_| Deed::Edge(Way::Refuse),
+        what: "refuses new connections (a reset) and datagrams (ICMP port unreachable); open connections go on",
+        life: "A firewall that rejects; a port where nobody listens.",
+        dig: "`connection refused`, at once.",
+        curl: "`(7) Failed to connect … Connection refused`, at once.",
+        browser: "ERR_CONNECTION_REFUSED.",
+        find: "As with `stop`, but `ss -ltn` on the host shows the port open: so it is something before it. Over UDP the ICMP \
+               message comes from the router that refuses, and a capture shows its address.",
+    },
+    Fault {
+        name: "reset",
+        kind: Kind::Edge,
+        on: &[],
+        amount: None,
+        occasion: None,
+        further: None,
+        deed: |_| Deed::Edge(Way::Reset),
+        what: "resets open TCP connections: each end is told when it next sends data; UDP goes on",
+        life: "A firewall that forgot its connections, a box that forbids what it reads, a load balancer that gave up.",
+        dig: "Nothing over UDP; with `+tcp`, `connection reset` or `end of file`.",
+        curl: "It connects, and then `(56) Recv failure: Connection reset by peer`; with TLS `(35)`.",
+        browser: "ERR_CONNECTION_RESET.",
+        find: "Who sent the reset? In a capture on the server it never left: its address was borrowed, and its TTL is another.",
+    },
+    Fault {
+        name: "half-open",
+        kind: Kind::Edge,
+        on: &[],
+        amount: None,
+        occasion: None,
+        further: None,
+        deed: |_| Deed::Edge(Way::HalfOpen),
+        what: "lets questions through and loses every answer",
+        life: "A firewall that lets nothing back, a way back that leads elsewhere (asymmetric routing).",
+        dig: "`communications error … timed out`; the server's log has the question, and its answer.",
+        curl: "It waits to connect: `(28) Connection timed out`; open connections stand still.",
+        browser: "A page that loads for ever, then ERR_CONNECTION_TIMED_OUT.",
+        find: "Capture at the server: questions come, answers leave. `ss -tn state syn-recv` there shows who never came back.",
+    },
+    Fault {
         name: "stop",
         kind: Kind::Process,
         on: ALL,
         amount: None,
         occasion: None,
+        further: None,
         deed: |_| Deed::Verb(Verb::Stop),
         what: "stops the service (SIGTERM): its port refuses connections",
         life: "Maintenance, or a service that was not started again after one.",
@@ -415,6 +586,7 @@ pub const TABLE: &[Fault] = &[
         on: ALL,
         amount: None,
         occasion: None,
+        further: None,
         deed: |_| Deed::Verb(Verb::Kill),
         what: "kills the service (SIGKILL): open connections are reset, its port refuses new ones",
         life: "A crash, the kernel's out-of-memory killer.",
@@ -429,6 +601,7 @@ pub const TABLE: &[Fault] = &[
         on: ALL,
         amount: None,
         occasion: None,
+        further: None,
         deed: |_| Deed::Verb(Verb::Pause),
         what: "makes the service stand still (SIGSTOP): it accepts, and never answers",
         life: "A process that hangs: a deadlock, a file system that does not answer, a debugger.",
@@ -449,6 +622,7 @@ pub const TABLE: &[Fault] = &[
             default: 2_000,
         }),
         occasion: None,
+        further: None,
         deed: |millis| Deed::CrashLoop { millis },
         what: "kills the service again and again, so long after each start",
         life: "A program that dies of its first request and is started again by its supervisor.",
@@ -463,6 +637,7 @@ pub const TABLE: &[Fault] = &[
         on: &[Web, App, Db, Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4],
         amount: Some(Amount { option: "share", unit: Unit::Percent, least: 1, most: 99, default: 5 }),
         occasion: None,
+        further: None,
         deed: Deed::Share,
         what: "lets the service run for only a share of the time (SIGSTOP and SIGCONT in turn, as cpulimit does)",
         life: "A machine with too many neighbours, a container with a small quota.",
@@ -477,6 +652,7 @@ pub const TABLE: &[Fault] = &[
         on: &[App, Web, Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4],
         amount: Some(Amount { option: "limit", unit: Unit::Megabytes, least: 1, most: 100_000, default: 1 }),
         occasion: None,
+        further: None,
         deed: |megabytes| Deed::Limit(Limit::Memory, megabytes.saturating_mul(1_000_000)),
         what: "gives the process no more memory than so much (RLIMIT_DATA), whatever it has already",
         life: "A limit of a container or a unit; a machine without memory.",
@@ -491,6 +667,7 @@ pub const TABLE: &[Fault] = &[
         on: &[Web, App, Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4],
         amount: Some(Amount { option: "limit", unit: Unit::Count, least: 1, most: 1_000_000, default: 15 }),
         occasion: None,
+        further: None,
         deed: |count| Deed::Limit(Limit::Descriptors, count),
         what: "lets the process open no more than so many descriptors (RLIMIT_NOFILE)",
         life: "`ulimit -n` left at what it was when the site was small.",
@@ -505,6 +682,7 @@ pub const TABLE: &[Fault] = &[
         on: &[Db],
         amount: None,
         occasion: None,
+        further: None,
         deed: |_| Deed::Verb(Verb::Stop),
         what: "another process holds the database's file under an exclusive lock (of SQLite alone)",
         life: "A backup or a migration that began a transaction and does not end it.",
@@ -512,6 +690,87 @@ pub const TABLE: &[Fault] = &[
         curl: "Files come; dynamic pages are a 503 that says that the database is locked.",
         browser: "The site's pages, and in place of the guestbook the 503.",
         find: "The page names the database; `lsof` or `fuser` on its file shows who has it open beside the application.",
+    },
+    Fault {
+        name: "db-read-only",
+        kind: Kind::Database,
+        on: &[Db],
+        amount: None,
+        occasion: Some(Occasion::Call),
+        further: None,
+        deed: |_| Deed::Rim(Wrong::Database(DatabaseWrong::ReadOnly)),
+        what: "can be read, and not written (SQLite: PRAGMA query_only; MySQL: SET SESSION TRANSACTION READ ONLY)",
+        life: "A replica that nobody made the primary, a file system that was mounted read-only after an error, a lost right.",
+        dig: "Nothing: the name is well.",
+        curl: "The guestbook can be read; whatever writes, the home page's counter too, is a 503 that says so.",
+        browser: "Reading works; a form that is sent shows the 503.",
+        find: "The page and the log name the database: `attempt to write a readonly database`; of a server, `SELECT @@read_only`.",
+    },
+    Fault {
+        name: "db-slow",
+        kind: Kind::Database,
+        on: &[Db],
+        amount: Some(Amount {
+            option: "delay",
+            unit: Unit::Time,
+            least: 1,
+            most: LONGEST_WAIT,
+            default: 1_000,
+        }),
+        occasion: Some(Occasion::Call),
+        further: None,
+        deed: |millis| Deed::Rim(Wrong::Database(DatabaseWrong::Slow { millis })),
+        what: "takes so much longer for each call, and holds the call's connection meanwhile (MySQL: SELECT SLEEP)",
+        life: "A missing index, a full table scan, a backup at noon.",
+        dig: "Nothing: the name is well.",
+        curl: "`time_starttransfer` is longer by the delay for each statement; above 3 s, and for who queues, the application's 503.",
+        browser: "Dynamic pages are late, and more so the more visitors; files come at once.",
+        find: "`wwwlab path` shows what each statement took; of a server, `SHOW PROCESSLIST` what it does.",
+    },
+    Fault {
+        name: "db-too-many-connections",
+        kind: Kind::Database,
+        on: &[Db],
+        amount: None,
+        occasion: Some(Occasion::Call),
+        further: None,
+        deed: |_| Deed::Rim(Wrong::Database(DatabaseWrong::Busy)),
+        what: "the application gets no connection: all of its pool are in use by others",
+        life: "A connection that is never given back, a pool smaller than the load, a server at its max_connections.",
+        dig: "Nothing: the name is well.",
+        curl: "Dynamic pages wait for 2 s, and are a 503 that says that no connection came free; files come at once.",
+        browser: "As curl.",
+        find: "The database is idle and the application waits: `SHOW PROCESSLIST` of a server, `lsof` of a file.",
+    },
+    Fault {
+        name: "db-gone",
+        kind: Kind::Database,
+        on: &[Db],
+        amount: None,
+        occasion: None,
+        further: None,
+        deed: |_| Deed::Verb(Verb::Kill),
+        what: "the database server is killed (SIGKILL), as by a power cut (of `[db] engine = \"mysql\"` alone)",
+        life: "The out-of-memory killer, which takes the largest process; a machine that fails.",
+        dig: "Nothing: the name is well.",
+        curl: "Files come; dynamic pages are a 503 that says that nobody listens at the server's address.",
+        browser: "The site's pages, and in place of the guestbook the 503.",
+        find: "`wwwlab status`; on a server of one's own `systemctl status mariadb`. What was told to be saved is there when it is started again.",
+    },
+    Fault {
+        name: "disk-full",
+        kind: Kind::Database,
+        on: &[Db],
+        amount: None,
+        occasion: Some(Occasion::Call),
+        further: None,
+        deed: |_| Deed::Rim(Wrong::Database(DatabaseWrong::Full)),
+        what: "the database's file cannot grow (PRAGMA max_page_count; of SQLite alone): what needs another page finds the disk full",
+        life: "A disk that logs have filled; a quota. Here the logs go on: it is the database's disk that is full.",
+        dig: "Nothing: the name is well.",
+        curl: "Reading goes on, and so does what fits in the pages that there are; then posting is a 503 that says that the disk is full.",
+        browser: "Reading works; a form that is sent shows the 503, sooner or later.",
+        find: "The page names it; on a server of one's own `df -h`, and `df -i`.",
     },
 ];
 
@@ -529,7 +788,7 @@ mod tests {
             for text in [fault.what, fault.life, fault.dig, fault.curl, fault.browser, fault.find] {
                 assert!(!text.is_empty() && !text.contains('\n'), "{}", fault.name);
             }
-            assert!(!fault.on.is_empty(), "{}", fault.name);
+            assert_eq!(fault.on.is_empty(), fault.kind == Kind::Edge, "{}", fault.name);
             assert!(Kind::ALL.contains(&fault.kind));
         }
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Deed;
-use super::table::{Amount, Fault, Occasion, TABLE, Unit, typed};
+use super::edges::Edge;
+use super::table::{Amount, Fault, Kind, Occasion, TABLE, Unit, typed};
 use crate::ground::chance::Stream;
 use crate::ground::fault::When;
 use crate::lab::hosts::ServiceName;
@@ -29,6 +30,8 @@ pub struct Wanted {
     pub what: String,
     /// The service; without it the fault's first one.
     pub service: Option<ServiceName>,
+    /// The edge, for a fault of edges.
+    pub edge: Option<Edge>,
     /// Options with their values, as typed: `delay` and `2s`.
     pub options: Vec<(String, String)>,
     /// For how long, as typed.
@@ -44,6 +47,7 @@ pub struct Wanted {
 pub(in crate::lab) struct Checked {
     pub(in crate::lab) fault: &'static Fault,
     pub(in crate::lab) service: ServiceName,
+    pub(in crate::lab) edge: Option<Edge>,
     pub(in crate::lab) deed: Deed,
     pub(in crate::lab) how_often: HowOften,
     pub(in crate::lab) only: Option<String>,
@@ -88,17 +92,19 @@ impl Wanted {
     /// Whether it can be laid at all; if not, why.
     pub(in crate::lab) fn check(&self) -> Result<Checked, String> {
         let fault = fault(&self.what)?;
-        let service = self.service.or(fault.on.first().copied()).ok_or("it is laid on nothing")?;
-        if !fault.on.contains(&service) {
-            let on: Vec<&str> = fault.on.iter().map(|service| service.as_str()).collect();
-            return Err(format!("{} cannot be laid on {service}, but on: {}", fault.name, on.join(", ")));
-        }
-        let (mut amount, mut only, mut details) = (None, None, Vec::new());
+        let (service, edge) = self.on(fault)?;
+        let (mut amount, mut further, mut only, mut details) = (None, None, None, Vec::new());
         for (option, value) in &self.options {
             let given = match (&fault.amount, fault.occasion.and_then(Occasion::option)) {
                 (Some(known), _) if known.option == option => {
                     let (number, shown) = known.read(value)?;
                     amount = Some(number);
+                    shown
+                }
+                _ if fault.further.as_ref().is_some_and(|(known, _)| known.option == option) => {
+                    let (known, made) = fault.further.as_ref().ok_or("there is none")?;
+                    let (number, shown) = known.read(value)?;
+                    further = Some((*made, number));
                     shown
                 }
                 (_, Some(known)) if known == option => {
@@ -137,7 +143,28 @@ impl Wanted {
         }
         let amount = amount.unwrap_or_default();
         let details = details.join(" ");
-        Ok(Checked { fault, service, deed: (fault.deed)(amount), how_often, only, lasts, details })
+        let deed = (fault.deed)(amount);
+        let deed = further.map_or(deed, |(made, number)| made(deed, number));
+        Ok(Checked { fault, service, edge, deed, how_often, only, lasts, details })
+    }
+
+    /// What it is laid on: the service, and the edge if it is one that leads there.
+    fn on(&self, fault: &Fault) -> Result<(ServiceName, Option<Edge>), String> {
+        let no = |on: &str| {
+            format!("{} cannot be laid on {on}, but on: {}", fault.name, fault.places().join(", "))
+        };
+        match (fault.kind, self.edge, self.service) {
+            (Kind::Edge, Some(edge), None) => Ok((edge.asked(), Some(edge))),
+            (Kind::Edge, _, Some(service)) => Err(no(service.as_str())),
+            (Kind::Edge, None, None) => {
+                Err(format!("say on which way {} is laid (--on): {}", fault.name, fault.places().join(", ")))
+            }
+            (_, Some(edge), _) => Err(no(edge.as_str())),
+            (_, None, service) => {
+                let service = service.or(fault.on.first().copied()).ok_or("it is laid on nothing")?;
+                if fault.on.contains(&service) { Ok((service, None)) } else { Err(no(service.as_str())) }
+            }
+        }
     }
 }
 
@@ -163,6 +190,10 @@ impl Amount {
             Unit::Address => u64::from(text.parse::<Ipv4Addr>().map(u32::from).map_err(|_| bounds())?),
             Unit::Percent => text.strip_suffix('%').unwrap_or(text).parse().map_err(|_| bounds())?,
             Unit::Count | Unit::BytesASecond => text.parse().map_err(|_| bounds())?,
+            Unit::Kilobits => match text.strip_suffix("mbit") {
+                Some(number) => number.parse::<u64>().map_err(|_| bounds())?.saturating_mul(1000),
+                None => text.strip_suffix("kbit").ok_or_else(bounds)?.parse().map_err(|_| bounds())?,
+            },
             Unit::Megabytes => {
                 text.strip_suffix("MB").unwrap_or(text).trim().parse().map_err(|_| bounds())?
             }
@@ -208,6 +239,7 @@ fn chosen(option: &str, text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::edges::Way;
     use super::*;
 
     fn wanted(what: &str, options: &[(&str, &str)]) -> Wanted {
@@ -259,9 +291,39 @@ mod tests {
     }
 
     #[test]
+    fn what_is_of_edges_is_laid_on_an_edge_and_nothing_else_is() {
+        let edge = |name: &str, edge| Wanted { edge, ..wanted(name, &[]) };
+        let late = Wanted { edge: Some(Edge::WebApp), ..wanted("latency", &[("jitter", "20ms")]) };
+        let checked = late.check().unwrap();
+        assert_eq!(checked.deed, Deed::Edge(Way::Late { millis: 100, jitter: 20 }));
+        assert_eq!((checked.service, checked.edge), (ServiceName::App, Some(Edge::WebApp)));
+        assert_eq!(checked.details, "--delay 100ms --jitter 20ms");
+        let narrow = Wanted { edge: Some(Edge::ClientWeb), ..wanted("bandwidth", &[("rate", "2mbit")]) };
+        assert_eq!(narrow.check().unwrap().deed, Deed::Edge(Way::Narrow(2000)));
+        assert!(edge("cut", None).check().unwrap_err().contains("(--on): client-web, client-resolver"));
+        assert!(
+            edge("servfail", Some(Edge::WebApp)).check().unwrap_err().contains("cannot be laid on web-app")
+        );
+        let on = Wanted { service: Some(ServiceName::Web), ..wanted("cut", &[]) };
+        assert!(on.check().unwrap_err().contains("cut cannot be laid on web, but on: client-web"));
+    }
+
+    #[test]
     fn every_fault_of_the_table_can_be_laid_with_its_defaults_and_its_bounds() {
         for fault in TABLE {
+            let wanted = |name: &str, options: &[(&str, &str)]| {
+                let edge = (fault.kind == Kind::Edge).then_some(Edge::ClientWeb);
+                Wanted { edge, ..wanted(name, options) }
+            };
             assert!(wanted(fault.name, &[]).check().is_ok(), "{}", fault.name);
+            let further = fault.further.as_ref().map(|(amount, _)| amount);
+            for amount in fault.amount.iter().chain(further) {
+                assert!(
+                    wanted(fault.name, &[(amount.option, "no amount")]).check().is_err(),
+                    "{}",
+                    fault.name
+                );
+            }
             if let Some(amount) = &fault.amount {
                 assert!((amount.least..=amount.most).contains(&amount.default), "{}", fault.name);
                 for bound in [amount.least, amount.most, amount.default] {

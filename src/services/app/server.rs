@@ -178,6 +178,7 @@ impl Service for App {
                 let families = self.application.counted().families().into_iter();
                 return Reply::Metrics(families.chain(self.counted.families()).collect());
             }
+            Ask::Faults(set) => return self.store.fault(set),
             ask => return Reply::Refused(vec![format!("the application server cannot do that: {ask:?}")]),
         };
         // Reading files must not keep visitors waiting.

@@ -281,7 +281,8 @@ impl Service for Authoritative {
         let signer = signer.map_err(StartError::Sign)?;
         let shelf = Arc::new(Shelf::stock(&identity, config.zones, signer, journal.clone()));
         let copies = config.copies.unwrap_or_default();
-        let secondaries = secondaries(&config.follow, &keys, &copies, &addresses, &shelf, &journal)?;
+        let faults = Faults::default();
+        let secondaries = secondaries(&config.follow, &keys, &copies, &addresses, &shelf, &journal, &faults)?;
         let followed = secondaries
             .iter()
             .zip(config.follow)
@@ -301,7 +302,6 @@ impl Service for Authoritative {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let tally = Arc::new(Tally::default());
-        let faults = Faults::default();
         for socket in sockets {
             let socket = Arc::new(Datagrams::new(socket).map_err(StartError::Address)?);
             // For each address a limit of its own: networks of IPv4 and of IPv6 have nothing to count together.
@@ -501,6 +501,7 @@ fn secondaries(
     addresses: &[SocketAddr],
     shelf: &Arc<Shelf>,
     journal: &Journal,
+    faults: &Faults,
 ) -> Result<Vec<Secondary>, StartError> {
     if !zones.is_empty() {
         std::fs::create_dir_all(copies).map_err(|cause| StartError::Copies(copies.to_owned(), cause))?;
@@ -518,6 +519,7 @@ fn secondaries(
             file,
             shelf: shelf.clone(),
             journal: journal.clone(),
+            faults: faults.clone(),
         })
     };
     zones.iter().map(secondary).collect()

@@ -18,9 +18,11 @@ use super::fetch::{self, Fetched, Source};
 use super::shelf::Shelf;
 use crate::dns::types::RecordType;
 use crate::dns::zone::{self, Zone};
+use crate::ground::fault::{DnsWrong, Wrong};
 use crate::ground::journal::Journal;
 use crate::ground::service::causes;
 use crate::ground::{chance, clock};
+use crate::services::faults::{Active, Faults};
 
 /// The shortest and the longest time between two questions, whatever the SOA says.
 const SOONEST: Duration = Duration::from_secs(1);
@@ -44,6 +46,8 @@ pub(super) struct Secondary {
     pub(super) file: PathBuf,
     pub(super) shelf: Arc<Shelf>,
     pub(super) journal: Journal,
+    /// One of them is that nothing is fetched.
+    pub(super) faults: Faults,
 }
 
 /// The times of a SOA (RFC 1035 §3.3.13).
@@ -109,7 +113,11 @@ impl Secondary {
             let mut copy = copy;
             let mut pause = FIRST_PAUSE;
             let mut failing = String::new();
+            let mut faults = self.faults.watch();
             loop {
+                // What expires meanwhile expires.
+                let stale = |active: &Active| active.has(Wrong::Dns(DnsWrong::Stale));
+                self.keep_time(&mut copy, faults.until(false, stale)).await;
                 let next = clock::now() + PACE;
                 let fetch = self.source.fetch(copy.as_ref().map(|copy| copy.serial), &self.file);
                 let wait = match self.keep_time(&mut copy, fetch).await {

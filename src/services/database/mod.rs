@@ -9,8 +9,8 @@
 //!
 //! The application knows only [`Store`] and [`StoreError`], and [`Target`]: which of both it is. What the engines have in
 //! common is said to a `connection` from a `pool`: `entries`, `accounts`, `hits`. What is one engine's own, from its locks to
-//! its dialect, stays in `sqlite` and `mysql`, in `schema`, and for finding texts in `search`. [`backup`] takes all of it out, and puts
-//! it back.
+//! its dialect, stays in `sqlite` and `mysql`, in `schema`, and for finding texts in `search`. What a fault makes of a call is in
+//! `spoil`. [`backup`] takes all of it out, and puts it back.
 
 mod accounts;
 mod act;
@@ -24,6 +24,7 @@ mod patience;
 mod pool;
 mod schema;
 mod search;
+mod spoil;
 mod sqlite;
 mod store;
 mod target;

@@ -22,6 +22,8 @@ const ASK_EVERY: i32 = 1_000;
 
 /// Pages of the file at most, of 4 KiB: 1 GiB. Anybody may sign, and nobody shall fill the disk.
 const PAGES_MOST: &str = "262144";
+/// Lets a file grow to that again.
+pub(super) const MAY_GROW: &str = "PRAGMA max_page_count = 262144";
 
 /// Makes the database's directory (mode 0700) and its empty file (mode 0600) if they are not there.
 ///

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::act::{Act, Reading};
@@ -25,8 +25,11 @@ use super::hits::Hits;
 use super::patience::Patience;
 use super::pool::{Held, NoConnection, Pool};
 use super::target::Target;
-use super::{schema, sqlite};
+use super::{schema, spoil, sqlite};
+use crate::ground::channel::Reply;
 use crate::ground::clock;
+use crate::ground::fault::{DatabaseWrong, FaultSet};
+use crate::services::faults::Faults;
 
 /// How long closing waits for a statement under way.
 const CLOSE_WITHIN: Duration = Duration::from_millis(200);
@@ -71,7 +74,8 @@ impl Store {
     /// The same, with `patience`.
     pub(super) fn waiting(target: Target, patience: Patience) -> Self {
         let (opened, locked) = (Mutex::new(None), watch::Sender::new(None));
-        let database = Arc::new(Database { target, patience, opened, locked });
+        let faults = Faults::default();
+        let database = Arc::new(Database { target, patience, opened, locked, faults });
         Self { hits: Hits::start(database.clone()), database }
     }
 
@@ -100,6 +104,11 @@ impl Store {
         Ok(opened.map_err(|_| self.database.silent())??.engine.clone())
     }
 
+    /// Has all this be wrong on purpose, and nothing else.
+    pub fn fault(&self, set: FaultSet) -> Reply {
+        self.database.faults.take(set)
+    }
+
     /// Closes every connection, after what is under way or 200 ms, whichever comes first.
     pub async fn close(&self) {
         self.hits.stop().await;
@@ -121,6 +130,8 @@ pub(super) struct Database {
     opened: Mutex<Option<Arc<Opened>>>,
     /// The last call that waited in vain for another process's lock on the file, told to all who wait behind it.
     locked: watch::Sender<Option<StoreError>>,
+    /// What is wrong on purpose.
+    faults: Faults,
 }
 
 /// Connections to a database whose schema is the newest.
@@ -134,10 +145,11 @@ impl Database {
     /// Does `act` on a connection, opening the database if it is not; again, if the engine took it back, or it was only to
     /// read and the connection ended.
     pub(super) async fn with<A: Act>(&self, act: &A) -> Result<A::Done, StoreError> {
+        let struck = spoil::strikes(&self.faults);
         let answer = async {
             let (mut is_reopened, mut is_read_again) = (false, false);
             for _ in 1..TRIES_MOST {
-                match self.once(act).await {
+                match self.once(act, &struck).await {
                     Err(StoreError::Deadlock { .. }) => {}
                     // A file is opened for reading alone where nobody may write it, and stays so; another connection
                     // sees whether that is over.
@@ -147,7 +159,7 @@ impl Database {
                     done => return done,
                 }
             }
-            self.once(act).await
+            self.once(act, &struck).await
         };
         timeout(self.patience.answer, answer).await.unwrap_or_else(|_| Err(self.silent()))
     }
@@ -163,31 +175,39 @@ impl Database {
         self.with(&limited).await
     }
 
-    async fn once<A: Act>(&self, act: &A) -> Result<A::Done, StoreError> {
+    async fn once<A: Act>(&self, act: &A, struck: &[DatabaseWrong]) -> Result<A::Done, StoreError> {
         let mut locked = self.locked.subscribe();
         let (opened, mut held) = tokio::select! {
             biased;
             // Whoever waits behind one that met a lock would meet it next, each in turn later.
             Some(error) = news(&mut locked) => return Err(error),
-            connected = self.connected() => connected.inspect_err(|error| self.tell(error))?,
+            connected = self.connected(struck) => connected.inspect_err(|error| self.tell(error))?,
         };
-        let answer = act.on(&mut held.connection).await.map_err(|error| self.said(error));
+        let answer = spoil::act(act, &mut held.connection, struck).await;
+        let (answer, is_as_before) = (answer.0.map_err(|error| self.said(error)), answer.1);
         let Err(error) = &answer else {
-            held.keep();
+            if is_as_before {
+                held.keep();
+            }
             return answer;
         };
         self.tell(error);
         if !error.leaves_connections_sound() {
             self.forget(&opened).await;
-        } else if matches!(held.connection, Connection::Sqlite(_)) {
+        } else if is_as_before && matches!(held.connection, Connection::Sqlite(_)) {
             held.keep();
         }
         // Another session with a server is made in a millisecond, and nothing of this one is left in it.
         answer
     }
 
-    async fn connected(&self) -> Result<(Arc<Opened>, Held), StoreError> {
+    async fn connected(&self, struck: &[DatabaseWrong]) -> Result<(Arc<Opened>, Held), StoreError> {
         let opened = self.opened().await?;
+        if struck.contains(&DatabaseWrong::Busy) {
+            // As who waits for a place that nobody gives back.
+            sleep(self.patience.connection).await;
+            return Err(self.no_connection(NoConnection::AllInUse));
+        }
         match opened.pool.acquire(&self.target).await {
             Ok(held) => Ok((opened, held)),
             Err(why) => {

@@ -4,7 +4,7 @@
 //! which write answers each in their own way, are spoilt alike. Left alone is what is no plain question: transfers, NOTIFY,
 //! and whatever is signed (RFC 8945), since a message that anybody can see was changed is another fault.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::Active;
 use crate::dns::message::question::{self, Wanted};
@@ -12,6 +12,9 @@ use crate::dns::message::{Flags, HEADER};
 use crate::dns::types::{Rcode, RecordType};
 use crate::ground::bind::Transport;
 use crate::ground::fault::{DnsWrong, Laid, Wrong};
+
+/// An address of the prefix that every router may throw away (RFC 6666).
+const NOWHERE: Ipv6Addr = Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0x99);
 
 /// What strikes the answer to `question`.
 pub(crate) fn strikes(active: &Active, question: &[u8]) -> Vec<DnsWrong> {
@@ -25,7 +28,7 @@ pub(crate) fn strikes(active: &Active, question: &[u8]) -> Vec<DnsWrong> {
     let name = asked.name.to_lowercase().to_string();
     let concerns = |laid: &Laid| match laid.wrong {
         // The port is closed for everybody, whatever they would ask.
-        Wrong::Dns(DnsWrong::NoTcp) | Wrong::Http(_) => false,
+        Wrong::Dns(DnsWrong::NoTcp | DnsWrong::Stale) | Wrong::Http(_) | Wrong::Database(_) => false,
         Wrong::Dns(_) => laid.only.as_ref().is_none_or(|only| *only == name),
     };
     let struck = active.strike(concerns).into_iter();
@@ -51,7 +54,7 @@ pub(crate) fn spoil(struck: &[DnsWrong], transport: Transport, reply: &mut Vec<u
             }
             DnsWrong::WrongAddress(address) => readdress(reply, address),
             DnsWrong::Ttl { seconds } => remember_for(reply, seconds),
-            DnsWrong::Truncate | DnsWrong::Slow { .. } | DnsWrong::NoTcp => {}
+            DnsWrong::Truncate | DnsWrong::Slow { .. } | DnsWrong::NoTcp | DnsWrong::Stale => {}
         }
     }
 }
@@ -88,10 +91,12 @@ fn empty(reply: &mut Vec<u8>, rcode: Rcode, off: u16, on: u16) {
 
 fn readdress(reply: &mut [u8], address: Ipv4Addr) {
     for record in records(reply).map(|(_, records)| records).unwrap_or_default() {
-        if record.kind == RecordType::A.0
-            && let Some(data) = reply.get_mut(record.data..record.end).filter(|data| data.len() == 4)
-        {
-            data.copy_from_slice(&address.octets());
+        let data = reply.get_mut(record.data..record.end).unwrap_or_default();
+        match RecordType(record.kind) {
+            RecordType::A if data.len() == 4 => data.copy_from_slice(&address.octets()),
+            // Whoever has IPv6 would go on to the right machine.
+            RecordType::AAAA if data.len() == 16 => data.copy_from_slice(&NOWHERE.octets()),
+            _ => {}
         }
     }
 }
@@ -221,6 +226,20 @@ mod tests {
         assert_eq!(reply[records[0].data..records[0].end], [127, 0, 0, 99]);
         assert_eq!(reply[records[0].ttl..records[0].ttl + 4], 604_800_u32.to_be_bytes());
         assert_eq!(reply[records[1].ttl..records[1].ttl + 4], [0; 4], "what OPT has there is no time");
+    }
+
+    #[test]
+    fn an_address_of_ipv6_leads_nowhere_when_the_other_is_wrong() {
+        let mut reply = Vec::new();
+        let name: Name = "www.foobar.com.".parse().unwrap();
+        let mut writer = Writer::begin(&mut reply, 7, Flags(Flags::RD), None, 512);
+        writer.question(&name, RecordType::AAAA, Class::IN);
+        let data: [&[u8]; 1] = [&Ipv6Addr::LOCALHOST.octets()];
+        writer.records_of(Section::Answer, name.as_wire(), RecordType::AAAA, 300, data.into_iter()).unwrap();
+        writer.finish();
+        spoil(&[DnsWrong::WrongAddress(Ipv4Addr::new(127, 0, 0, 99))], Transport::Udp, &mut reply);
+        let (_, records) = records(&reply).unwrap();
+        assert_eq!(reply[records[0].data..records[0].end], NOWHERE.octets());
     }
 
     proptest! {

@@ -1,0 +1,194 @@
+//! How the kernel of each machine of network `hosts` is told what is wrong with its edges: by `nft` and `tc`, run there.
+//!
+//! The real programs, since they are what a network engineer would type, and what a student finds with `nft list ruleset` and
+//! `tc qdisc` is what they were given. They run through `wwwlab within`, so they can reach no network but the lab's own. Each
+//! machine is told whole, and only if what it is to have is not what it has: so a change on one edge leaves the packets of
+//! another where they wait.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use super::edges::{self, Broken, ROOT};
+use crate::lab::doctor::in_path;
+use crate::lab::network::WITHIN;
+
+/// The two programs answer in milliseconds; who has not by then never will.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// The machines of a lab, and what faults have made of them.
+#[derive(Debug)]
+pub(in crate::lab) struct Machines {
+    executable: PathBuf,
+    /// Where they are to be entered.
+    place: PathBuf,
+    /// What each was told last, and nothing of one whose answer was an error: it may have half of it.
+    told: tokio::sync::Mutex<BTreeMap<&'static str, Option<Broken>>>,
+}
+
+/// Why a machine is not as it should be.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::lab) enum MachineError {
+    /// A program is missing.
+    #[error(
+        "{program} is not installed, by which this fault is laid: `sudo apt-get install {package}`, or your system's package of this name"
+    )]
+    NotInstalled {
+        /// Its name.
+        program: &'static str,
+        /// The package of Debian.
+        package: &'static str,
+    },
+    /// It cannot be started or talked to.
+    #[error("cannot run {program} on {machine}: {source}")]
+    Process {
+        /// Its name.
+        program: &'static str,
+        /// Where.
+        machine: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It does not end.
+    #[error("{program} does not end on {machine}: it was given {} s", ANSWERS_WITHIN.as_secs())]
+    Silent {
+        /// Its name.
+        program: &'static str,
+        /// Where.
+        machine: &'static str,
+    },
+    /// The kernel cannot hold packets back.
+    #[error(
+        "this kernel has no netem, which holds packets back: `sudo modprobe sch_netem` may load it. What is late without it: `slow-dns`, `slow-first-byte`"
+    )]
+    NoNetem,
+    /// The kernel or the program says no.
+    #[error("{program} on {machine} says: {said}")]
+    Refused {
+        /// Its name.
+        program: &'static str,
+        /// Where.
+        machine: &'static str,
+        /// Its first words.
+        said: String,
+    },
+}
+
+impl Machines {
+    /// Those to be entered at `place` by `executable`.
+    pub(in crate::lab) fn new(executable: PathBuf, place: PathBuf) -> Self {
+        Self { executable, place, told: tokio::sync::Mutex::default() }
+    }
+
+    /// Has every machine be as `wanted` says, and whole where it says nothing.
+    pub(in crate::lab) async fn tell(
+        &self,
+        mut wanted: BTreeMap<&'static str, Broken>,
+    ) -> Result<(), MachineError> {
+        let mut told = self.told.lock().await;
+        for machine in edges::machines() {
+            let wanted = wanted.remove(machine).unwrap_or_default();
+            let before = told.entry(machine).or_insert_with(|| Some(Broken::default()));
+            if before.as_ref() == Some(&wanted) {
+                continue;
+            }
+            let former = before.take();
+            self.change(machine, former.as_ref(), &wanted).await?;
+            *before = Some(wanted);
+        }
+        Ok(())
+    }
+
+    async fn change(
+        &self,
+        machine: &'static str,
+        former: Option<&Broken>,
+        wanted: &Broken,
+    ) -> Result<(), MachineError> {
+        if former.map(Broken::rules) != Some(wanted.rules()) {
+            self.run(machine, "nft", "nftables", &["-f", "-"], &wanted.rules()).await?;
+        }
+        if former.map(Broken::queues) == Some(wanted.queues()) {
+            return Ok(());
+        }
+        let all = ["eth0", "lo"];
+        let there: Vec<&str> = former.map_or_else(|| all.into(), |former| former.interfaces().collect());
+        for interface in there {
+            let away = self
+                .run(
+                    machine,
+                    "tc",
+                    "iproute2",
+                    &["qdisc", "del", "dev", interface, "root", "handle", ROOT],
+                    "",
+                )
+                .await;
+            // Where nobody knows what is there, there may be nothing.
+            if former.is_some() {
+                away?;
+            }
+        }
+        if wanted.queues().is_empty() {
+            return Ok(());
+        }
+        let made = self.run(machine, "tc", "iproute2", &["-batch", "-"], &wanted.queues()).await;
+        made.map_err(|error| match error {
+            MachineError::Refused { said, .. } if wanted.is_late() && said.contains("kind is unknown") => {
+                MachineError::NoNetem
+            }
+            other => other,
+        })
+    }
+
+    async fn run(
+        &self,
+        machine: &'static str,
+        program: &'static str,
+        package: &'static str,
+        arguments: &[&str],
+        input: &str,
+    ) -> Result<(), MachineError> {
+        let found = find(program).ok_or(MachineError::NotInstalled { program, package })?;
+        let failed = |source| MachineError::Process { program, machine, source };
+        let mut child = Command::new(&self.executable)
+            .args([WITHIN, "--capable"])
+            .arg(self.place.join(machine))
+            .arg("--")
+            .arg(found)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(failed)?;
+        let given = child.stdin.take();
+        let talk = async {
+            if let Some(mut given) = given {
+                // Who does not read to the end says why by its exit.
+                let _ = given.write_all(input.as_bytes()).await;
+            }
+            child.wait_with_output().await
+        };
+        let said = tokio::time::timeout(ANSWERS_WITHIN, talk).await;
+        let Output { status, stderr, .. } =
+            said.map_err(|_| MachineError::Silent { program, machine })?.map_err(failed)?;
+        if status.success() {
+            return Ok(());
+        }
+        let words = String::from_utf8_lossy(&stderr);
+        let said = words.lines().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
+        let said = said.chars().filter(|letter| !letter.is_control()).take(200).collect();
+        Err(MachineError::Refused { program, machine, said })
+    }
+}
+
+/// Where `program` is: what belongs to a machine's administrator is in no ordinary user's PATH.
+fn find(program: &str) -> Option<PathBuf> {
+    let further = ["/usr/sbin", "/sbin"].map(|directory| Path::new(directory).join(program));
+    in_path(program).or_else(|| further.into_iter().find(|file| file.is_file()))
+}

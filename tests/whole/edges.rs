@@ -1,0 +1,259 @@
+//! Faults on the ways between services, in network `hosts`: each both ways, with it its symptom on the real dig and curl on the
+//! client, and none without it; and nothing of them left in the machines' kernels.
+
+use serde_json::{Value, json};
+
+use super::hosts::{on, on_hosts, one_at_a_time, place, up};
+use super::stage::{Said, Stage, until};
+
+fn fault(stage: &Stage, arguments: &str) -> Said {
+    stage.wwwlab(["fault"].into_iter().chain(arguments.split_whitespace()))
+}
+
+/// What curl says on the client; it gives up after so many seconds.
+fn curl(stage: &Stage, seconds: u32, path: &str) -> String {
+    let line = format!("curl -sSi --max-time {seconds} -H Host:www.foobar.com http://8.8.8.8{path}");
+    let Said { out, err, code } = on(&place(stage, "client"), &line);
+    format!("{out}{err}\nexit {code}")
+}
+
+fn dig(stage: &Stage, machine: &str, arguments: &str) -> String {
+    on(&place(stage, machine), &format!("dig +tries=1 {arguments}")).out
+}
+
+/// All that faults could have left in the kernels of the machines.
+fn kernels(stage: &Stage) -> Vec<(String, String)> {
+    let machines = ["server", "resolver", "root", "tld", "isp", "internet"];
+    let of = |machine: &str| {
+        let at = place(stage, machine);
+        (on(&at, "nft list ruleset").ok(), on(&at, "tc qdisc show").ok())
+    };
+    machines.into_iter().map(of).collect()
+}
+
+/// `probe` shows `symptom` with the fault and at no other time, and `well` without it.
+#[track_caller]
+fn shows(stage: &Stage, add: &str, probe: impl Fn() -> String, well: &str, symptom: &str) {
+    let before = probe();
+    assert!(before.contains(well) && !before.contains(symptom), "without {add}: {before}");
+    fault(stage, &format!("add {add}")).ok();
+    let with = probe();
+    assert!(with.contains(symptom) && !with.contains(well), "with {add}: {with}");
+    fault(stage, "clear all").ok();
+    let after = probe();
+    assert!(after.contains(well) && !after.contains(symptom), "after {add}: {after}");
+}
+
+const WELL: &str = "HTTP/1.1 200 OK";
+
+#[test]
+fn the_way_to_the_web_server_is_broken_and_whole_again() {
+    let _turn = one_at_a_time();
+    let stage = up();
+    until("the page is there", || curl(&stage, 30, "/about.html").contains(WELL));
+    let whole = kernels(&stage);
+    let silent = || curl(&stage, 3, "/about.html");
+    let page = || curl(&stage, 30, "/about.html");
+    shows(&stage, "cut client-web", silent, WELL, "exit 28");
+    shows(&stage, "half-open --on client-web", silent, WELL, "exit 28");
+    shows(&stage, "refuse client-web", page, WELL, "exit 7");
+    shows(&stage, "reset client-web", page, WELL, "Connection reset by peer");
+    shows(&stage, "loss client-web --share 99", silent, WELL, "exit 28");
+    // Names go on meanwhile: it is one way that is broken, not a machine.
+    fault(&stage, "add cut client-web").ok();
+    assert!(dig(&stage, "client", "@8.8.8.8 +timeout=30 www.foobar.com").contains("status: NOERROR"));
+    assert!(on(&place(&stage, "client"), "ping -n -c1 -W30 8.8.8.8").ok().contains("bytes from"));
+    // Another one beside it leaves it as it is, and is told apart.
+    fault(&stage, "add refuse client-resolver").ok();
+    assert!(silent().contains("exit 28"));
+    let laid: Vec<Value> = serde_json::from_str(&fault(&stage, "list --json").ok()).unwrap();
+    assert_eq!((&laid[0]["edge"], &laid[1]["edge"]), (&json!("client-web"), &json!("client-resolver")));
+    assert!(stage.wwwlab(["status"]).ok().contains("is laid: cut on client-web: `wwwlab fault clear"));
+    let why = fault(&stage, "add cut client-web").refused(1);
+    assert!(why.contains("is laid on client-web already (cut): `wwwlab fault clear"), "{why}");
+    fault(&stage, "clear").ok();
+    assert!(page().contains(WELL));
+    assert_eq!(kernels(&stage), whole, "nothing is left of any of them");
+}
+
+#[test]
+fn an_answer_has_no_more_bits_a_second_than_its_way() {
+    let _turn = one_at_a_time();
+    let stage = up();
+    let page = || curl(&stage, 30, "/guestbook");
+    until("the page is there", || page().contains(WELL));
+    let whole = kernels(&stage);
+    // The first kilobytes are let through at once; the rest of a page of 40,000 bytes takes more than 20 s at this rate.
+    std::fs::write(stage.root().join("site/long.txt"), "0123456789".repeat(4_000)).unwrap();
+    let long = || curl(&stage, 8, "/long.txt");
+    until("the file is there", || long().contains("exit 0"));
+    fault(&stage, "add bandwidth client-web --rate 8kbit").ok();
+    let said = long();
+    assert!(said.contains("exit 28"), "{said}");
+    let queue = on(&place(&stage, "server"), "tc class show dev eth0").ok();
+    assert!(queue.contains("rate 8Kbit"), "{queue}");
+    assert!(dig(&stage, "client", "@8.8.8.8 +timeout=30 www.foobar.com").contains("status: NOERROR"));
+    fault(&stage, "clear").ok();
+    assert!(long().contains("exit 0"));
+    assert_eq!(kernels(&stage), whole);
+}
+
+/// Packets are held back where the kernel can do that (netem); elsewhere it is said what it lacks, and nothing is left of it.
+#[test]
+fn an_answer_is_late_or_it_is_said_why_it_cannot_be() {
+    let _turn = one_at_a_time();
+    let stage = up();
+    let asks = || dig(&stage, "root", "@192.5.6.30 +timeout=30 com SOA");
+    let late = || on(&place(&stage, "isp"), "dig +tries=1 +timeout=30 @192.0.2.53 www.foobar.com").out;
+    until("the lab answers", || asks().contains("status: NOERROR"));
+    let whole = kernels(&stage);
+    // The machine itself is asked whether its kernel can.
+    let root = place(&stage, "root");
+    let can = on(&root, "tc qdisc add dev lo root netem delay 1ms").code == 0;
+    if can {
+        on(&root, "tc qdisc del dev lo root").ok();
+    }
+    let said = fault(&stage, "add latency client-resolver --delay 1500ms --jitter 10ms");
+    if can {
+        said.ok();
+        let time = |said: &str| -> u32 {
+            let line = said.lines().find(|line| line.contains("Query time")).unwrap_or_default();
+            line.split_whitespace().nth(3).and_then(|number| number.parse().ok()).unwrap_or(0)
+        };
+        let said = late();
+        assert!(time(&said) >= 1_400, "{said}");
+        fault(&stage, "clear").ok();
+    } else {
+        let why = said.refused(1);
+        assert!(why.contains("this kernel has no netem") && why.contains("modprobe sch_netem"), "{why}");
+        assert_eq!(fault(&stage, "list --json").ok().trim(), "[]", "what was refused is not laid");
+    }
+    assert!(late().contains("status: NOERROR"));
+    assert_eq!(kernels(&stage), whole);
+}
+
+#[test]
+fn the_ways_of_the_resolver_are_broken_and_whole_again() {
+    let _turn = one_at_a_time();
+    let stage = up();
+    let whole = kernels(&stage);
+    let ask = || {
+        stage.wwwlab(["cache", "flush"]).ok();
+        dig(&stage, "client", "@192.0.2.53 +timeout=30 www.foobar.com")
+    };
+    until("the name is found", || ask().contains("status: NOERROR"));
+    for edge in ["resolver-root", "resolver-tld", "resolver-dns"] {
+        for fault in ["cut", "refuse"] {
+            shows(&stage, &format!("{fault} {edge}"), ask, "status: NOERROR", "status: SERVFAIL");
+        }
+    }
+    let quickly = || dig(&stage, "client", "@192.0.2.53 +timeout=3 www.foobar.com");
+    shows(&stage, "cut client-resolver", quickly, "status: NOERROR", "timed out");
+    shows(&stage, "half-open client-resolver", quickly, "status: NOERROR", "timed out");
+    shows(&stage, "refuse client-resolver", quickly, "status: NOERROR", "connection refused");
+    let tcp = || dig(&stage, "client", "@192.0.2.53 +tcp +timeout=30 www.foobar.com");
+    shows(&stage, "reset client-resolver", tcp, "status: NOERROR", "connection reset");
+    assert_eq!(kernels(&stage), whole);
+}
+
+#[test]
+fn the_ways_inside_the_server_are_broken_and_whole_again() {
+    let _turn = one_at_a_time();
+    let stage = on_hosts(Stage::new());
+    stage.wwwlab(["up", "-d", "--db", "mysql"]).ok();
+    let page = || curl(&stage, 60, "/guestbook");
+    until("the page is there", || page().contains(WELL));
+    let whole = kernels(&stage);
+    // What is open goes on; who comes anew is refused.
+    for (edge, asks, symptom) in
+        [("web-app", "web", "502 Bad Gateway"), ("app-db", "app", "503 Service Unavailable")]
+    {
+        fault(&stage, &format!("add refuse {edge}")).ok();
+        stage.wwwlab(["restart", asks]).ok();
+        let said = page();
+        assert!(said.contains(symptom), "{edge}: {said}");
+        fault(&stage, "clear").ok();
+        until("the page is there again", || page().contains(WELL));
+    }
+    for fault in ["cut", "half-open", "reset"] {
+        shows(&stage, &format!("{fault} web-app"), page, WELL, "HTTP/1.1 50");
+        shows(&stage, &format!("{fault} app-db"), page, WELL, "503 Service Unavailable");
+    }
+    assert_eq!(kernels(&stage), whole);
+}
+
+/// Whoever has IPv6 finds no better way by it.
+#[test]
+fn a_wrong_address_is_wrong_in_both_families() {
+    let _turn = one_at_a_time();
+    let stage = up();
+    let page = || {
+        stage.wwwlab(["cache", "flush"]).ok();
+        let line = "curl -sSi --max-time 60 http://www.foobar.com/about.html";
+        let Said { out, err, code } = on(&place(&stage, "client"), line);
+        format!("{out}{err}\nexit {code}")
+    };
+    until("the page is there", || page().contains(WELL));
+    shows(&stage, "wrong-address dns", page, WELL, "exit 7");
+    shows(&stage, "wrong-address resolver", page, WELL, "exit 7");
+    shows(
+        &stage,
+        "wrong-address dns",
+        || dig(&stage, "client", "@8.8.8.8 +timeout=30 +short www.foobar.com AAAA"),
+        "2001:4860:4860::8888",
+        "100::99",
+    );
+}
+
+/// What is at the rim of a service or in its process is the same in this network.
+#[test]
+fn services_are_broken_here_as_they_are_on_loopback() {
+    let _turn = one_at_a_time();
+    let stage = up();
+    let page = || curl(&stage, 30, "/guestbook");
+    until("the page is there", || page().contains(WELL));
+    shows(&stage, "http-500", page, WELL, "500 Internal Server Error");
+    shows(&stage, "db-locked", page, WELL, "503 Service Unavailable");
+    shows(&stage, "db-too-many-connections", page, WELL, "503 Service Unavailable");
+    shows(&stage, "stop web", page, WELL, "exit 7");
+    shows(&stage, "pause web", || curl(&stage, 8, "/about.html"), WELL, "exit 28");
+    let ask = || dig(&stage, "client", "@8.8.8.8 +timeout=30 www.foobar.com");
+    shows(&stage, "servfail dns", ask, "status: NOERROR", "status: SERVFAIL");
+    shows(
+        &stage,
+        "no-tcp dns",
+        || dig(&stage, "client", "@8.8.8.8 +tcp +timeout=30 www.foobar.com"),
+        "status: NOERROR",
+        "connection refused",
+    );
+}
+
+#[test]
+fn what_is_a_firewalls_stays_as_it_is() {
+    let _turn = one_at_a_time();
+    let stage = up();
+    let internet = place(&stage, "internet");
+    on(&internet, "nft add table inet mine").ok();
+    fault(&stage, "add cut client-web").ok();
+    let with = on(&internet, "nft list ruleset").ok();
+    assert!(with.contains("table inet mine") && with.contains("table inet wwwlab_faults"), "{with}");
+    fault(&stage, "clear").ok();
+    assert_eq!(on(&internet, "nft list ruleset").ok(), "table inet mine {\n}\n");
+    // What was taken away by hand is taken away, and cleared without complaint.
+    fault(&stage, "add cut client-web").ok();
+    on(&internet, "nft delete table inet wwwlab_faults").ok();
+    assert!(fault(&stage, "clear").ok().contains("is cleared: cut on client-web"));
+}
+
+#[test]
+fn what_cannot_be_laid_on_a_way_says_why() {
+    let stage = Stage::up();
+    let why = |arguments: &str| fault(&stage, arguments).refused(1);
+    assert!(why("add cut client-web").contains("`wwwlab up --network hosts`"));
+    assert!(why("add cut").contains("say on which way cut is laid (--on): client-web, "));
+    assert!(why("add cut web").contains("cut cannot be laid on web, but on: client-web"));
+    assert!(why("add servfail client-web").contains("servfail cannot be laid on client-web, but on: dns"));
+    assert!(why("add loss client-web --share 100").contains("--share is 1% to 99%"));
+    assert!(why("add bandwidth client-web --rate 9").contains("--rate is 8kbit to 10000mbit"));
+    fault(&stage, "add cut nowhere").refused(2);
+}
