@@ -32,6 +32,7 @@ use super::design::Design;
 use super::desk::{Desk, Post};
 use super::directory::{Directory, DirectoryError};
 use super::faults::Faults;
+use super::firewall::Firewalls;
 use super::guard::Guard;
 use super::hosts::ServiceName;
 use super::journal::{Heard, Journal};
@@ -183,6 +184,9 @@ impl Lab {
         let heard = journal.watch_first();
         let collector = design.config.journal.otlp.clone();
         let telemetry = collector.map(|collector| Telemetry::start(collector, &design, &journal));
+        let firewalls = machines
+            .clone()
+            .map(|place| Firewalls::new(executable.clone(), place, design.directory.root.clone()));
         let wiring = wires.as_ref().zip(machines).map(|(wires, place)| {
             Wiring::new(Plan::of(&design.config).spoken(has_ipv6), wires.orders(), place)
         });
@@ -230,6 +234,7 @@ impl Lab {
             services,
             securing: tokio::sync::Mutex::default(),
             wiring,
+            firewalls,
             published: Mutex::new(published),
             metrics: metrics.as_ref().and_then(|listener| listener.local_addr().ok()),
             faults,
