@@ -19,6 +19,7 @@ mod crowd;
 mod death;
 mod deploy;
 mod faults;
+mod firewall;
 mod hosts;
 mod https;
 mod leaks;

@@ -8,11 +8,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 use super::FirewallError;
-use crate::lab::doctor::in_path;
+use crate::lab::doctor::in_path_or_administrators;
 use crate::lab::network::WITHIN;
 
-/// Where an ordinary user's PATH does not lead.
-const ADMINISTRATORS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
 /// A ruleset that is longer when it is printed is not shown, in bytes.
 const SAID_MOST: u64 = 256 << 10;
 /// Of what nft complains about, so much is passed on, in bytes.
@@ -43,7 +41,7 @@ impl Nft {
         input: &str,
         directory: &Path,
     ) -> Result<Result<String, String>, FirewallError> {
-        let program = found().ok_or(FirewallError::NotInstalled)?;
+        let program = in_path_or_administrators("nft").ok_or(FirewallError::NotInstalled)?;
         let mut command = Command::new(&self.executable);
         command.arg(WITHIN).arg(self.place.join(host)).args(["--capable", "--"]).arg(program).args(arguments);
         command.current_dir(directory).process_group(0).kill_on_drop(true);
@@ -75,12 +73,6 @@ impl Nft {
         }
         Ok(Err(if err.trim().is_empty() { format!("nft has ended: {status}") } else { err }))
     }
-}
-
-/// The program, wherever a system has it.
-fn found() -> Option<PathBuf> {
-    let administrators = || ADMINISTRATORS.iter().map(|directory| Path::new(directory).join("nft"));
-    in_path("nft").or_else(|| administrators().find(|file| file.is_file()))
 }
 
 /// What comes, as text; one byte more than `most` at most.
