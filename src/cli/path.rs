@@ -233,7 +233,14 @@ fn firewalls(status: &LabStatus, directory: &Directory) -> Result<Vec<Standing>,
             Ok(Response::Firewall(firewall)) if !firewall.ruleset.tables.is_empty() => {
                 standing.push(*firewall)
             }
-            Ok(Response::Firewall(_)) | Err(ControlError::Refused(_)) => {}
+            Ok(Response::Firewall(_)) => {}
+            // Nobody can ask a machine that is off, and nothing passes there.
+            Err(ControlError::Refused(_)) => {
+                let applied = status.firewalls.iter().filter(|applied| applied.host == host).cloned();
+                let unknown =
+                    |applied| Standing { applied, ruleset: Ruleset::default(), listing: String::new() };
+                standing.extend(applied.map(unknown));
+            }
             Ok(_) => return Err(ControlError::Strange(directory.name()).into()),
             Err(error) => return Err(error.into()),
         }

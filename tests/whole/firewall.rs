@@ -61,7 +61,8 @@ fn the_public_comes_in_and_nobody_else_does() {
     assert!(listed.as_array().unwrap().iter().all(|machine| machine["file"].is_null()), "{listed}");
     assert!(stage.wwwlab(["firewall", "show", "server"]).ok().starts_with("# server has no firewall"));
     assert!(stage.status().get("firewalls").is_none());
-    let (app, six) = ("http://8.8.8.8:3000/", "http://[2001:4860:4860::8888]/");
+    let (app, six) =
+        ("http://8.8.8.8:3000/", "--resolve www.foobar.com:80:[2001:4860:4860::8888] http://www.foobar.com/");
     for url in [app, six, "http://www.foobar.com/guestbook"] {
         until("it is served", || curl(&stage, 30, url).code == 0);
     }
@@ -130,7 +131,7 @@ fn the_public_comes_in_and_nobody_else_does() {
 fn what_is_dropped_is_told_from_what_is_refused() {
     let _turn = one_at_a_time();
     let stage = up();
-    let url = "http://8.8.8.8/";
+    let url = "http://www.foobar.com/";
     let path = |code: i32| -> Value {
         let said = stage.wwwlab(["path", "--json", url]);
         assert_eq!(said.code, code, "{said:?}");
@@ -273,7 +274,7 @@ fn a_kernel_without_rulesets_is_told_and_the_rest_works() {
     Said::from(up).ok();
     let why = stage.wwwlab(["firewall", "apply", "server"]).refused(1);
     assert!(why.contains("this kernel has no nf_tables") && why.contains("sudo modprobe nf_tables"), "{why}");
-    stage.wwwlab(["path", "http://8.8.8.8/"]).ok();
+    stage.wwwlab(["path", "http://www.foobar.com/"]).ok();
 }
 
 #[test]
