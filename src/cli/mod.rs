@@ -14,6 +14,7 @@ mod dig;
 mod doctor;
 mod down;
 mod fault;
+mod firewall;
 mod host;
 mod link;
 mod logs;
@@ -108,6 +109,8 @@ enum Command {
     Link(link::Arguments),
     /// Machines of network `hosts`: which there are; switch one off, as a power failure would, and on again
     Host(host::Arguments),
+    /// What a machine of network `hosts` lets through: nftables rulesets, shown, applied and taken away
+    Firewall(firewall::Arguments),
     /// What is wrong on purpose: lay a fault, end it, read what it is in real life
     Fault(fault::Arguments),
     /// Speak HTTPS, with certificates of the lab's own
@@ -325,6 +328,7 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Resume(service) => verb(Verb::Resume, service, world),
         Command::Link(link) => link::run(&link, &place.find()?, world),
         Command::Host(host) => host::run(&host, &place.find()?, world),
+        Command::Firewall(firewall) => firewall::run(&firewall, &place.find()?, world),
         Command::Fault(fault) => fault::run(&fault, &place, world),
         Command::Secure(secure) => secure::run(&secure, &place.find()?, world),
         Command::Unsecure => secure::undo(&place.find()?, world),

@@ -32,6 +32,7 @@ pub(super) fn run(arguments: &Arguments, world: &mut World) -> Result<u8, Failur
         ("lab.toml", "its settings, each with its default and bounds"),
         ("zones/loopback/", "what its name servers publish: plain RFC 1035 master files"),
         ("zones/hosts/", "the same for hosts that are machines of their own (`up --network hosts`)"),
+        ("firewall/", "what a machine lets through, where it is applied (`wwwlab firewall`)"),
         ("site/", "the files that its web server serves"),
         ("app/", "the application's code base: templates and a version"),
     ] {

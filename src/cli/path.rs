@@ -1,5 +1,6 @@
 //! `wwwlab path URL`: one real request, and its whole way told.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -11,13 +12,16 @@ use crate::lab::certs::Certs;
 use crate::lab::config::Network;
 use crate::lab::control::{self, ControlError, Request, Response};
 use crate::lab::directory::Directory;
+use crate::lab::firewall::ruleset::{Chain, Counter, Ruleset};
+use crate::lab::firewall::{Standing, Wish};
+use crate::lab::hosts::Host;
 use crate::lab::journal::Wanted;
 use crate::lab::network;
 use crate::lab::status::LabStatus;
 use crate::path::asking::{self, Asked, Seen, Target, Trust};
 use crate::path::events::{Told, What};
 use crate::path::model::{FORM, Party, Path, STEPS_MOST};
-use crate::path::telling::{self, Cast};
+use crate::path::telling::{self, Cast, Counted, Firewall};
 use crate::path::{compare, har, svg, waterfall};
 
 use super::cache::Which;
@@ -169,17 +173,21 @@ fn request(
     }
     let trust = if target.secure { trust(directory)? } else { Trust::default() };
     let asked = Asked { target, resolver, client: client(directory.network), trust };
+    let before = firewalls(&status, directory)?;
     let began = clock::monotonic_micros();
     let seen = block_on(asking::ask(asked))?;
+    let firewalls = counted(&before, &firewalls(&status, directory)?);
     let told = block_on(told(&seen, began, directory))??;
-    Ok(telling::tell(&seen, &told, began, &cast(&status, world)))
+    Ok(telling::tell(&seen, &told, began, &cast(&status, firewalls, world)))
 }
 
 /// Tells the way of the last request.
 fn last(directory: &Directory, world: &World) -> Result<Path, Failure> {
     let status = block_on(control::status(directory))??;
     let told = block_on(read(directory, 0))??;
-    telling::tell_last(&told, &cast(&status, world)).map_err(|error| Failure::Said(error.to_string()))
+    let firewalls = counted(&[], &firewalls(&status, directory)?);
+    telling::tell_last(&told, &cast(&status, firewalls, world))
+        .map_err(|error| Failure::Said(error.to_string()))
 }
 
 /// Whom the lab's client trusts: the lab's authority, once there is one.
@@ -211,14 +219,63 @@ fn client(network: Network) -> IpAddr {
     }
 }
 
-fn cast(status: &LabStatus, world: &World) -> Cast {
+/// The firewalls that are in place where the site is, and wherever else one was applied. Where nft is missing there is none.
+fn firewalls(status: &LabStatus, directory: &Directory) -> Result<Vec<Standing>, Failure> {
+    if directory.network != Network::Hosts {
+        return Ok(Vec::new());
+    }
+    let applied = status.firewalls.iter().map(|applied| applied.host.as_str());
+    let hosts: BTreeSet<&str> = applied.chain([Host::Server.as_str()]).collect();
+    let mut standing = Vec::new();
+    for host in hosts {
+        let wish = Wish::Show { host: host.into() };
+        match block_on(control::ask(directory, &Request::Firewall(wish)))? {
+            Ok(Response::Firewall(firewall)) if !firewall.ruleset.tables.is_empty() => {
+                standing.push(*firewall)
+            }
+            Ok(Response::Firewall(_)) => {}
+            // Nobody can ask a machine that is off, and nothing passes there.
+            Err(ControlError::Refused(_)) => {
+                let applied = status.firewalls.iter().filter(|applied| applied.host == host).cloned();
+                let unknown =
+                    |applied| Standing { applied, ruleset: Ruleset::default(), listing: String::new() };
+                standing.extend(applied.map(unknown));
+            }
+            Ok(_) => return Err(ControlError::Strange(directory.name()).into()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(standing)
+}
+
+/// What those that stand `after` a request counted since they stood as `before`.
+fn counted(before: &[Standing], after: &[Standing]) -> Vec<Firewall> {
+    let none = Ruleset::default();
+    let firewall = |after: &Standing| {
+        let (host, ruleset) = (&after.applied.host, &after.ruleset);
+        let before = before.iter().find(|before| before.applied.host == *host);
+        let counted = ruleset.counted_since(before.map_or(&none, |before| &before.ruleset));
+        let counted = counted.map(|(rule, Counter { packets, bytes })| Counted {
+            rule: rule.text.clone(),
+            verdict: rule.verdict(),
+            packets,
+            bytes,
+        });
+        let policy = |chain: &Chain| Some(format!("{}: {}", chain.hook.as_ref()?, chain.policy.as_ref()?));
+        let policies = ruleset.chains().filter_map(|(_, chain)| policy(chain)).collect();
+        Firewall { host: host.clone(), policies, counted: counted.collect() }
+    };
+    after.iter().map(firewall).collect()
+}
+
+fn cast(status: &LabStatus, firewalls: Vec<Firewall>, world: &World) -> Cast {
     let parties = status.services.iter().map(|service| Party {
         name: service.name.as_str().into(),
         host: Some(service.host.as_str().into()),
         address: service.address,
     });
     let https = status.tls.iter().flat_map(|tls| &tls.addresses).copied().collect();
-    Cast { parties: parties.collect(), https, program: world.program.clone() }
+    Cast { parties: parties.collect(), https, firewalls, program: world.program.clone() }
 }
 
 /// What the services told of the request that was `seen` and began at `began` of the shared clock, once it is all there

@@ -8,6 +8,7 @@ use crate::lab::config::Tls;
 use crate::lab::control;
 use crate::lab::directory::Directory;
 use crate::lab::faults::FaultState;
+use crate::lab::firewall::Applied;
 use crate::lab::hosts::Host;
 use crate::lab::private::PrivateService;
 use crate::lab::status::{LabStatus, State, Usage};
@@ -63,6 +64,13 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         for name in names {
             writeln!(world.out, "  {bad}{name} {how} {name}`{bad:#}")?;
         }
+    }
+    for Applied { host, file } in &status.firewalls {
+        let file = printable(file.as_deref().unwrap_or("no file"));
+        writeln!(
+            world.out,
+            "  {dim}{host} has the firewall of {file}: `wwwlab firewall show {host}`{dim:#}"
+        )?;
     }
     for state @ FaultState { id, fault, details, .. } in &status.faults {
         let target = state.target();

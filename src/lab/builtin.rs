@@ -1,4 +1,4 @@
-//! The built-in lab: the zones, site and application files of foobar.com, inside the executable.
+//! The built-in lab: the zones, firewall, site and application files of foobar.com, inside the executable.
 //!
 //! `wwwlab new DIR` writes them for the user to edit. Where there is no `lab.toml`, `wwwlab up` unpacks them
 //! into its state and serves those, so that files are files in every lab.
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, DirEntry, include_dir};
 
 static ZONES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/zones");
+static FIREWALL: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/firewall");
 static SITE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/site");
 static APP: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/app");
 static LAB_TOML: &str = include_str!("../../lab.toml");
@@ -27,7 +28,7 @@ pub struct UnpackError {
 /// Writes the lab, all but `lab.toml`, into `root`. A file that already says the same is left alone, so that
 /// nothing is written when nothing changed.
 pub fn unpack(root: &Path) -> Result<(), UnpackError> {
-    for (name, files) in [("zones", &ZONES), ("site", &SITE), ("app", &APP)] {
+    for (name, files) in [("zones", &ZONES), ("firewall", &FIREWALL), ("site", &SITE), ("app", &APP)] {
         unpack_directory(files, &root.join(name))?;
     }
     Ok(())

@@ -18,6 +18,7 @@ use super::directory::Directory;
 use super::dnssec;
 use super::faults::FaultState;
 use super::faults::wanted::Wanted as WantedFault;
+use super::firewall::{Applied, Standing, Wish};
 use super::hosts::ServiceName;
 use super::journal::Wanted;
 use super::network::wiring::{CableState, MachineState};
@@ -104,6 +105,8 @@ pub enum Request {
         /// Whether it is to be on.
         on: bool,
     },
+    /// Show, change or take away what a machine of its network lets through.
+    Firewall(Wish),
     /// Lay a fault.
     AddFault(WantedFault),
     /// End a fault, or all of them.
@@ -185,6 +188,10 @@ pub enum Response {
     Cables(Vec<CableState>),
     /// The machines of its network.
     Machines(Vec<MachineState>),
+    /// Its network's machines, and which ruleset is applied on each.
+    Firewalls(Vec<Applied>),
+    /// What a machine lets through.
+    Firewall(Box<Standing>),
     /// The faults that are laid, in that order.
     Faults(Vec<FaultState>),
     /// The release is kept. Whether the application serves it already: it may be down.

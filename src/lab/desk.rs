@@ -1,8 +1,10 @@
 //! What requests to a running lab are answered from: it passes them on to keepers and services, and reads how
-//! they stand. What is asked of the network's cables and machines is in [`wires`], of HTTPS in [`tls`], of DNS in private in [`private`], of signed zones in [`dnssec`], of faults in [`faults`].
+//! they stand. What is asked of the network's cables and machines is in [`wires`], of its firewalls in [`firewall`],
+//! of HTTPS in [`tls`], of DNS in private in [`private`], of signed zones in [`dnssec`], of faults in [`faults`].
 
 mod dnssec;
 pub(super) mod faults;
+mod firewall;
 mod private;
 mod tls;
 mod wires;
@@ -25,6 +27,7 @@ use super::control::{Request, Response, Verb};
 use super::design::Design;
 use super::faults::Faults;
 use super::faults::machines::Machines;
+use super::firewall::Firewalls;
 use super::guard::Guard;
 use super::hosts::ServiceName;
 use super::journal::Journal;
@@ -60,6 +63,8 @@ pub(super) struct Desk {
     pub(super) wiring: Option<Wiring>,
     /// The machines whose kernels break the ways between them, where hosts are machines of their own.
     pub(super) edges: Option<Machines>,
+    /// What those machines let through.
+    pub(super) firewalls: Option<Firewalls>,
     /// What of the network can be reached from this machine. A plain mutex: held for a look.
     pub(super) published: Mutex<Vec<Published>>,
     /// Where collectors find the metrics, if they are served.
@@ -148,6 +153,7 @@ impl Desk {
             Request::Cable { name, whole } => self.cable(&name, whole).await,
             Request::Machines => self.machines(),
             Request::Power { host, on } => self.power(&host, on).await,
+            Request::Firewall(wish) => self.firewall(wish).await,
             Request::Down | Request::Lease => {
                 Response::Refused(vec!["the desk neither opens nor closes the house".into()])
             }
@@ -185,6 +191,7 @@ impl Desk {
             services: self.services.iter().map(|post| self.service(post)).collect(),
             cut,
             off,
+            firewalls: self.firewalls.as_ref().map(Firewalls::applied).unwrap_or_default(),
             published: self.published().clone(),
             metrics: self.metrics,
             seed: self.faults.seed(),

@@ -18,6 +18,9 @@ use super::holder;
 use super::hosts::Host;
 use super::network;
 
+/// Where systems have their administrators' programs, to which an ordinary user's PATH need not lead.
+pub const ADMINISTRATORS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -75,6 +78,11 @@ pub fn examine(directory: &Directory, running: bool) -> Vec<Finding> {
             "ping",
             "asks whether a machine answers, on network `hosts`",
             "apt install iputils-ping",
+        ));
+        findings.push(administrators_tool(
+            "nft",
+            "puts firewalls in place, on network `hosts`",
+            "apt install nftables",
         ));
         findings.push(tool("tcpdump", "shows the packets, on network `hosts`", "apt install tcpdump"));
     }
@@ -197,7 +205,16 @@ fn stub_resolver() -> Finding {
 }
 
 fn tool(name: &str, purpose: &str, install: &str) -> Finding {
-    match in_path(name) {
+    found(in_path(name), name, purpose, install)
+}
+
+/// One that an ordinary user's PATH need not lead to.
+fn administrators_tool(name: &str, purpose: &str, install: &str) -> Finding {
+    found(in_path_or_administrators(name), name, purpose, install)
+}
+
+fn found(place: Option<PathBuf>, name: &str, purpose: &str, install: &str) -> Finding {
+    match place {
         Some(path) => good(name, path.display().to_string()),
         None => finding(name, Verdict::Limited, format!("not installed ({purpose})"), install),
     }
@@ -209,6 +226,12 @@ pub fn in_path(name: &str) -> Option<PathBuf> {
     env::split_paths(&path).map(|directory| directory.join(name)).find(|file| {
         file.is_file() && nix::unistd::access(file.as_path(), nix::unistd::AccessFlags::X_OK).is_ok()
     })
+}
+
+/// Where `name` is in PATH, or where systems have their administrators' programs.
+pub fn in_path_or_administrators(name: &str) -> Option<PathBuf> {
+    let there = || ADMINISTRATORS.iter().map(|directory| Path::new(directory).join(name));
+    in_path(name).or_else(|| there().find(|file| file.is_file()))
 }
 
 /// Whether hosts can be machines of their own here, which is tried; what `network`, the one in use, has to do with that.

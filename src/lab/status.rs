@@ -10,6 +10,7 @@ use crate::ground::clock;
 use super::config::Engine;
 use super::database::Told;
 use super::faults::FaultState;
+use super::firewall::Applied;
 use super::hosts::{Host, ServiceName};
 use super::network::publish::Published;
 use super::ports::Ports;
@@ -49,6 +50,9 @@ pub struct LabStatus {
     /// The machines of its network that are off, by name.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub off: Vec<String>,
+    /// The machines of its network on which a ruleset is applied, and from which file.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub firewalls: Vec<Applied>,
     /// What of its network can be reached from this machine.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub published: Vec<Published>,

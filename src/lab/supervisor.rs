@@ -34,6 +34,7 @@ use super::directory::{Directory, DirectoryError};
 use super::dnssec::{self, DnssecError, Signing};
 use super::faults::Faults;
 use super::faults::machines::Machines;
+use super::firewall::Firewalls;
 use super::guard::Guard;
 use super::hosts::ServiceName;
 use super::journal::{Heard, Journal};
@@ -199,6 +200,9 @@ impl Lab {
         let collector = design.config.journal.otlp.clone();
         let telemetry = collector.map(|collector| Telemetry::start(collector, &design, &journal));
         let edges = machines.clone().map(|place| Machines::new(executable.clone(), place));
+        let firewalls = machines
+            .clone()
+            .map(|place| Firewalls::new(executable.clone(), place, design.directory.root.clone()));
         let wiring = wires.as_ref().zip(machines).map(|(wires, place)| {
             Wiring::new(Plan::of(&design.config).spoken(has_ipv6), wires.orders(), place)
         });
@@ -247,6 +251,7 @@ impl Lab {
             securing: tokio::sync::Mutex::default(),
             wiring,
             edges,
+            firewalls,
             published: Mutex::new(published),
             metrics: metrics.as_ref().and_then(|listener| listener.local_addr().ok()),
             faults,

@@ -86,7 +86,7 @@ pub struct Lab<'a> {
 }
 
 impl Lab<'_> {
-    fn types(self, line: &str) -> String {
+    pub(super) fn types(self, line: &str) -> String {
         format!("{} {line}", self.program)
     }
 
@@ -191,6 +191,21 @@ impl Lab<'_> {
             symptom: trouble.symptom().into(),
             happened,
             next: vec![look],
+        }
+    }
+
+    /// No connection, by the firewall of `host`: what it did is in `happened`.
+    pub fn walled(self, trouble: &Trouble, host: &str, happened: String) -> Failure {
+        let curl = if matches!(trouble, Trouble::Silent(_)) { 28 } else { 7 };
+        Failure {
+            heading: Heading::Firewall,
+            component: format!("the firewall of {host}"),
+            symptom: format!("{} (curl: {curl})", trouble.symptom()),
+            happened,
+            next: vec![
+                self.types(&format!("firewall show {host}")),
+                self.types(&format!("firewall clear {host}")),
+            ],
         }
     }
 

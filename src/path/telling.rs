@@ -4,6 +4,7 @@
 //! tell lies inside, at the place that the clock shared by all processes gives it; where only its length is known (`Server-Timing`),
 //! in the middle of what it lies in, and marked as placed.
 
+mod firewall;
 mod last;
 mod name;
 mod page;
@@ -16,6 +17,7 @@ use super::asking::Seen;
 use super::events::{Question, Told, What};
 use super::model::{Absent, FORM, Failure, Heading, Party, Path, STEPS_MOST, Said, Step, Watched};
 use super::symptoms::Lab;
+pub use firewall::{Counted, Firewall};
 pub use last::{NothingSeen, tell_last};
 
 /// Who is who in the lab.
@@ -25,6 +27,8 @@ pub struct Cast {
     pub parties: Vec<Party>,
     /// Where its web server speaks HTTPS; nowhere is not at all.
     pub https: Vec<SocketAddr>,
+    /// The firewalls that are in place, with what they counted while the request was made.
+    pub firewalls: Vec<Firewall>,
     /// How wwwlab is called here.
     pub program: String,
 }
@@ -112,7 +116,7 @@ impl Span {
 impl Teller<'_> {
     /// The handshake.
     fn connection(&mut self, seen: &Seen) {
-        self.lacks(Heading::Firewall, "there is none in this design: every port that listens can be reached");
+        let walled = self.firewalls(seen);
         let (Some(connection), Some(server)) = (&seen.connection, seen.server) else {
             return self.lacks(Heading::Tcp, "not reached: without an address there is nobody to connect to");
         };
@@ -140,6 +144,7 @@ impl Teller<'_> {
             }
             Err(trouble) => {
                 let heard = match trouble.symptom() {
+                    "refused" if walled.is_some() => "a refusal: RST, or ICMP that says so".to_owned(),
                     "refused" => "RST: nobody listens there".to_owned(),
                     symptom => format!("nothing: {symptom}"),
                 };
@@ -147,12 +152,13 @@ impl Teller<'_> {
                 step.failed = true;
                 let lab = self.cast.lab();
                 let web = self.door(seen.target.secure, server);
-                self.failure = Some(match web {
+                self.failure = Some(match (walled, web) {
+                    (Some(walled), _) => walled,
                     _ if seen.target.secure && self.cast.https.is_empty() => {
                         lab.unsecured(Heading::Tcp, trouble, server)
                     }
-                    Some(web) => lab.elsewhere(trouble, server, web, &seen.target.host),
-                    None => lab.connection(trouble),
+                    (None, Some(web)) => lab.elsewhere(trouble, server, web, &seen.target.host),
+                    (None, None) => lab.connection(trouble),
                 });
             }
         }

@@ -23,6 +23,7 @@ mod dns_privacy;
 mod dnssec;
 mod edges;
 mod faults;
+mod firewall;
 mod hosts;
 mod https;
 mod leaks;

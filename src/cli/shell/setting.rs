@@ -14,7 +14,7 @@ use nix::unistd::geteuid;
 use crate::lab::certs::Certs;
 use crate::lab::config::Network;
 use crate::lab::directory::Directory;
-use crate::lab::doctor::in_path;
+use crate::lab::doctor::{ADMINISTRATORS, in_path};
 
 /// Says on which machine of the lab a shell is.
 pub(crate) const HOST_VARIABLE: &str = "WWWLAB_HOST";
@@ -34,8 +34,6 @@ const PROXIES: [&str; 8] = [
 /// anybody.
 const TRUST: [&str; 5] =
     ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"];
-/// Where `ip`, `tcpdump` and `nft` are, which an ordinary user's PATH may leave out.
-const ADMINISTRATORS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
 /// What the shells read, by their names below the state's `shell/`.
 const FILES: [(&str, &str); 3] = [

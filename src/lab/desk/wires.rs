@@ -79,7 +79,7 @@ impl Desk {
     }
 
     /// It was done: whoever asked is told, and whoever watches the lab.
-    fn done(&self, sentence: String) -> Response {
+    pub(super) fn done(&self, sentence: String) -> Response {
         self.journal.note(sentence.as_str());
         Response::Done(sentence)
     }

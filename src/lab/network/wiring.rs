@@ -81,6 +81,9 @@ pub enum WiringError {
     /// It is so already.
     #[error("{0} already")]
     Already(String),
+    /// It has no power.
+    #[error("{0} is off, and runs nothing: `wwwlab host on {0}`")]
+    Off(String),
     /// The network says no; the causes, outermost first.
     #[error("{}", .0.join(": "))]
     Refused(Vec<String>),
@@ -138,6 +141,15 @@ impl Wiring {
         self.standing().off.contains(host.as_str())
     }
 
+    /// Refuses a machine that there is not, or that is off and runs nothing.
+    pub fn with_power(&self, name: &str) -> Result<(), WiringError> {
+        self.known(name)?;
+        match self.standing().off.contains(name) {
+            true => Err(WiringError::Off(name.into())),
+            false => Ok(()),
+        }
+    }
+
     /// Cuts the cable `name`, which may name its ends in either order, or mends it; its name.
     pub async fn cable(&self, name: &str, whole: bool) -> Result<String, WiringError> {
         let _turn = self.turn.lock().await;
@@ -178,14 +190,19 @@ impl Wiring {
     }
 
     async fn power(&self, name: &str, on: bool) -> Result<(), WiringError> {
-        if self.plan.named(name).is_none() {
-            let nearest = nearest(name, self.plan.machines.iter().map(|machine| machine.name.as_str()));
-            return Err(WiringError::Unknown { what: "host", name: name.into(), nearest, command: "host" });
-        }
+        self.known(name)?;
         if self.standing().off.contains(name) != on {
             return Err(WiringError::Already(format!("{name} is {}", if on { "on" } else { "off" })));
         }
         self.orders.power(name, on).await.map_err(WiringError::Refused)
+    }
+
+    fn known(&self, name: &str) -> Result<(), WiringError> {
+        if self.plan.named(name).is_some() {
+            return Ok(());
+        }
+        let nearest = nearest(name, self.plan.machines.iter().map(|machine| machine.name.as_str()));
+        Err(WiringError::Unknown { what: "host", name: name.into(), nearest, command: "host" })
     }
 
     fn standing(&self) -> MutexGuard<'_, Standing> {

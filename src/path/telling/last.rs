@@ -117,7 +117,7 @@ fn page(told: &[Told], event: &Told, request: &Request, cast: &Cast) -> Path {
     }
     for (heading, because) in [
         (Heading::Tcp, "not measured: nobody watched at the client"),
-        (Heading::Firewall, "there is none in this design"),
+        (Heading::Firewall, teller.unwatched_firewalls()),
         (Heading::Balancer, "there is none in this design"),
     ] {
         teller.lacks(heading, because);

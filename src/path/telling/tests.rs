@@ -29,7 +29,12 @@ fn cast() -> Cast {
         ("app", "127.0.0.1:3000"),
         ("db", ""),
     ];
-    Cast { parties: parties.map(party).to_vec(), https: Vec::new(), program: "wwwlab".into() }
+    Cast {
+        parties: parties.map(party).to_vec(),
+        https: Vec::new(),
+        firewalls: Vec::new(),
+        program: "wwwlab".into(),
+    }
 }
 
 fn looked_up(rcode: Rcode, has_address: bool) -> Lookup {
