@@ -17,6 +17,7 @@ mod fault;
 mod host;
 mod link;
 mod logs;
+mod measure;
 mod metrics;
 mod new;
 mod page;
@@ -110,6 +111,8 @@ enum Command {
     Host(host::Arguments),
     /// What is wrong on purpose: lay a fault, end it, read what it is in real life
     Fault(fault::Arguments),
+    /// What the stack is worth, in numbers: its single points of failure
+    Measure(measure::Arguments),
     /// Speak HTTPS, with certificates of the lab's own
     Secure(secure::Arguments),
     /// Go back to plain HTTP
@@ -326,6 +329,7 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Link(link) => link::run(&link, &place.find()?, world),
         Command::Host(host) => host::run(&host, &place.find()?, world),
         Command::Fault(fault) => fault::run(&fault, &place, world),
+        Command::Measure(measure) => measure::run(&measure, &place.find()?, world),
         Command::Secure(secure) => secure::run(&secure, &place.find()?, world),
         Command::Unsecure => secure::undo(&place.find()?, world),
         Command::Cert(cert) => cert::run(&cert, &place.find()?, world),

@@ -1,7 +1,8 @@
 //! What requests to a running lab are answered from: it passes them on to keepers and services, and reads how
-//! they stand. What is asked of the network's cables and machines is in [`wires`], of HTTPS in [`tls`], of faults in [`faults`].
+//! they stand. What is asked of the network's cables and machines is in [`wires`], of HTTPS in [`tls`], of faults in [`faults`], of measures in [`measure`].
 
 pub(super) mod faults;
+mod measure;
 mod tls;
 mod wires;
 
@@ -51,6 +52,8 @@ pub(super) struct Desk {
     /// What goes on for as long as its fault is laid.
     pub(super) going: tokio::sync::Mutex<HashMap<u32, faults::Going>>,
     pub(super) services: Vec<Post>,
+    /// Held for as long as somebody measures: one measure at a time.
+    pub(super) measuring: tokio::sync::Mutex<()>,
     /// Held while HTTPS is changed: one wish after the other.
     pub(super) securing: tokio::sync::Mutex<()>,
     /// Cables and machines, where hosts are machines of their own.
@@ -141,7 +144,7 @@ impl Desk {
             Request::Cable { name, whole } => self.cable(&name, whole).await,
             Request::Machines => self.machines(),
             Request::Power { host, on } => self.power(&host, on).await,
-            Request::Down | Request::Lease => {
+            Request::Down | Request::Lease | Request::Measure(_) => {
                 Response::Refused(vec!["the desk neither opens nor closes the house".into()])
             }
         }

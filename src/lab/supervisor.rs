@@ -33,6 +33,7 @@ use super::desk::{Desk, Post};
 use super::directory::{Directory, DirectoryError};
 use super::faults::Faults;
 use super::guard::Guard;
+use super::hold;
 use super::hosts::ServiceName;
 use super::journal::{Heard, Journal};
 use super::keeper::{Keeper, Means, Sink};
@@ -228,6 +229,7 @@ impl Lab {
             since,
             guard,
             services,
+            measuring: tokio::sync::Mutex::default(),
             securing: tokio::sync::Mutex::default(),
             wiring,
             published: Mutex::new(published),
@@ -569,6 +571,10 @@ async fn converse(
         }
         Request::Watch(wanted) => {
             watcher::tell(stream, &desk.journal, wanted, ended).await;
+            return None;
+        }
+        Request::Measure(mark) => {
+            hold::keep(stream, &desk, mark, end).await;
             return None;
         }
         Request::Lease => return Some(stream),

@@ -25,7 +25,7 @@ use super::routes::{Application, routes};
 use super::sessions::{Kept, Sessions};
 use super::statements;
 use crate::ground::bind::{self, BindError, Listening, Transport};
-use crate::ground::channel::{Ask, Reply};
+use crate::ground::channel::{Ask, Mark, Reply};
 use crate::ground::descriptors;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
@@ -177,6 +177,12 @@ impl Service for App {
                 self.counted.open(self.connections.len().saturating_sub(1));
                 let families = self.application.counted().families().into_iter();
                 return Reply::Metrics(families.chain(self.counted.families()).collect());
+            }
+            Ask::Forget(Mark { name, message }) => {
+                return match self.store.forget(&name, &message).await {
+                    Ok(count) => Reply::Flushed(usize::try_from(count).unwrap_or(usize::MAX)),
+                    Err(error) => Reply::Refused(causes(&error)),
+                };
             }
             ask => return Reply::Refused(vec![format!("the application server cannot do that: {ask:?}")]),
         };
