@@ -22,8 +22,8 @@ use crate::ground::channel::Mark;
 use crate::ground::clock::Stopwatch;
 use crate::path::asking::{self, Lookup, Trouble, Trust};
 
-/// A resolver that has to ask others gives up before this.
-const COLD_WITHIN: Duration = Duration::from_secs(4);
+/// A resolver that has to ask others gives up after 2.5 s.
+const COLD_WITHIN: Duration = Duration::from_millis(3_500);
 /// One that remembers asks nobody.
 const WARM_WITHIN: Duration = Duration::from_secs(2);
 /// Two SYNs have gone by then (RFC 6298 §2).
@@ -79,9 +79,7 @@ impl User {
 
     /// The name at every resolver, each of which has to have it.
     pub async fn name_everywhere(&self) -> Outcome {
-        let mut answers = self.ask_all(COLD_WITHIN).await;
-        let failed = answers.iter().position(|answer| !answer.works());
-        answers.swap_remove(failed.unwrap_or_default())
+        all(self.ask_all(COLD_WITHIN).await)
     }
 
     /// What the resolvers answer, in their order.
@@ -164,6 +162,13 @@ impl User {
             _ = connection => talk.await,
         }
     }
+}
+
+/// What works if each of these does: the first failure among them, or when all were there.
+pub fn all(outcomes: Vec<Outcome>) -> Outcome {
+    let micros = outcomes.iter().map(|outcome| outcome.micros).max().unwrap_or_default();
+    let failures = outcomes.into_iter().filter(|outcome| !outcome.works());
+    failures.min_by_key(|outcome| outcome.micros).unwrap_or(Outcome { micros, symptom: None })
 }
 
 /// The address that `resolver` has for `site`, asked from `from`; else what is wrong.
@@ -272,5 +277,12 @@ mod tests {
         assert_eq!(as_a_stub(&[bad.clone(), good]), outcome(32, None));
         assert_eq!(as_a_stub(&[bad.clone(), outcome(1, Some("refused"))]), outcome(31, Some("timeout")));
         assert!(!as_a_stub(&[]).works());
+    }
+
+    #[test]
+    fn what_needs_all_fails_with_the_first_failure() {
+        let (slow, bad, worse) = (outcome(90, None), outcome(30, Some("timeout")), outcome(4, Some("502")));
+        assert_eq!(all(vec![slow.clone(), bad, worse.clone()]), worse);
+        assert_eq!(all(vec![outcome(2, None), slow.clone()]), slow);
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::cli::screen::{BAD, BOLD, Cell, DIM, GOOD, LIMITED, Table};
 use crate::cli::{Failure, World, block_on, path, shell};
@@ -36,12 +36,15 @@ const STATIC_PAGES: [&str; 4] = ["/about.html", "/robots.txt", "/favicon.svg", "
 /// The page that the application makes.
 const DYNAMIC_PAGE: &str = "/";
 
+/// Whoever has not said by then what they remember is not waited for before they are told to forget it.
+const REMEMBERED_WITHIN: Duration = Duration::from_secs(1);
 /// How long a part may take until all works again.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(30);
 /// Between two looks whether it does.
 const LOOKS_EVERY: Duration = Duration::from_millis(50);
-/// A page is waited for a second longer than the web server waits for its application, and so long at least and at most.
-const PAGE_AT_LEAST: Duration = Duration::from_secs(6);
+/// A page is waited for so much longer than the web server waits for its application; and in all so long at least and at most.
+const PAGE_LONGER: Duration = Duration::from_millis(500);
+const PAGE_AT_LEAST: Duration = Duration::from_millis(5_500);
 const PAGE_AT_MOST: Duration = Duration::from_secs(15);
 /// Parts that are taken down: more than any lab has but that of a large classroom.
 const PARTS_MOST: usize = 48;
@@ -53,7 +56,7 @@ const INTERRUPTED: u8 = 128 + 2;
 #[command(after_help = "\
 Takes up to a minute, and the lab down with it, part by part; afterwards it is as before, also when this is killed. \
 `works`: for everybody; `warm`: only for whose resolver remembers the name; `fails`: for nobody. NOTICED: how long \
-a user who asks then waits until they know that something is wrong, at most 4 s for a name and 6 s or more for a page; RECOVERED: from when it was brought back until all worked again. \
+a user who asks then waits until they know that something is wrong, at most 3.5 s for a name and 5.5 s or more for a page; RECOVERED: from when it was brought back until all worked again. \
 Exit codes: 0 measured, whatever the verdicts; 130 ended by ^C; 1 to 3 as those of wwwlab.")]
 pub(super) struct Arguments {
     /// Print JSON
@@ -112,6 +115,8 @@ struct Measure<'a> {
     user: User,
     resolvers: Vec<ServiceName>,
     static_page: Option<&'static str>,
+    /// How often the dynamic page is asked for at a time, so that each application server gets its turn.
+    turns: usize,
     hold: Hold,
 }
 
@@ -128,7 +133,8 @@ async fn measure(directory: &Directory) -> Result<(Matrix, Option<Failure>), Fai
     });
     let hold = Hold::take(directory, mark.clone()).await?;
     let (user, resolvers) = user(directory, &status, &config, mark).await?;
-    let mut measure = Measure { directory, user, resolvers, static_page: None, hold };
+    let turns = (2 * config.web.upstreams.len()).max(1);
+    let mut measure = Measure { directory, user, resolvers, static_page: None, turns, hold };
     let checks = measure.begin().await?;
     let trials: usize = candidates.iter().map(|candidate| candidate.ways.len()).sum();
     let bar = bar(trials);
@@ -248,7 +254,7 @@ async fn user(
         Some(https) => (https.port(), Some(path::trust(directory)?)),
         None => (status.ports.http, None),
     };
-    let page_within = config.web.app_timeout.saturating_add(Duration::from_secs(1));
+    let page_within = config.web.app_timeout.saturating_add(PAGE_LONGER);
     let user = User {
         resolvers,
         from,
@@ -281,7 +287,7 @@ impl Measure<'_> {
         let mut all = vec![("the name", name)];
         checks.extend(self.static_page.map(|_| Check::Static));
         checks.push(Check::Dynamic);
-        all.push(("the dynamic page", self.user.get(DYNAMIC_PAGE).await));
+        all.push(("the dynamic page", self.page().await));
         if let Some(signed) = self.user.sign().await {
             checks.push(Check::Writing);
             all.push(("signing the guestbook", signed));
@@ -309,24 +315,29 @@ impl Measure<'_> {
         let met = self.meet(resolver).await;
         let watch = Stopwatch::start();
         self.hold.up().await?;
-        let recovered = tokio::time::timeout(RECOVERED_WITHIN, self.recovered()).await;
+        let recovered = timeout(RECOVERED_WITHIN, self.recovered()).await;
         Ok(Trial::of(how, &met, recovered.is_ok().then(|| watch.micros())))
     }
 
     /// What a user meets now; pages and names at the same time.
     async fn meet(&self, down: Option<ServiceName>) -> Met {
         let names = async {
-            let warm = self.user.name_remembered().await;
+            let warm = self.user.name_remembered();
+            tokio::pin!(warm);
+            let remembered = timeout(REMEMBERED_WITHIN, &mut warm).await;
             let resolvers = self.resolvers.iter().filter(|&&resolver| down != Some(resolver));
             join_all(resolvers.map(|&resolver| async move {
                 // One that cannot be told is seen to fail, or to remember.
                 let _ = control::ask(self.directory, &Request::CacheFlush(resolver, None)).await;
             }))
             .await;
-            (warm, self.user.name().await)
+            match remembered {
+                Ok(warm) => (warm, self.user.name().await),
+                Err(_elapsed) => tokio::join!(warm, self.user.name()),
+            }
         };
-        let page = self.user.get(DYNAMIC_PAGE);
-        let ((warm, cold), file, page, signing) = tokio::join!(names, self.file(), page, self.user.sign());
+        let ((warm, cold), file, page, signing) =
+            tokio::join!(names, self.file(), self.page(), self.user.sign());
         let pages = [(Check::Static, file), (Check::Dynamic, Some(page)), (Check::Writing, signing)];
         let pages = pages.into_iter().filter_map(|(check, met)| Some((check, met?)));
         Met { cold, warm, pages: pages.collect() }
@@ -337,11 +348,17 @@ impl Measure<'_> {
         Some(self.user.get(self.static_page?).await)
     }
 
+    /// The dynamic page, which works if it does at each turn.
+    async fn page(&self) -> Outcome {
+        let turns = join_all((0..self.turns).map(|_| self.user.get(DYNAMIC_PAGE))).await;
+        probe::all(turns)
+    }
+
     /// Ends when all has worked once, each resolver's name included, which it remembers then.
     async fn recovered(&self) {
         let name = until(async || Some(self.user.name_everywhere().await));
         let file = until(async || self.file().await);
-        let page = until(async || Some(self.user.get(DYNAMIC_PAGE).await));
+        let page = until(async || Some(self.page().await));
         let signing = until(async || self.user.sign().await);
         tokio::join!(name, file, page, signing);
     }
@@ -381,8 +398,8 @@ fn show(matrix: &Matrix, world: &mut World) -> Result<(), Failure> {
             row.push(trial.symptoms.join(", ").into());
             row.push(shown_or_none(trial.noticed_seconds).into());
             row.push(shown_or_none(trial.recovered_seconds).into());
-            let is_single = component.single_point_of_failure == Some(true);
-            row.push(Cell::styled(component.verdict(), if is_single { BAD } else { GOOD }));
+            let is_single = trial.single_point_of_failure == Some(true);
+            row.push(Cell::styled(trial.verdict(), if is_single { BAD } else { GOOD }));
             table.row(row);
         }
     }

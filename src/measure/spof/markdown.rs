@@ -26,7 +26,7 @@ pub fn write(matrix: &Matrix) -> String {
                 " {symptoms} | {} | {} | {} |",
                 shown_or_none(noticed),
                 shown_or_none(recovered),
-                component.verdict()
+                trial.verdict()
             );
         }
     }

@@ -137,6 +137,8 @@ pub struct Trial {
     pub noticed_seconds: Option<f64>,
     /// From when it was brought back until all worked again, in seconds.
     pub recovered_seconds: Option<f64>,
+    /// Whether anything failed for a user who comes anew; nothing where it could not be taken down.
+    pub single_point_of_failure: Option<bool>,
 }
 
 impl Trial {
@@ -150,10 +152,12 @@ impl Trial {
         }));
         let asked = met.pages.iter().map(|(_, page)| page).chain([&met.cold]);
         let noticed = asked.filter(|outcome| !outcome.works()).map(|outcome| outcome.micros).min();
+        let single_point_of_failure = Some(works.values().any(|works| *works != Works::Yes));
         Self {
             how,
             works,
             symptoms: symptoms(met),
+            single_point_of_failure,
             noticed_seconds: noticed.map(seconds),
             recovered_seconds: recovered.map(seconds),
         }
@@ -162,12 +166,17 @@ impl Trial {
     /// Of what cannot be taken down, for this reason.
     pub fn refused(how: How, why: String) -> Self {
         let (works, symptoms) = (BTreeMap::new(), vec![why]);
-        Self { how, works, symptoms, noticed_seconds: None, recovered_seconds: None }
+        let (noticed_seconds, recovered_seconds, single_point_of_failure) = (None, None, None);
+        Self { how, works, symptoms, noticed_seconds, recovered_seconds, single_point_of_failure }
     }
 
-    /// Whether all went on; nothing where that is not known.
-    fn went_on(&self) -> Option<bool> {
-        (!self.works.is_empty()).then(|| self.works.values().all(|works| *works == Works::Yes))
+    /// The verdict in one word.
+    pub fn verdict(&self) -> &'static str {
+        match self.single_point_of_failure {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "?",
+        }
     }
 }
 
@@ -178,7 +187,7 @@ pub struct Component {
     pub name: String,
     /// What it is.
     pub kind: Kind,
-    /// Whether its end is the end of anything for a user who comes anew; nothing where it could not be taken down.
+    /// Whether it is one in any of the ways in which it was down; nothing where it could not be taken down.
     pub single_point_of_failure: Option<bool>,
     /// Each way in which it was down.
     pub trials: Vec<Trial>,
@@ -187,17 +196,20 @@ pub struct Component {
 impl Component {
     /// Of what was tried.
     pub fn of(name: String, kind: Kind, trials: Vec<Trial>) -> Self {
-        let known: Vec<bool> = trials.iter().filter_map(Trial::went_on).collect();
-        let single_point_of_failure = (!known.is_empty()).then(|| known.contains(&false));
+        let known: Vec<bool> = trials.iter().filter_map(|trial| trial.single_point_of_failure).collect();
+        let single_point_of_failure = (!known.is_empty()).then(|| known.contains(&true));
         Self { name, kind, single_point_of_failure, trials }
     }
 
-    /// The verdict in one word.
-    pub fn verdict(&self) -> &'static str {
-        match self.single_point_of_failure {
-            Some(true) => "yes",
-            Some(false) => "no",
-            None => "?",
+    /// Its name, and in which way alone it is a single point of failure, if it is not in another.
+    fn shown(&self) -> String {
+        let (single, others): (Vec<_>, Vec<_>) =
+            self.trials.iter().partition(|trial| trial.single_point_of_failure == Some(true));
+        match single.as_slice() {
+            [only] if others.iter().any(|trial| trial.single_point_of_failure == Some(false)) => {
+                format!("{} (only {})", self.name, only.how)
+            }
+            _ => self.name.clone(),
         }
     }
 }
@@ -222,7 +234,7 @@ impl Matrix {
     pub fn sentence(&self) -> String {
         let of = |verdict| {
             let names = self.components.iter().filter(move |part| part.single_point_of_failure == verdict);
-            names.map(|part| part.name.as_str()).collect::<Vec<_>>()
+            names.map(Component::shown).collect::<Vec<_>>()
         };
         let (single, others) = (of(Some(true)), of(Some(false)));
         let (count, all) = (single.len(), single.len() + others.len());

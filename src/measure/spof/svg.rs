@@ -61,16 +61,15 @@ pub fn draw(matrix: &Matrix) -> String {
             let line = y + 18;
             if number == 0 {
                 text(&mut picture, MARGIN, line, "font-weight=\"bold\"", &short(&component.name, NAME));
-                let colour =
-                    if component.single_point_of_failure == Some(true) { "#cf222e" } else { "#1a7f37" };
-                let style = format!("font-weight=\"bold\" fill=\"{colour}\"");
-                text(&mut picture, VERDICT, line, &style, component.verdict());
             }
             text(&mut picture, HOW, line, "", &trial.how.to_string());
             for (place, check) in matrix.checks.iter().enumerate() {
                 cell(&mut picture, CHECKS + place * CHECK, y, trial.works.get(check).copied());
             }
             text(&mut picture, symptoms, line, "", &short(&trial.symptoms.join(", "), SYMPTOMS));
+            let colour = if trial.single_point_of_failure == Some(true) { "#cf222e" } else { "#1a7f37" };
+            let style = format!("font-weight=\"bold\" fill=\"{colour}\"");
+            text(&mut picture, VERDICT, line, &style, trial.verdict());
             let end = "text-anchor=\"end\"";
             text(&mut picture, NOTICED, line, end, &shown_or_none(trial.noticed_seconds));
             text(&mut picture, RECOVERED, line, end, &shown_or_none(trial.recovered_seconds));

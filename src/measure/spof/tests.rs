@@ -59,11 +59,18 @@ fn one_way_to_fail_is_enough_and_what_was_not_tried_is_not_known() {
     let good = || Trial::of(How::Stopped, &met(None, None, None, None), None);
     let bad = || Trial::of(How::Paused, &met(Some("SERVFAIL"), None, None, None), None);
     let refused = || Trial::refused(How::Stopped, "it is elsewhere".into());
-    let verdict = |trials| Component::of("dns".into(), Kind::Service, trials).verdict();
-    assert_eq!(verdict(vec![good(), bad()]), "yes");
-    assert_eq!(verdict(vec![good(), good()]), "no");
-    assert_eq!(verdict(vec![refused(), good()]), "no");
-    assert_eq!(verdict(vec![refused()]), "?");
+    let part = |trials| Component::of("dns".into(), Kind::Service, trials);
+    let verdict = |trials| part(trials).single_point_of_failure;
+    assert_eq!(verdict(vec![good(), bad()]), Some(true));
+    assert_eq!(verdict(vec![good(), good()]), Some(false));
+    assert_eq!(verdict(vec![refused(), good()]), Some(false));
+    assert_eq!(verdict(vec![refused()]), None);
+    assert_eq!([good(), bad(), refused()].map(|trial| trial.verdict()), ["no", "yes", "?"]);
+    assert_eq!(part(vec![good(), bad()]).shown(), "dns (only paused)");
+    assert_eq!(
+        [vec![bad()], vec![refused(), bad()], vec![bad(), bad()]].map(|trials| part(trials).shown()),
+        ["dns"; 3]
+    );
 }
 
 fn matrix() -> Matrix {
