@@ -20,7 +20,7 @@ use super::desk::Desk;
 use super::directory::Directory;
 use super::hosts::ServiceName;
 
-/// A holder that says nothing for so long stands still, with a part of the lab down: longer than any trial takes.
+/// A holder that says nothing, or does not hear, for so long stands still, with a part of the lab down: longer than any trial takes.
 const SAYS_WITHIN: Duration = Duration::from_secs(120);
 
 /// What was on its way when a measure was killed, a form in the buffer of a process that stood still, has arrived by then.
@@ -107,7 +107,7 @@ pub(super) async fn keep(stream: UnixStream, desk: &Arc<Desk>, mark: Option<Mark
     let mut is_clean = mark.is_none();
     let mut orders = LineReader::new(orders);
     let mut response = Response::Done("measure".into());
-    while write_line(&mut answers, &response).await.is_ok() {
+    while matches!(timeout(SAYS_WITHIN, write_line(&mut answers, &response)).await, Ok(Ok(()))) {
         let order = tokio::select! {
             () = end.cancelled() => return,
             order = timeout(SAYS_WITHIN, orders.next()) => order,
@@ -145,7 +145,8 @@ pub(super) async fn keep(stream: UnixStream, desk: &Arc<Desk>, mark: Option<Mark
     {
         desk.journal.note(format!("what a measure took down is not as before: {}", causes.join(": ")));
     }
-    if end.run_until_cancelled(sleep(ARRIVES_WITHIN)).await.is_some()
+    if !is_clean
+        && end.run_until_cancelled(sleep(ARRIVES_WITHIN)).await.is_some()
         && let Response::Refused(causes) = forget(desk, mark.as_ref()).await
     {
         desk.journal.note(format!("what a measure wrote is in the guestbook still: {}", causes.join(": ")));

@@ -24,7 +24,9 @@ impl Desk {
             Down::Stop(service) => (Verb::Start, *service),
             Down::Pause(service) => (Verb::Resume, *service),
             Down::Cut(cable) => {
-                let is_cut = self.wiring.as_ref().is_some_and(|wiring| wiring.amiss().0.contains(cable));
+                let turned = cable.split_once('-').map(|(one, other)| format!("{other}-{one}"));
+                let same = |cut: &String| cut == cable || Some(cut) == turned.as_ref();
+                let is_cut = self.wiring.as_ref().is_some_and(|wiring| wiring.amiss().0.iter().any(same));
                 return if is_cut { self.cable(cable, true).await } else { Response::Done(String::new()) };
             }
         };
