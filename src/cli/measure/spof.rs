@@ -398,8 +398,12 @@ fn show(matrix: &Matrix, world: &mut World) -> Result<(), Failure> {
             row.push(trial.symptoms.join(", ").into());
             row.push(shown_or_none(trial.noticed_seconds).into());
             row.push(shown_or_none(trial.recovered_seconds).into());
-            let is_single = trial.single_point_of_failure == Some(true);
-            row.push(Cell::styled(trial.verdict(), if is_single { BAD } else { GOOD }));
+            let colour = match trial.single_point_of_failure {
+                Some(true) => BAD,
+                Some(false) => GOOD,
+                None => DIM,
+            };
+            row.push(Cell::styled(trial.verdict(), colour));
             table.row(row);
         }
     }

@@ -21,6 +21,10 @@ const VERDICT: usize = 890;
 const NAME: usize = 22;
 const SYMPTOMS: usize = 17;
 
+/// Colours, dark enough for white text and to be read on white.
+const GREEN: &str = "#1a7f37";
+const BROWN: &str = "#9a6700";
+const RED: &str = "#cf222e";
 const GREY: &str = "#57606a";
 
 /// Draws it.
@@ -67,7 +71,11 @@ pub fn draw(matrix: &Matrix) -> String {
                 cell(&mut picture, CHECKS + place * CHECK, y, trial.works.get(check).copied());
             }
             text(&mut picture, symptoms, line, "", &short(&trial.symptoms.join(", "), SYMPTOMS));
-            let colour = if trial.single_point_of_failure == Some(true) { "#cf222e" } else { "#1a7f37" };
+            let colour = match trial.single_point_of_failure {
+                Some(true) => RED,
+                Some(false) => GREEN,
+                None => GREY,
+            };
             let style = format!("font-weight=\"bold\" fill=\"{colour}\"");
             text(&mut picture, VERDICT, line, &style, trial.verdict());
             let end = "text-anchor=\"end\"";
@@ -90,9 +98,9 @@ pub fn draw(matrix: &Matrix) -> String {
 /// Whether something works, in a box of its colour.
 fn cell(picture: &mut String, x: usize, y: usize, works: Option<Works>) {
     let (colour, word) = match works {
-        Some(works @ Works::Yes) => ("#1a7f37", works.word()),
-        Some(works @ Works::Warm) => ("#9a6700", works.word()),
-        Some(works @ Works::No) => ("#cf222e", works.word()),
+        Some(works @ Works::Yes) => (GREEN, works.word()),
+        Some(works @ Works::Warm) => (BROWN, works.word()),
+        Some(works @ Works::No) => (RED, works.word()),
         None => (GREY, "?"),
     };
     let _ = writeln!(
