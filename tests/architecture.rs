@@ -7,8 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The parts, from the top down: each may use those named beside it, and itself.
-const FLOORS: [(&str, &[&str]); 7] = [
-    ("cli", &["path", "capture", "lab", "services", "dns", "ground"]),
+const FLOORS: [(&str, &[&str]); 8] = [
+    ("cli", &["measure", "path", "capture", "lab", "services", "dns", "ground"]),
+    ("measure", &["path", "dns", "ground"]),
     ("path", &["dns", "ground"]),
     ("capture", &["dns", "ground"]),
     ("lab", &["ground"]),

@@ -18,6 +18,7 @@ mod firewall;
 mod host;
 mod link;
 mod logs;
+mod measure;
 mod metrics;
 mod new;
 mod page;
@@ -113,6 +114,8 @@ enum Command {
     Firewall(firewall::Arguments),
     /// What is wrong on purpose: lay a fault, end it, read what it is in real life
     Fault(fault::Arguments),
+    /// What the stack is worth, in numbers: its single points of failure
+    Measure(measure::Arguments),
     /// Speak HTTPS, with certificates of the lab's own
     Secure(secure::Arguments),
     /// Go back to plain HTTP
@@ -330,6 +333,7 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Host(host) => host::run(&host, &place.find()?, world),
         Command::Firewall(firewall) => firewall::run(&firewall, &place.find()?, world),
         Command::Fault(fault) => fault::run(&fault, &place, world),
+        Command::Measure(measure) => measure::run(&measure, &place.find()?, world),
         Command::Secure(secure) => secure::run(&secure, &place.find()?, world),
         Command::Unsecure => secure::undo(&place.find()?, world),
         Command::Cert(cert) => cert::run(&cert, &place.find()?, world),

@@ -191,7 +191,7 @@ fn last(directory: &Directory, world: &World) -> Result<Path, Failure> {
 }
 
 /// Whom the lab's client trusts: the lab's authority, once there is one.
-fn trust(directory: &Directory) -> Result<Trust, Failure> {
+pub(super) fn trust(directory: &Directory) -> Result<Trust, Failure> {
     let file = Certs::of(directory).authority();
     let read = || match fs::metadata(&file)?.len() {
         0..=AUTHORITY_MOST => fs::read(&file),
@@ -212,7 +212,7 @@ fn trust(directory: &Directory) -> Result<Trust, Failure> {
 }
 
 /// Where the lab's client asks from: of a machine of its own, whatever address it has.
-fn client(network: Network) -> IpAddr {
+pub(super) fn client(network: Network) -> IpAddr {
     match network {
         Network::Loopback => Ipv4Addr::LOCALHOST.into(),
         Network::Hosts => Ipv4Addr::UNSPECIFIED.into(),

@@ -121,6 +121,8 @@ pub enum Ask {
         /// The directory, absolute.
         directory: PathBuf,
     },
+    /// Take these entries out of the guestbook, however many there are.
+    Forget(Mark),
     /// Begin: whoever makes what outlives a process is watched over now.
     Begin,
     /// Cut a cable of the network, or mend it.
@@ -151,6 +153,15 @@ pub enum Ask {
         /// The zone's apex.
         origin: String,
     },
+}
+
+/// By what entries of the guestbook are known that a measure wrote: no account has them, and both are the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Their name.
+    pub name: String,
+    /// Their message.
+    pub message: String,
 }
 
 /// What a service replies.

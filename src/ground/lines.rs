@@ -31,6 +31,11 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         self.stream
     }
 
+    /// The stream, to write to.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.stream
+    }
+
     /// The next value; nothing at the end of the stream. A line that is too long or not a `T` is an
     /// [`io::ErrorKind::InvalidData`] error, after which the next line can be read.
     pub async fn next<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
-use crate::ground::channel::{CacheEntry, QueryCounts, UpstreamState, WalkTold, ZoneState};
+use crate::ground::channel::{CacheEntry, Mark, QueryCounts, UpstreamState, WalkTold, ZoneState};
 use crate::ground::clock::Stopwatch;
 use crate::ground::event::Event;
 use crate::ground::lines::{LineReader, write_line};
@@ -115,6 +115,9 @@ pub enum Request {
     Faults,
     /// Keep this connection for as long as the asker needs the lab ([`super::lease`]).
     Lease,
+    /// Take parts of the lab down and bring them back, over this connection ([`super::hold`]), and at its end take the entries
+    /// of this mark out of the guestbook, if any are to be written.
+    Measure(Option<Mark>),
     /// End the lab.
     Down,
 }

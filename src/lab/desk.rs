@@ -1,10 +1,12 @@
 //! What requests to a running lab are answered from: it passes them on to keepers and services, and reads how
 //! they stand. What is asked of the network's cables and machines is in [`wires`], of its firewalls in [`firewall`],
-//! of HTTPS in [`tls`], of DNS in private in [`private`], of signed zones in [`dnssec`], of faults in [`faults`].
+//! of HTTPS in [`tls`], of DNS in private in [`private`], of signed zones in [`dnssec`], of faults in [`faults`],
+//! of measures in [`measure`].
 
 mod dnssec;
 pub(super) mod faults;
 mod firewall;
+mod measure;
 mod private;
 mod tls;
 mod wires;
@@ -57,6 +59,8 @@ pub(super) struct Desk {
     /// What goes on for as long as its fault is laid.
     pub(super) going: tokio::sync::Mutex<HashMap<u32, faults::Going>>,
     pub(super) services: Vec<Post>,
+    /// Held for as long as somebody measures: one measure at a time.
+    pub(super) measuring: tokio::sync::Mutex<()>,
     /// Held while HTTPS, DNS in private or the signing of zones is changed: one wish after the other.
     pub(super) securing: tokio::sync::Mutex<()>,
     /// Cables and machines, where hosts are machines of their own.
@@ -154,7 +158,7 @@ impl Desk {
             Request::Machines => self.machines(),
             Request::Power { host, on } => self.power(&host, on).await,
             Request::Firewall(wish) => self.firewall(wish).await,
-            Request::Down | Request::Lease => {
+            Request::Down | Request::Lease | Request::Measure(_) => {
                 Response::Refused(vec!["the desk neither opens nor closes the house".into()])
             }
         }

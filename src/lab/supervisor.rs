@@ -36,6 +36,7 @@ use super::faults::Faults;
 use super::faults::machines::Machines;
 use super::firewall::Firewalls;
 use super::guard::Guard;
+use super::hold;
 use super::hosts::ServiceName;
 use super::journal::{Heard, Journal};
 use super::keeper::{Keeper, Means, Sink};
@@ -248,6 +249,7 @@ impl Lab {
             since,
             guard,
             services,
+            measuring: tokio::sync::Mutex::default(),
             securing: tokio::sync::Mutex::default(),
             wiring,
             edges,
@@ -591,6 +593,10 @@ async fn converse(
         }
         Request::Watch(wanted) => {
             watcher::tell(stream, &desk.journal, wanted, ended).await;
+            return None;
+        }
+        Request::Measure(mark) => {
+            hold::keep(stream, &desk, mark, end).await;
             return None;
         }
         Request::Lease => return Some(stream),

@@ -261,7 +261,7 @@ impl Desk {
     }
 
     /// Undoes what was done to a service; what somebody has undone already is undone.
-    async fn undo(&self, verb: Verb, service: ServiceName) -> Result<String, String> {
+    pub(in crate::lab) async fn undo(&self, verb: Verb, service: ServiceName) -> Result<String, String> {
         let state = self.post(service).map(|post| self.service(post).condition.state);
         let is_embedded = service == ServiceName::Db && matches!(self.design.database, Database::Embedded);
         match state {

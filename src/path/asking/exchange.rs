@@ -105,7 +105,7 @@ fn silent(limit: Duration) -> Trouble {
 }
 
 /// What an error of hyper's is on the wire.
-fn trouble(error: &hyper::Error) -> Trouble {
+pub fn trouble(error: &hyper::Error) -> Trouble {
     let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
     match cause.map(Trouble::of) {
         Some(trouble @ (Trouble::Reset | Trouble::Closed)) => trouble,

@@ -62,8 +62,8 @@ impl Lookup {
     }
 }
 
-/// Asks `resolver`, from `client`, for the address of `host`.
-pub(super) async fn look_up(resolver: SocketAddr, client: IpAddr, host: &str, watch: &Stopwatch) -> Lookup {
+/// Asks `resolver`, from `client`, for the address of `host`; waits 5 s at most.
+pub async fn look_up(resolver: SocketAddr, client: IpAddr, host: &str, watch: &Stopwatch) -> Lookup {
     let begins = watch.micros();
     let mut lookup = Lookup {
         name: host.to_owned(),

@@ -15,9 +15,12 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 pub use connect::Connected;
+pub use exchange::trouble as trouble_of_http;
 pub use handshake::Trust;
-pub use lookup::{Answered, Lookup};
+pub use lookup::{Answered, Lookup, look_up};
 pub use target::{Target, TargetError};
+
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::model::{Exchange, Tls};
 use crate::ground::chance::RequestId;
@@ -111,7 +114,7 @@ pub enum Doubt {
 
 impl Trouble {
     /// What the operating system's error is on the wire.
-    fn of(error: &io::Error) -> Self {
+    pub fn of(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Refused,
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Reset,
@@ -120,6 +123,28 @@ impl Trouble {
         }
     }
 }
+
+/// Connects to `server`, of the name `host`, from `client`, and shakes hands with it where somebody is to be trusted for that;
+/// waits 5 s at most for the one and 10 s for the other. What is there to be read and written is the same then.
+pub async fn open(
+    server: SocketAddr,
+    client: IpAddr,
+    host: &str,
+    trust: Option<&Trust>,
+) -> Result<Box<dyn Stream>, Trouble> {
+    let (_, stream) = connect::connect(server, client).await?;
+    match trust {
+        None => Ok(Box::new(stream)),
+        Some(trust) => {
+            handshake::shake(stream, host, trust).await.1.map(|sealed| Box::new(sealed) as Box<dyn Stream>)
+        }
+    }
+}
+
+/// A connection, or what is sealed in one.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Makes the request and measures.
 pub async fn ask(asked: Asked) -> Seen {
@@ -147,7 +172,7 @@ async fn follow(seen: &mut Seen, resolver: SocketAddr, client: IpAddr, trust: &T
     let address = match seen.target.address() {
         Some(address) => address,
         None => {
-            let lookup = lookup::look_up(resolver, client, &seen.target.host, watch).await;
+            let lookup = look_up(resolver, client, &seen.target.host, watch).await;
             let found = lookup.address();
             seen.lookup = Some(lookup);
             let Some(found) = found else { return };

@@ -25,7 +25,7 @@ use super::routes::{Application, routes};
 use super::sessions::{Kept, Sessions};
 use super::statements;
 use crate::ground::bind::{self, BindError, Listening, Transport};
-use crate::ground::channel::{Ask, Reply};
+use crate::ground::channel::{Ask, Mark, Reply};
 use crate::ground::descriptors;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
@@ -179,6 +179,12 @@ impl Service for App {
                 return Reply::Metrics(families.chain(self.counted.families()).collect());
             }
             Ask::Faults(set) => return self.store.fault(set),
+            Ask::Forget(Mark { name, message }) => {
+                return match self.store.forget(&name, &message).await {
+                    Ok(count) => Reply::Flushed(usize::try_from(count).unwrap_or(usize::MAX)),
+                    Err(error) => Reply::Refused(causes(&error)),
+                };
+            }
             ask => return Reply::Refused(vec![format!("the application server cannot do that: {ask:?}")]),
         };
         // Reading files must not keep visitors waiting.

@@ -120,6 +120,12 @@ impl Store {
     pub async fn delete(&self, id: i64, owner: i64) -> Result<Changed, StoreError> {
         self.database.with(&Deleting { id, owner }).await
     }
+
+    /// Deletes the entries of no account that have this name and this message; how many there were.
+    pub async fn forget(&self, name: &str, message: &str) -> Result<u64, StoreError> {
+        let delete = "DELETE FROM entries WHERE owner IS NULL AND name = ? AND message = ?";
+        Ok(self.database.with(&Changing(delete, &[name.into(), message.into()])).await?.rows)
+    }
 }
 
 /// Reads one page.

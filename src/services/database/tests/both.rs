@@ -36,8 +36,30 @@ with_both_engines! {
     a_search_takes_every_sign_literally,
     a_search_looks_at_a_thousand_entries_at_a_time,
     only_its_owner_changes_an_entry,
+    what_a_measure_wrote_is_forgotten_and_nothing_else,
     a_name_is_one_account,
     sessions_end_and_are_bounded,
+}
+
+async fn what_a_measure_wrote_is_forgotten_and_nothing_else(lab: Lab) {
+    let store = lab.store();
+    let account = store.register("wwwlab", "wwwlab", "").await.unwrap();
+    for (name, message, owner) in [
+        ("wwwlab", "spof 1", None),
+        ("wwwlab", "spof 1", None),
+        ("wwwlab", "spof 2", None),
+        ("Ada", "spof 1", None),
+    ] {
+        store.sign(name, message, owner).await.unwrap();
+    }
+    store.sign("wwwlab", "spof 1", account).await.unwrap();
+    assert_eq!(store.forget("wwwlab", "spof 1").await.unwrap(), 2);
+    assert_eq!(store.forget("wwwlab", "spof 1").await.unwrap(), 0);
+    let left: Vec<_> =
+        store.newest(9).await.unwrap().into_iter().map(|entry| (entry.name, entry.owner)).collect();
+    let own = |name: &str, owner| (name.to_owned(), owner);
+    assert_eq!(left, [own("wwwlab", account), own("Ada", None), own("wwwlab", None)]);
+    store.close().await;
 }
 
 async fn what_was_written_is_there_when_it_is_opened_again(lab: Lab) {

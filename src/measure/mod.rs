@@ -1,0 +1,10 @@
+//! What the simple web stack is worth, as numbers: each measure does something to a running lab and looks, as a user would, at
+//! what still works.
+//!
+//! It stands apart from `lab`, which it does not know: who drives the lab (`cli/measure`) hands over addresses, and what was
+//! seen. [`probe`] asks as a user's programs do, and is all of this part that touches a socket; the rest is pure.
+//!
+//! - [`spof`]: single points of failure: what fails when one part is down.
+
+pub mod probe;
+pub mod spof;
