@@ -2,7 +2,7 @@
 //!
 //! Linux only (proc(5)): elsewhere the answer is nothing and the columns stay empty.
 
-pub use on_this_system::{group_runs, is_stopped, of, of_group};
+pub use on_this_system::{descriptors, group_runs, is_stopped, of, of_group};
 
 #[cfg(target_os = "linux")]
 mod on_this_system {
@@ -38,6 +38,15 @@ mod on_this_system {
             }
         }
         Some(all)
+    }
+
+    /// How many descriptors `pid` has open, and how many it may have; nothing if it is gone, or of another user.
+    pub fn descriptors(pid: u32) -> Option<(u64, u64)> {
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+        let soft = line.split_whitespace().next()?.parse().ok()?;
+        Some((u64::try_from(open).ok()?, soft))
     }
 
     /// Whether `pid` stands still (SIGSTOP), by whoever's hand.
@@ -105,6 +114,8 @@ mod on_this_system {
             let me = std::process::id();
             assert!(of(me).unwrap().memory_bytes > 0);
             assert!(!is_stopped(me));
+            let (open, most) = descriptors(me).unwrap();
+            assert!((3..most).contains(&open), "{open} of {most}");
             assert_eq!(of(u32::MAX), None);
         }
     }
@@ -116,6 +127,11 @@ mod on_this_system {
 
     /// Nothing: this system is not asked.
     pub fn of(_pid: u32) -> Option<Usage> {
+        None
+    }
+
+    /// Nothing: this system is not asked.
+    pub fn descriptors(_pid: u32) -> Option<(u64, u64)> {
         None
     }
 

@@ -23,10 +23,11 @@ use super::connection::Connection;
 use super::error::StoreError;
 use super::hits::Hits;
 use super::patience::Patience;
-use super::pool::{Held, NoConnection, Pool};
+use super::pool::{Held, NoConnection, Pool, Used};
 use super::target::Target;
 use super::{schema, sqlite};
 use crate::ground::clock;
+use crate::ground::metrics::Family;
 
 /// How long closing waits for a statement under way.
 const CLOSE_WITHIN: Duration = Duration::from_millis(200);
@@ -71,7 +72,7 @@ impl Store {
     /// The same, with `patience`.
     pub(super) fn waiting(target: Target, patience: Patience) -> Self {
         let (opened, locked) = (Mutex::new(None), watch::Sender::new(None));
-        let database = Arc::new(Database { target, patience, opened, locked });
+        let database = Arc::new(Database { target, patience, opened, locked, used: Arc::default() });
         Self { hits: Hits::start(database.clone()), database }
     }
 
@@ -100,6 +101,16 @@ impl Store {
         Ok(opened.map_err(|_| self.database.silent())??.engine.clone())
     }
 
+    /// What is counted of its connections.
+    pub fn families(&self) -> [Family; 2] {
+        let help = "Connections to the database that the application may have.";
+        let most = u64::from(self.database.target.connections_most());
+        let connections = Family::gauge("wwwlab_database_connections_most", help).with(&[], most);
+        let help = "How long its connections to the database were in use, all together.";
+        let used = Family::counter("wwwlab_database_connections_used_seconds_total", help);
+        [connections, used.with(&[], self.database.used.micros() as f64 / 1e6)]
+    }
+
     /// Closes every connection, after what is under way or 200 ms, whichever comes first.
     pub async fn close(&self) {
         self.hits.stop().await;
@@ -121,6 +132,7 @@ pub(super) struct Database {
     opened: Mutex<Option<Arc<Opened>>>,
     /// The last call that waited in vain for another process's lock on the file, told to all who wait behind it.
     locked: watch::Sender<Option<StoreError>>,
+    used: Arc<Used>,
 }
 
 /// Connections to a database whose schema is the newest.
@@ -234,7 +246,7 @@ impl Database {
 
     async fn open(&self) -> Result<Opened, StoreError> {
         self.target.prepare()?;
-        let pool = Pool::new(self.target.connections_most(), self.patience);
+        let pool = Pool::new(self.target.connections_most(), self.patience, self.used.clone());
         let held = pool.acquire(&self.target).await.map_err(|why| self.no_connection(why));
         let mut held = held?;
         schema::upgrade(&mut held.connection, &self.place(), self.patience).await?;
