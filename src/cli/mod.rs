@@ -17,6 +17,7 @@ mod fault;
 mod host;
 mod link;
 mod logs;
+mod measure;
 mod metrics;
 mod new;
 mod page;
@@ -76,7 +77,7 @@ struct Arguments {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 not done (the reason is on standard error); 2 wrong arguments, or a file that cannot be used; 3 the lab is not up, or has gone while a shell was open. \
 `wwwlab dig` and `wwwlab curl` exit as dig and curl do, `wwwlab shell` as what it runs: 127 if there is no such program, 128 and more if a \
-signal killed it; `wwwlab path` exits 4 when the request fails that it tells.";
+signal killed it; `wwwlab path` exits 4 when the request fails that it tells, `wwwlab measure load` when its objective is not kept.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -110,6 +111,8 @@ enum Command {
     Host(host::Arguments),
     /// What is wrong on purpose: lay a fault, end it, read what it is in real life
     Fault(fault::Arguments),
+    /// What the lab can bear, as numbers and a picture for a report
+    Measure(measure::Arguments),
     /// Speak HTTPS, with certificates of the lab's own
     Secure(secure::Arguments),
     /// Go back to plain HTTP
@@ -326,6 +329,7 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Link(link) => link::run(&link, &place.find()?, world),
         Command::Host(host) => host::run(&host, &place.find()?, world),
         Command::Fault(fault) => fault::run(&fault, &place, world),
+        Command::Measure(measure) => measure::run(&measure, &place.find()?, world),
         Command::Secure(secure) => secure::run(&secure, &place.find()?, world),
         Command::Unsecure => secure::undo(&place.find()?, world),
         Command::Cert(cert) => cert::run(&cert, &place.find()?, world),

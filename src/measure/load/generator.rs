@@ -21,8 +21,8 @@ use crate::ground::clock;
 /// So many are sent in a row when they are due; then answers have their turn.
 const IN_A_ROW: u32 = 32;
 
-/// A generator that is behind by so much of the time of a step stops sending.
-const BEHIND_MOST: u32 = 2;
+/// A generator that takes more than twice the time of a step to send, and this beside, stops sending.
+const BEHIND_MOST: Duration = Duration::from_secs(1);
 
 /// A generator of load; it ends when this is dropped.
 #[derive(Debug)]
@@ -151,7 +151,7 @@ async fn step(
     let cpu = clock::thread_cpu_micros();
     let begin = clock::now();
     let ledger = Ledger::new(rate, lasting, begin);
-    let given_up = lasting * BEHIND_MOST;
+    let given_up = lasting * 2 + BEHIND_MOST;
     let all = arrivals(rate, lasting);
     let mut in_a_row = 0;
     for number in 0..all {

@@ -1,0 +1,29 @@
+//! `wwwlab measure …`: what the lab can bear, as numbers for a report.
+
+mod load;
+
+use crate::lab::directory::Directory;
+
+use super::{Failure, World};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// How many requests a second the lab bears before an objective breaks, and what is full then
+    Load(load::Arguments),
+    /// Take away what a load signed when that has ended, however it ended (started by `measure load` itself)
+    #[command(name = load::tidy::COMMAND, hide = true)]
+    Tidy(load::tidy::Arguments),
+}
+
+pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
+    match &arguments.what {
+        What::Load(load) => load::run(load, directory, world),
+        What::Tidy(tidy) => load::tidy::run(tidy, directory, world),
+    }
+}
