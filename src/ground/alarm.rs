@@ -36,7 +36,10 @@ mod on_this_system {
         pub fn new() -> io::Result<Self> {
             let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
             let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
-            #[expect(unsafe_code, reason = "the event loop cannot see that its descriptor stays the same one")]
+            #[expect(
+                unsafe_code,
+                reason = "the event loop cannot see that its descriptor stays the same one"
+            )]
             // SAFETY: `Timer` owns its descriptor, gives it away to nobody, and names the same one for as long as it lives.
             let registered = unsafe { AsyncFd::register_with_interest(Timer(timer), Interest::READABLE) };
             Ok(Self(registered.map_err(|error| error.into_parts().1)?))

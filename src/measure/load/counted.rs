@@ -160,11 +160,7 @@ impl Kind {
         use io::ErrorKind;
         use nix::libc::{EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM};
         match error.kind() {
-            _ if matches!(
-                error.raw_os_error(),
-                Some(EMFILE | ENFILE | EADDRNOTAVAIL | ENOBUFS | ENOMEM)
-            ) =>
-            {
+            _ if matches!(error.raw_os_error(), Some(EMFILE | ENFILE | EADDRNOTAVAIL | ENOBUFS | ENOMEM)) => {
                 Self::Here
             }
             ErrorKind::ConnectionRefused => Self::Refused,

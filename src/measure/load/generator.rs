@@ -74,12 +74,7 @@ impl Generator {
 
     /// Asks `rate` times a second (1 to [`RATE_MOST`]) for as long as `lasting`, and waits until all is answered or over.
     /// `afresh` closes the connections of before first.
-    pub async fn step(
-        &self,
-        rate: u32,
-        lasting: Duration,
-        afresh: bool,
-    ) -> Result<Counted, GeneratorError> {
+    pub async fn step(&self, rate: u32, lasting: Duration, afresh: bool) -> Result<Counted, GeneratorError> {
         let (reply, counted) = oneshot::channel();
         let order = Order { rate: rate.clamp(1, RATE_MOST), lasting, afresh, reply };
         let orders = self.orders.as_ref().ok_or(GeneratorError::Gone)?;

@@ -152,9 +152,10 @@ impl FromStr for Objective {
 
 impl fmt::Display for Objective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let times = self.times.iter().map(|(quantile, most)| {
-            format!("{}={}", quantile.as_str(), humantime::format_duration(*most))
-        });
+        let times = self
+            .times
+            .iter()
+            .map(|(quantile, most)| format!("{}={}", quantile.as_str(), humantime::format_duration(*most)));
         let errors = self.errors_percent.map(|percent| format!("errors={percent}%"));
         f.write_str(&times.chain(errors).collect::<Vec<_>>().join(","))
     }

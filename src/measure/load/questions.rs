@@ -70,6 +70,8 @@ impl Questions {
             let socket = bind::udp(SocketAddr::new(from, 0)).map_err(|error| error.source)?;
             // Answers of others do not arrive, and a closed port is an error here (RFC 1122 §4.1.3.3).
             socket.connect(question.server).await?;
+            // Until the event loop has seen that, it holds nothing for sendable.
+            socket.writable().await?;
             let asker = Rc::new(Asker {
                 socket,
                 question: query(0, &question.name, question.record_type),

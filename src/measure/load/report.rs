@@ -99,9 +99,9 @@ pub const TOLD: [Quantile; 5] = [Quantile::P50, Quantile::P95, Quantile::P99, Qu
 impl Step {
     /// What came of a load of `counted` on a lab under this `strain`.
     pub fn of(counted: &Counted, objective: &Objective, strain: Strain) -> Self {
-        let micros = TOLD.into_iter().filter_map(|quantile| {
-            Some((quantile.as_str(), whole_micros(counted.time_if_known(quantile)?)))
-        });
+        let micros = TOLD
+            .into_iter()
+            .filter_map(|quantile| Some((quantile.as_str(), whole_micros(counted.time_if_known(quantile)?))));
         Self {
             rate: counted.rate,
             millis: u64::try_from(counted.lasting.as_millis()).unwrap_or(u64::MAX),
@@ -186,7 +186,10 @@ pub(super) mod tests {
         let run = run();
         let rates: Vec<u32> = run.curve().iter().map(|step| step.rate).collect();
         assert_eq!(rates, [500, 1_000, 1_500, 2_000]);
-        assert_eq!(run.curve().iter().map(|step| step.is_kept()).collect::<Vec<_>>(), [true, true, false, false]);
+        assert_eq!(
+            run.curve().iter().map(|step| step.is_kept()).collect::<Vec<_>>(),
+            [true, true, false, false]
+        );
     }
 
     #[test]

@@ -19,6 +19,9 @@ const ALL_PERCENT: f64 = 95.0;
 pub struct Strain {
     /// Processors of the machine.
     pub processors: usize,
+    /// How much of all of them was at work, for whomever, in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine_percent: Option<f64>,
     /// Each service that has a process.
     pub services: Vec<ServiceStrain>,
     /// Connections of the web server.
@@ -97,8 +100,10 @@ pub enum Full {
     },
     /// All processors of the machine together.
     Processors {
-        /// Share of one processor, in percent, of lab and generator.
+        /// How much of all of them was at work, in percent.
         percent: f64,
+        /// As much of that for lab and generator.
+        lab_percent: f64,
         /// How many there are.
         processors: usize,
     },
@@ -125,14 +130,17 @@ impl Strain {
         let mut busy: Vec<&ServiceStrain> =
             self.services.iter().filter(|service| service.cpu_percent >= WHOLE_PERCENT).collect();
         busy.sort_by(|one, other| other.cpu_percent.total_cmp(&one.cpu_percent));
-        full.extend(busy.into_iter().map(|service| Full::Processor {
-            service: service.name.clone(),
-            percent: service.cpu_percent,
-        }));
-        let all: f64 = self.services.iter().map(|service| service.cpu_percent).sum();
-        let all = all + counted.generator_percent;
-        if self.processors > 0 && all >= WHOLE_PERCENT * self.processors as f64 {
-            full.push(Full::Processors { percent: all, processors: self.processors });
+        full.extend(
+            busy.into_iter().map(|service| Full::Processor {
+                service: service.name.clone(),
+                percent: service.cpu_percent,
+            }),
+        );
+        let lab: f64 = self.services.iter().map(|service| service.cpu_percent).sum();
+        let lab_percent = (lab + counted.generator_percent) / self.processors.max(1) as f64;
+        let percent = self.machine_percent.unwrap_or(0.0).max(lab_percent);
+        if percent >= WHOLE_PERCENT {
+            full.push(Full::Processors { percent, lab_percent, processors: self.processors });
         }
         full
     }
@@ -159,14 +167,23 @@ impl fmt::Display for Full {
             Self::DatabasePool { pool } => match pool.connections {
                 1 => write!(f, "the one connection to the database ({:.0} % of the time)", pool.used_percent),
                 many => {
-                    write!(f, "the {many} connections to the database ({:.0} % of the time)", pool.used_percent)
+                    write!(
+                        f,
+                        "the {many} connections to the database ({:.0} % of the time)",
+                        pool.used_percent
+                    )
                 }
             },
             Self::Processor { service, percent } => {
                 write!(f, "the processor of {service} ({percent:.0} %)")
             }
-            Self::Processors { percent, processors } => {
-                write!(f, "all {processors} processors of this machine ({percent:.0} %)")
+            Self::Processors { percent, lab_percent, processors } => {
+                let all = if *processors == 1 {
+                    "the one processor".into()
+                } else {
+                    format!("all {processors} processors")
+                };
+                write!(f, "{all} of this machine ({percent:.0} %, {lab_percent:.0} % for lab and generator)")
             }
         }
     }
@@ -187,19 +204,25 @@ mod tests {
         let counted = Counted::new(10, Duration::from_secs(1));
         let calm = Strain {
             processors: 4,
+            machine_percent: Some(84.0),
             services: vec![service("web", 84.0, 18), service("app", 3.0, 5)],
             connections: Some(Fill { used: 900, limit: 1024 }),
             pool: Some(Pool { connections: 8, used_percent: 84.0 }),
         };
         assert_eq!(calm.full(&counted), []);
-        let said = |strain: &Strain| -> Vec<String> {
-            strain.full(&counted).iter().map(Full::to_string).collect()
-        };
+        let said =
+            |strain: &Strain| -> Vec<String> { strain.full(&counted).iter().map(Full::to_string).collect() };
         let mut strain = calm.clone();
         strain.services[0].cpu_percent = 99.0;
         assert_eq!(said(&strain), ["the processor of web (99 %)"]);
         strain.processors = 1;
-        assert_eq!(said(&strain)[1], "all 1 processors of this machine (102 %)");
+        assert_eq!(
+            said(&strain)[1],
+            "the one processor of this machine (102 %, 102 % for lab and generator)"
+        );
+        let mut strain = calm.clone();
+        strain.machine_percent = Some(97.0);
+        assert_eq!(said(&strain), ["all 4 processors of this machine (97 %, 22 % for lab and generator)"]);
         let mut strain = calm.clone();
         strain.services[1].descriptors = Some(Fill { used: 19, limit: 20 });
         assert_eq!(said(&strain), ["file descriptors of app (19 of 20 open)"]);

@@ -153,7 +153,11 @@ fn axes(picture: &mut String, scales: &Scales, rates: &[u32]) {
     while micros <= scales.times.1 * 1.001 {
         let y = scales.y(micros);
         let _ = writeln!(picture, "<path d=\"M{LEFT} {y:.1}H{RIGHT}\" stroke=\"#d0d7de\"/>");
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a power of ten below 10^9")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a power of ten below 10^9"
+        )]
         let label = millis(Duration::from_micros(micros.round() as u64)).replace(".00", "").replace(".0", "");
         text(picture, (LEFT - 8.0, y + 4.0), "text-anchor=\"end\"", &label);
         micros *= 10.0;
@@ -168,7 +172,10 @@ fn axes(picture: &mut String, scales: &Scales, rates: &[u32]) {
             free = x + 60.0;
         }
     }
-    let _ = writeln!(picture, "<path d=\"M{LEFT} {top:.1}V{bottom:.1}H{RIGHT}\" fill=\"none\" stroke=\"#57606a\"/>");
+    let _ = writeln!(
+        picture,
+        "<path d=\"M{LEFT} {top:.1}V{bottom:.1}H{RIGHT}\" fill=\"none\" stroke=\"#57606a\"/>"
+    );
 }
 
 fn text(picture: &mut String, (x, y): (f64, f64), style: &str, words: &str) {

@@ -101,7 +101,8 @@ pub(in crate::cli::measure) struct Arguments {
 
 /// A time within bounds.
 fn time(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
-    let time = humantime::parse_duration(text).map_err(|error| format!("{error}: write 500ms, 2s or 1min"))?;
+    let time =
+        humantime::parse_duration(text).map_err(|error| format!("{error}: write 500ms, 2s or 1min"))?;
     if (least..=most).contains(&time) {
         return Ok(time);
     }
@@ -119,8 +120,8 @@ pub(in crate::cli::measure) fn run(
         return shell::again_there(directory);
     }
     let report = block_on(async {
-        let quit = asked_to_quit()
-            .map_err(|error| Failure::System("cannot watch for signals".into(), error))?;
+        let quit =
+            asked_to_quit().map_err(|error| Failure::System("cannot watch for signals".into(), error))?;
         tokio::select! {
             biased;
             () = quit => Err(Failure::Said("ended before it was measured; the lab is as it was".into())),
@@ -139,11 +140,7 @@ pub(in crate::cli::measure) fn run(
     Ok(if is_kept { 0 } else { NOT_KEPT })
 }
 
-async fn measure(
-    arguments: &Arguments,
-    directory: &Directory,
-    world: &mut World,
-) -> Result<Report, Failure> {
+async fn measure(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<Report, Failure> {
     let status = control::status(directory).await?;
     let config = directory.config()?;
     let watching = Watching::new(directory, &status, config.web.max_connections);

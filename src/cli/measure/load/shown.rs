@@ -1,6 +1,7 @@
 //! How a load is shown: how far it is, and what came of it.
 
 use std::io::IsTerminal as _;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -9,6 +10,7 @@ use crate::cli::{Failure, World};
 use crate::measure::load::counted::millis;
 use crate::measure::load::objective::Quantile;
 use crate::measure::load::report::{Ended, Report, Run, Step};
+use crate::measure::load::strain::Full;
 
 /// Errors of a step that are named, the most frequent first.
 const NAMED_MOST: usize = 3;
@@ -80,11 +82,17 @@ pub(super) fn print(run: &Run, report: &Report, world: &mut World) -> Result<(),
     let (good, bad) = (GOOD, BAD);
     match (run.sustained, run.broken) {
         (Some(rate), Some(higher)) => {
-            writeln!(world.out, "  {good}{rate}/s{good:#} keep {objective}, {bad}{higher}/s{bad:#} break it: {}", why())?;
+            writeln!(
+                world.out,
+                "  {good}{rate}/s{good:#} keep {objective}, {bad}{higher}/s{bad:#} break it: {}",
+                why()
+            )?;
         }
         (Some(rate), None) => writeln!(world.out, "  {good}{rate}/s{good:#} keep {objective}")?,
         (None, Some(rate)) => writeln!(world.out, "  {bad}{rate}/s{bad:#} break {objective}: {}", why())?,
-        (None, None) => writeln!(world.out, "  the time was over before any rate was measured: --time gives more")?,
+        (None, None) => {
+            writeln!(world.out, "  the time was over before any rate was measured: --time gives more")?
+        }
     }
     match (&run.full[..], run.broken) {
         ([], None) => {}
@@ -124,8 +132,8 @@ fn table(steps: &[Step]) -> Table {
     for step in steps {
         let rate = if step.is_kept() { GOOD } else { BAD };
         let time = |quantile| Cell::from(step.time(quantile).map_or_else(|| "-".into(), millis));
-        let late = millis(std::time::Duration::from_micros(step.late_micros));
-        let is_late = step.full.iter().any(|full| matches!(full, crate::measure::load::strain::Full::Generator { .. }));
+        let late = millis(Duration::from_micros(step.late_micros));
+        let is_late = step.full.iter().any(|full| matches!(full, Full::Generator { .. }));
         let late = if is_late { Cell::styled(late, LIMITED) } else { late.into() };
         table.row([
             Cell::styled(step.rate.to_string(), rate),
