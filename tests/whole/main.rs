@@ -23,6 +23,7 @@ mod hosts;
 mod https;
 mod leaks;
 mod life;
+mod load;
 mod metrics;
 mod mysql;
 mod names;

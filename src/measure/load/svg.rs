@@ -91,6 +91,8 @@ fn panel(picture: &mut String, top: f64, run: &Run, report: &Report) {
         (None, Some(bad)) => format!("breaks the objective at {bad}/s, the lowest rate tried"),
         (None, None) => "nothing was measured".into(),
     };
+    let full = run.full.first().map(|full| format!("; full then: {full}")).unwrap_or_default();
+    let verdict = verdict + &full;
     text(picture, (MARGIN, top + 50.0), "", &verdict);
     let Some((first, last)) = curve.first().zip(curve.last()) else { return };
     let promised = report.objective.times().iter().map(|&(_, time)| whole_micros(time) as f64);
@@ -139,12 +141,6 @@ fn panel(picture: &mut String, top: f64, run: &Run, report: &Report) {
         );
         text(picture, (x + 34.0, y + 4.0), "", quantile.as_str());
     }
-    let full = match run.full.first() {
-        Some(full) => format!("full at {}/s: {full}", run.broken.unwrap_or_default()),
-        None if run.broken.is_some() => "nothing that was watched was full".into(),
-        None => String::new(),
-    };
-    text(picture, (LEFT + 450.0, scales.top + PLOT + 48.0), "fill=\"#57606a\"", &full);
 }
 
 fn axes(picture: &mut String, scales: &Scales, rates: &[u32]) {
@@ -189,6 +185,7 @@ fn text(picture: &mut String, (x, y): (f64, f64), style: &str, words: &str) {
 mod tests {
     use super::*;
     use crate::measure::load::report::{Ended, tests::run};
+    use crate::measure::load::strain::Full;
 
     fn report(runs: Vec<Run>) -> Report {
         let objective = "p99=100ms,errors=1%".parse().unwrap();
@@ -201,6 +198,9 @@ mod tests {
         assert!(picture.contains("keeps the objective at 1000/s, breaks it at 1500/s"));
         assert!(picture.contains("p99 promised") && picture.contains("&lt;a&gt;&amp;"));
         assert_eq!(picture.matches("<polyline").count(), 4);
+        let mut full = run();
+        full.full = vec![Full::Processor { service: "web".into(), percent: 99.0 }];
+        assert!(draw(&report(vec![full])).contains("; full then: the processor of web (99 %)"));
         assert!(!picture.contains("NaN") && !picture.contains("inf"));
     }
 

@@ -275,16 +275,21 @@ impl Load<'_> {
             afresh = !measured.is_kept();
             steps.push(measured);
             if afresh {
-                self.settle(share.saturating_sub(watch.elapsed()).min(SETTLED_WITHIN)).await?;
+                self.settle((share / 10).min(SETTLED_WITHIN)).await?;
             }
         };
+        // Where the time was over, one time that it broke has to do.
+        let above = search.sustained().unwrap_or(0);
+        let once =
+            || steps.iter().filter(|step| !step.is_kept() && step.rate > above).map(|step| step.rate).min();
+        let broken = search.broken().or_else(once);
         Ok(Run {
             what: kind.as_str().into(),
             asked,
             sustained: search.sustained(),
-            broken: search.broken(),
+            broken,
             ended,
-            full: Run::full_at(&steps, search.broken()),
+            full: Run::full_at(&steps, broken),
             steps,
         })
     }
