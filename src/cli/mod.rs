@@ -78,7 +78,7 @@ struct Arguments {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 not done (the reason is on standard error); 2 wrong arguments, or a file that cannot be used; 3 the lab is not up, or has gone while a shell was open. \
 `wwwlab dig` and `wwwlab curl` exit as dig and curl do, `wwwlab shell` as what it runs: 127 if there is no such program, 128 and more if a \
-signal killed it; `wwwlab path` exits 4 when the request fails that it tells.";
+signal killed it; `wwwlab path` exits 4 when the request fails that it tells, `wwwlab measure load` when its objective is not kept.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -114,7 +114,7 @@ enum Command {
     Firewall(firewall::Arguments),
     /// What is wrong on purpose: lay a fault, end it, read what it is in real life
     Fault(fault::Arguments),
-    /// What the stack is worth, in numbers: its single points of failure
+    /// What the stack is worth, in numbers: its single points of failure, the load that it bears
     Measure(measure::Arguments),
     /// Speak HTTPS, with certificates of the lab's own
     Secure(secure::Arguments),

@@ -36,6 +36,12 @@ pub fn monotonic_micros() -> u64 {
     u64::try_from(now.unwrap_or_default().as_micros()).unwrap_or(u64::MAX)
 }
 
+/// Processor time that this thread has used, in microseconds; 0 where the system does not say.
+pub fn thread_cpu_micros() -> u64 {
+    let used = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from);
+    whole_micros(used.unwrap_or_default())
+}
+
 /// A running stopwatch.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(Instant);
@@ -95,6 +101,14 @@ mod tests {
         while own.micros() < 2_000 {}
         let passed = monotonic_micros() - shared;
         assert!((2_000..=own.micros() + 1_000_000).contains(&passed), "{passed} µs");
+    }
+
+    #[test]
+    fn a_thread_that_works_uses_the_processor() {
+        let before = thread_cpu_micros();
+        let own = Stopwatch::start();
+        while thread_cpu_micros() == before && own.elapsed() < Duration::from_secs(30) {}
+        assert!(thread_cpu_micros() > before);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Nothing here knows what a zone, a page or a lab is. Only this floor reads the clock, draws random
 //! numbers and binds sockets, so that a later need (a paused clock, a seed, a namespace) has one place.
 
+pub mod alarm;
 pub mod bind;
 pub mod chance;
 pub mod channel;

@@ -2,7 +2,7 @@
 //!
 //! Linux only (proc(5)): elsewhere the answer is nothing and the columns stay empty.
 
-pub use on_this_system::{group_runs, is_stopped, of, of_group};
+pub use on_this_system::{descriptors, group_runs, is_stopped, machine, of, of_group};
 
 #[cfg(target_os = "linux")]
 mod on_this_system {
@@ -38,6 +38,28 @@ mod on_this_system {
             }
         }
         Some(all)
+    }
+
+    /// How long the machine's processors have worked since it was switched on, and how long they were there, in ticks of all of
+    /// them together.
+    pub fn machine() -> Option<(u64, u64)> {
+        let stat = fs::read_to_string("/proc/stat").ok()?;
+        let line = stat.lines().next()?.strip_prefix("cpu ")?;
+        // The first eight, since guests' time is in the first two already.
+        let ticks: Vec<u64> = line.split_whitespace().take(8).map_while(|tick| tick.parse().ok()).collect();
+        let all = ticks.iter().sum::<u64>();
+        // The fourth and fifth: idle, and idle while a disk works.
+        let idle = ticks.get(3)? + ticks.get(4)?;
+        Some((all.checked_sub(idle)?, all))
+    }
+
+    /// How many descriptors `pid` has open, and how many it may have; nothing if it is gone, or of another user.
+    pub fn descriptors(pid: u32) -> Option<(u64, u64)> {
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+        let soft = line.split_whitespace().next()?.parse().ok()?;
+        Some((u64::try_from(open).ok()?, soft))
     }
 
     /// Whether `pid` stands still (SIGSTOP), by whoever's hand.
@@ -105,6 +127,10 @@ mod on_this_system {
             let me = std::process::id();
             assert!(of(me).unwrap().memory_bytes > 0);
             assert!(!is_stopped(me));
+            let (worked, all) = machine().unwrap();
+            assert!(0 < worked && worked <= all, "{worked} of {all}");
+            let (open, most) = descriptors(me).unwrap();
+            assert!((3..most).contains(&open), "{open} of {most}");
             assert_eq!(of(u32::MAX), None);
         }
     }
@@ -116,6 +142,16 @@ mod on_this_system {
 
     /// Nothing: this system is not asked.
     pub fn of(_pid: u32) -> Option<Usage> {
+        None
+    }
+
+    /// Nothing: this system is not asked.
+    pub fn machine() -> Option<(u64, u64)> {
+        None
+    }
+
+    /// Nothing: this system is not asked.
+    pub fn descriptors(_pid: u32) -> Option<(u64, u64)> {
         None
     }
 

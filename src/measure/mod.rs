@@ -2,9 +2,11 @@
 //! what still works.
 //!
 //! It stands apart from `lab`, which it does not know: who drives the lab (`cli/measure`) hands over addresses, and what was
-//! seen. [`probe`] asks as a user's programs do, and is all of this part that touches a socket; the rest is pure.
+//! seen. [`probe`] asks as a user's programs do, and [`load`] as a crowd does; they are all of this part that touches a socket, the rest is pure.
 //!
+//! - [`load`]: how many requests a second the lab bears.
 //! - [`spof`]: single points of failure: what fails when one part is down.
 
+pub mod load;
 pub mod probe;
 pub mod spof;

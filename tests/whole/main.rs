@@ -28,6 +28,7 @@ mod hosts;
 mod https;
 mod leaks;
 mod life;
+mod load;
 mod measure_spof;
 mod metrics;
 mod mysql;

@@ -1,5 +1,6 @@
 //! `wwwlab measure`: something is done to the lab, and what that does to its users is measured.
 
+mod load;
 mod spof;
 
 use crate::lab::directory::Directory;
@@ -16,10 +17,17 @@ pub(super) struct Arguments {
 enum What {
     /// Single points of failure: takes each part down in turn, and shows what still works
     Spof(spof::Arguments),
+    /// How many requests a second the lab bears before an objective breaks, and what is full then
+    Load(load::Arguments),
+    /// Take away what a load signed when that has ended, however it ended (started by `measure load` itself)
+    #[command(name = load::tidy::COMMAND, hide = true)]
+    Tidy(load::tidy::Arguments),
 }
 
 pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
     match &arguments.what {
         What::Spof(spof) => spof::run(spof, directory, world),
+        What::Load(load) => load::run(load, directory, world),
+        What::Tidy(tidy) => load::tidy::run(tidy, directory, world),
     }
 }

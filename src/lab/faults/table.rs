@@ -672,8 +672,8 @@ pub const TABLE: &[Fault] = &[
         what: "lets the process open no more than so many descriptors (RLIMIT_NOFILE)",
         life: "`ulimit -n` left at what it was when the site was small.",
         dig: "Of a name server: nothing over UDP; `+tcp` connects and waits.",
-        curl: "The kernel connects, the server cannot accept: it waits, `(28) Operation timed out` with `--max-time`.",
-        browser: "A page that loads for ever; a busy site fails for many and works for few.",
+        curl: "Of the web server 503, as long as its one descriptor in reserve lets it say so; without that the kernel connects, the server cannot accept, and it waits: `(28) Operation timed out` with `--max-time`.",
+        browser: "A busy site fails for many and works for few; or a page that loads for ever.",
         find: "The log says `Too many open files`; `ls /proc/PID/fd | wc -l` against /proc/PID/limits.",
     },
     Fault {

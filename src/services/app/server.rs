@@ -176,7 +176,8 @@ impl Service for App {
                 // The task that accepts is one of those that are tracked.
                 self.counted.open(self.connections.len().saturating_sub(1));
                 let families = self.application.counted().families().into_iter();
-                return Reply::Metrics(families.chain(self.counted.families()).collect());
+                let families = families.chain(self.counted.families());
+                return Reply::Metrics(families.chain(self.application.store().families()).collect());
             }
             Ask::Faults(set) => return self.store.fault(set),
             Ask::Forget(Mark { name, message }) => {

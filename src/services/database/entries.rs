@@ -116,6 +116,12 @@ impl Store {
         self.database.with(&Editing { id, update: Changing(update, &values) }).await
     }
 
+    /// Deletes the entries that `name` signed without an account, a thousand at most; how many it deleted. What was signed in
+    /// an account's name stays.
+    pub async fn delete_signed_by(&self, name: &str) -> Result<u64, StoreError> {
+        self.database.with(&DeletingSome(name)).await
+    }
+
     /// Deletes entry `id`, if it belongs to the account `owner`.
     pub async fn delete(&self, id: i64, owner: i64) -> Result<Changed, StoreError> {
         self.database.with(&Deleting { id, owner }).await
@@ -202,6 +208,23 @@ impl Act for Deleting {
         let done = connection.change(delete, &[self.id.into(), self.owner.into()]).await?;
         let is_there = done.rows == 0 && entry(connection, self.id).await?.is_some();
         Ok(changed(done.rows, is_there, Some(())))
+    }
+}
+
+/// Entries that one statement deletes: so many are done before anybody has to wait for long.
+const DELETED_MOST: i64 = 1_000;
+
+/// Deletes some of the entries that somebody signed who has no account.
+struct DeletingSome<'a>(&'a str);
+
+impl Act for DeletingSome<'_> {
+    type Done = u64;
+
+    async fn on(&self, connection: &mut Connection) -> sqlx::Result<u64> {
+        // By a table of its own, since MySQL limits no sub-query of IN, and SQLite no DELETE.
+        let delete = "DELETE FROM entries WHERE id IN (SELECT id FROM (SELECT id FROM entries WHERE name = ? AND owner IS NULL \
+             ORDER BY id DESC LIMIT ?) AS some)";
+        Ok(connection.change(delete, &[self.0.into(), DELETED_MOST.into()]).await?.rows)
     }
 }
 

@@ -4,6 +4,7 @@
 //! again until its time is over: here a student is to see at once what stands in the way. And it asks the server whether
 //! it is there after each call; here only a connection that was idle for a while is asked.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,34 @@ pub(super) struct Pool {
     places: Arc<Semaphore>,
     /// The lock is held for a push or a pop, never across an await.
     idle: Arc<Mutex<Vec<Idle>>>,
+    used: Arc<Used>,
+}
+
+/// How long connections were in use, all together; of all pools that there were.
+#[derive(Debug, Default)]
+pub(super) struct Used {
+    micros: AtomicU64,
+}
+
+impl Used {
+    /// In microseconds, of connections that are in use no more.
+    pub(super) fn micros(&self) -> u64 {
+        self.micros.load(Relaxed)
+    }
+}
+
+/// A connection's use, which counts when it is over, however it ends.
+#[derive(Debug)]
+struct Use {
+    since: Instant,
+    used: Arc<Used>,
+}
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        let micros = clock::whole_micros(clock::now().saturating_duration_since(self.since));
+        self.used.micros.fetch_add(micros, Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -54,23 +83,25 @@ pub(super) struct Held {
     pub(super) connection: Connection,
     idle: Arc<Mutex<Vec<Idle>>>,
     place: OwnedSemaphorePermit,
+    in_use: Use,
 }
 
 impl Pool {
-    /// A pool of at most `most` connections, none of which is open yet.
-    pub(super) fn new(most: u32, patience: Patience) -> Self {
+    /// A pool of at most `most` connections, none of which is open yet, whose time counts in `used`.
+    pub(super) fn new(most: u32, patience: Patience, used: Arc<Used>) -> Self {
         // No machine has less than 32 bits here.
         let places = Semaphore::new(usize::try_from(most).unwrap_or(usize::MAX));
-        Self { most, patience, places: Arc::new(places), idle: Arc::default() }
+        Self { most, patience, places: Arc::new(places), idle: Arc::default(), used }
     }
 
     /// An idle connection, or a new one to `target`.
     pub(super) async fn acquire(&self, target: &Target) -> Result<Held, NoConnection> {
         let place = timeout(self.patience.connection, self.places.clone().acquire_owned()).await;
         let place = place.ok().and_then(Result::ok).ok_or(NoConnection::AllInUse)?;
+        let in_use = Use { since: clock::now(), used: self.used.clone() };
         let connection = timeout(self.patience.connection, self.connection(target)).await;
         let connection = connection.map_err(|_| NoConnection::Silent)?.map_err(NoConnection::Refused)?;
-        Ok(Held { connection, idle: self.idle.clone(), place })
+        Ok(Held { connection, idle: self.idle.clone(), place, in_use })
     }
 
     async fn connection(&self, target: &Target) -> sqlx::Result<Connection> {
@@ -106,7 +137,8 @@ impl Pool {
 impl Held {
     /// Puts the connection back: it is good, and nothing is under way on it.
     pub(super) fn keep(self) {
-        let Self { connection, idle, place } = self;
+        let Self { connection, idle, place, in_use } = self;
+        drop(in_use);
         let since = clock::now();
         idle.lock().unwrap_or_else(PoisonError::into_inner).push(Idle { connection, since });
         drop(place);

@@ -23,12 +23,13 @@ use super::connection::Connection;
 use super::error::StoreError;
 use super::hits::Hits;
 use super::patience::Patience;
-use super::pool::{Held, NoConnection, Pool};
+use super::pool::{Held, NoConnection, Pool, Used};
 use super::target::Target;
 use super::{schema, spoil, sqlite};
 use crate::ground::channel::Reply;
 use crate::ground::clock;
 use crate::ground::fault::{DatabaseWrong, FaultSet};
+use crate::ground::metrics::Family;
 use crate::services::faults::Faults;
 
 /// How long closing waits for a statement under way.
@@ -75,7 +76,8 @@ impl Store {
     pub(super) fn waiting(target: Target, patience: Patience) -> Self {
         let (opened, locked) = (Mutex::new(None), watch::Sender::new(None));
         let faults = Faults::default();
-        let database = Arc::new(Database { target, patience, opened, locked, faults });
+        let used = Arc::default();
+        let database = Arc::new(Database { target, patience, opened, locked, faults, used });
         Self { hits: Hits::start(database.clone()), database }
     }
 
@@ -109,6 +111,16 @@ impl Store {
         self.database.faults.take(set)
     }
 
+    /// What is counted of its connections.
+    pub fn families(&self) -> [Family; 2] {
+        let help = "Connections to the database that the application may have.";
+        let most = u64::from(self.database.target.connections_most());
+        let connections = Family::gauge("wwwlab_database_connections_most", help).with(&[], most);
+        let help = "How long its connections to the database were in use, all together.";
+        let used = Family::counter("wwwlab_database_connections_used_seconds_total", help);
+        [connections, used.with(&[], self.database.used.micros() as f64 / 1e6)]
+    }
+
     /// Closes every connection, after what is under way or 200 ms, whichever comes first.
     pub async fn close(&self) {
         self.hits.stop().await;
@@ -132,6 +144,7 @@ pub(super) struct Database {
     locked: watch::Sender<Option<StoreError>>,
     /// What is wrong on purpose.
     faults: Faults,
+    used: Arc<Used>,
 }
 
 /// Connections to a database whose schema is the newest.
@@ -254,7 +267,7 @@ impl Database {
 
     async fn open(&self) -> Result<Opened, StoreError> {
         self.target.prepare()?;
-        let pool = Pool::new(self.target.connections_most(), self.patience);
+        let pool = Pool::new(self.target.connections_most(), self.patience, self.used.clone());
         let held = pool.acquire(&self.target).await.map_err(|why| self.no_connection(why));
         let mut held = held?;
         schema::upgrade(&mut held.connection, &self.place(), self.patience).await?;

@@ -1,7 +1,7 @@
 //! The door: accepts connections, as many as there is room for.
 //!
 //! One too many is told so in words, as a page and never as JSON: what it would rather read stands in its request, and to
-//! wait for that would be to serve it.
+//! wait for that would be to serve it. So is one for whom there is no descriptor, by one in reserve ([`super::spare`]).
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use crate::ground::chance::RequestId;
-use crate::ground::clock;
+use crate::ground::clock::{self, Stopwatch};
 use crate::ground::event::Happened;
 use crate::ground::listeners::{Accepted, Listeners};
 use crate::ground::tls::Shaken;
@@ -25,12 +25,19 @@ use super::answer::By;
 use super::connection::{self, Ends, Surroundings};
 use super::failure::{Circumstances, Failure};
 use super::room::Seats;
+use super::spare::{self, Spare};
 
 /// How long one that is turned away may take to read why.
 const TURNING_AWAY: Duration = Duration::from_secs(2);
 
 /// How long accepting rests when the machine has no descriptor or memory left for another connection.
 const REST: Duration = Duration::from_millis(50);
+
+/// How long one that is told so by the descriptor in reserve may take to read why: others wait behind it.
+const TURNING_AWAY_ALONE: Duration = Duration::from_millis(200);
+
+/// Between two notes that there is no descriptor or memory left.
+const NOTED_EVERY: Duration = Duration::from_secs(5);
 
 /// The listening sockets and what a connection needs.
 #[derive(Debug)]
@@ -58,7 +65,8 @@ impl Listener {
     pub(super) async fn serve(mut self) {
         let Seating { seats, capacity, turning_away, counted } = self.seating.clone();
         let stop = self.around.stop.clone();
-        let mut exhausted = false;
+        let mut noted: Option<Stopwatch> = None;
+        let mut spare = Spare::take();
         loop {
             let accepted = tokio::select! {
                 accepted = self.sockets.accept() => accepted,
@@ -68,20 +76,26 @@ impl Listener {
                 Ok(connection) => connection,
                 Err(error) if concerns_one_client(&error) => continue,
                 Err(error) => {
-                    if !exhausted {
-                        exhausted = true;
+                    if noted.is_none_or(|since| since.elapsed() > NOTED_EVERY) {
+                        noted = Some(Stopwatch::start());
                         self.around
                             .server
                             .journal
                             .note(format!("cannot accept connections for now: {error}"));
                     }
+                    let next = async {
+                        spare.take_again();
+                        if !spare::is_wanted_for(&error) || !spare.give_up() || !self.turn_one_away().await {
+                            sleep(REST).await;
+                        }
+                        spare.take_again();
+                    };
                     tokio::select! {
-                        () = sleep(REST) => continue,
+                        () = next => continue,
                         () = stop.cancelled() => return,
                     }
                 }
             };
-            exhausted = false;
             counted.accepted();
             if let Some(seat) = seats.take().await {
                 // Without it a small answer may wait for the acknowledgement of the one before.
@@ -110,7 +124,7 @@ impl Listener {
                     })
                 });
             } else if let Ok(permit) = turning_away.clone().try_acquire_owned() {
-                let answer = self.full(capacity, here);
+                let answer = self.refusal(&Failure::Full { connections: capacity }, here);
                 let stop = stop.clone();
                 self.around.tasks.spawn(async move {
                     tokio::select! {
@@ -123,9 +137,24 @@ impl Listener {
         }
     }
 
+    /// Accepts one that waits, and tells it that there is no descriptor for it; whether there was one.
+    async fn turn_one_away(&mut self) -> bool {
+        // Who waits is there at once.
+        let Ok(Ok(Accepted { stream, here, .. })) = timeout(Duration::ZERO, self.sockets.accept()).await
+        else {
+            return false;
+        };
+        self.seating.counted.accepted();
+        // Words without a handshake would be none to whoever expects one.
+        if self.around.greeter.is_none() {
+            let answer = self.refusal(&Failure::NoDescriptor, here);
+            let _ = timeout(TURNING_AWAY_ALONE, turn_away(stream, answer)).await;
+        }
+        true
+    }
+
     /// A whole answer, by hand: it is given before any request was read.
-    fn full(&self, connections: usize, here: SocketAddr) -> Vec<u8> {
-        let failure = Failure::Full { connections };
+    fn refusal(&self, failure: &Failure, here: SocketAddr) -> Vec<u8> {
         let id = RequestId::draw();
         let circumstances = Circumstances {
             site: self.around.server.names.first(),

@@ -42,6 +42,7 @@ mod range;
 mod representation;
 mod room;
 mod site;
+mod spare;
 mod spoil;
 mod stream;
 mod target;

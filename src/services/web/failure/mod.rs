@@ -166,6 +166,9 @@ pub(super) enum Failure {
         /// How many there may be.
         connections: usize,
     },
+    /// No descriptor is left for whatever this connection needs.
+    #[error("this process has as many descriptors open as it may")]
+    NoDescriptor,
 }
 
 /// Where and to whom a failure is explained.
@@ -206,7 +209,7 @@ impl Failure {
                     headers.insert(CONTENT_RANGE, range);
                 }
             }
-            Self::Full { .. } => {
+            Self::Full { .. } | Self::NoDescriptor => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}
@@ -261,7 +264,7 @@ impl Failure {
                 if each.iter().all(is_late) { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY }
             }
             Self::ExpectationUnknown => StatusCode::EXPECTATION_FAILED,
-            Self::Full { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Full { .. } | Self::NoDescriptor => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }

@@ -243,6 +243,16 @@ impl Failure {
                           others. This is where one server stops being enough.",
                 next: vec![format!("ss -tn 'sport = :{}'", at.address.port()), "wwwlab status".into()],
             },
+            Self::NoDescriptor => Words {
+                component: WEB_SERVER,
+                happened: "The web server has as many descriptors open as it may (EMFILE).".into(),
+                teaches: "A connection is a descriptor, a file is another, and how many a process may have is a limit (ulimit -n, \
+                          RLIMIT_NOFILE). One in reserve is all with which this could be said.",
+                next: vec![
+                    "grep 'open files' /proc/$(pgrep -f 'serve web')/limits".into(),
+                    "wwwlab fault".into(),
+                ],
+            },
         }
     }
 }
