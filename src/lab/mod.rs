@@ -8,6 +8,7 @@
 //! It starts services as processes of the same executable and never calls them: the two meet over arguments,
 //! sockets and the channel.
 
+pub mod application;
 pub mod builtin;
 pub mod certs;
 pub mod child;
