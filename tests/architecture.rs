@@ -7,10 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The parts, from the top down: each may use those named beside it, and itself.
-const FLOORS: [(&str, &[&str]); 7] = [
-    ("cli", &["path", "capture", "lab", "services", "dns", "ground"]),
+const FLOORS: [(&str, &[&str]); 8] = [
+    ("cli", &["path", "capture", "measure", "lab", "services", "dns", "ground"]),
     ("path", &["dns", "ground"]),
     ("capture", &["dns", "ground"]),
+    ("measure", &["ground"]),
     ("lab", &["ground"]),
     ("services", &["dns", "ground"]),
     ("dns", &["ground"]),

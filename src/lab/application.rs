@@ -24,6 +24,10 @@ pub enum How {
     BlueGreen,
 }
 
+/// Why nothing comes into service by rolling here, and what does instead.
+pub const ROLLING: &str = "rolling puts one of several application processes after the other into service, while the others serve: \
+    this lab's application is one process. `--how blue-green` starts a second one for as long as it takes";
+
 impl How {
     /// As typed.
     pub fn as_str(self) -> &'static str {

@@ -38,5 +38,6 @@ pub mod status;
 pub mod supervisor;
 pub mod telemetry;
 pub mod tls;
+pub mod trial;
 pub mod usage;
 mod watcher;

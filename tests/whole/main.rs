@@ -18,6 +18,7 @@ mod conversation;
 mod crowd;
 mod death;
 mod deploy;
+mod downtime;
 mod faults;
 mod hosts;
 mod https;

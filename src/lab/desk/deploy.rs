@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::ground::channel::{Ask, Reply};
 use crate::ground::service::causes;
-use crate::lab::application::{How, Serving};
+use crate::lab::application::{How, ROLLING, Serving};
 use crate::lab::control::{Response, Verb};
 use crate::lab::hosts::ServiceName;
 use crate::lab::keeper::{Beside, Command};
@@ -167,10 +167,7 @@ impl Desk {
         let refused = |why: &str| Err(vec![why.to_owned()]);
         match how {
             How::Rolling => {
-                return refused(
-                    "rolling puts one of several application processes after the other into service, while the others serve: \
-                     this lab's application is one process. `--how blue-green` starts a second one for as long as it takes",
-                );
+                return refused(ROLLING);
             }
             How::Reload if is_foreign => {
                 return refused(
