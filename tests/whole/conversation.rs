@@ -38,6 +38,12 @@ fn the_page_of_https_is_true() {
 }
 
 #[test]
+fn the_page_of_measures_is_true() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/MEASURE.md");
+    assert!(hold(&page) > 0, "it shows what is measured");
+}
+
+#[test]
 fn the_golden_conversations_are_true() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -1,6 +1,6 @@
 //! What was seen, drawn: as bars of text for a terminal, as a picture (SVG) for a report. Pure.
 //!
-//! A column is a stretch of time; in it are the requests that were meant to begin then. What a colour says in the picture,
+//! A column is a stretch of time, and its height the shares of the requests that were meant to begin then. What a colour says in the picture,
 //! a legend and the numbers say too; it loads nothing from anywhere, and nothing in it runs.
 
 use std::fmt::Write as _;
@@ -22,7 +22,7 @@ struct Column {
 const COLUMNS: std::ops::RangeInclusive<usize> = 20..=72;
 /// Before the columns: the widest name of a row and what is around it.
 const NAMES: usize = 11;
-/// From nothing to all that a column can have.
+/// From none to all of a column's requests.
 const LEVELS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// The time line as text, within `width` where it can be.
@@ -30,7 +30,6 @@ pub fn text(probes: &[Probe], account: &Account, width: Option<usize>) -> String
     let wide = width.unwrap_or(usize::MAX).saturating_sub(NAMES).clamp(*COLUMNS.start(), *COLUMNS.end());
     let whole = whole(probes, account);
     let columns = columns(probes, account.delayed_after_micros, whole, wide);
-    let most = columns.iter().map(Column::all).max().unwrap_or_default();
     let mut text = String::new();
     let rows: [(&str, fn(&Column) -> u64); 3] = [
         ("served", |column| column.in_time),
@@ -38,7 +37,7 @@ pub fn text(probes: &[Probe], account: &Account, width: Option<usize>) -> String
         ("failed", |column| column.failed),
     ];
     for (name, of) in rows {
-        let bars: String = columns.iter().map(|column| level(of(column), most)).collect();
+        let bars: String = columns.iter().map(|column| level(of(column), column.all())).collect();
         line(&mut text, name, &bars);
     }
     let at = |micros: u64| place(micros, whole, wide);
@@ -57,8 +56,8 @@ fn line(text: &mut String, name: &str, bars: &str) {
 }
 
 /// Anything at all is seen.
-fn level(count: u64, most: u64) -> char {
-    let height = if count == 0 { 0 } else { (count * 8 / most.max(1)).max(1) };
+fn level(count: u64, all: u64) -> char {
+    let height = if count == 0 { 0 } else { (count * 8 / all.max(1)).max(1) };
     LEVELS[usize::try_from(height).unwrap_or(8).min(8)]
 }
 
@@ -120,6 +119,9 @@ const BAR: usize = (WIDTH - 2 * MARGIN) / BARS_WIDE;
 /// In time, late, failed: seen apart by whoever sees no red or green, too, since they differ in brightness.
 const COLOURS: [(&str, &str); 3] = [("served", "#57a773"), ("delayed", "#e3a008"), ("failed", "#9b1c1c")];
 
+/// Below the bars: when it was changed.
+const CHANGE: &str = "#1f6feb";
+
 /// Draws `panels` one below the other.
 pub fn draw(heading: &str, panels: &[Panel<'_>]) -> String {
     let height = MARGIN + 60 + panels.len() * PANEL;
@@ -132,7 +134,7 @@ pub fn draw(heading: &str, panels: &[Panel<'_>]) -> String {
         MARGIN + 14,
     );
     let mut x = MARGIN;
-    for (name, colour) in COLOURS.into_iter().chain([("the change", "#dbe7ff")]) {
+    for (name, colour) in COLOURS.into_iter().chain([("the change", CHANGE)]) {
         let y = MARGIN + 30;
         // Writing to a String does not fail.
         let _ = write!(
@@ -154,7 +156,6 @@ fn draw_panel(picture: &mut String, panel: &Panel<'_>, top: usize) {
     let Panel { title, probes, account } = panel;
     let whole = whole(probes, account);
     let columns = columns(probes, account.delayed_after_micros, whole, BARS_WIDE);
-    let most = columns.iter().map(Column::all).max().unwrap_or_default().max(1);
     let mut say = |x: usize, y: usize, attributes: &str, what: &str| {
         // Writing to a String does not fail.
         let _ = writeln!(picture, "<text x=\"{x}\" y=\"{y}\" {attributes}>{}</text>", escaped(what));
@@ -173,11 +174,11 @@ fn draw_panel(picture: &mut String, panel: &Panel<'_>, top: usize) {
             "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" fill=\"{colour}\"/>"
         );
     };
-    bar(MARGIN + from * BAR, top + BARS_AT, (to - from + 1) * BAR, BARS, "#dbe7ff");
+    bar(MARGIN + from * BAR, floor + 1, (to - from + 1) * BAR, 4, CHANGE);
     for (index, column) in columns.iter().enumerate() {
         let mut below = floor;
         for (count, (_, colour)) in [column.in_time, column.delayed, column.failed].into_iter().zip(COLOURS) {
-            let share = usize::try_from(count * 100 / most).unwrap_or(BARS).min(BARS);
+            let share = usize::try_from(count * 100 / column.all().max(1)).unwrap_or(BARS).min(BARS);
             // Anything at all is seen.
             let height = if count > 0 { share.max(2) } else { 0 };
             if height > 0 {
