@@ -18,6 +18,9 @@ struct Column {
     failed: u64,
 }
 
+/// One kind of a column's requests.
+type Part = fn(&Column) -> u64;
+
 /// Columns of text at least, and at most where the terminal is wider or its width is not known.
 const COLUMNS: std::ops::RangeInclusive<usize> = 20..=72;
 /// Before the columns: the widest name of a row and what is around it.
@@ -31,7 +34,7 @@ pub fn text(probes: &[Probe], account: &Account, width: Option<usize>) -> String
     let whole = whole(probes, account);
     let columns = columns(probes, account.delayed_after_micros, whole, wide);
     let mut text = String::new();
-    let rows: [(&str, fn(&Column) -> u64); 3] = [
+    let rows: [(&str, Part); 3] = [
         ("served", |column| column.in_time),
         ("delayed", |column| column.delayed),
         ("failed", |column| column.failed),
