@@ -5,7 +5,7 @@
 //! 1. [`cli`]: what the user types, and the only part that prints.
 //! 2. [`path`]: one request's whole way, told from what its client saw and the services told.
 //! 3. [`capture`]: its packets: what one says, and the file of many.
-//! 4. [`measure`]: what the path is worth and what it bears: by taking parts away, by a load.
+//! 4. [`measure`]: what users notice: of a part taken away, of a change, of a load.
 //! 5. [`lab`]: what is around the path: which hosts and services there are, their processes, their control.
 //! 6. [`services`]: **the path**, one folder per service: resolver → authoritative → web → app → database.
 //! 7. [`dns`]: names, messages and zone files: what the DNS services and the commands compute with.

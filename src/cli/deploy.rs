@@ -1,7 +1,7 @@
 //! `wwwlab deploy DIR`: put another version of the application files into service; `--back` the former one.
 //!
-//! The files are copied into the lab's state and checked there before anything changes. A lab that is up swaps them
-//! in without losing a request; one that is down serves them when it comes up.
+//! The files are copied into the lab's state and checked there before anything changes. A lab that is up brings them into
+//! service by the way that `--how` says, of which two lose no request; one that is down serves them when it comes up.
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::ground::clock;
 use crate::ground::service::causes;
+use crate::lab::application::How;
 use crate::lab::control::{self, ControlError, Request, Response};
 use crate::lab::directory::Directory;
 use crate::lab::releases::{Release, ReleaseError, Releases, Turn};
@@ -19,10 +20,15 @@ use super::up::printable;
 use super::{Failure, World, block_on};
 
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("what").required(true).args(["directory", "list", "back"]))]
+#[command(group = clap::ArgGroup::new("what").args(["directory", "list", "back"]))]
 pub(super) struct Arguments {
-    /// The version to put into service: a directory with VERSION and templates/, like the lab's app/
+    /// The version to put into service: a directory with VERSION and templates/, like the lab's app/. An application of your
+    /// own has none: its files are where you edit them
+    #[arg(value_name = "DIR")]
     directory: Option<PathBuf>,
+    /// By which way it comes into service
+    #[arg(long, value_enum, default_value_t, conflicts_with = "list")]
+    how: How,
     /// Show the versions that are kept, the one in service last
     #[arg(long)]
     list: bool,
@@ -38,16 +44,54 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
     directory.prepare()?;
     let app = directory.config()?.app;
     if app.command.is_some() || app.fastcgi.is_some() {
+        if arguments.directory.is_none() && !arguments.list && !arguments.back && arguments.how != How::Reload
+        {
+            return anew(arguments, directory, world);
+        }
         let why = "this lab runs an application of your own ([app] command or fastcgi in lab.toml): change its files, then";
-        return Err(Failure::Said(format!("{why} `{} restart app`", world.program)));
+        return Err(Failure::Said(format!(
+            "{why} `{0} deploy --how blue-green` or `{0} restart app`",
+            world.program
+        )));
     }
     let own = directory.root.join(&app.code);
-    let site = Place { releases: Releases::of(directory), directory, own };
-    match (&arguments.directory, arguments.back) {
-        (Some(from), _) => site.deploy(from, arguments.json, world),
-        (None, true) => site.back(arguments.json, world),
-        (None, false) => site.list(arguments.json, world),
+    let site = Place { releases: Releases::of(directory), directory, own, how: arguments.how };
+    match (&arguments.directory, arguments.back, arguments.list) {
+        (Some(from), ..) => site.deploy(from, arguments.json, world),
+        (None, true, _) => site.back(arguments.json, world),
+        (None, _, true) => site.list(arguments.json, world),
+        (None, false, false) => Err(Failure::Unusable(format!(
+            "which version? `{0} deploy DIR` names one, `{0} deploy --back` the former one, `{0} deploy --list` shows them",
+            world.program
+        ))),
     }
+}
+
+/// Has a program of the student's started anew, as its files are now.
+fn anew(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
+    match block_on(control::ask(directory, &Request::Deploy(arguments.how, None)))?? {
+        Response::Deployed { served: true, unfinished } if arguments.json => {
+            world.json(&Anew { how: arguments.how, unfinished })?;
+        }
+        Response::Deployed { served: true, unfinished } => {
+            writeln!(world.out, "the application is in service anew, by {}", arguments.how.as_str())?;
+            warn_of_unfinished(unfinished, world)?;
+        }
+        Response::Deployed { served: false, .. } => {
+            return Err(Failure::Said(format!("app is not up: `{} start app` starts it", world.program)));
+        }
+        _ => return Err(ControlError::Strange(directory.name()).into()),
+    }
+    Ok(0)
+}
+
+/// Says what was cut with the former process.
+fn warn_of_unfinished(unfinished: u32, world: &mut World) -> Result<(), Failure> {
+    if unfinished > 0 {
+        let what = if unfinished == 1 { "1 request was" } else { &*format!("{unfinished} requests were") };
+        writeln!(world.out, "  {what} not answered in time by the former process, and ended with it")?;
+    }
+    Ok(())
 }
 
 struct Place<'a> {
@@ -55,6 +99,14 @@ struct Place<'a> {
     directory: &'a Directory,
     /// The lab's own application files, served where nothing was deployed.
     own: PathBuf,
+    how: How,
+}
+
+/// A program of the student's, started anew, for programs.
+#[derive(Debug, Serialize)]
+struct Anew {
+    how: How,
+    unfinished: u32,
 }
 
 /// What was done, for programs.
@@ -64,6 +116,10 @@ struct Done<'a> {
     former: Option<&'a str>,
     /// Whether it is in service now; if not, it is when the application starts.
     served: bool,
+    /// How it came into service.
+    how: How,
+    /// Requests that the former process had not answered when it was waited for no longer, and that ended with it.
+    unfinished: u32,
 }
 
 /// A line of the list, for programs.
@@ -122,18 +178,20 @@ impl Place<'_> {
         world: &mut World,
         turn: Turn,
     ) -> Result<u8, Failure> {
-        let (served, start) = match block_on(control::ask(self.directory, &Request::Deploy(list.to_vec())))? {
-            Ok(Response::Deployed { served }) => (served, "start app"),
+        let how = self.how;
+        let request = Request::Deploy(how, Some(list.to_vec()));
+        let (served, unfinished, start) = match block_on(control::ask(self.directory, &request))? {
+            Ok(Response::Deployed { served, unfinished }) => (served, unfinished, "start app"),
             Ok(_) => return Err(ControlError::Strange(self.directory.name()).into()),
             Err(ControlError::NotUp(_)) => {
                 self.releases.keep(list)?;
-                (false, "up")
+                (false, 0, "up")
             }
             Err(error) => return Err(error.into()),
         };
         drop(turn);
         if json {
-            world.json(&Done { version, former, served })?;
+            world.json(&Done { version, former, served, how, unfinished })?;
             return Ok(0);
         }
         let (bold, command, program) = (BOLD, COMMAND, &world.program);
@@ -145,6 +203,7 @@ impl Place<'_> {
                 writeln!(world.out, "kept: {command}{program} {start}{command:#} serves it")?;
             }
         }
+        warn_of_unfinished(unfinished, world)?;
         Ok(0)
     }
 

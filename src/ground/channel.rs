@@ -112,6 +112,13 @@ pub enum Ask {
     },
     /// How the application servers behind a web server stand.
     Upstreams,
+    /// Pass to one application server what has gone to another.
+    Replace {
+        /// The other.
+        former: SocketAddr,
+        /// The one, which must be well.
+        next: SocketAddr,
+    },
     /// Speak TLS so from now on.
     Tls(Wanted),
     /// Have DNS asked in private so from now on.
@@ -179,6 +186,11 @@ pub enum Reply {
     Flushed(usize),
     /// The application servers behind a web server.
     Upstreams(Vec<UpstreamState>),
+    /// One application server has another's place.
+    Replaced {
+        /// Requests that the other was still at work on when it was waited for no longer.
+        unfinished: u32,
+    },
     /// What was asked.
     Queries(Box<QueryCounts>),
     /// What it counted and measured.

@@ -14,6 +14,7 @@ use crate::ground::event::Event;
 use crate::ground::lines::{LineReader, write_line};
 use crate::ground::metrics::Family;
 
+use super::application::How;
 use super::directory::Directory;
 use super::dnssec;
 use super::faults::FaultState;
@@ -85,8 +86,14 @@ pub enum Request {
     Private(Option<bool>),
     /// Sign zones so.
     Dnssec(dnssec::Change),
-    /// Have the application serve the last of these releases, or without any the lab's own files.
-    Deploy(Vec<Release>),
+    /// Have the application serve the last of these releases, or of an empty list the lab's own files; an application that is
+    /// a program of its own has none, and comes into service anew.
+    Deploy(How, Option<Vec<Release>>),
+    /// Let what comes with [`Request::Try`] into service for as long as this connection is open in the asker's direction. Answered
+    /// twice: when it may begin, and when all is as before.
+    Trial,
+    /// On trial: have the application serve the files in this directory, absolute, by this way.
+    Try(How, PathBuf),
     /// The cables of its network.
     Cables,
     /// Cut a cable, or mend it.
@@ -201,6 +208,8 @@ pub enum Response {
     Deployed {
         /// Whether it does.
         served: bool,
+        /// Requests that the former process had not answered when it was waited for no longer.
+        unfinished: u32,
     },
     /// It was not done; the causes, outermost first.
     Refused(Vec<String>),

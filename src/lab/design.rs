@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use super::application;
 use super::config::{Config, Cookies, Network, Sessions, ZoneFiles};
 use super::database::address::Address;
 use super::database::{Database, address_file};
@@ -42,6 +43,8 @@ pub struct Design {
     pub private: private::Held,
     /// Which zones are signed, which commands change.
     pub dnssec: dnssec::Held,
+    /// Where the application listens and what it serves, which deployments change.
+    pub app: application::Held,
 }
 
 impl Design {
@@ -50,7 +53,7 @@ impl Design {
     pub fn addresses(&self, service: ServiceName) -> Vec<SocketAddr> {
         let port = match service {
             ServiceName::Web => self.ports.http,
-            ServiceName::App => self.ports.app,
+            ServiceName::App => self.app.get().port,
             ServiceName::Db => {
                 return self.database.address().and_then(Address::socket).into_iter().collect();
             }
@@ -250,7 +253,8 @@ impl Design {
             }
             ServiceName::App => {
                 let own = self.path(&self.config.app.code);
-                line.option("--code", Releases::of(&self.directory).served(own));
+                let served = || Releases::of(&self.directory).served(own);
+                line.option("--code", self.app.get().code.unwrap_or_else(served));
                 if self.config.app.sessions == Sessions::Memory {
                     line.option("--sessions", "memory");
                 }
@@ -280,7 +284,12 @@ impl Design {
             _ => return None,
         }
         let address = self.address(service)?;
-        let file = self.directory.state.join("php-fpm.conf");
+        let file = match address.port() == self.ports.app {
+            true => "php-fpm.conf".to_owned(),
+            // One beside, which is to be told its own.
+            false => format!("php-fpm-{}.conf", address.port()),
+        };
+        let file = self.directory.state.join(file);
         let (words, settings) = match (&app.command, &app.fastcgi) {
             (Some(words), _) => (words.clone(), None),
             (None, Some(program)) => (php::command(program, &file), Some((file, php::settings(address)))),

@@ -1,8 +1,9 @@
 //! What requests to a running lab are answered from: it passes them on to keepers and services, and reads how
 //! they stand. What is asked of the network's cables and machines is in [`wires`], of its firewalls in [`firewall`],
 //! of HTTPS in [`tls`], of DNS in private in [`private`], of signed zones in [`dnssec`], of faults in [`faults`],
-//! of measures in [`measure`].
+//! of the application's versions in [`deploy`], of measures in [`measure`].
 
+mod deploy;
 mod dnssec;
 pub(super) mod faults;
 mod firewall;
@@ -23,7 +24,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::ground::channel::{Ask, Reply, ZoneState};
 use crate::ground::metrics::Family;
 use crate::ground::metrics::family::joined;
-use crate::ground::service::causes;
 
 use super::control::{Request, Response, Verb};
 use super::design::Design;
@@ -38,7 +38,7 @@ use super::log;
 use super::metrics;
 use super::network::publish::Published;
 use super::network::wiring::Wiring;
-use super::releases::{Release, Releases};
+use super::ports::Ports;
 use super::status::{Condition, LabStatus, ServiceStatus, State};
 use super::usage;
 
@@ -63,6 +63,10 @@ pub(super) struct Desk {
     pub(super) measuring: tokio::sync::Mutex<()>,
     /// Held while HTTPS, DNS in private or the signing of zones is changed: one wish after the other.
     pub(super) securing: tokio::sync::Mutex<()>,
+    /// Held while the application's files or process are changed by a deployment: one after the other.
+    pub(super) deploying: tokio::sync::Mutex<()>,
+    /// Held by who tries something that is taken back.
+    pub(super) trial: tokio::sync::Mutex<()>,
     /// Cables and machines, where hosts are machines of their own.
     pub(super) wiring: Option<Wiring>,
     /// The machines whose kernels break the ways between them, where hosts are machines of their own.
@@ -141,7 +145,8 @@ impl Desk {
             Request::Tls(change) => self.secure(change).await,
             Request::Private(all) => self.make_private(all).await,
             Request::Dnssec(change) => self.dnssec(&change).await,
-            Request::Deploy(releases) => self.deploy(&releases).await,
+            Request::Deploy(how, releases) => self.deploy(how, releases.as_deref()).await,
+            Request::Try(how, code) => self.try_out(how, &code).await,
             Request::Journal(wanted) => match wanted.check() {
                 Ok(()) => {
                     let (events, left_out) = self.journal.find(&wanted);
@@ -158,7 +163,7 @@ impl Desk {
             Request::Machines => self.machines(),
             Request::Power { host, on } => self.power(&host, on).await,
             Request::Firewall(wish) => self.firewall(wish).await,
-            Request::Down | Request::Lease | Request::Measure(_) => {
+            Request::Down | Request::Lease | Request::Measure(_) | Request::Trial => {
                 Response::Refused(vec!["the desk neither opens nor closes the house".into()])
             }
         }
@@ -171,7 +176,7 @@ impl Desk {
 
     /// How the lab stands.
     pub(super) fn status(&self) -> LabStatus {
-        let Design { config, network, directory, ports, database, has_ipv6: _, tls, private, dnssec: _ } =
+        let Design { config, network, directory, ports, database, has_ipv6: _, tls, private, dnssec: _, app } =
             &*self.design;
         let me = std::process::id();
         let mut supervisor = usage::of(me).unwrap_or_default();
@@ -185,7 +190,7 @@ impl Desk {
             network: network.to_string(),
             pid: me,
             since: self.since,
-            ports: ports.clone(),
+            ports: Ports { app: app.get().port, ..ports.clone() },
             tls: tls.get().status(config, directory),
             private: private
                 .get()
@@ -323,9 +328,11 @@ impl Desk {
             Ok(Reply::Zones(zones)) => Response::Zones(zones.into_iter().map(|zone| (name, zone)).collect()),
             Ok(Reply::Walk(walk)) => Response::Walk(Box::new(walk)),
             Ok(Reply::Zone(text)) => Response::Zone(text),
-            Ok(Reply::Deployed { .. }) => Response::Deployed { served: true },
+            Ok(Reply::Deployed { .. }) => Response::Deployed { served: true, unfinished: 0 },
             Ok(Reply::Metrics(families)) => Response::Metrics(families),
-            Ok(Reply::Pace(_)) => Response::Refused(vec![format!("{name} answered something else")]),
+            Ok(Reply::Pace(_) | Reply::Replaced { .. }) => {
+                Response::Refused(vec![format!("{name} answered something else")])
+            }
             Ok(Reply::Done) => Response::Done("done".into()),
             Ok(Reply::Refused(causes)) | Err(causes) => Response::Refused(causes),
         }
@@ -407,58 +414,13 @@ impl Desk {
         }
     }
 
-    /// Has the application serve the last of `releases`, and keeps it so.
-    async fn deploy(&self, releases: &[Release]) -> Response {
-        let Some(post) = self.post(ServiceName::App) else {
-            return Response::Refused(vec![absent(ServiceName::App)]);
-        };
-        let place = Releases::of(&self.design.directory);
-        let Condition { state, pid, .. } = self.service(post).condition;
-        let served = match state {
-            State::Starting => {
-                return Response::Refused(vec!["app is just starting: try again when it serves".into()]);
-            }
-            State::Paused => {
-                let remedy = "app stands still and cannot be told: `wwwlab resume app`, then deploy";
-                return Response::Refused(vec![remedy.into()]);
-            }
-            State::Stopped | State::Failed => None,
-            State::Running => {
-                let directory = place.last(releases, self.design.path(&self.design.config.app.code));
-                match self.ask(ServiceName::App, Ask::Deploy { directory }).await {
-                    Ok(Reply::Deployed { version }) => pid.map(|pid| (pid, version)),
-                    Ok(Reply::Refused(causes)) | Err(causes) => return Response::Refused(causes),
-                    Ok(_) => return Response::Refused(vec!["app answered something else".into()]),
-                }
-            }
-        };
-        let kept = place.keep(releases);
-        let now = post.condition.borrow().clone();
-        // The process that said so may have ended since, and another have begun with what was kept then.
-        let is_there = served.as_ref().is_some_and(|(pid, _)| now.pid == Some(*pid));
-        if let Some((pid, version)) = served {
-            let _ = post.commands.send(Command::Deployed(pid, version)).await;
-        }
-        match kept {
-            Ok(()) if now.pid.is_some() && !is_there => {
-                let remedy = "it is kept, but app was started anew meanwhile, with the former one: `wwwlab restart app`";
-                Response::Refused(vec![remedy.into()])
-            }
-            Ok(()) => Response::Deployed { served: is_there },
-            Err(error) => {
-                let mut why = vec!["it is in service until app is restarted, but not kept".to_owned()];
-                why.extend(causes(&error));
-                Response::Refused(why)
-            }
-        }
-    }
-
     async fn ask(&self, name: ServiceName, ask: Ask) -> Result<Reply, Vec<String>> {
         let Some(post) = self.post(name) else {
             return Err(vec![absent(name)]);
         };
         let (asker, reply) = oneshot::channel();
-        let long = matches!(ask, Ask::ZoneUse { .. } | Ask::Deploy { .. } | Ask::Sign(_));
+        let long =
+            matches!(ask, Ask::ZoneUse { .. } | Ask::Deploy { .. } | Ask::Sign(_) | Ask::Replace { .. });
         let _ = post.commands.send(Command::Ask(ask, asker)).await;
         let within = if long { LONG_REPLY_WITHIN } else { REPLY_WITHIN };
         match tokio::time::timeout(within, reply).await {

@@ -8,6 +8,8 @@
 //! A database server of the lab is a process like the others, whose files are made before its first start; one that runs
 //! elsewhere is only waited for, and nothing can be done to it from here.
 
+mod beside;
+
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
@@ -41,6 +43,8 @@ use super::network;
 use super::process::{Running, Starting};
 use super::status::{Condition, State};
 
+pub use beside::Beside;
+
 /// The first wait before a service that died is started again; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -54,6 +58,8 @@ pub enum Command {
     Do(Verb, oneshot::Sender<Result<String, String>>),
     /// Ask the service.
     Ask(Ask, oneshot::Sender<Reply>),
+    /// Start another process beside, and put it in the place of the one that runs.
+    Replace(Beside),
     /// Its process with this number says that it serves this version of the application files from now on.
     Deployed(u32, String),
     /// Hold its process to the limits of the faults that are laid, and to no others; why not.
@@ -196,6 +202,7 @@ impl Keeper {
                             process.ask(ask, asker).await;
                         }
                     }
+                    Command::Replace(beside) => self.replace(beside).await,
                     // Another one has read for itself what it serves.
                     Command::Deployed(pid, version) if pid == self.pid() => self.deployed(version),
                     Command::Deployed(..) => {}
@@ -208,10 +215,7 @@ impl Keeper {
                         let _ = answer.send(done);
                     }
                 },
-                sign = sign(&mut self.process) => match sign {
-                    Sign::Report(report) => self.hear(report),
-                    Sign::Ended(status) => self.died(&describe(status)),
-                },
+                sign = sign(&mut self.process) => self.heard(sign),
                 () = alarm(self.restart_at) => {
                     let _ = self.start().await;
                 }
@@ -401,18 +405,8 @@ impl Keeper {
         if let (ServiceName::Db, Some(server)) = (self.name, self.means.design.database.own()) {
             self.prepare(server).await?;
         }
-        let Means { design, executable, guard, end, .. } = &self.means;
-        let starting = match design.foreign(self.name) {
-            Some(program) => Starting::Foreign(foreign::Starting::spawn(executable, &program, guard)?),
-            None => {
-                let log = self.sink.log().handle().map_err(StartFailure::Spawn)?;
-                let mut arguments = design.arguments(self.name);
-                if let Some(place) = design.place(self.name) {
-                    arguments.splice(0..0, network::within(&place).into_iter().chain([executable.into()]));
-                }
-                Starting::Own(child::Starting::spawn(executable, &arguments, log, guard)?)
-            }
-        };
+        let starting = self.starting(&self.means.design)?;
+        let end = self.means.end.clone();
         let pid = Some(starting.pid());
         self.condition.send_replace(Condition::starting(pid));
         self.refused.clear();
@@ -422,8 +416,37 @@ impl Keeper {
             sink.report(report);
         });
         // The end of the lab does not wait for a start under way: the process is killed as it is dropped.
-        self.process = Some(end.run_until_cancelled(ready).await.unwrap_or(Err(StartFailure::LabEnded))?);
-        self.version = self.process.as_ref().and_then(Running::version).map(str::to_owned);
+        let process = end.run_until_cancelled(ready).await.unwrap_or(Err(StartFailure::LabEnded))?;
+        self.settle(process).await;
+        Ok(())
+    }
+
+    /// Its process as `design` says, which does not serve yet.
+    fn starting(&self, design: &Design) -> Result<Starting, StartFailure> {
+        let Means { executable, guard, .. } = &self.means;
+        Ok(match design.foreign(self.name) {
+            Some(program) => Starting::Foreign(foreign::Starting::spawn(executable, &program, guard)?),
+            None => {
+                let log = self.sink.log().handle().map_err(StartFailure::Spawn)?;
+                let mut arguments = design.arguments(self.name);
+                if let Some(place) = design.place(self.name) {
+                    arguments.splice(0..0, network::within(&place).into_iter().chain([executable.into()]));
+                }
+                Starting::Own(child::Starting::spawn(executable, &arguments, log, guard)?)
+            }
+        })
+    }
+
+    /// `process` serves, and is the service's from now on: held to what is wrong on purpose.
+    async fn settle(&mut self, process: Running) {
+        let version = process.version().map(str::to_owned);
+        self.process = Some(process);
+        let former = std::mem::replace(&mut self.version, version.clone());
+        if let (Some(version), Some(former)) = (version, former)
+            && version != former
+        {
+            self.sink.hear(Moment::now(), Happened::Deployed { version, former: Some(former) });
+        }
         self.started = Some(clock::Stopwatch::start());
         self.held.clear();
         let faults = self.means.faults.now();
@@ -436,7 +459,6 @@ impl Keeper {
                 process.ask(Ask::Faults(set), oneshot::channel().0).await;
             }
         }
-        Ok(())
     }
 
     /// Holds the process to the limits of the faults that are laid, and to no others; why not.
@@ -513,6 +535,13 @@ impl Keeper {
         let former = self.version.replace(version.clone());
         self.condition.send_modify(|condition| condition.version = Some(version.clone()));
         self.sink.hear(Moment::now(), Happened::Deployed { version, former });
+    }
+
+    fn heard(&mut self, sign: Sign) {
+        match sign {
+            Sign::Report(report) => self.hear(report),
+            Sign::Ended(status) => self.died(&describe(status)),
+        }
     }
 
     fn hear(&mut self, report: Report) {

@@ -8,6 +8,7 @@
 //! It starts services as processes of the same executable and never calls them: the two meet over arguments,
 //! sockets and the channel.
 
+pub mod application;
 pub mod builtin;
 pub mod certs;
 pub mod child;
@@ -41,5 +42,6 @@ pub mod status;
 pub mod supervisor;
 pub mod telemetry;
 pub mod tls;
+pub mod trial;
 pub mod usage;
 mod watcher;

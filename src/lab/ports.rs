@@ -213,6 +213,31 @@ impl Ports {
     }
 }
 
+/// A port for another process of the application beside the one at `former`: the decided one if that is free again, else the
+/// next, else any free one.
+pub fn decide_beside(network: Network, taken: &Ports, former: u16) -> Result<u16, PortError> {
+    let next = taken.app.checked_add(1).unwrap_or(FREE_PORTS.start);
+    if network == Network::Hosts {
+        return Ok(if former == taken.app { next } else { taken.app });
+    }
+    let need = Need {
+        what: "another process of the application",
+        key: "app",
+        real: taken.app,
+        stand_in: next,
+        transports: &[Transport::Tcp],
+        addresses: vec![Host::Server.address(network)],
+    };
+    let known =
+        [("dns", Some(taken.dns)), ("http", Some(taken.http)), ("app", Some(former)), ("db", taken.db)];
+    let ports = known.into_iter().filter_map(|(key, port)| Some((key, port?))).collect();
+    let mut decided = Decided { ports, reasons: Vec::new() };
+    [need.real, need.stand_in]
+        .into_iter()
+        .find(|&port| need.take(port, &decided).is_ok())
+        .map_or_else(|| need.decide(Port::Free, &mut decided), Ok)
+}
+
 /// What was decided so far.
 #[derive(Debug, Default)]
 struct Decided {

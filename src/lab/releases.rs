@@ -113,6 +113,11 @@ impl Releases {
         self.place.join(release.number.to_string())
     }
 
+    /// Where files are that are tried and taken back.
+    pub fn trial(&self) -> PathBuf {
+        self.place.join("trial")
+    }
+
     /// An empty place for the next release, and its number. What a former try left there is removed.
     pub fn next(&self, list: &[Release], _turn: &Turn) -> Result<(u32, PathBuf), ReleaseError> {
         let number = list.iter().map(|release| release.number).max().unwrap_or(0) + 1;

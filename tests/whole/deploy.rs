@@ -149,15 +149,81 @@ fn what_is_down_serves_it_when_it_comes_up() {
 }
 
 #[test]
-fn no_request_is_lost() {
+fn each_way_brings_the_new_version_and_keeps_it() {
+    let stage = Stage::up();
+    version(&stage, "v2");
+    version(&stage, "v3");
+    let (first, port) = (stage.pid("app"), stage.port("app"));
+    let said: Value =
+        serde_json::from_str(&stage.wwwlab(["deploy", "v2", "--how", "blue-green", "--json"]).ok()).unwrap();
+    assert_eq!((&said["how"], &said["unfinished"]), (&"blue-green".into(), &0.into()));
+    let second = stage.pid("app");
+    assert!(second != first && stage.port("app") != port, "another process at another port");
+    assert!(stage.page("/").1.contains("v2 greets"));
+    assert_eq!(stage.service("app")["version"], "v2");
+    assert!(stage.wwwlab(["upstreams"]).ok().contains(&format!(":{} ", stage.port("app"))));
+    assert!(!std::path::Path::new(&format!("/proc/{first}")).exists(), "the former one has ended");
+    assert!(stage.log("app").contains("version v2 of the application in service, after version 1"));
+    assert!(stage.log("web").contains("requests go to the application at"));
+
+    // A web server that starts, and an application that starts, find it so.
+    stage.wwwlab(["restart", "web"]).ok();
+    assert!(stage.page("/").1.contains("v2 greets"));
+    stage.wwwlab(["restart", "app"]).ok();
+    assert!(stage.page("/").1.contains("v2 greets"));
+
+    let second = stage.pid("app");
+    let said = stage.wwwlab(["deploy", "v3", "--how", "restart"]).ok();
+    assert_eq!(said, "version v3 of the application is in service, after version v2\n");
+    assert!(stage.pid("app") != second && stage.page("/").1.contains("v3 greets"));
+    assert_eq!(chosen(&stage)["version"], "v3");
+    stage.wwwlab(["deploy", "--back", "--how", "blue-green"]).ok();
+    assert_eq!(stage.port("app"), port, "back at the first port");
+    assert!(stage.page("/").1.contains("v2 greets"));
+
+    let rolling = stage.wwwlab(["deploy", "v3", "--how", "rolling"]).refused(1);
+    assert!(rolling.contains("one process") && rolling.contains("--how blue-green"), "{rolling}");
+    assert!(stage.wwwlab(["deploy"]).refused(2).contains("which version?"));
+    assert_eq!(chosen(&stage)["version"], "v2");
+}
+
+#[test]
+fn a_web_server_that_stands_still_keeps_the_former_and_one_that_is_down_finds_the_new() {
+    let stage = Stage::up();
+    version(&stage, "v2");
+    let (first, port) = (stage.pid("app"), stage.port("app"));
+    stage.wwwlab(["pause", "web"]).ok();
+    assert!(stage.wwwlab(["deploy", "v2", "--how", "blue-green"]).refused(1).contains("`wwwlab resume web`"));
+    stage.wwwlab(["resume", "web"]).ok();
+    assert_eq!((stage.pid("app"), stage.port("app")), (first, port));
+    assert!(stage.page("/").1.contains("You found"));
+    assert_eq!(chosen(&stage)["release"], 0);
+    // Without a web server nobody needs to be told.
+    stage.wwwlab(["stop", "web"]).ok();
+    stage.wwwlab(["deploy", "v2", "--how", "blue-green"]).ok();
+    stage.wwwlab(["start", "web"]).ok();
+    assert!(stage.page("/").1.contains("v2 greets"));
+}
+
+#[test]
+fn no_request_is_lost_by_reload() {
+    none_is_lost("reload");
+}
+
+#[test]
+fn no_request_is_lost_by_blue_green() {
+    none_is_lost("blue-green");
+}
+
+fn none_is_lost(how: &str) {
     let stage = Stage::up();
     version(&stage, "v2");
     let (port, done) = (stage.port("http"), AtomicBool::new(false));
     let statuses = thread::scope(|scope| {
         let asking: Vec<_> = (0..4).map(|_| scope.spawn(|| ask_until(port, &done))).collect();
         for _ in 0..5 {
-            stage.wwwlab(["deploy", "v2"]).ok();
-            stage.wwwlab(["deploy", "--back"]).ok();
+            stage.wwwlab(["deploy", "v2", "--how", how]).ok();
+            stage.wwwlab(["deploy", "--back", "--how", how]).ok();
         }
         done.store(true, Ordering::Relaxed);
         asking.into_iter().flat_map(|asker| asker.join().unwrap()).collect::<Vec<_>>()

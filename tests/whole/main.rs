@@ -21,6 +21,7 @@ mod death;
 mod deploy;
 mod dns_privacy;
 mod dnssec;
+mod downtime;
 mod edges;
 mod faults;
 mod firewall;

@@ -65,6 +65,31 @@ fn the_python_example_is_a_guestbook_on_the_labs_database() {
 }
 
 #[test]
+fn a_program_of_ones_own_comes_into_service_anew_beside_the_former_or_in_its_place() {
+    let stage = example("flask-like");
+    stage.wwwlab(["up", "-d"]).ok();
+    let (first, port) = (stage.pid("app"), stage.port("app"));
+    let said = stage.wwwlab(["deploy", "--how", "blue-green"]).ok();
+    assert_eq!(said, "the application is in service anew, by blue-green\n");
+    let second = stage.pid("app");
+    assert!(second != first && stage.port("app") != port, "another process at another port");
+    assert_eq!(stage.page("/").0, 200);
+    stage.wwwlab(["deploy", "--how", "restart"]).ok();
+    assert!(stage.pid("app") != second);
+    assert_eq!(stage.page("/").0, 200);
+    stage.wwwlab(["deploy", "--how", "blue-green"]).ok();
+    assert_eq!(stage.port("app"), port, "back at the first port");
+    let reload = stage.wwwlab(["deploy", "--how", "reload"]).refused(1);
+    assert!(reload.contains("[app] command") && reload.contains("--how blue-green"), "{reload}");
+    // One that cannot start leaves the former one in service.
+    let serving = stage.pid("app");
+    stage.edit("app.py", |text| format!("raise SystemExit('no')\n{text}"));
+    let why = stage.wwwlab(["deploy", "--how", "blue-green"]).refused(1);
+    assert!(why.contains("the new one cannot serve") && why.contains("the former one stays"), "{why}");
+    assert_eq!((stage.pid("app"), stage.page("/").0), (serving, 200));
+}
+
+#[test]
 fn the_node_example_is_a_guestbook() {
     let stage = example("node");
     stage.wwwlab(["up", "-d"]).ok();

@@ -1,5 +1,6 @@
-//! `wwwlab measure`: something is done to the lab, and what that does to its users is measured.
+//! `wwwlab measure`: something is done to the lab, and what its users notice of that is measured.
 
+mod downtime;
 mod load;
 mod spof;
 
@@ -15,6 +16,8 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
+    /// Change something while users come, and count whose requests are served, delayed and lost
+    Downtime(downtime::Arguments),
     /// Single points of failure: takes each part down in turn, and shows what still works
     Spof(spof::Arguments),
     /// How many requests a second the lab bears before an objective breaks, and what is full then
@@ -26,6 +29,7 @@ enum What {
 
 pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
     match &arguments.what {
+        What::Downtime(downtime) => downtime::run(downtime, directory, world),
         What::Spof(spof) => spof::run(spof, directory, world),
         What::Load(load) => load::run(load, directory, world),
         What::Tidy(tidy) => load::tidy::run(tidy, directory, world),

@@ -15,7 +15,7 @@ use super::upload::Upload;
 use super::upstream::Upstream;
 
 /// Where it is asked.
-const PATH: &str = "/healthz";
+pub(super) const PATH: &str = "/healthz";
 
 /// The longest that one may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -33,7 +33,7 @@ pub(super) fn start(
         tasks.spawn(async move {
             let checking = async {
                 loop {
-                    let status = timeout(PATIENCE, check(&upstream, &host)).await.ok().flatten();
+                    let status = status(&upstream, &host).await;
                     pool.checked(which, status.is_some_and(|status| status.is_success()));
                     sleep(every).await;
                 }
@@ -44,6 +44,11 @@ pub(super) fn start(
             }
         });
     }
+}
+
+/// What it answers in time.
+pub(super) async fn status(upstream: &Upstream, host: &HeaderValue) -> Option<StatusCode> {
+    timeout(PATIENCE, check(upstream, host)).await.ok().flatten()
 }
 
 /// What it answers, over a connection of its own: whether it still accepts is part of being well.

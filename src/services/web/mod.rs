@@ -10,7 +10,7 @@
 //! 5. `site`, `beneath`, `memory`, `version`, `media`: the file at that place, and nothing outside the site.
 //!    `representation`, `coding`, `conditional`, `range`: which form of it goes out, and what of that; mostly pure.
 //! 6. `proxy`, `forwarded`, `trace`, `upload`, `tunnel`: a request passed on, and its answer back.
-//!    `balance`, `pool`, `check`: which application server gets it; `upstream`, `hearing`: the kept connections to one; `fastcgi`: one that
+//!    `balance`, `pool`, `check`: which application server gets it; `pools`: one in another's place; `upstream`, `hearing`: the kept connections to one; `fastcgi`: one that
 //!    speaks that.
 //! 7. `failure`: what went wrong, as a page that a student can read, or as JSON for a program.
 //! 8. `page`, `pieces`, `timing`, `protection`, `access`: the body that goes out, where its time went, what a browser may do with
@@ -36,6 +36,7 @@ mod memory;
 mod page;
 mod pieces;
 mod pool;
+mod pools;
 mod protection;
 mod proxy;
 mod range;
@@ -87,7 +88,7 @@ use connection::Surroundings;
 use fastcgi::Scripts;
 use host::Names;
 use listener::{Listener, Seating};
-use pool::Pool;
+use pools::{Making, Pools};
 use protection::Protection;
 use proxy::{Limits, Proxy};
 use room::{Room, Seats};
@@ -263,7 +264,7 @@ pub struct Web {
     cut: DropGuard,
     tasks: TaskTracker,
     seats: Arc<Seats>,
-    pool: Arc<Pool>,
+    pools: Arc<Pools>,
     faults: Faults,
     door: Door,
     max_connections: usize,
@@ -322,10 +323,17 @@ impl Service for Web {
         let seats = Seats::new(max_connections);
         let faults = Faults::default();
         let scripts = config.app_scripts.map(|root| Scripts { root, journal: journal.clone() });
-        let pool = Pool::new(&config.app, config.balance, scripts.as_ref(), journal.clone(), &tasks, &cut);
-        if let Some(every) = config.app_check {
-            check::start(&pool, &host, every.max(CHECK_EVERY_LEAST), &tasks, &stop);
-        }
+        let making = Making {
+            policy: config.balance,
+            scripts,
+            check_every: config.app_check.map(|every| every.max(CHECK_EVERY_LEAST)),
+            host,
+            journal: journal.clone(),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+            cut: cut.clone(),
+        };
+        let pools = Pools::new(&config.app, making);
         let limits = Limits {
             connect: config.app_connect_timeout,
             first_byte: config.app_timeout,
@@ -336,7 +344,7 @@ impl Service for Web {
         let server = Arc::new(Server {
             names,
             sites,
-            proxy: Proxy::new(pool.clone(), limits, tasks.clone(), cut.clone()),
+            proxy: Proxy::new(pools.clone(), limits, tasks.clone(), cut.clone()),
             served_by,
             journal,
             faults: faults.clone(),
@@ -376,7 +384,7 @@ impl Service for Web {
             cut: cut.drop_guard(),
             tasks,
             seats,
-            pool,
+            pools,
             faults,
             door,
             max_connections,
@@ -395,7 +403,11 @@ impl Service for Web {
         match ask {
             Ask::Metrics => Reply::Metrics(self.families()),
             Ask::Pace => Reply::Pace(self.server.counted.pace()),
-            Ask::Upstreams => Reply::Upstreams(self.pool.list()),
+            Ask::Upstreams => Reply::Upstreams(self.pools.now().list()),
+            Ask::Replace { former, next } => match self.pools.replace(former, next).await {
+                Ok(unfinished) => Reply::Replaced { unfinished },
+                Err(error) => Reply::Refused(causes(&error)),
+            },
             Ask::Faults(set) => self.faults.take(set),
             Ask::Tls(wanted) => match self.door.set(&wanted) {
                 Ok(()) => Reply::Done,
@@ -406,7 +418,7 @@ impl Service for Web {
     }
 
     async fn close(self) -> Closed {
-        drop((self.pool, self.door, self.server));
+        drop((self.pools, self.door, self.server));
         self.stop.cancel();
         self.tasks.close();
         // The kept connections to the application end with the listener's task and the last connection:
@@ -435,7 +447,7 @@ impl Web {
         let mut failed = Family::counter("wwwlab_web_upstream_failures_total", help);
         let help = "Requests that an application server is at work on.";
         let mut under_way = Family::gauge("wwwlab_web_upstream_requests_under_way", help);
-        for upstream in self.pool.list() {
+        for upstream in self.pools.now().list() {
             let label = [("upstream", &*upstream.address.to_string())];
             passed = passed.with(&label, upstream.requests);
             failed = failed.with(&label, upstream.failures);

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::ground::channel::UpstreamState;
@@ -24,7 +24,9 @@ pub(super) struct Pool {
     /// A plain mutex: held for one step of the balance, never across an await.
     balance: Mutex<Balance>,
     clock: Stopwatch,
-    pub(super) journal: Journal,
+    journal: Journal,
+    /// Cancelled when nobody has it any more.
+    gone: DropGuard,
 }
 
 /// One request at one of them; it is no longer there when this is dropped.
@@ -55,6 +57,7 @@ impl Pool {
             balance: Mutex::new(Balance::new(members, policy)),
             clock: Stopwatch::start(),
             journal,
+            gone: CancellationToken::new().drop_guard(),
         })
     }
 
@@ -68,6 +71,21 @@ impl Pool {
     /// All of them, by number.
     pub(super) fn upstreams(&self) -> impl Iterator<Item = (usize, &Arc<Upstream>)> {
         self.upstreams.iter().enumerate()
+    }
+
+    /// Who they are.
+    pub(super) fn members(&self) -> impl Iterator<Item = Member> {
+        self.balance().list(self.clock.elapsed()).into_iter().map(|told| told.member)
+    }
+
+    /// Requests that one of them is at work on.
+    pub(super) fn under_way(&self, which: usize) -> u32 {
+        self.balance().list(self.clock.elapsed()).get(which).map_or(0, |told| told.under_way)
+    }
+
+    /// Cancelled when the last request that was given to one of them has ended, and nobody keeps this pool.
+    pub(super) fn gone(&self) -> CancellationToken {
+        self.gone.token().clone()
     }
 
     /// A check of one came to its end.
@@ -126,6 +144,11 @@ impl Turn {
     /// Where that is.
     pub(super) fn address(&self) -> SocketAddr {
         self.upstream().address
+    }
+
+    /// Who is told of it.
+    pub(super) fn journal(&self) -> &Journal {
+        &self.pool.journal
     }
 
     /// It has answered.

@@ -25,7 +25,8 @@ use super::balance::Tried;
 use super::failure::Failure;
 use super::forwarded::{self, Asker, Expectation};
 use super::page::{FromApp, Page};
-use super::pool::{Pool, Turn};
+use super::pool::Turn;
+use super::pools::Pools;
 use super::tunnel::Tunnel;
 use super::upload::{Party, Upload, UploadError, Watch};
 use super::upstream::{ConnectError, Lease, Line};
@@ -33,7 +34,7 @@ use super::upstream::{ConnectError, Lease, Line};
 /// The way to the application servers.
 #[derive(Debug)]
 pub(super) struct Proxy {
-    pool: Arc<Pool>,
+    pools: Arc<Pools>,
     limits: Limits,
     tasks: TaskTracker,
     cut: CancellationToken,
@@ -78,9 +79,9 @@ impl Missed {
 }
 
 impl Proxy {
-    /// To those of `pool`; a connection that goes over to another protocol is one of `tasks`, which `cut` ends.
-    pub(super) fn new(pool: Arc<Pool>, limits: Limits, tasks: TaskTracker, cut: CancellationToken) -> Self {
-        Self { pool, limits, tasks, cut }
+    /// To those of the pool in service; a connection that goes over to another protocol is one of `tasks`, which `cut` ends.
+    pub(super) fn new(pools: Arc<Pools>, limits: Limits, tasks: TaskTracker, cut: CancellationToken) -> Self {
+        Self { pools, limits, tasks, cut }
     }
 
     /// Passes the request on, and its answer back: also how long the application took to its first byte.
@@ -119,7 +120,8 @@ impl Proxy {
         let mut may_repeat = question.may_be_repeated();
         let mut tried = Tried::default();
         let mut each = Vec::new();
-        while let Some(mut turn) = self.pool.turn(question.asker.client, &mut tried) {
+        let pool = self.pools.now();
+        while let Some(mut turn) = pool.turn(question.asker.client, &mut tried) {
             let stopwatch = Stopwatch::start();
             let came = self.attempt(&mut turn, request, question, &mut may_repeat, watch).await;
             self.tell(question, &turn, &came, stopwatch);
@@ -157,7 +159,7 @@ impl Proxy {
         came: &Result<(Response<Incoming>, Line), Missed>,
         stopwatch: Stopwatch,
     ) {
-        self.pool.journal.tell(|| Happened::Passed {
+        turn.journal().tell(|| Happened::Passed {
             server: turn.address(),
             method: question.parts.method.as_str().to_owned(),
             target: question.parts.uri.path_and_query().map_or("", PathAndQuery::as_str).to_owned(),

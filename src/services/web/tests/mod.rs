@@ -6,6 +6,7 @@ mod hostile;
 mod limits;
 mod passing;
 mod protocol;
+mod replacing;
 mod several;
 mod stand;
 mod taking;

@@ -1,0 +1,375 @@
+//! `wwwlab measure downtime`: users who come at their own pace, while something is changed under them by one way or another.
+//!
+//! The lab takes back what was tried, and does so too when this command is killed ([`crate::lab::trial`]).
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::ground::event::Micros;
+use crate::ground::service::causes;
+use crate::lab::application::{How, ROLLING};
+use crate::lab::config::Network;
+use crate::lab::control::{self, ControlError, Request, Response, Verb};
+use crate::lab::directory::Directory;
+use crate::lab::hosts::ServiceName;
+use crate::lab::network;
+use crate::lab::releases::Releases;
+use crate::lab::trial::Trial;
+use crate::measure::downtime::Probe;
+use crate::measure::downtime::account::{Account, Span};
+use crate::measure::downtime::picture::{self, Panel};
+use crate::measure::downtime::prober::{Plan, ProbeError, Prober, RATE};
+use crate::services::app::CodeBase;
+
+use super::super::screen::{BAD, BOLD, Cell, DIM, GOOD, LIMITED, Table};
+use super::super::up::printable;
+use super::super::{Failure, World, event_loop, shell};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The lab is as before at the end, also when the command is killed midway. A request counts from when it was meant to begin, whether \
+or not the ones before were answered; one that met a kept connection which was just closed is sent once more, as browsers do.")]
+pub(super) struct Arguments {
+    /// By which ways, one after the other: restart,reload,blue-green [default: all that `--what` has]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    how: Vec<How>,
+    /// What is changed
+    #[arg(long, value_enum, default_value_t)]
+    what: What,
+    /// Requests a second, 1 to 5000
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(i64::from(*RATE.start())..=i64::from(*RATE.end())))]
+    rate: u32,
+    /// How long they come at least, 500ms to 30s; longer where the change takes longer
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = lasts)]
+    lasts: Duration,
+    /// A request that is answered later counts as delayed, 1ms to 60s
+    #[arg(long, value_name = "TIME", default_value = "50ms", value_parser = delayed)]
+    delayed: Duration,
+    /// A request that is not answered by then has failed, 100ms to 60s
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = patience)]
+    patience: Duration,
+    /// The page that they ask for [default: /whoami, or / of an application of your own]
+    #[arg(long, value_name = "PATH")]
+    path: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Draw the time lines to a file, as a picture for a report
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+/// What can be changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+enum What {
+    /// Another version of the application
+    #[default]
+    App,
+    /// The web server
+    Web,
+}
+
+impl What {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::App => "the application",
+            Self::Web => "the web server",
+        }
+    }
+
+    /// The ways that it has.
+    fn ways(self, is_foreign: bool) -> &'static [How] {
+        match self {
+            Self::App if is_foreign => &[How::Restart, How::BlueGreen],
+            Self::App => &[How::Restart, How::Reload, How::BlueGreen],
+            Self::Web => &[How::Restart],
+        }
+    }
+
+    /// Why it has no other.
+    fn why_not(self, how: How, is_foreign: bool) -> String {
+        match (self, how) {
+            (_, How::Rolling) => ROLLING.into(),
+            (Self::App, _) if is_foreign => {
+                "a program of your own cannot be told to read other files: --how restart,blue-green".into()
+            }
+            (Self::App, _) => "the application has no such way: --how restart,reload,blue-green".into(),
+            (Self::Web, _) => "the web server finds changed pages by itself and takes certificates from a running lab; only its \
+                settings need another process, and it has no second one to hand over to: --how restart"
+                .into(),
+        }
+    }
+}
+
+fn lasts(text: &str) -> Result<Duration, String> {
+    within(text, Duration::from_millis(500), Duration::from_secs(30))
+}
+
+fn delayed(text: &str) -> Result<Duration, String> {
+    within(text, Duration::from_millis(1), Duration::from_secs(60))
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    within(text, Duration::from_millis(100), Duration::from_secs(60))
+}
+
+fn within(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if (least..=most).contains(&time) { Ok(time) } else { Err(format!("{least:?} to {most:?}")) }
+}
+
+/// All of it, for programs.
+#[derive(Debug, Serialize)]
+struct Told<'a> {
+    what: What,
+    path: &'a str,
+    address: SocketAddr,
+    rate: u32,
+    ways: Vec<Way<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Way<'a> {
+    how: How,
+    #[serde(flatten)]
+    account: &'a Account,
+}
+
+/// What came of one way.
+struct Measured {
+    how: How,
+    probes: Vec<Probe>,
+    account: Account,
+}
+
+pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
+    if directory.network == Network::Hosts && network::here(&directory.machines()).is_none() {
+        // The lab's users are there.
+        return shell::again_there(directory);
+    }
+    let app = directory.config()?.app;
+    let is_foreign = app.command.is_some() || app.fastcgi.is_some();
+    let what = arguments.what;
+    let ways = if arguments.how.is_empty() { what.ways(is_foreign) } else { &arguments.how };
+    if let Some(&how) = ways.iter().find(|how| !what.ways(is_foreign).contains(how)) {
+        return Err(Failure::Unusable(what.why_not(how, is_foreign)));
+    }
+    let mut measured = Vec::new();
+    let plan = event_loop()?.block_on(async {
+        let status = control::status(directory).await?;
+        let web = status.service(ServiceName::Web).and_then(|web| web.address);
+        let address = web.ok_or_else(|| Failure::Said("this lab has no web server".into()))?;
+        let standard = if is_foreign { "/" } else { "/whoami" };
+        let plan = Plan {
+            address,
+            host: status.site_name.clone(),
+            path: arguments.path.clone().unwrap_or_else(|| standard.into()),
+            rate: arguments.rate,
+            at_least: u64::try_from(arguments.lasts.as_millis()).unwrap_or(u64::MAX)
+                * u64::from(arguments.rate)
+                / 1000,
+            patience: arguments.patience,
+        };
+        is_served(&plan, world)?;
+        // Nobody deploys meanwhile.
+        let releases = Releases::of(directory);
+        let _turn = releases.turn()?;
+        let own = directory.root.join(&app.code);
+        let code = (what == What::App && !is_foreign).then(|| releases.served(own));
+        for &how in ways {
+            let (probes, change) = measure(how, what, code.as_deref(), &plan, directory).await?;
+            let account = Account::of(&probes, micros(arguments.delayed), change);
+            let one = Measured { how, probes, account };
+            if !arguments.json {
+                tell(&one, what, &plan, world)?;
+            }
+            measured.push(one);
+        }
+        Ok::<_, Failure>(plan)
+    })?;
+    if let Some(file) = &arguments.svg {
+        draw(&measured, what, &plan, file)?;
+    }
+    if arguments.json {
+        let ways = measured.iter().map(|one| Way { how: one.how, account: &one.account }).collect();
+        world.json(&Told { what, path: &plan.path, address: plan.address, rate: plan.rate, ways })?;
+        return Ok(0);
+    }
+    write!(world.out, "{}", compared(&measured).render(world.width))?;
+    remarks(&measured, arguments, world)?;
+    Ok(0)
+}
+
+fn micros(time: Duration) -> u64 {
+    crate::ground::clock::whole_micros(time)
+}
+
+/// What is not served before anything is changed cannot be measured.
+fn is_served(plan: &Plan, world: &World) -> Result<(), Failure> {
+    let probes = Prober::start(Plan { at_least: 1, ..plan.clone() })?.finish(0)?;
+    match probes.iter().find_map(|probe| probe.failed) {
+        None => Ok(()),
+        Some(symptom) => Err(Failure::Said(format!(
+            "{} is not served as it is ({symptom}), so nothing can be measured: see `{} status`, or name another page with --path",
+            printable(&plan.path),
+            world.program
+        ))),
+    }
+}
+
+/// Changes it by one way while users come, and has it taken back.
+async fn measure(
+    how: How,
+    what: What,
+    code: Option<&Path>,
+    plan: &Plan,
+    directory: &Directory,
+) -> Result<(Vec<Probe>, Span), Failure> {
+    let trial = Trial::begin(directory).await?;
+    let seen = changed(how, what, code, plan, directory).await;
+    // Whatever came of it.
+    let back = trial.end().await;
+    let seen = seen?;
+    back?;
+    Ok(seen)
+}
+
+async fn changed(
+    how: How,
+    what: What,
+    code: Option<&Path>,
+    plan: &Plan,
+    directory: &Directory,
+) -> Result<(Vec<Probe>, Span), Failure> {
+    let request = match what {
+        What::App => Request::Try(how, prepared(code, directory)?),
+        What::Web => Request::Service(Verb::Restart, ServiceName::Web),
+    };
+    let before_and_after = plan.at_least / 4;
+    let prober = Prober::start(plan.clone())?;
+    prober.wait_for(before_and_after)?;
+    let begins_micros = prober.micros();
+    let response = control::ask(directory, &request).await?;
+    let change = Span { begins_micros, ends_micros: prober.micros() };
+    match response {
+        Response::Done(_) | Response::Deployed { .. } => Ok((prober.finish(before_and_after)?, change)),
+        _ => Err(ControlError::Strange(directory.name()).into()),
+    }
+}
+
+/// Another version of what is served: a copy that says of itself that it is one. Of a program of the student's own, its
+/// directory: it has no versions.
+fn prepared(code: Option<&Path>, directory: &Directory) -> Result<PathBuf, Failure> {
+    let Some(code) = code else { return Ok(directory.root.clone()) };
+    let copy = Releases::of(directory).trial();
+    let failed = |error| Failure::System(format!("cannot make another version in {}", copy.display()), error);
+    match fs::remove_dir_all(&copy) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let copied = CodeBase::copy(code, &copy).map_err(|error| Failure::Said(causes(&error).join(": ")))?;
+    fs::write(copy.join("VERSION"), format!("{}-measured\n", copied.version())).map_err(failed)?;
+    Ok(copy)
+}
+
+/// Shows one way.
+fn tell(one: &Measured, what: What, plan: &Plan, world: &mut World) -> Result<(), Failure> {
+    let (bold, dim) = (BOLD, DIM);
+    let Measured { how, probes, account } = one;
+    writeln!(
+        world.out,
+        "{bold}{} by {}{bold:#} {dim}{} requests a second for {} at {}{dim:#}",
+        what.as_str(),
+        how.as_str(),
+        plan.rate,
+        printable(&plan.path),
+        plan.address
+    )?;
+    writeln!(world.out, "{}", picture::text(probes, account, world.width))?;
+    world.out.flush()?;
+    Ok(())
+}
+
+/// All of them side by side.
+fn compared(measured: &[Measured]) -> Table {
+    let mut table = Table::default()
+        .column("WAY", 0)
+        .numbers("SERVED", 0)
+        .numbers("DELAYED", 0)
+        .numbers("FAILED", 0)
+        .numbers("UNAVAILABLE", 0)
+        .numbers("TOOK", 3)
+        .numbers("P99", 2)
+        .column("SYMPTOMS", 1);
+    for Measured { how, account, .. } in measured {
+        let failed = if account.failed > 0 { BAD } else { GOOD };
+        let delayed = if account.delayed > 0 { LIMITED } else { GOOD };
+        let unavailable = match account.unavailable {
+            None => "never".into(),
+            Some(window) if window.is_over => Micros(window.span.micros()).to_string(),
+            Some(window) => format!("{}, and still", Micros(window.span.micros())),
+        };
+        table.row([
+            how.as_str().into(),
+            account.served.to_string().into(),
+            Cell::styled(account.delayed.to_string(), delayed),
+            Cell::styled(account.failed.to_string(), failed),
+            Cell::styled(unavailable, failed),
+            Micros(account.change.micros()).to_string().into(),
+            Micros(account.p99_micros).to_string().into(),
+            picture::symptoms(account).into(),
+        ]);
+    }
+    table
+}
+
+fn remarks(measured: &[Measured], arguments: &Arguments, world: &mut World) -> Result<(), Failure> {
+    let dim = DIM;
+    let late = Micros(micros(arguments.delayed));
+    writeln!(
+        world.out,
+        "  {dim}delayed: served, but later than {late} after it was meant to begin; all is as before{dim:#}"
+    )?;
+    let worst = measured.iter().map(|one| one.account.begun_late_p99_micros).max().unwrap_or_default();
+    if worst > micros(arguments.delayed) {
+        writeln!(
+            world.out,
+            "  {dim}some requests could only begin {} late: all connections waited for answers, or this machine is busy; \
+             `--rate` lower tells which{dim:#}",
+            Micros(worst)
+        )?;
+    }
+    Ok(())
+}
+
+fn draw(measured: &[Measured], what: What, plan: &Plan, file: &Path) -> Result<(), Failure> {
+    let panel = |one: &'_ Measured| -> String { format!("by {}", one.how.as_str()) };
+    let panels: Vec<Panel<'_>> = measured
+        .iter()
+        .map(|one| Panel { title: panel(one), probes: &one.probes, account: &one.account })
+        .collect();
+    let heading = format!(
+        "{} changed, at {} requests a second for {}",
+        what.as_str(),
+        plan.rate,
+        printable(&plan.path)
+    );
+    fs::write(file, picture::draw(&heading, &panels))
+        .map_err(|error| Failure::System(format!("cannot write the picture to {}", file.display()), error))
+}
+
+impl From<ProbeError> for Failure {
+    fn from(error: ProbeError) -> Self {
+        let why = causes(&error).join(": ");
+        match error {
+            ProbeError::Unaskable { .. } => Self::Unusable(why),
+            ProbeError::System(_) | ProbeError::Gone => Self::Said(why),
+        }
+    }
+}

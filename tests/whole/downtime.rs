@@ -1,0 +1,140 @@
+//! `wwwlab measure downtime`: what users notice of a change by each way, and that the lab is as before.
+
+use std::fs;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use super::own_app::example;
+use super::stage::{PROGRAM, Stage, signal, until};
+
+/// A machine that is busy with other tests makes users wait, and loses nobody's request.
+const PATIENCE: [&str; 2] = ["--patience", "60s"];
+
+fn measured(stage: &Stage, arguments: &[&str]) -> Value {
+    let line = ["measure", "downtime", "--json"].iter().chain(arguments).chain(&PATIENCE);
+    serde_json::from_str(&stage.wwwlab(line).ok()).unwrap()
+}
+
+/// What would be otherwise if something of it were left.
+fn left(stage: &Stage) -> (Value, u16, bool, bool) {
+    let trial = stage.state().join("releases/trial").exists();
+    let own = stage.page("/").1.contains("by version 1 ");
+    (stage.service("app")["version"].clone(), stage.port("app"), own, trial)
+}
+
+#[test]
+fn reload_and_blue_green_lose_no_request_of_a_thousand_a_second_and_restart_does() {
+    let stage = Stage::up();
+    let before = left(&stage);
+    let told = measured(&stage, &["--how", "reload,blue-green", "--rate", "1000", "--lasts", "2s"]);
+    assert_eq!(
+        (&told["what"], &told["path"], &told["rate"]),
+        (&"app".into(), &"/whoami".into(), &1000.into())
+    );
+    let ways = told["ways"].as_array().unwrap();
+    assert_eq!(ways.len(), 2);
+    for (way, how) in ways.iter().zip(["reload", "blue-green"]) {
+        assert_eq!(way["how"], how);
+        assert!(way["requests"].as_u64().unwrap() >= 2000, "{way}");
+        assert_eq!((&way["failed"], &way["served"]), (&0.into(), &way["requests"]), "{way}");
+        assert_eq!(way["unavailable"], Value::Null, "{way}");
+    }
+    assert_eq!(left(&stage), before);
+    // Each time nobody answers for as long as a process takes to start; whether a user comes just then, a busy machine decides.
+    until("a request meets nobody", || {
+        let told = measured(&stage, &["--how", "restart", "--lasts", "1s"]);
+        let way = &told["ways"][0];
+        let failed = way["failed"].as_u64().unwrap();
+        let counted: u64 = way["symptoms"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|symptom| symptom["count"].as_u64().unwrap())
+            .sum();
+        assert_eq!(
+            (counted, failed + way["served"].as_u64().unwrap()),
+            (failed, way["requests"].as_u64().unwrap())
+        );
+        if failed > 0 {
+            let window = &way["unavailable"];
+            assert!(
+                window["is_over"] == true
+                    && window["ends_micros"].as_u64() > window["begins_micros"].as_u64()
+            );
+            assert!(way["symptoms"].to_string().contains("502 Bad Gateway"), "{way}");
+        }
+        failed > 0
+    });
+    assert_eq!(left(&stage), before);
+    assert!(stage.wwwlab(["deploy", "--back"]).refused(1).contains("nothing was deployed"));
+}
+
+#[test]
+fn one_who_is_killed_midway_leaves_the_lab_as_it_was() {
+    let stage = Stage::up();
+    let before = left(&stage);
+    for how in ["blue-green", "restart", "reload"] {
+        let mut measuring = stage.command(PROGRAM);
+        measuring.args(["measure", "downtime", "--how", how, "--rate", "50", "--lasts", "30s"]);
+        let mut measuring = measuring.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        until("the other version serves", || stage.service("app")["version"] == "1-measured");
+        assert!(stage.page("/whoami").1.contains("version  1-measured"));
+        let other = stage.wwwlab(["measure", "downtime"]).refused(1);
+        assert!(other.contains("at work in this lab"), "{other}");
+        assert!(stage.wwwlab(["deploy", "app"]).refused(1).contains("at work in this lab"));
+        signal(measuring.id(), "KILL");
+        measuring.wait().unwrap();
+        until("all is as before", || left(&stage) == before);
+    }
+}
+
+#[test]
+fn the_web_server_has_one_way_and_that_costs() {
+    let stage = Stage::up();
+    let web = stage.pid("web");
+    let picture = stage.root().join("downtime.svg");
+    let line = ["measure", "downtime", "--what", "web", "--lasts", "1s", "--svg", "downtime.svg"];
+    let told = stage.wwwlab(line.iter().chain(&PATIENCE)).ok();
+    assert!(told.contains("the web server by restart") && told.contains("UNAVAILABLE"), "{told}");
+    assert!(told.lines().any(|line| line.starts_with("  served   ")), "{told}");
+    assert!(told.lines().any(|line| line.starts_with("  change   ") && line.contains('=')), "{told}");
+    assert!(stage.pid("web") != web, "it was really restarted");
+    let drawn = fs::read_to_string(picture).unwrap();
+    assert!(drawn.starts_with("<svg ") && drawn.contains("by restart"), "{drawn}");
+    let refused = stage.wwwlab(["measure", "downtime", "--what", "web", "--how", "reload"]).refused(2);
+    assert!(refused.contains("no second one to hand over to"), "{refused}");
+}
+
+#[test]
+fn a_program_of_ones_own_is_measured_too() {
+    let stage = example("flask-like");
+    stage.wwwlab(["up", "-d"]).ok();
+    let port = stage.port("app");
+    let told = measured(&stage, &["--how", "blue-green", "--rate", "50", "--lasts", "1s"]);
+    assert_eq!((&told["path"], &told["ways"][0]["failed"]), (&"/".into(), &0.into()), "{told}");
+    assert_eq!((stage.port("app"), stage.page("/").0), (port, 200));
+    let reload = stage.wwwlab(["measure", "downtime", "--how", "reload"]).refused(2);
+    assert!(reload.contains("--how restart,blue-green"), "{reload}");
+}
+
+#[test]
+fn what_cannot_be_measured_is_said_before_anything_is_changed() {
+    let stage = Stage::new();
+    assert!(stage.wwwlab(["measure", "downtime"]).refused(3).contains("wwwlab up"));
+    stage.wwwlab(["up", "-d"]).ok();
+    let app = stage.pid("app");
+    let why = stage.wwwlab(["measure", "downtime", "--path", "/nowhere"]).refused(1);
+    assert!(why.contains("404 Not Found") && why.contains("--path"), "{why}");
+    let why = stage.wwwlab(["measure", "downtime", "--path", "nowhere"]).refused(2);
+    assert!(why.contains("begins with /"), "{why}");
+    let why = stage.wwwlab(["measure", "downtime", "--how", "rolling"]).refused(2);
+    assert!(why.contains("one process"), "{why}");
+    stage.wwwlab(["measure", "downtime", "--rate", "0"]).refused(2);
+    stage.wwwlab(["measure", "downtime", "--lasts", "1day"]).refused(2);
+    stage.wwwlab(["stop", "app"]).ok();
+    let why = stage.wwwlab(["measure", "downtime"]).refused(1);
+    assert!(why.contains("is not served as it is (502 Bad Gateway)"), "{why}");
+    stage.wwwlab(["start", "app"]).ok();
+    assert!(stage.pid("app") != app && stage.page("/").0 == 200);
+}
