@@ -114,7 +114,7 @@ enum Command {
     Firewall(firewall::Arguments),
     /// What is wrong on purpose: lay a fault, end it, read what it is in real life
     Fault(fault::Arguments),
-    /// What the stack is worth, in numbers: its single points of failure, the load that it bears
+    /// What the stack is worth, in numbers: single points of failure, downtime of a change, the load that it bears
     Measure(measure::Arguments),
     /// Speak HTTPS, with certificates of the lab's own
     Secure(secure::Arguments),
@@ -152,8 +152,6 @@ enum Command {
     Restore(backup::RestoreArguments),
     /// Put another version of the application files into service, or the former one back
     Deploy(deploy::Arguments),
-    /// Measure what users notice of a change, in numbers and as a picture
-    Measure(measure::Arguments),
     /// What works on this machine, and what to do about the rest
     Doctor(doctor::Arguments),
     /// Write a lab of your own: zones, site, application and settings, to edit
@@ -353,7 +351,6 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         Command::Db(db) => db::run(&db, &place.find()?, world),
         Command::Backup(backup) => backup::back_up(&backup, &place.find()?, world),
         Command::Restore(restore) => backup::restore(&restore, &place.find()?, world),
-        Command::Measure(measure) => measure::run(&measure, &place.find()?, world),
         Command::Deploy(deploy) => deploy::run(&deploy, &place.find()?, world),
         Command::Doctor(doctor) => doctor::run(&doctor, &place.find()?, world),
         Command::New(new) => new::run(&new, world),
