@@ -11,6 +11,7 @@
 //! | `anchor.key` | the same as a DNSKEY record, as unbound and `drill -k` read it |
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -112,9 +113,9 @@ impl Signing {
         match change {
             Change::Sign(names) => {
                 for origin in chosen(names)? {
-                    if !next.zones.contains_key(&origin) {
-                        let (file, public) = have(&origin, config.dnssec.algorithm, directory)?;
-                        next.zones.insert(origin, Signed { file, public, wrong: None });
+                    if let Entry::Vacant(place) = next.zones.entry(origin) {
+                        let (file, public) = have(place.key(), config.dnssec.algorithm, directory)?;
+                        place.insert(Signed { file, public, wrong: None });
                     }
                 }
             }

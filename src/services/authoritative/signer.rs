@@ -166,3 +166,126 @@ pub(super) async fn keep(shelf: Arc<Shelf>, stop: CancellationToken) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::dns::types::RecordType;
+    use crate::ground::dnssec::key::Algorithm;
+    use crate::ground::dnssec::{Child, PublicKey, Zone as ZoneWanted};
+    use crate::ground::journal::journal;
+    use crate::services::authoritative::ZoneFile;
+    use crate::services::authoritative::zones::Served;
+
+    const NOW: u32 = SERIALS_SINCE + 1000;
+    const TEXT: &str = "$TTL 60\n@ SOA ns h 7 2 3 4 5\n@ NS ns\nns A 192.0.2.1\nkid NS ns\n";
+
+    fn place() -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("key"), Key::draw(Algorithm::Ed25519).unwrap()).unwrap();
+        std::fs::write(folder.path().join("zone"), TEXT).unwrap();
+        folder
+    }
+
+    fn wanted(folder: &Path, wrong: Option<Wrong>, is_wrong: bool) -> Wanted {
+        let zones = vec![ZoneWanted { origin: "example".into(), key: folder.join("key"), wrong }];
+        let key = PublicKey(vec![1, 1, 3, 15, 9]);
+        Wanted {
+            zones,
+            children: vec![Child { origin: "kid.example".into(), key, is_wrong }],
+            denial: Denial::Nsec,
+        }
+    }
+
+    fn plain(folder: &Path) -> Arc<Zone> {
+        let origin = "example".parse().unwrap();
+        Arc::new(crate::dns::zone::load(&origin, &folder.join("zone")).zone.unwrap())
+    }
+
+    fn until(zone: &Zone) -> u32 {
+        let data = zone.apex().signatures(RecordType::SOA).unwrap().first().unwrap();
+        u32::from_be_bytes(data[8..12].try_into().unwrap())
+    }
+
+    #[test]
+    fn signatures_hold_for_two_weeks_and_are_made_anew_before_each_at_its_own_time() {
+        let folder = place();
+        let signer = Signer::of(&wanted(folder.path(), None, false)).unwrap();
+        let publish = |served| signer.publish(plain(folder.path()), served, NOW);
+        let first = publish(None);
+        let end = NOW + LIFETIME - BACKDATED;
+        assert_eq!((until(&first.zone), first.signed.unwrap().until), (end, end));
+        let times: Vec<u32> = (0..8).map(|_| publish(None).renew_at.unwrap()).collect();
+        assert!(times.iter().all(|at| (end - 5 * DAY..=end - 3 * DAY).contains(at)), "{times:?}");
+        assert!(times.iter().any(|at| *at != times[0]), "{times:?}");
+        // The serial is the file's and the time; twice in one second it is one more.
+        assert_eq!(first.zone.serial(), 7 + 1000);
+        assert_eq!(publish(Some(1007)).zone.serial(), 1008);
+        assert_eq!(publish(Some(7)).zone.serial(), 1007);
+    }
+
+    #[test]
+    fn what_is_wrong_on_purpose_is() {
+        let folder = place();
+        let publish = |wrong, is_wrong| {
+            let signer = Signer::of(&wanted(folder.path(), wrong, is_wrong)).unwrap();
+            signer.publish(plain(folder.path()), None, NOW)
+        };
+        let expired = publish(Some(Wrong::Expired), false);
+        assert!(until(&expired.zone) < NOW && expired.renew_at.is_none());
+        let ds = |published: &Published| {
+            let kid: Name = "kid.example".parse().unwrap();
+            published
+                .zone
+                .exact(kid.as_wire())
+                .unwrap()
+                .set(RecordType::DS)
+                .unwrap()
+                .first()
+                .unwrap()
+                .to_vec()
+        };
+        let (right, wrong) = (ds(&publish(None, false)), ds(&publish(None, true)));
+        assert_eq!(right[..right.len() - 1], wrong[..wrong.len() - 1], "the tag is the same");
+        assert_ne!(right, wrong);
+    }
+
+    #[test]
+    fn a_zone_that_cannot_be_signed_is_served_as_it_is_and_a_key_that_is_none_refused() {
+        let folder = place();
+        let file = folder.path().join("zone");
+        std::fs::write(&file, TEXT.to_owned() + "@ DNSKEY 257 3 15 AAAA\n").unwrap();
+        let signer = Signer::of(&wanted(folder.path(), None, false)).unwrap();
+        let published = signer.publish(plain(folder.path()), None, NOW);
+        assert!(published.signed.is_none() && published.zone.serial() == 7);
+        assert!(published.problem.unwrap().contains("of its own"));
+        std::fs::write(folder.path().join("key"), "no key").unwrap();
+        assert!(matches!(Signer::of(&wanted(folder.path(), None, false)), Err(SignerError::Key(..))));
+    }
+
+    #[tokio::test]
+    async fn zones_are_signed_anew_when_their_time_has_come_and_not_before() {
+        let folder = place();
+        let zones = vec![ZoneFile { origin: "example".parse().unwrap(), file: folder.path().join("zone") }];
+        let (journal, _told) = journal();
+        let shelf = Shelf::stock("test", zones, Signer::default(), journal);
+        assert_eq!(shelf.next_renewal(), None);
+        shelf.sign(Signer::of(&wanted(folder.path(), None, false)).unwrap(), NOW).await;
+        let served = || match shelf.snapshot().get(&"example".parse().unwrap()) {
+            Some(Served::Zone(zone)) => (zone.serial(), until(zone)),
+            _ => panic!("not served"),
+        };
+        let (before, at) = (served(), shelf.next_renewal().unwrap());
+        shelf.renew(at - 1).await;
+        assert_eq!(served(), before);
+        shelf.renew(at).await;
+        assert!(served().0 > before.0 && served().1 > before.1 && shelf.next_renewal() > Some(at));
+        shelf.sign(Signer::default(), at).await;
+        let list = shelf.list();
+        assert!(list[0].signed.is_none() && list[0].serial == Some(7) && shelf.next_renewal().is_none());
+    }
+}

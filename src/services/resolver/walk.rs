@@ -173,7 +173,9 @@ async fn with_aliases(walkers: &Walkers, question: &Question, trace: &Trace, mut
 async fn walk_once(walkers: &Walkers, question: &Question, trace: &Trace) -> Answer {
     let (recursor, trust) = walkers.of(question);
     let query = Query::query(question.name.clone().into(), question.record_type);
-    let resolving = TRACE.scope(trace.clone(), recursor.resolve(query, clock::now(), trust.is_aware()));
+    // What validates is large, and few walk at a time.
+    let resolving = Box::pin(recursor.resolve(query, clock::now(), trust.is_aware()));
+    let resolving = TRACE.scope(trace.clone(), resolving);
     // hickory 0.26 panics at NSEC3 records of the root zone: a stranger's signatures end one question, no more.
     let resolved = AssertUnwindSafe(resolving).catch_unwind().await;
     let resolved = resolved.unwrap_or_else(|_| Err("what was said cannot be validated".into()));
@@ -183,7 +185,9 @@ async fn walk_once(walkers: &Walkers, question: &Question, trace: &Trace) -> Ans
             Ok(answer) => answer,
             Err(Refused) => {
                 let why = match unchecked {
-                    Some(unchecked) => TRACE.scope(trace.clone(), bogus::why(unchecked, question)).await,
+                    Some(unchecked) => {
+                        TRACE.scope(trace.clone(), Box::pin(bogus::why(unchecked, question))).await
+                    }
                     None => Failure { code: EDE_OTHER, text: "hickory takes it for bogus".into() },
                 };
                 Answer { failure: Some(why), ..Answer::of(ResponseCode::ServFail) }
