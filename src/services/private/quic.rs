@@ -180,25 +180,29 @@ async fn answer(
     client: SocketAddr,
 ) -> Result<(), Misbehaved> {
     // The end of the stream is the end of the question: who does not tell it in time is not waited for.
-    let Ok(read) = timeout(IDLE, receive.read_to_end(LONGEST)).await else { return Err(Misbehaved) };
+    let read = timeout(IDLE, receive.read_to_end(LONGEST)).await;
     let framed = match read {
-        Ok(framed) => framed,
-        Err(quinn::ReadToEndError::TooLong) => return Err(Misbehaved),
-        // It was taken back.
-        Err(quinn::ReadToEndError::Read(_)) => return Ok(()),
+        Ok(Ok(framed)) => framed,
+        // It was taken back (DOQ_REQUEST_CANCELLED, §4.3.1), or the connection is gone.
+        Ok(Err(quinn::ReadToEndError::Read(_))) => {
+            let _ = send.reset(NO_ERROR);
+            return Ok(());
+        }
+        Ok(Err(quinn::ReadToEndError::TooLong)) | Err(_) => return misbehaved(&mut send),
     };
-    let message = only_message(&framed).ok_or(Misbehaved)?;
+    let Some(message) = only_message(&framed) else { return misbehaved(&mut send) };
     match streams::answer(&responder, message, client, &mut send).await {
-        Ok(true) => {
-            // Whoever does not want it any more has said so.
-            let _ = send.finish();
-        }
-        Ok(false) => {
-            let _ = send.reset(INTERNAL_ERROR);
-        }
-        Err(_) => {}
+        // Whoever does not want it any more has said so.
+        Ok(true) => _ = send.finish(),
+        Ok(false) | Err(_) => _ = send.reset(INTERNAL_ERROR),
     }
     Ok(())
+}
+
+/// Nobody is to take the end of the stream for an answer.
+fn misbehaved(send: &mut SendStream) -> Result<(), Misbehaved> {
+    let _ = send.reset(PROTOCOL_ERROR);
+    Err(Misbehaved)
 }
 
 /// The message in `framed`, if that is one question as RFC 9250 §4.2 has it: behind its length, with nothing behind it, with the
