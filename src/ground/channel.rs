@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
 use super::bind::Listening;
+use super::dnssec::key::Algorithm;
+use super::dnssec::{self, PublicKey, Wrong};
 use super::event::{Happened, Moment};
 use super::fault::FaultSet;
 use super::metrics::Family;
@@ -135,6 +137,11 @@ pub enum Ask {
     },
     /// Have all this wrong with your answers, and nothing else.
     Faults(FaultSet),
+    /// Sign zones so from now on.
+    Sign(dnssec::Wanted),
+    /// Believe what leads back to one of these keys of the root, and forget what was believed; without any, believe
+    /// whatever is said.
+    Believe(Vec<PublicKey>),
     /// Which zones are in service.
     ZoneList,
     /// A zone as it is served.
@@ -313,4 +320,21 @@ pub struct ZoneState {
     pub records: usize,
     /// What is wrong with the file as it is on disk, `file:line:column: what`; empty when it is in service.
     pub problems: Vec<String>,
+    /// How it is signed, if it is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub signed: Option<ZoneSigned>,
+}
+
+/// How a zone is signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneSigned {
+    /// With what.
+    pub algorithm: Algorithm,
+    /// The number of its key.
+    pub tag: u16,
+    /// Until when its signatures hold, in seconds since the Unix epoch.
+    pub until: u32,
+    /// What is wrong with it on purpose.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub wrong: Option<Wrong>,
 }

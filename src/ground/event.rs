@@ -181,6 +181,19 @@ pub enum Happened {
         /// How many records it has.
         records: usize,
     },
+    /// A zone was signed, and is in service so.
+    ZoneSigned {
+        /// The zone's apex.
+        origin: String,
+        /// The serial that it has so.
+        serial: u32,
+        /// With what: `ecdsa` or `ed25519`.
+        algorithm: String,
+        /// The number of its key.
+        tag: u16,
+        /// Until when its signatures hold, in seconds since the Unix epoch.
+        until: u32,
+    },
     /// A zone file was refused; if an older zone is in service, it stays.
     ZoneRefused {
         /// The zone's apex.
@@ -340,6 +353,10 @@ impl fmt::Display for Happened {
             }
             Self::ZoneLoaded { origin, file, serial, records } => {
                 write!(f, "zone {origin} in service: serial {serial}, {records} records, from {file}")
+            }
+            Self::ZoneSigned { origin, serial, algorithm, tag, until } => {
+                let until = clock::rfc3339(u64::from(*until) * 1000);
+                write!(f, "zone {origin} signed: serial {serial}, key {tag} ({algorithm}), until {until}")
             }
             Self::ZoneRefused { origin, problems, old_one_kept } => {
                 write!(f, "zone {origin} refused")?;

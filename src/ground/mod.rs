@@ -10,6 +10,7 @@ pub mod clock;
 pub mod connection;
 pub mod datagrams;
 pub mod descriptors;
+pub mod dnssec;
 pub mod event;
 pub mod explain;
 pub mod fault;

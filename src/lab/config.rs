@@ -16,6 +16,9 @@ use std::time::Duration;
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
+use crate::ground::dnssec::Denial;
+use crate::ground::dnssec::key::Algorithm;
+
 use super::certs::Kind;
 use super::hosts::{Host, ServiceName};
 use super::network::publish::Publication;
@@ -44,6 +47,8 @@ pub struct Config {
     pub tld: Zones,
     /// The name server of foobar.com.
     pub dns: Dns,
+    /// How zones are signed.
+    pub dnssec: Dnssec,
     /// The resolver.
     pub resolver: Resolver,
     /// The web server.
@@ -266,6 +271,18 @@ pub struct Dns {
     pub rate_limit: u32,
     /// What is done about DNS cookies; default `answer`.
     pub cookies: Cookies,
+}
+
+/// `[dnssec]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dnssec {
+    /// Whether all zones are signed, and the resolvers validate; `wwwlab zone sign` and `zone unsign` go before it. Default no.
+    pub sign: bool,
+    /// With what.
+    pub algorithm: Algorithm,
+    /// How signed zones prove what they do not have.
+    pub denial: Denial,
 }
 
 /// Entries of a list of `[dns]`.

@@ -15,6 +15,7 @@ use crate::ground::lines::{LineReader, write_line};
 use crate::ground::metrics::Family;
 
 use super::directory::Directory;
+use super::dnssec;
 use super::faults::FaultState;
 use super::faults::wanted::Wanted as WantedFault;
 use super::hosts::ServiceName;
@@ -79,6 +80,8 @@ pub enum Request {
     Watch(Wanted),
     /// Speak HTTPS so; also to have renewed certificates shown.
     Tls(Change),
+    /// Sign zones so.
+    Dnssec(dnssec::Change),
     /// Have the application serve the last of these releases, or without any the lab's own files.
     Deploy(Vec<Release>),
     /// The cables of its network.

@@ -10,6 +10,7 @@ use super::config::{Config, Cookies, Network, Sessions, ZoneFiles};
 use super::database::address::Address;
 use super::database::{Database, address_file};
 use super::directory::Directory;
+use super::dnssec;
 use super::foreign::{Program, Ready};
 use super::hosts::{Host, ServiceName};
 use super::php;
@@ -35,6 +36,8 @@ pub struct Design {
     pub has_ipv6: bool,
     /// How HTTPS is spoken, which commands change.
     pub tls: tls::Held,
+    /// Which zones are signed, which commands change.
+    pub dnssec: dnssec::Held,
 }
 
 impl Design {
@@ -101,6 +104,17 @@ impl Design {
         }
     }
 
+    /// What a name server signs.
+    fn signing(&self, service: ServiceName, line: &mut CommandLine) {
+        let wanted = self.dnssec.get().wanted(service, &self.config, self.network);
+        if wanted.zones.is_empty() {
+            return;
+        }
+        wanted.zones.iter().for_each(|zone| line.option("--sign", zone.argument()));
+        wanted.children.iter().for_each(|child| line.option("--child", child.to_string()));
+        line.option("--denial", wanted.denial.as_str());
+    }
+
     /// What `service` does about cookies, if it is a name server.
     fn cookies(&self, service: ServiceName) -> Option<Cookies> {
         match service {
@@ -125,6 +139,7 @@ impl Design {
                     zone.push(self.path(&file));
                     line.option("--zone", zone);
                 }
+                self.signing(service, &mut line);
                 if service == ServiceName::Dns {
                     self.transfers(&mut line);
                 }
@@ -152,6 +167,9 @@ impl Design {
                 line.option("--cache-entries", resolver.cache_entries.to_string());
                 line.switch("--serve-stale", resolver.serve_stale);
                 line.switch("--prefetch", resolver.prefetch);
+                for anchor in self.dnssec.get().anchors() {
+                    line.option("--anchor", anchor.to_string());
+                }
             }
             ServiceName::Web => {
                 let web = &self.config.web;

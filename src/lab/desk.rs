@@ -1,6 +1,7 @@
 //! What requests to a running lab are answered from: it passes them on to keepers and services, and reads how
-//! they stand. What is asked of the network's cables and machines is in [`wires`], of HTTPS in [`tls`], of faults in [`faults`].
+//! they stand. What is asked of the network's cables and machines is in [`wires`], of HTTPS in [`tls`], of signed zones in [`dnssec`], of faults in [`faults`].
 
+mod dnssec;
 pub(super) mod faults;
 mod tls;
 mod wires;
@@ -52,7 +53,7 @@ pub(super) struct Desk {
     /// What goes on for as long as its fault is laid.
     pub(super) going: tokio::sync::Mutex<HashMap<u32, faults::Going>>,
     pub(super) services: Vec<Post>,
-    /// Held while HTTPS is changed: one wish after the other.
+    /// Held while HTTPS or the signing of zones is changed: one wish after the other.
     pub(super) securing: tokio::sync::Mutex<()>,
     /// Cables and machines, where hosts are machines of their own.
     pub(super) wiring: Option<Wiring>,
@@ -128,6 +129,7 @@ impl Desk {
             },
             Request::ZoneUse { origin, file } => self.use_zone(&origin, &file).await,
             Request::Tls(change) => self.secure(change).await,
+            Request::Dnssec(change) => self.dnssec(&change).await,
             Request::Deploy(releases) => self.deploy(&releases).await,
             Request::Journal(wanted) => match wanted.check() {
                 Ok(()) => {
@@ -157,7 +159,8 @@ impl Desk {
 
     /// How the lab stands.
     pub(super) fn status(&self) -> LabStatus {
-        let Design { config, network, directory, ports, database, has_ipv6: _, tls } = &*self.design;
+        let Design { config, network, directory, ports, database, has_ipv6: _, tls, dnssec: _ } =
+            &*self.design;
         let me = std::process::id();
         let mut supervisor = usage::of(me).unwrap_or_default();
         if let Some(guard) = self.guard.pid().and_then(usage::of) {
@@ -349,6 +352,7 @@ impl Desk {
             serial: None,
             records: 0,
             problems: vec![why.to_owned()],
+            signed: None,
         };
         zones.map(state).collect()
     }
@@ -438,7 +442,7 @@ impl Desk {
             return Err(vec![absent(name)]);
         };
         let (asker, reply) = oneshot::channel();
-        let long = matches!(ask, Ask::ZoneUse { .. } | Ask::Deploy { .. });
+        let long = matches!(ask, Ask::ZoneUse { .. } | Ask::Deploy { .. } | Ask::Sign(_));
         let _ = post.commands.send(Command::Ask(ask, asker)).await;
         let within = if long { LONG_REPLY_WITHIN } else { REPLY_WITHIN };
         match tokio::time::timeout(within, reply).await {

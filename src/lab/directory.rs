@@ -196,6 +196,11 @@ impl Directory {
         self.state.join("tls-keys.log")
     }
 
+    /// Where the keys are that sign its zones.
+    pub fn dnssec(&self) -> PathBuf {
+        self.state.join("dnssec")
+    }
+
     /// What all services told, in order.
     pub fn journal(&self) -> PathBuf {
         self.state.join("journal.jsonl")

@@ -1,7 +1,7 @@
 //! What is around the path: where a lab lives, which hosts and services it has, their processes and control.
 //!
 //! Read in this order: [`directory`] and [`config`] (what the user wrote), [`hosts`] and [`design`] (what that makes),
-//! [`ports`] (where it can be), [`child`], [`foreign`], `php`, [`database`], [`process`], [`keeper`] and [`supervisor`] (its processes), [`certs`] and [`tls`] (how it speaks HTTPS), [`log`] and [`journal`] (what they tell), [`telemetry`] (and to whom else), [`guard`] (what ends
+//! [`ports`] (where it can be), [`child`], [`foreign`], `php`, [`database`], [`process`], [`keeper`] and [`supervisor`] (its processes), [`certs`] and [`tls`] (how it speaks HTTPS), [`dnssec`] (which zones are signed), [`log`] and [`journal`] (what they tell), [`telemetry`] (and to whom else), [`guard`] (what ends
 //! them when the supervisor is killed), [`network`] (machines of their own for the hosts), [`control`], `desk` and `watcher` (how commands reach a running lab), [`lease`] (who needs it), `metrics` (what collectors are told), [`usage`] and
 //! [`holder`] (what the operating system knows), [`faults`] (what is wrong on purpose), [`releases`] (deployed application files), [`doctor`] (what works here), [`builtin`] (the lab to copy).
 //!
@@ -17,6 +17,7 @@ pub mod database;
 pub mod design;
 mod desk;
 pub mod directory;
+pub mod dnssec;
 pub mod doctor;
 pub mod faults;
 pub mod foreign;

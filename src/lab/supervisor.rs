@@ -31,6 +31,7 @@ use super::database::{Database, DatabaseError, Wish};
 use super::design::Design;
 use super::desk::{Desk, Post};
 use super::directory::{Directory, DirectoryError};
+use super::dnssec::{self, DnssecError, Signing};
 use super::faults::Faults;
 use super::faults::machines::Machines;
 use super::guard::Guard;
@@ -77,7 +78,10 @@ pub enum UpError {
     /// A port cannot be had.
     #[error(transparent)]
     Port(#[from] PortError),
-    /// HTTPS cannot be spoken.
+    /// Zones are to be signed, but cannot be.
+    #[error("zones cannot be signed (`sign` under [dnssec] in lab.toml)")]
+    Dnssec(#[source] DnssecError),
+    /// HTTPS is to be spoken, but cannot be.
     #[error("HTTPS cannot be spoken (`tls` under [web] in lab.toml)")]
     Tls(#[source] TlsError),
     /// A file or socket of its state cannot be made.
@@ -158,6 +162,7 @@ impl Lab {
             .next(Change::default(), &config, &ports, &directory)
             .map(Held::new)
             .map_err(UpError::Tls)?;
+        let dnssec = Signing::of(&config, &directory).map(dnssec::Held::new).map_err(UpError::Dnssec)?;
         let server = ports.db.map(|port| SocketAddr::new(ServiceName::Db.host().address(network), port));
         let database = Database::decide(wish, &directory, server)?;
         let metrics = config.metrics.listen.map(bind::tcp).transpose().map_err(UpError::Metrics)?;
@@ -178,7 +183,7 @@ impl Lab {
         let has_ipv6 = super::network::has_ipv6();
         let seed = seed.or(config.lab.seed).unwrap_or_else(chance::seed);
         let faults = Arc::new(Faults::new(seed));
-        let design = Arc::new(Design { config, network, directory, ports, database, has_ipv6, tls });
+        let design = Arc::new(Design { config, network, directory, ports, database, has_ipv6, tls, dnssec });
         let path = design.directory.journal();
         let journal = Journal::open(&path).map_err(|source| UpError::State { path, source })?;
         let heard = journal.watch_first();

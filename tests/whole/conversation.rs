@@ -38,6 +38,13 @@ fn the_page_of_https_is_true() {
 }
 
 #[test]
+fn the_page_of_signed_zones_is_true() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/DNSSEC.md");
+    let count = hold(&page);
+    assert!(count >= 5, "it shows what is believed, and what is not: {count} commands");
+}
+
+#[test]
 fn the_golden_conversations_are_true() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();

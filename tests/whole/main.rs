@@ -19,6 +19,7 @@ mod crowd;
 mod database_faults;
 mod death;
 mod deploy;
+mod dnssec;
 mod edges;
 mod faults;
 mod hosts;

@@ -1,18 +1,20 @@
 //! `wwwlab zone`: zones in service and zones in files.
 //!
-//! `list`, `use` and `show` ask the running lab; `check`, `query` and `diff` read files, and start nothing.
+//! `list`, `use`, `show`, `sign` and its kin ask the running lab; `check`, `query` and `diff` read files, and start nothing.
 
 mod check;
 mod diff;
 mod origin;
 mod query;
 mod served;
+mod sign;
 
 use std::path::{Path, PathBuf};
 
 use crate::dns::master::Rule;
 use crate::dns::name::Name;
 use crate::dns::zone::{self, Load, Zone};
+use crate::ground::dnssec::Wrong;
 
 use super::{Failure, Place, World};
 
@@ -43,6 +45,31 @@ enum What {
         /// The zone
         origin: String,
     },
+    /// Sign zones (DNSSEC), and have the resolver validate
+    Sign {
+        /// The zones [default: all of the lab]
+        #[arg(value_name = "ZONE")]
+        zones: Vec<String>,
+    },
+    /// Publish zones as their files are, without signatures
+    Unsign {
+        /// The zones [default: all of the lab]
+        #[arg(value_name = "ZONE")]
+        zones: Vec<String>,
+    },
+    /// Have something wrong with a signed zone, on purpose
+    Break {
+        /// The zone
+        zone: String,
+        /// What is wrong with it
+        #[arg(value_enum)]
+        what: Wrong,
+    },
+    /// Have nothing wrong with signed zones any more
+    Mend {
+        /// The zone [default: all]
+        zone: Option<String>,
+    },
     /// What is wrong with a zone file, where, and how to mend it (exit 0 clean, 1 errors, 2 cannot be read)
     Check(check::Arguments),
     /// What a server would answer from a zone file, without a server
@@ -56,6 +83,10 @@ pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Re
         What::List { json } => served::list(*json, &place.find()?, world),
         What::Use { origin, variant } => served::switch(origin, variant.as_deref(), &place.find()?, world),
         What::Show { origin } => served::show(origin, &place.find()?, world),
+        What::Sign { zones } => sign::sign(zones, &place.find()?, world),
+        What::Unsign { zones } => sign::unsign(zones, &place.find()?, world),
+        What::Break { zone, what } => sign::spoil(zone, *what, &place.find()?, world),
+        What::Mend { zone } => sign::mend(zone.as_deref(), &place.find()?, world),
         What::Check(check) => check::run(check, world),
         What::Query(query) => query::run(query, world),
         What::Diff(diff) => diff::run(diff, world),

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::screen::{BAD, Table};
 use crate::cli::{Failure, World, block_on};
+use crate::ground::channel::ZoneSigned;
+use crate::ground::clock;
 use crate::lab::config::{Config, Network};
 use crate::lab::control::{self, ControlError, Request, Response};
 use crate::lab::directory::Directory;
@@ -26,21 +28,20 @@ pub(super) fn list(json: bool, directory: &Directory, world: &mut World) -> Resu
         return Ok(0);
     }
     let root = format!("{}/", directory.root.display());
-    let mut table = Table::default()
-        .column("ZONE", 0)
-        .column("SERVER", 2)
-        .numbers("SERIAL", 0)
-        .numbers("RECORDS", 3)
-        .column("FILE", 1);
+    let any_signed = zones.iter().any(|(_, zone)| zone.signed.is_some());
+    let mut table =
+        Table::default().column("ZONE", 0).column("SERVER", 2).numbers("SERIAL", 0).numbers("RECORDS", 3);
+    if any_signed {
+        table = table.column("SIGNED", 4);
+    }
+    let mut table = table.column("FILE", 1);
     for (server, zone) in &zones {
         let serial = zone.serial.map_or("none".to_owned(), |serial| serial.to_string());
-        table.row([
-            zone.origin.clone().into(),
-            server.as_str().into(),
-            serial.into(),
-            zone.records.to_string().into(),
-            zone.file.strip_prefix(&root).unwrap_or(&zone.file).to_owned().into(),
-        ]);
+        let file = zone.file.strip_prefix(&root).unwrap_or(&zone.file).to_owned();
+        let mut row = vec![zone.origin.clone(), server.as_str().into(), serial, zone.records.to_string()];
+        row.extend(any_signed.then(|| zone.signed.as_ref().map_or("no".into(), told)));
+        row.push(file);
+        table.row(row.into_iter().map(Into::into));
     }
     write!(world.out, "{}", table.render(world.width))?;
     let bad = BAD;
@@ -48,6 +49,15 @@ pub(super) fn list(json: bool, directory: &Directory, world: &mut World) -> Resu
         writeln!(world.out, "  {bad}{problem}{bad:#}")?;
     }
     Ok(0)
+}
+
+/// How a zone is signed, in short.
+fn told(signed: &ZoneSigned) -> String {
+    let ZoneSigned { algorithm, tag, until, wrong } = signed;
+    let until = clock::rfc3339(u64::from(*until) * 1000);
+    let day = until.get(..10).unwrap_or(&until);
+    let wrong = wrong.map(|wrong| format!(", {} on purpose", wrong.as_str())).unwrap_or_default();
+    format!("{} {tag} until {day}{wrong}", algorithm.as_str())
 }
 
 /// The zone as master-file text.

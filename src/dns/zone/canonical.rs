@@ -102,7 +102,7 @@ fn digest(zone: &Zone) -> u64 {
 
 /// Octets that order names canonically: the labels from the root, in lower case, a zero behind each; octets that
 /// could be taken for that zero are written as two.
-fn name_key(name: &[u8]) -> Vec<u8> {
+pub(super) fn name_key(name: &[u8]) -> Vec<u8> {
     let labels: Vec<&[u8]> = labels(name).collect();
     let mut key = Vec::with_capacity(name.len());
     for label in labels.into_iter().rev() {

@@ -174,7 +174,7 @@ impl<'d> Parameters<'d> {
 }
 
 /// The hash of a name (RFC 5155 §5): of its octets in lower case, again and again with the salt.
-fn hash(name: &[u8], iterations: u16, salt: &[u8]) -> Hash {
+pub(super) fn hash(name: &[u8], iterations: u16, salt: &[u8]) -> Hash {
     let mut lowercase = [0; LONGEST_NAME];
     let length = name.len().min(LONGEST_NAME);
     lowercase[..length].copy_from_slice(&name[..length]);

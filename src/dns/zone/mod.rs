@@ -14,6 +14,7 @@ pub mod canonical;
 mod compile;
 pub mod denial;
 mod lint;
+pub mod sign;
 mod table;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

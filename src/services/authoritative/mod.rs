@@ -7,6 +7,7 @@
 //! - [`cookies`]: proof that an asker's address is its own.
 //! - [`zones`]: the snapshot that it answers from.
 //! - `shelf`: where the snapshot is swapped, whole, and what is known of each zone's file.
+//! - `signer`: which zones are signed, and when anew.
 //! - `keeper`: sees that a file was saved. `watch`: what the operating system tells of it.
 //! - `door`: who asks, and for what: signed messages, whole zones, word from a primary. Behind it `access` says who may
 //!   have a zone, `seats` how many at a time, `keys` reads secrets, `transfer` sends zones, `notify` tells others that one
@@ -30,6 +31,7 @@ mod notify;
 mod seats;
 mod secondary;
 mod shelf;
+mod signer;
 mod transfer;
 mod udp;
 mod watch;
@@ -56,11 +58,12 @@ use crate::ground::chance;
 use crate::ground::channel::{Ask, Reply};
 use crate::ground::clock::{self, Stopwatch};
 use crate::ground::datagrams::Datagrams;
+use crate::ground::dnssec;
 use crate::ground::event::Happened;
 use crate::ground::fault;
 use crate::ground::journal::Journal;
 use crate::ground::listeners::Listeners;
-use crate::ground::service::{Closed, Service};
+use crate::ground::service::{Closed, Service, causes};
 use crate::services::faults::{self, Active, Faults};
 use crate::services::streams::{self, Replies, Respond};
 use crate::services::tally::connections::Connections;
@@ -74,6 +77,7 @@ use limit::RateLimit;
 use seats::Seats;
 use secondary::Secondary;
 use shelf::Shelf;
+use signer::{Signer, SignerError};
 use transfer::Transfer;
 
 /// How often a free port is drawn until it is free for UDP and TCP both.
@@ -88,6 +92,15 @@ pub struct Config {
     /// A zone and the master file that it is read from; may be repeated
     #[arg(long = "zone", value_name = "ORIGIN=FILE")]
     pub zones: Vec<ZoneFile>,
+    /// A zone that is signed, and the file with its key; may be repeated
+    #[arg(long = "sign", value_name = "ORIGIN=FILE")]
+    pub sign: Vec<dnssec::Zone>,
+    /// A signed zone below, and its DNSKEY in base64, for the DS in its parent; may be repeated
+    #[arg(long = "child", value_name = "ORIGIN=KEY")]
+    pub children: Vec<dnssec::Child>,
+    /// How signed zones deny
+    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    pub denial: dnssec::Denial,
     /// What the server calls itself when asked which one it is (NSID, `id.server`); without it, its first address
     #[arg(long, value_name = "NAME")]
     pub identity: Option<String>,
@@ -121,6 +134,9 @@ impl Default for Config {
         Self {
             listen: vec![(Ipv4Addr::LOCALHOST, 0).into()],
             zones: Vec::new(),
+            sign: Vec::new(),
+            children: Vec::new(),
+            denial: dnssec::Denial::default(),
             identity: None,
             transfer_to: Vec::new(),
             notify: Vec::new(),
@@ -207,6 +223,9 @@ pub enum StartError {
     /// A key file cannot be used, or a key is not there.
     #[error("the DNS server cannot have its keys")]
     Keys(#[source] KeyError),
+    /// A zone is to be signed, but cannot be.
+    #[error("the DNS server cannot sign")]
+    Sign(#[source] SignerError),
 }
 
 /// The running server.
@@ -248,7 +267,10 @@ impl Service for Authoritative {
         let addresses = listeners.addresses();
         let first = addresses.first().map(SocketAddr::to_string).unwrap_or_default();
         let identity = config.identity.unwrap_or(first);
-        let shelf = Arc::new(Shelf::stock(&identity, config.zones, journal.clone()));
+        let (zones, children) = (config.sign, config.children);
+        let signer = Signer::of(&dnssec::Wanted { zones, children, denial: config.denial });
+        let signer = signer.map_err(StartError::Sign)?;
+        let shelf = Arc::new(Shelf::stock(&identity, config.zones, signer, journal.clone()));
         let copies = config.copies.unwrap_or_default();
         let faults = Faults::default();
         let secondaries = secondaries(&config.follow, &keys, &copies, &addresses, &shelf, &journal, &faults)?;
@@ -279,6 +301,7 @@ impl Service for Authoritative {
             tasks.spawn(udp::serve(socket, turn, stop.clone()));
         }
         tasks.spawn(keeper::keep(shelf.clone(), journal.clone(), stop.clone()));
+        tasks.spawn(signer::keep(shelf.clone(), stop.clone()));
         for listener in told {
             let (shelf, journal, stop) = (shelf.clone(), journal.clone(), stop.clone());
             let own = own_towards(listener.address, &addresses);
@@ -317,6 +340,13 @@ impl Service for Authoritative {
             Ask::ZoneUse { origin, file } => match self.shelf.replace(&origin, file.into()).await {
                 Ok(()) => Reply::Zones(self.shelf.list()),
                 Err(causes) => Reply::Refused(causes),
+            },
+            Ask::Sign(wanted) => match Signer::of(&wanted) {
+                Ok(signer) => {
+                    self.shelf.sign(signer, clock::unix_seconds()).await;
+                    Reply::Zones(self.shelf.list())
+                }
+                Err(error) => Reply::Refused(causes(&error)),
             },
             other => Reply::Refused(vec![format!("an authoritative server cannot do that: {other:?}")]),
         }

@@ -11,11 +11,13 @@ use tokio::sync::{Notify, watch};
 
 use super::ZoneFile;
 use super::keeper::{MOMENT, Stamp};
+use super::signer::{Published, Signer};
 use super::watch::{Taken, Watch};
 use super::zones::{Served, ZoneSet};
 use crate::dns::name::Name;
 use crate::dns::zone::{self, Load, Zone, canonical};
-use crate::ground::channel::{LONGEST_LINE, ZoneState};
+use crate::ground::channel::{LONGEST_LINE, ZoneSigned, ZoneState};
+use crate::ground::clock;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 
@@ -39,6 +41,10 @@ pub(super) struct Shelf {
     journal: Journal,
     /// Told when other files than before are to be watched.
     pub(super) files_changed: Notify,
+    /// What signs the zones. A plain lock, for the same reason; taken while `kept` is, never the other way round.
+    signer: RwLock<Arc<Signer>>,
+    /// Told when zones are to be signed at other times than before.
+    pub(super) signed: Notify,
     /// Counts the snapshots, for those who wait for another.
     generation: watch::Sender<u64>,
 }
@@ -55,6 +61,45 @@ struct Kept {
     /// Of the last load that was told; nothing if the next is to be told in any case.
     fingerprint: Option<u64>,
     problems: Vec<String>,
+    /// What the file says; served is this, signed if it is to be.
+    plain: Option<Arc<Zone>>,
+    /// How it is signed, and when it is to be signed anew, in seconds since the Unix epoch.
+    signed: Option<ZoneSigned>,
+    renew_at: Option<u32>,
+    /// Why it is not signed, although it should be.
+    unsigned: Option<String>,
+}
+
+impl Kept {
+    /// A file of which nothing is known.
+    fn of(origin: &Name, file: PathBuf) -> Self {
+        let (origin, seen, problems) = (origin.clone(), Vec::new(), Vec::new());
+        let (unwatched, fingerprint, plain, signed) = (true, None, None, None);
+        Self {
+            origin,
+            file,
+            seen,
+            unwatched,
+            fingerprint,
+            problems,
+            plain,
+            signed,
+            renew_at: None,
+            unsigned: None,
+        }
+    }
+}
+
+/// What came of reading a zone's file, and of signing that.
+#[derive(Debug)]
+struct Loaded {
+    /// What was found; its zone is [`Self::plain`].
+    load: Load,
+    seen: Seen,
+    /// What the file says, if it can be served.
+    plain: Option<Arc<Zone>>,
+    /// What is to be served of it, and who signed it.
+    published: Option<(Published, Arc<Signer>)>,
 }
 
 /// Files, as they stood.
@@ -72,26 +117,21 @@ pub(super) struct Changed {
 impl Shelf {
     /// Loads all zones; those that cannot be served are reported and answered with SERVFAIL.
     /// `identity` is what the server calls itself.
-    pub(super) fn stock(identity: &str, zones: Vec<ZoneFile>, journal: Journal) -> Self {
+    pub(super) fn stock(identity: &str, zones: Vec<ZoneFile>, signer: Signer, journal: Journal) -> Self {
         let shelf = Self {
             snapshot: RwLock::new(Arc::new(ZoneSet::of(identity))),
             kept: Mutex::default(),
             journal,
             files_changed: Notify::new(),
+            signer: RwLock::new(Arc::new(signer)),
+            signed: Notify::new(),
             generation: watch::Sender::new(0),
         };
         for ZoneFile { origin, file } in zones {
-            let (load, seen) = load(&origin, &file, None);
+            let loaded = load(&origin, &file, None, None, shelf.signer());
             shelf.swap(|zones| zones.put(&origin, Served::Broken));
-            shelf.kept().push(Kept {
-                origin: origin.clone(),
-                file: file.clone(),
-                seen: Vec::new(),
-                unwatched: true,
-                fingerprint: None,
-                problems: Vec::new(),
-            });
-            shelf.accept(&Changed { origin, file, files: Vec::new() }, load, seen);
+            shelf.kept().push(Kept::of(&origin, file.clone()));
+            shelf.accept(&Changed { origin, file, files: Vec::new() }, loaded);
         }
         shelf
     }
@@ -119,7 +159,8 @@ impl Shelf {
                 file: kept.file.display().to_string(),
                 serial: zone.map(|zone| zone.serial()),
                 records: zone.map_or(0, |zone| zone.record_count()),
-                problems: kept.problems.clone(),
+                problems: kept.problems.iter().chain(&kept.unsigned).cloned().collect(),
+                signed: kept.signed.clone(),
             }
         };
         self.kept().iter().map(state).collect()
@@ -161,8 +202,7 @@ impl Shelf {
     pub(super) fn make_place(&self, origin: &Name, file: PathBuf) {
         self.swap(|zones| zones.put(origin, Served::Broken));
         // Nobody edits a copy: there is no file to watch.
-        let (seen, unwatched, fingerprint, problems) = (Vec::new(), false, None, Vec::new());
-        self.kept().push(Kept { origin: origin.clone(), file, seen, unwatched, fingerprint, problems });
+        self.kept().push(Kept { unwatched: false, ..Kept::of(origin, file) });
     }
 
     /// Serves a copy that is kept in `file`.
@@ -193,10 +233,12 @@ impl Shelf {
     pub(super) async fn replace(&self, origin: &str, file: PathBuf) -> Result<(), Vec<String>> {
         let origin = self.served_here(origin)?;
         // Another file has serials of its own.
-        let (load, seen) = load_aside(origin.clone(), file.clone(), None).await?;
-        if load.zone.is_none() {
+        let loaded =
+            load_aside(origin.clone(), file.clone(), None, self.serial_served(&origin), self.signer())
+                .await?;
+        if loaded.published.is_none() {
             let mut causes = vec![format!("zone {origin} stays as it is: {} is not right", file.display())];
-            causes.extend(load.errors().map(ToString::to_string));
+            causes.extend(loaded.load.errors().map(ToString::to_string));
             return Err(causes);
         }
         {
@@ -206,8 +248,81 @@ impl Shelf {
                 kept.fingerprint = None;
             }
         }
-        self.accept(&Changed { origin, file, files: Vec::new() }, load, seen);
+        self.accept(&Changed { origin, file, files: Vec::new() }, loaded);
         Ok(())
+    }
+
+    /// Has all zones signed by `signer` from now on.
+    pub(super) async fn sign(&self, signer: Signer, now: u32) {
+        *self.signer.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(signer);
+        let origins: Vec<Name> = self.kept().iter().map(|kept| kept.origin.clone()).collect();
+        for origin in origins {
+            self.sign_anew(&origin, now).await;
+        }
+        self.signed.notify_one();
+    }
+
+    /// When the next zone is to be signed anew, in seconds since the Unix epoch; nothing where none is signed.
+    pub(super) fn next_renewal(&self) -> Option<u32> {
+        self.kept().iter().filter_map(|kept| kept.renew_at).min()
+    }
+
+    /// Signs the zones anew whose time has come at `now`.
+    pub(super) async fn renew(&self, now: u32) {
+        let is_due = |kept: &&Kept| kept.renew_at.is_some_and(|at| at <= now);
+        let due: Vec<Name> = self.kept().iter().filter(is_due).map(|kept| kept.origin.clone()).collect();
+        for origin in due {
+            self.sign_anew(&origin, now).await;
+        }
+    }
+
+    /// Signs a zone beside the answering, and serves it then; what was edited meanwhile is signed by whoever loads it.
+    async fn sign_anew(&self, origin: &Name, now: u32) {
+        let plain = |kept: &[Kept]| kept.iter().find(|kept| kept.origin == *origin)?.plain.clone();
+        let Some(zone) = plain(&self.kept()) else { return };
+        let (signer, served, again) = (self.signer(), self.serial_served(origin), zone.clone());
+        let by = signer.clone();
+        let signing = tokio::task::spawn_blocking(move || by.publish(again, served, now));
+        let Ok(published) = signing.await else { return };
+        let is_same = plain(&self.kept()).is_some_and(|now| Arc::ptr_eq(&now, &zone));
+        if is_same && Arc::ptr_eq(&signer, &self.signer()) {
+            self.tell(self.serve(origin, published));
+        }
+    }
+
+    fn tell(&self, happened: Option<Happened>) {
+        if let Some(happened) = happened {
+            self.journal.tell(|| happened);
+        }
+    }
+
+    /// Serves a zone as it is to be; what happened, if it is signed.
+    fn serve(&self, origin: &Name, published: Published) -> Option<Happened> {
+        let Published { zone, signed, renew_at, problem } = published;
+        let happened = signed.as_ref().map(|signed| Happened::ZoneSigned {
+            origin: origin.to_string(),
+            serial: zone.serial(),
+            algorithm: signed.algorithm.as_str().to_owned(),
+            tag: signed.tag,
+            until: signed.until,
+        });
+        if let Some(kept) = self.kept().iter_mut().find(|kept| kept.origin == *origin) {
+            (kept.signed, kept.renew_at, kept.unsigned) = (signed, renew_at, problem);
+        }
+        self.swap(|zones| zones.put(origin, Served::Zone(zone)));
+        happened
+    }
+
+    fn signer(&self) -> Arc<Signer> {
+        self.signer.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The serial of a zone as it is served.
+    fn serial_served(&self, origin: &Name) -> Option<u32> {
+        match self.snapshot().get(origin) {
+            Some(Served::Zone(zone)) => Some(zone.serial()),
+            _ => None,
+        }
     }
 
     /// Every file that takes part in a zone.
@@ -239,10 +354,8 @@ impl Shelf {
     /// Loads a zone's file again, and serves what it says if it is right. A file that somebody is writing is not read by
     /// half: when it is closed, that is told, and the zone is loaded then.
     pub(super) async fn reload(&self, changed: Changed, watch: &mut Watch) {
-        let old = match self.snapshot().get(&changed.origin) {
-            Some(Served::Zone(zone)) => Some(zone.clone()),
-            _ => None,
-        };
+        let of_it = |kept: &&Kept| kept.origin == changed.origin;
+        let old = self.kept().iter().find(of_it).and_then(|kept| kept.plain.clone());
         let mut wrong = None;
         let known = || changed.files.iter().map(PathBuf::as_path);
         // One more than these is the second look at what the last of them found wrong.
@@ -253,16 +366,18 @@ impl Shelf {
             }
             let told = touched.times_told(known());
             let before: Seen = known().map(|file| (file.to_owned(), Stamp::of(file))).collect();
-            let loading = load_aside(changed.origin.clone(), changed.file.clone(), old.clone());
-            let (load, seen) = match loading.await {
+            let (origin, served) = (changed.origin.clone(), self.serial_served(&changed.origin));
+            let loading = load_aside(origin, changed.file.clone(), old.clone(), served, self.signer());
+            let loaded = match loading.await {
                 Ok(loaded) => loaded,
                 Err(causes) => return self.journal.note(causes.join(": ")),
             };
+            let Loaded { load, seen, published, .. } = &loaded;
             if seen.iter().any(|(_, stamp)| stamp.is_some_and(Stamp::is_of_this_moment)) {
                 // Another write in the same moment shows in no time; it is told soon.
                 tokio::time::sleep(MOMENT).await;
             }
-            if load.zone.is_none() {
+            if published.is_none() {
                 // Its writer may just have emptied the file, and what tells so may still be on its way.
                 watch.catch_up();
             }
@@ -271,9 +386,9 @@ impl Shelf {
                 return;
             }
             let told_more = told != touched.times_told(known());
-            let undisturbed = !told_more && same_files(&before, &seen);
+            let undisturbed = !told_more && same_files(&before, seen);
             if undisturbed
-                && load.zone.is_none()
+                && published.is_none()
                 && wrong != Some(load.fingerprint)
                 && reading <= READINGS_MOST
             {
@@ -283,20 +398,20 @@ impl Shelf {
                 continue;
             }
             if undisturbed {
-                return self.accept(&changed, load, seen);
+                return self.accept(&changed, loaded);
             }
             if reading >= READINGS_MOST {
                 // Saved without end: what is wrong may be wrong of the reading alone, and the next one is due already.
-                if load.zone.is_some() || !told_more {
-                    self.accept(&changed, load, seen);
+                if published.is_some() || !told_more {
+                    self.accept(&changed, loaded);
                 }
                 return;
             }
         }
     }
 
-    fn accept(&self, changed: &Changed, load: Load, seen: Seen) {
-        let Changed { origin, file, .. } = changed;
+    fn accept(&self, changed: &Changed, loaded: Loaded) {
+        let (Changed { origin, file, .. }, Loaded { load, seen, plain, published }) = (changed, loaded);
         let old_one_kept = matches!(self.snapshot().get(origin), Some(Served::Zone(_)));
         let problems: Vec<String> = load.problems.iter().map(ToString::to_string).collect();
         {
@@ -317,13 +432,26 @@ impl Shelf {
             kept.problems.clone_from(&problems);
         }
         let (origin_shown, file) = (origin.to_string(), file.display().to_string());
-        let Some(zone) = load.zone else {
+        let Some((zone, (published, by))) = plain.zip(published) else {
             self.journal.tell(|| Happened::ZoneRefused { origin: origin_shown, problems, old_one_kept });
             return;
         };
         let (serial, records) = (zone.serial(), zone.record_count());
-        self.swap(|zones| zones.put(origin, Served::Zone(Arc::new(zone))));
+        if let Some(kept) = self.kept().iter_mut().find(|kept| kept.origin == *origin) {
+            kept.plain = Some(zone.clone());
+        }
+        let signer = self.signer();
+        let published = match Arc::ptr_eq(&by, &signer) {
+            true => published,
+            // It was to be signed otherwise while it was read.
+            false => signer.publish(zone, self.serial_served(origin), clock::unix_seconds()),
+        };
+        if published.renew_at.is_some() {
+            self.signed.notify_one();
+        }
+        let signed = self.serve(origin, published);
         self.journal.tell(|| Happened::ZoneLoaded { origin: origin_shown, file, serial, records });
+        self.tell(signed);
         for warning in problems {
             self.journal.note(warning);
         }
@@ -359,19 +487,25 @@ async fn load_aside(
     origin: Name,
     file: PathBuf,
     old: Option<Arc<Zone>>,
-) -> Result<(Load, Seen), Vec<String>> {
-    tokio::task::spawn_blocking(move || load(&origin, &file, old.as_deref()))
+    served: Option<u32>,
+    signer: Arc<Signer>,
+) -> Result<Loaded, Vec<String>> {
+    tokio::task::spawn_blocking(move || load(&origin, &file, old.as_deref(), served, signer))
         .await
         .map_err(|cause| vec!["a zone could not be loaded".into(), cause.to_string()])
 }
 
-fn load(origin: &Name, file: &Path, old: Option<&Zone>) -> (Load, Seen) {
+/// Reads a zone's file, after one that said `old`, and has it signed, to be served after one of the serial `served`.
+fn load(origin: &Name, file: &Path, old: Option<&Zone>, served: Option<u32>, signer: Arc<Signer>) -> Loaded {
     let mut load = zone::load(origin, file);
     if let Some(old) = old {
         load.compare_with(old);
     }
     let seen = load.files.iter().map(|path| (path.clone(), Stamp::of(path))).collect();
-    (load, seen)
+    let plain = load.zone.take().map(Arc::new);
+    let publish = |zone| signer.publish(zone, served, clock::unix_seconds());
+    let published = plain.clone().map(publish).map(|published| (published, signer.clone()));
+    Loaded { load, seen, plain, published }
 }
 
 /// Whether each of the files that stood as `before` stands so still; of others nothing is known.

@@ -34,6 +34,8 @@ const PREFETCH_SHARE: u32 = 10;
 pub(super) struct Question {
     pub(super) name: LowerName,
     pub(super) record_type: RecordType,
+    /// Whether the answer is wanted as it comes, whatever its signatures are.
+    pub(super) unchecked: bool,
 }
 
 /// What is known about a question.
@@ -41,12 +43,14 @@ pub(super) struct Question {
 pub(super) struct Answer {
     pub(super) rcode: ResponseCode,
     pub(super) answers: Vec<Record>,
-    /// For a negative answer its SOA.
+    /// For a negative answer its SOA, and what proves it; of an answer that a wildcard gave, the latter alone.
     pub(super) authorities: Vec<Record>,
     /// The name server that answered last on the way.
     pub(super) said_by: Option<SocketAddr>,
     /// What went wrong, if it did.
     pub(super) failure: Option<Failure>,
+    /// Whether all of it leads back to the key of the root that is believed.
+    pub(super) secure: bool,
 }
 
 /// What went wrong, as an extended error (RFC 8914).
@@ -186,18 +190,28 @@ impl Cache {
 impl Answer {
     /// An answer without records.
     pub(super) fn of(rcode: ResponseCode) -> Self {
-        Self { rcode, answers: Vec::new(), authorities: Vec::new(), said_by: None, failure: None }
+        Self {
+            rcode,
+            answers: Vec::new(),
+            authorities: Vec::new(),
+            said_by: None,
+            failure: None,
+            secure: false,
+        }
     }
 
     /// `NOERROR`, `NXDOMAIN`, or `NODATA` for a name that exists without the type asked for.
     pub(super) fn outcome(&self) -> String {
         match self.rcode {
             // A chain of aliases may lead to a name without that type.
-            ResponseCode::NoError if self.answers.is_empty() || !self.authorities.is_empty() => {
-                "NODATA".into()
-            }
+            ResponseCode::NoError if self.answers.is_empty() || self.has_soa() => "NODATA".into(),
             rcode => rcode_name(rcode),
         }
+    }
+
+    /// Whether it is negative, and says for how long.
+    fn has_soa(&self) -> bool {
+        self.authorities.iter().any(|record| record.record_type() == RecordType::SOA)
     }
 
     /// How long it may be remembered: the shortest TTL in it; for a negative answer at most the SOA's
@@ -286,7 +300,8 @@ mod tests {
     use super::*;
 
     fn question(name: &str) -> Question {
-        Question { name: LowerName::from(Name::from_ascii(name).unwrap()), record_type: RecordType::A }
+        let name = LowerName::from(Name::from_ascii(name).unwrap());
+        Question { name, record_type: RecordType::A, unchecked: false }
     }
 
     fn address(name: &str, ttl: u32) -> Answer {

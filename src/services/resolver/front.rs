@@ -10,7 +10,7 @@ use hickory_net::runtime::Time;
 use hickory_net::xfer::Protocol;
 use hickory_proto::op::{Edns, Header, HeaderCounts, MessageType, Metadata, OpCode, ResponseCode};
 use hickory_proto::rr::rdata::opt::EdnsOption;
-use hickory_proto::rr::{DNSClass, LowerName, RecordType};
+use hickory_proto::rr::{DNSClass, LowerName, Record, RecordType};
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::MessageResponseBuilder;
 use tokio::sync::{OnceCell, Semaphore};
@@ -20,6 +20,7 @@ use crate::dns::types::{self, Rcode};
 use crate::ground::bind::Transport;
 use crate::ground::channel::{CacheEntry, LONGEST_LINE, WalkTold};
 use crate::ground::clock::{self, Stopwatch};
+use crate::ground::dnssec::PublicKey;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 use crate::ground::metrics::Family;
@@ -29,6 +30,7 @@ use crate::services::tally::questions::{Outcome, Tally};
 use super::cache::{Answer, Cache, Failure, Question, rcode_name, type_name};
 use super::shown::shown;
 use super::trace::WalkId;
+use super::trust::is_for_all;
 use super::walk::Walk;
 use super::{BoxedError, Config, Shared, lock};
 
@@ -157,6 +159,12 @@ impl Front {
         })
     }
 
+    /// Believes what leads back to one of these keys of the root from now on, and nothing that it has heard so far.
+    pub(super) fn believe(&self, keys: &[PublicKey]) -> Result<(), BoxedError> {
+        self.shared.walk.believe(keys)?;
+        self.flush(None).map(|_| ())
+    }
+
     /// Finds the answer to `question` and tells the way.
     pub(super) async fn resolve(&self, question: Question, afresh: bool) -> Result<WalkTold, BoxedError> {
         let watch = Stopwatch::start();
@@ -222,7 +230,8 @@ impl Front {
         if query.query_class() != DNSClass::IN || matches!(record_type, RecordType::AXFR | RecordType::IXFR) {
             return refused(ResponseCode::Refused);
         }
-        let question = Question { name: query.name().clone(), record_type };
+        let unchecked = request.metadata.checking_disabled && self.shared.walk.is_checking();
+        let question = Question { name: query.name().clone(), record_type, unchecked };
         let now = clock::now();
         let remembered = lock(&self.shared.cache).get(&question, now);
         if let Some(answer) = remembered {
@@ -288,6 +297,9 @@ impl RequestHandler for Front {
         metadata.response_code = answer.rcode;
         metadata.recursion_available = true;
         metadata.authoritative = false;
+        let wants_signatures = request.edns.as_ref().is_some_and(|edns| edns.flags().dnssec_ok);
+        // RFC 6840 §5.8.
+        metadata.authentic_data = answer.secure && (wants_signatures || request.metadata.authentic_data);
         let edns = request.edns.as_ref().map(|asked| {
             let mut edns = Edns::new();
             edns.set_version(0);
@@ -300,7 +312,11 @@ impl RequestHandler for Front {
             edns
         });
         let build = || MessageResponseBuilder::new(&request.queries, edns.as_ref());
-        let whole = build().build(metadata, &answer.answers, &answer.authorities, [], []);
+        let wanted = request.queries.queries().first().map_or(RecordType::ANY, |query| query.query_type());
+        let is_given = |record: &&Record| wants_signatures || is_for_all(record, wanted);
+        let (answers, authorities) =
+            (answer.answers.iter().filter(is_given), answer.authorities.iter().filter(is_given));
+        let whole = build().build(metadata, answers, authorities, [], []);
         let info = match responder.send_response(whole).await {
             Ok(info) => info,
             Err(_) => {
@@ -382,6 +398,8 @@ fn flags(info: &Metadata) -> String {
         (info.truncation, "tc"),
         (info.recursion_desired, "rd"),
         (info.recursion_available, "ra"),
+        (info.authentic_data, "ad"),
+        (info.checking_disabled, "cd"),
     ];
     all.into_iter().filter(|(set, _)| *set).map(|(_, flag)| flag).collect::<Vec<_>>().join(" ")
 }

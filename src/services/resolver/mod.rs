@@ -3,14 +3,18 @@
 //! Three parts: `cache` (ours, so that it can be seen and emptied), `walk` (hickory's recursor, which asks the way from the
 //! root, RFC 1034 §5.3.3, through `connections`, and is followed by `trace`) and `front` (hickory-server's request handler,
 //! behind bounded sockets of our own).
+//! Where the lab's zones are signed, `trust` says whom it believes, and `bogus` why it does not.
 //! It can only ever ask the name servers it was started with: nothing leaves the lab.
 
 mod asked;
+mod bogus;
 mod cache;
 mod connections;
 mod front;
+mod proof;
 mod shown;
 mod trace;
+mod trust;
 mod udp;
 mod walk;
 
@@ -24,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ground::bind::{self, BindError, Listening, Transport};
 use crate::ground::channel::{Ask, Reply, WalkTold};
 use crate::ground::datagrams::Datagrams;
+use crate::ground::dnssec::PublicKey;
 use crate::ground::journal::Journal;
 use crate::ground::listeners::Listeners;
 use crate::ground::service::{Closed, DRAIN, Service};
@@ -57,6 +62,10 @@ pub struct Config {
     /// Ask again for an answer that is used in the last tenth of its time
     #[arg(long)]
     pub prefetch: bool,
+    /// A key of the root to which everything must lead back (the data of its DNSKEY in base64; repeat for more); without one
+    /// nothing is validated
+    #[arg(long = "anchor", value_name = "KEY")]
+    pub anchors: Vec<PublicKey>,
 }
 
 /// Why a resolver could not start.
@@ -127,6 +136,7 @@ impl Service for Resolver {
             }
             Ask::Pace => Reply::Pace(self.front.tally().pace()),
             Ask::Faults(set) => self.front.faults().take(set),
+            Ask::Believe(keys) => self.front.believe(&keys).map_or_else(refused, |()| Reply::Done),
             Ask::CacheFlush(name) => self.flush(name.as_deref()).map_or_else(refused, Reply::Flushed),
             Ask::Resolve { name, record_type, afresh } => {
                 self.resolve(&name, &record_type, afresh).await.map_or_else(refused, Reply::Walk)
@@ -171,6 +181,7 @@ impl Resolver {
         let question = Question {
             name: full_name(name)?,
             record_type: type_named(record_type).ok_or_else(|| format!("{record_type} is no record type"))?,
+            unchecked: false,
         };
         self.front.resolve(question, afresh).await
     }

@@ -1,0 +1,291 @@
+//! Which zones are signed here, with what, and when they are to be signed anew.
+//!
+//! How a zone is signed is said in `dns/zone/sign`; here are its times. Signatures live for two weeks and are made anew when
+//! about a quarter of that is left, each zone at a moment of its own, so that several servers do not all do it at once
+//! (RFC 6781 §4.4.2). Who edits a zone has all of it signed anew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::shelf::Shelf;
+use crate::dns::name::{Name, NameError};
+use crate::dns::zone::sign::{self, SignError, Signing};
+use crate::dns::zone::{Zone, serial_is_raised};
+use crate::ground::channel::ZoneSigned;
+use crate::ground::dnssec::key::{Key, KeyError, tag};
+use crate::ground::dnssec::{Denial, Wanted, Wrong};
+use crate::ground::{chance, clock};
+
+const HOUR: u32 = 3600;
+const DAY: u32 = 24 * HOUR;
+/// How long signatures live, in seconds.
+const LIFETIME: u32 = 14 * DAY;
+/// They count as made so long ago, for machines whose clocks differ a little.
+const BACKDATED: u32 = HOUR;
+/// They are made anew when this is left, in seconds, and up to so much more.
+const RENEWED_BEFORE: u32 = 3 * DAY;
+const RENEWED_JITTER: u64 = 2 * DAY as u64;
+/// From when the seconds are counted that a signed zone's serial is ahead of its file's: 2026-01-01, in seconds since the
+/// Unix epoch.
+const SERIALS_SINCE: u32 = 1_767_225_600;
+/// How often it is looked at the clock, which a machine that slept may find far ahead.
+const LOOK: Duration = Duration::from_secs(3600);
+
+/// Why zones cannot be signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignerError {
+    /// A zone has no proper name.
+    #[error("`{0}` is no zone's name")]
+    Origin(String, #[source] NameError),
+    /// A key cannot be had.
+    #[error("zone {0} cannot be signed")]
+    Key(String, #[source] KeyError),
+}
+
+/// What signs the zones of a server.
+#[derive(Debug, Default)]
+pub(super) struct Signer {
+    zones: Vec<Keyed>,
+    children: Vec<(Name, Vec<u8>)>,
+    denial: Denial,
+}
+
+#[derive(Debug)]
+struct Keyed {
+    origin: Name,
+    key: Key,
+    wrong: Option<Wrong>,
+}
+
+/// A zone as it is to be served.
+#[derive(Debug)]
+pub(super) struct Published {
+    pub(super) zone: Arc<Zone>,
+    /// How it is signed, if it is.
+    pub(super) signed: Option<ZoneSigned>,
+    /// When it is to be signed anew, in seconds since the Unix epoch.
+    pub(super) renew_at: Option<u32>,
+    /// Why it is not signed, although it should be.
+    pub(super) problem: Option<String>,
+}
+
+impl Signer {
+    /// One that does what is wanted.
+    pub(super) fn of(wanted: &Wanted) -> Result<Self, SignerError> {
+        let name = |text: &str| text.parse().map_err(|cause| SignerError::Origin(text.into(), cause));
+        let zones = wanted.zones.iter().map(|zone| {
+            let key = Key::read(&zone.key).map_err(|cause| SignerError::Key(zone.origin.clone(), cause))?;
+            Ok(Keyed { origin: name(&zone.origin)?, key, wrong: zone.wrong })
+        });
+        let children = wanted.children.iter().map(|child| {
+            let origin = name(&child.origin)?;
+            let mut ds = sign::ds(&origin, &child.key.0);
+            if let Some(last) = ds.last_mut().filter(|_| child.is_wrong) {
+                *last = !*last;
+            }
+            Ok((origin, ds))
+        });
+        let (zones, children) = (zones.collect::<Result<_, _>>()?, children.collect::<Result<_, _>>()?);
+        Ok(Self { zones, children, denial: wanted.denial })
+    }
+
+    /// `zone` as it is to be served at the time `now`, after one of the serial `served`.
+    pub(super) fn publish(&self, zone: Arc<Zone>, served: Option<u32>, now: u32) -> Published {
+        let keyed = self.zones.iter().find(|keyed| keyed.origin == *zone.origin());
+        match keyed.map(|keyed| (keyed, self.sign(keyed, &zone, served, now))) {
+            None => Published { zone, signed: None, renew_at: None, problem: None },
+            Some((_, Err(error))) => {
+                let problem = Some(format!("zone {} is not signed: {error}", zone.origin()));
+                Published { zone, signed: None, renew_at: None, problem }
+            }
+            Some((keyed, Ok((zone, until)))) => {
+                let signed = ZoneSigned {
+                    algorithm: keyed.key.algorithm(),
+                    tag: tag(&keyed.key.dnskey()),
+                    until,
+                    wrong: keyed.wrong,
+                };
+                let jitter = u32::try_from(chance::random_u64() % RENEWED_JITTER).unwrap_or_default();
+                // Whose time is over on purpose is left so.
+                let renew_at =
+                    (keyed.wrong != Some(Wrong::Expired)).then_some(until - RENEWED_BEFORE - jitter);
+                Published { zone: Arc::new(zone), signed: Some(signed), renew_at, problem: None }
+            }
+        }
+    }
+
+    fn sign(
+        &self,
+        keyed: &Keyed,
+        zone: &Zone,
+        served: Option<u32>,
+        now: u32,
+    ) -> Result<(Zone, u32), SignError> {
+        let expiration = match keyed.wrong {
+            Some(Wrong::Expired) => now - DAY,
+            _ => now + LIFETIME - BACKDATED,
+        };
+        let serial = zone.serial().wrapping_add(now.saturating_sub(SERIALS_SINCE));
+        let how = Signing {
+            key: &keyed.key,
+            // As the real root does; and the recursor's validation cannot read NSEC3 records right below the root.
+            denial: if zone.origin().is_root() { Denial::Nsec } else { self.denial },
+            children: &self.children,
+            inception: expiration - LIFETIME,
+            expiration,
+            serial: match served {
+                // Twice in one second.
+                Some(served) if !serial_is_raised(served, serial) && served.wrapping_sub(serial) < DAY => {
+                    served.wrapping_add(1)
+                }
+                _ => serial,
+            },
+            wrong: keyed.wrong,
+        };
+        Ok((sign::sign(zone, &how)?, expiration))
+    }
+}
+
+/// Has the zones of `shelf` signed anew in time, until `stop`.
+pub(super) async fn keep(shelf: Arc<Shelf>, stop: CancellationToken) {
+    loop {
+        let now = clock::unix_seconds();
+        let rest =
+            shelf.next_renewal().map(|at| Duration::from_secs(at.saturating_sub(now).into()).min(LOOK));
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = shelf.signed.notified() => {}
+            () = tokio::time::sleep(rest.unwrap_or(LOOK)), if rest.is_some() => {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = shelf.renew(clock::unix_seconds()) => {}
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::dns::types::RecordType;
+    use crate::ground::dnssec::key::Algorithm;
+    use crate::ground::dnssec::{Child, PublicKey, Zone as ZoneWanted};
+    use crate::ground::journal::journal;
+    use crate::services::authoritative::ZoneFile;
+    use crate::services::authoritative::zones::Served;
+
+    const NOW: u32 = SERIALS_SINCE + 1000;
+    const TEXT: &str = "$TTL 60\n@ SOA ns h 7 2 3 4 5\n@ NS ns\nns A 192.0.2.1\nkid NS ns\n";
+
+    fn place() -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("key"), Key::draw(Algorithm::Ed25519).unwrap()).unwrap();
+        std::fs::write(folder.path().join("zone"), TEXT).unwrap();
+        folder
+    }
+
+    fn wanted(folder: &Path, wrong: Option<Wrong>, is_wrong: bool) -> Wanted {
+        let zones = vec![ZoneWanted { origin: "example".into(), key: folder.join("key"), wrong }];
+        let key = PublicKey(vec![1, 1, 3, 15, 9]);
+        Wanted {
+            zones,
+            children: vec![Child { origin: "kid.example".into(), key, is_wrong }],
+            denial: Denial::Nsec,
+        }
+    }
+
+    fn plain(folder: &Path) -> Arc<Zone> {
+        let origin = "example".parse().unwrap();
+        Arc::new(crate::dns::zone::load(&origin, &folder.join("zone")).zone.unwrap())
+    }
+
+    fn until(zone: &Zone) -> u32 {
+        let data = zone.apex().signatures(RecordType::SOA).unwrap().first().unwrap();
+        u32::from_be_bytes(data[8..12].try_into().unwrap())
+    }
+
+    #[test]
+    fn signatures_hold_for_two_weeks_and_are_made_anew_before_each_at_its_own_time() {
+        let folder = place();
+        let signer = Signer::of(&wanted(folder.path(), None, false)).unwrap();
+        let publish = |served| signer.publish(plain(folder.path()), served, NOW);
+        let first = publish(None);
+        let end = NOW + LIFETIME - BACKDATED;
+        assert_eq!((until(&first.zone), first.signed.unwrap().until), (end, end));
+        let times: Vec<u32> = (0..8).map(|_| publish(None).renew_at.unwrap()).collect();
+        assert!(times.iter().all(|at| (end - 5 * DAY..=end - 3 * DAY).contains(at)), "{times:?}");
+        assert!(times.iter().any(|at| *at != times[0]), "{times:?}");
+        // The serial is the file's and the time; twice in one second it is one more.
+        assert_eq!(first.zone.serial(), 7 + 1000);
+        assert_eq!(publish(Some(1007)).zone.serial(), 1008);
+        assert_eq!(publish(Some(7)).zone.serial(), 1007);
+    }
+
+    #[test]
+    fn what_is_wrong_on_purpose_is() {
+        let folder = place();
+        let publish = |wrong, is_wrong| {
+            let signer = Signer::of(&wanted(folder.path(), wrong, is_wrong)).unwrap();
+            signer.publish(plain(folder.path()), None, NOW)
+        };
+        let expired = publish(Some(Wrong::Expired), false);
+        assert!(until(&expired.zone) < NOW && expired.renew_at.is_none());
+        let ds = |published: &Published| {
+            let kid: Name = "kid.example".parse().unwrap();
+            published
+                .zone
+                .exact(kid.as_wire())
+                .unwrap()
+                .set(RecordType::DS)
+                .unwrap()
+                .first()
+                .unwrap()
+                .to_vec()
+        };
+        let (right, wrong) = (ds(&publish(None, false)), ds(&publish(None, true)));
+        assert_eq!(right[..right.len() - 1], wrong[..wrong.len() - 1], "the tag is the same");
+        assert_ne!(right, wrong);
+    }
+
+    #[test]
+    fn a_zone_that_cannot_be_signed_is_served_as_it_is_and_a_key_that_is_none_refused() {
+        let folder = place();
+        let file = folder.path().join("zone");
+        std::fs::write(&file, TEXT.to_owned() + "@ DNSKEY 257 3 15 AAAA\n").unwrap();
+        let signer = Signer::of(&wanted(folder.path(), None, false)).unwrap();
+        let published = signer.publish(plain(folder.path()), None, NOW);
+        assert!(published.signed.is_none() && published.zone.serial() == 7);
+        assert!(published.problem.unwrap().contains("of its own"));
+        std::fs::write(folder.path().join("key"), "no key").unwrap();
+        assert!(matches!(Signer::of(&wanted(folder.path(), None, false)), Err(SignerError::Key(..))));
+    }
+
+    #[tokio::test]
+    async fn zones_are_signed_anew_when_their_time_has_come_and_not_before() {
+        let folder = place();
+        let zones = vec![ZoneFile { origin: "example".parse().unwrap(), file: folder.path().join("zone") }];
+        let (journal, _told) = journal();
+        let shelf = Shelf::stock("test", zones, Signer::default(), journal);
+        assert_eq!(shelf.next_renewal(), None);
+        shelf.sign(Signer::of(&wanted(folder.path(), None, false)).unwrap(), NOW).await;
+        let served = || match shelf.snapshot().get(&"example".parse().unwrap()) {
+            Some(Served::Zone(zone)) => (zone.serial(), until(zone)),
+            _ => panic!("not served"),
+        };
+        let (before, at) = (served(), shelf.next_renewal().unwrap());
+        shelf.renew(at - 1).await;
+        assert_eq!(served(), before);
+        shelf.renew(at).await;
+        assert!(served().0 > before.0 && served().1 > before.1 && shelf.next_renewal() > Some(at));
+        shelf.sign(Signer::default(), at).await;
+        let list = shelf.list();
+        assert!(list[0].signed.is_none() && list[0].serial == Some(7) && shelf.next_renewal().is_none());
+    }
+}

@@ -1,0 +1,215 @@
+//! The lab's zones signed: taken for right by BIND's and NLnet Labs' tools, believed by the resolver, refused where they are wrong.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::stage::{Said, Stage, until};
+
+/// Every kind of answer that the shipped zones have, and what a validator says of it.
+const ANSWERS: [(&str, &str, &str); 14] = [
+    ("www.foobar.com", "NOERROR", "; fully validated"),
+    ("blog.foobar.com", "NOERROR", "; fully validated"),
+    ("shop.foobar.com", "NOERROR", "; fully validated"),
+    ("anything.wild.foobar.com", "NOERROR", "; fully validated"),
+    ("a.b.wild.foobar.com", "NOERROR", "; fully validated"),
+    ("x.old.foobar.com", "NOERROR", "; fully validated"),
+    ("old.foobar.com", "NOERROR", "; negative response, fully validated"),
+    ("real.wild.foobar.com", "NOERROR", "; negative response, fully validated"),
+    ("office.foobar.com", "NOERROR", "; negative response, fully validated"),
+    ("nosuch.foobar.com", "NXDOMAIN", "; negative response, fully validated"),
+    ("a.b.nosuch.foobar.com", "NXDOMAIN", "; negative response, fully validated"),
+    ("x.real.wild.foobar.com", "NXDOMAIN", "; negative response, fully validated"),
+    ("nosuch.com", "NXDOMAIN", "; negative response, fully validated"),
+    ("nosuch", "NXDOMAIN", "; negative response, fully validated"),
+];
+
+/// Its zones, and their origins as tools are told them.
+const ZONES: [&str; 4] = [".", "com", "foobar.com", "127.in-addr.arpa"];
+
+fn signed(settings: &str) -> Stage {
+    let stage = Stage::new();
+    stage.edit("lab.toml", |text| text.replace("[dnssec]", &format!("[dnssec]\nsign = true\n{settings}#")));
+    stage.wwwlab(["up", "-d"]).ok();
+    stage
+}
+
+fn delv(stage: &Stage, name: &str) -> String {
+    let port = stage.port("dns").to_string();
+    let anchor = stage.state().join("dnssec/anchor.conf");
+    let anchor = anchor.to_str().unwrap();
+    let Said { out, err, .. } = stage.run("delv", ["-a", anchor, "@127.0.0.2", "-p", &port, name]);
+    out + &err
+}
+
+/// Whether the flags of an answer have `flag`.
+fn has_flag(answer: &str, flag: &str) -> bool {
+    let flags = answer.split(";; flags:").nth(1).and_then(|rest| rest.split(';').next()).unwrap_or_default();
+    flags.split_whitespace().any(|word| word == flag)
+}
+
+fn each_is_believed(stage: &Stage) {
+    for (name, status, validated) in ANSWERS {
+        let answer = stage.dig("127.0.0.2", &format!("+dnssec {name}"));
+        assert!(answer.contains(&format!("status: {status},")) && has_flag(&answer, "ad"), "{answer}");
+        let said = delv(stage, name);
+        assert!(said.contains(validated), "{name}: {said}");
+    }
+}
+
+fn each_zone_is_verified(stage: &Stage) {
+    for origin in ZONES {
+        let file = stage.root().join("shown.zone");
+        fs::write(&file, stage.wwwlab(["zone", "show", origin]).ok()).unwrap();
+        let file = file.to_str().unwrap();
+        let verified = stage.run("ldns-verify-zone", [file]).ok();
+        assert!(verified.contains("Zone is verified and complete"), "{origin}: {verified}");
+        // `-z`: one key may sign all.
+        stage.run("dnssec-verify", ["-q", "-z", "-o", origin, file]).ok();
+        stage.run("named-checkzone", ["-q", "-i", "local", origin, file]).ok();
+    }
+}
+
+#[test]
+fn rfc4035_signed_zones_are_verified_and_believed_by_ecdsa_and_nsec() {
+    let stage = signed("");
+    each_zone_is_verified(&stage);
+    each_is_believed(&stage);
+    // The anchor is unbound's, too: it is one record.
+    let anchor = fs::read_to_string(stage.state().join("dnssec/anchor.key")).unwrap();
+    let key = stage.dig("127.0.0.3", "+norec +short . DNSKEY");
+    assert_eq!(anchor.replace(' ', ""), format!(".INDNSKEY{}", key.replace(' ', "")));
+    // The chain, link by link.
+    for (server, zone) in
+        [("127.0.0.3", "com"), ("127.0.0.4", "foobar.com"), ("127.0.0.3", "127.in-addr.arpa")]
+    {
+        let ds = stage.dig(server, &format!("+norec +short {zone} DS"));
+        let cds = stage.dig("127.0.0.2", &format!("+short {zone} CDS"));
+        assert!(!ds.is_empty() && ds == cds, "{zone}: {ds} {cds}");
+    }
+}
+
+#[test]
+fn rfc5155_signed_zones_are_verified_and_believed_by_ed25519_and_nsec3() {
+    let stage = signed("algorithm = \"ed25519\"\ndenial = \"nsec3\"\n");
+    each_zone_is_verified(&stage);
+    each_is_believed(&stage);
+    assert_eq!(stage.dig("127.0.0.1", "+norec +short foobar.com NSEC3PARAM"), "1 0 0 -\n");
+}
+
+/// RFC 8914 §4.8, §4.10, §4.11: why is told, and whoever wants to look himself (CD) is given what there is.
+#[test]
+fn rfc8914_what_is_wrong_with_a_signed_zone_is_refused_with_the_reason() {
+    let stage = signed("");
+    for (wrong, reason) in [
+        ("expired", "EDE: 7 (Signature Expired)"),
+        ("wrong-ds", "EDE: 9 (DNSKEY Missing)"),
+        ("missing-rrsig", "EDE: 10 (RRSIGs Missing)"),
+    ] {
+        stage.wwwlab(["zone", "break", "foobar.com", wrong]).ok();
+        let answer = stage.dig("127.0.0.2", "www.foobar.com");
+        assert!(answer.contains("status: SERVFAIL") && answer.contains(reason), "{wrong}: {answer}");
+        assert_eq!(stage.dig("127.0.0.2", "+cd +short www.foobar.com"), "127.0.0.1\n");
+        assert!(!delv(&stage, "www.foobar.com").contains("fully validated"));
+        let zones: Value = serde_json::from_str(&stage.wwwlab(["zone", "list", "--json"]).ok()).unwrap();
+        let told =
+            zones.as_array().unwrap().iter().find(|zone| zone["zone"]["origin"] == "foobar.com.").unwrap();
+        assert_eq!(told["zone"]["signed"]["wrong"], wrong);
+        // What is above it is as it was.
+        assert!(has_flag(&stage.dig("127.0.0.2", "+dnssec com SOA"), "ad"));
+        stage.wwwlab(["zone", "mend", "foobar.com"]).ok();
+        assert!(has_flag(&stage.dig("127.0.0.2", "+dnssec www.foobar.com"), "ad"), "{wrong} is mended");
+    }
+}
+
+#[test]
+fn a_lab_is_signed_and_unsigned_while_it_is_up_and_an_edit_is_signed_as_well() {
+    let stage = Stage::up();
+    let plain = stage.dig("127.0.0.2", "+dnssec www.foobar.com");
+    assert!(!has_flag(&plain, "ad") && !plain.contains("RRSIG"), "{plain}");
+    let told = stage.wwwlab(["zone", "sign"]).ok();
+    assert!(told.starts_with("signed: . 127.in-addr.arpa. com. foobar.com.\n"), "{told}");
+    let answer = stage.dig("127.0.0.2", "+dnssec www.foobar.com");
+    assert!(has_flag(&answer, "ad") && answer.contains("RRSIG"), "{answer}");
+    // Whoever does not ask for signatures is not given any; AD is told to who asks for it (RFC 6840 §5.7).
+    let without = stage.dig("127.0.0.2", "+noadflag www.foobar.com");
+    assert!(!has_flag(&without, "ad") && !without.contains("RRSIG"), "{without}");
+    assert!(has_flag(&stage.dig("127.0.0.2", "+adflag www.foobar.com"), "ad"));
+
+    let serial = |stage: &Stage| -> u32 {
+        let soa = stage.dig("127.0.0.1", "+norec +short foobar.com SOA");
+        soa.split(' ').nth(2).unwrap().parse().unwrap()
+    };
+    let before = serial(&stage);
+    let file = "zones/loopback/foobar.com.zone";
+    stage.edit(file, |text| text + "\nnew A 127.0.0.1\n");
+    until("the edit is signed", || stage.dig("127.0.0.1", "+norec +dnssec new.foobar.com").contains("RRSIG"));
+    assert!(serial(&stage) > before, "a secondary takes it, although the file's serial was not raised");
+    assert!(delv(&stage, "new.foobar.com").contains("; fully validated"));
+    assert!(
+        !fs::read_to_string(stage.root().join(file)).unwrap().contains("RRSIG"),
+        "the file is the student's"
+    );
+
+    // A restart finds the same keys.
+    let key = stage.dig("127.0.0.1", "+norec +short foobar.com DNSKEY");
+    stage.wwwlab(["restart", "dns"]).ok();
+    assert_eq!(stage.dig("127.0.0.1", "+norec +short foobar.com DNSKEY"), key);
+
+    assert!(
+        stage
+            .wwwlab(["zone", "unsign", "foobar.com"])
+            .ok()
+            .starts_with("still signed: . 127.in-addr.arpa. com.\n")
+    );
+    let insecure = stage.dig("127.0.0.2", "+dnssec www.foobar.com");
+    assert!(
+        insecure.contains("NOERROR") && !has_flag(&insecure, "ad"),
+        "its parent says that it need not be signed: {insecure}"
+    );
+    stage.wwwlab(["zone", "unsign"]).ok();
+    assert!(!has_flag(&stage.dig("127.0.0.2", "+dnssec com SOA"), "ad"));
+    assert!(!stage.state().join("dnssec/anchor.conf").exists());
+}
+
+/// A copy of the zone is signed, since it is a copy; and one of a zone that is signed no more is not kept.
+#[test]
+fn a_second_name_server_has_the_signatures_too() {
+    let stage = Stage::new();
+    stage.edit("lab.toml", |text| text.replace("# secondary = false", "secondary = true"));
+    stage.wwwlab(["up", "-d"]).ok();
+    let both = |question: &str| {
+        ["127.0.0.1", "127.0.0.5"]
+            .map(|server| stage.dig(server, &format!("+norec +dnssec +short {question}")))
+    };
+    let are_alike = || {
+        let [one, other] = both("foobar.com SOA");
+        !one.is_empty() && one == other
+    };
+    until("it has its copy", are_alike);
+    stage.wwwlab(["zone", "sign"]).ok();
+    until("it has the signatures", || are_alike() && both("foobar.com SOA")[1].contains("SOA 13 2 "));
+    stage.wwwlab(["zone", "unsign"]).ok();
+    until("it has the plain zone", || are_alike() && !both("foobar.com SOA")[1].contains("SOA 13 2 "));
+}
+
+#[test]
+fn what_cannot_be_signed_or_broken_is_refused_with_the_remedy() {
+    let stage = Stage::up();
+    let unsigned = stage.wwwlab(["zone", "break", "foobar.com", "expired"]).refused(1);
+    assert!(
+        unsigned.contains("foobar.com. is not signed") && unsigned.contains("wwwlab zone sign"),
+        "{unsigned}"
+    );
+    let unknown = stage.wwwlab(["zone", "sign", "fobar.com"]).refused(1);
+    assert!(unknown.contains("there are ., 127.in-addr.arpa., com., foobar.com."), "{unknown}");
+    stage.wwwlab(["pause", "tld"]).ok();
+    let paused = stage.wwwlab(["zone", "sign"]).refused(1);
+    assert!(paused.contains("wwwlab resume tld"), "{paused}");
+    stage.wwwlab(["resume", "tld"]).ok();
+    // Who is down starts so.
+    stage.wwwlab(["stop", "tld"]).ok();
+    stage.wwwlab(["zone", "sign"]).ok();
+    stage.wwwlab(["start", "tld"]).ok();
+    assert!(delv(&stage, "www.foobar.com").contains("; fully validated"));
+}
