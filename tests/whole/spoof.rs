@@ -117,6 +117,48 @@ fn between_client_and_resolver_the_resolver_is_well() {
     assert_eq!((attackers(&stage).len(), rules(&stage).as_str()), (0, ""));
 }
 
+/// What the resolver can check it does not believe, whoever answers first. What it says of that goes over a way on which the
+/// attacker may stand, too: there only who checks by himself is safe.
+#[test]
+fn signatures_stand_where_plain_dns_falls() {
+    let _turn = one_at_a_time();
+    let stage = up();
+    ready(&stage);
+    fault(&stage, "add spoof resolver-dns").ok();
+    assert_eq!(resolved(&stage, "www.foobar.com"), FORGED, "plain DNS falls");
+    stage.wwwlab(["zone", "sign"]).ok();
+    for name in ["www.foobar.com", "www.foobar.com AAAA", "foobar.com"] {
+        flush(&stage);
+        let said = dig(&stage, &format!("@192.0.2.53 {name}"));
+        assert!(said.contains("status: SERVFAIL") && said.contains("EDE: "), "{said}");
+        assert!(!said.contains(FORGED) && !said.contains("100::99"), "{said}");
+    }
+    assert!(!stage.wwwlab(["cache"]).ok().contains(FORGED));
+    // Who asks not to be protected is not (RFC 4035 §3.2.2), and nobody else hears of it.
+    assert_eq!(short(&stage, "@192.0.2.53 +cd www.foobar.com"), FORGED);
+    let said = dig(&stage, "@192.0.2.53 www.foobar.com");
+    assert!(said.contains("status: SERVFAIL") && !said.contains(FORGED), "{said}");
+    fault(&stage, "clear").ok();
+    flush(&stage);
+    let said = dig(&stage, "@192.0.2.53 www.foobar.com");
+    assert!(said.contains(" ad;") && said.contains(RIGHT), "{said}");
+
+    fault(&stage, "add spoof client-resolver").ok();
+    let said = dig(&stage, "@192.0.2.53 www.foobar.com");
+    assert!(said.contains(" ad;") && said.contains(FORGED), "the last way is not protected: {said}");
+    let anchor = super::hosts::state(&stage).join("dnssec/anchor.conf");
+    let delv = || {
+        let line = format!("delv -a {} @192.0.2.53 www.foobar.com", anchor.display());
+        let Said { out, err, .. } = on(&place(&stage, "client"), &line);
+        format!("{out}{err}")
+    };
+    let said = delv();
+    assert!(!said.contains("fully validated") && !said.contains(FORGED), "{said}");
+    fault(&stage, "clear").ok();
+    let said = delv();
+    assert!(said.contains("fully validated") && said.contains(RIGHT), "{said}");
+}
+
 /// The forged answer is first, the real one comes all the same, and both can be seen.
 #[test]
 fn both_answers_arrive_and_some_questions_can_be_spared() {
