@@ -3,7 +3,7 @@
 PROGRAM := target/release/wwwlab
 # PHP-FPM's program has its version in its name, which each release of Debian and Ubuntu has its own of.
 PHP_FPM := $(or $(notdir $(lastword $(sort $(wildcard /usr/sbin/php-fpm[0-9]*)))),php-fpm)
-DEB_TEST := c++:g++ dig:bind9-dnsutils curl:curl openssl:openssl setpriv:util-linux mount:mount ip:iproute2 ping:iputils-ping tcpdump:tcpdump tshark:tshark script:bsdutils zsh:zsh \
+DEB_TEST := c++:g++ dig:bind9-dnsutils curl:curl openssl:openssl setpriv:util-linux mount:mount ip:iproute2 tc:iproute2 nft:nftables ping:iputils-ping tcpdump:tcpdump tshark:tshark script:bsdutils zsh:zsh \
 	named:bind9 named-checkzone:bind9-utils dnssec-signzone:bind9-utils ldns-verify-zone:ldnsutils nsd:nsd knotd:knot unbound:unbound \
 	nginx:nginx chromium:chromium chromedriver:chromium-driver python3:python3 node:nodejs \
 	$(PHP_FPM):php-fpm,php-sqlite3 mariadbd:mariadb-server mariadb:mariadb-client sqlite3:sqlite3

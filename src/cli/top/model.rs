@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::ground::metrics::{Distribution, Family, Value};
+use crate::lab::faults::FaultState;
 use crate::lab::hosts::ServiceName;
 use crate::lab::status::{LabStatus, ServiceStatus, State};
 
@@ -25,6 +26,8 @@ pub(super) struct Model {
     pub(super) network: String,
     /// When the lab came up, in milliseconds since the Unix epoch.
     pub(super) since: u64,
+    /// What is wrong on purpose: `cut on client-web`, say.
+    pub(super) faults: Vec<String>,
     pub(super) order: Order,
     /// In the order in which a request meets them.
     rows: Vec<Row>,
@@ -87,7 +90,8 @@ impl Model {
     /// Of a lab with this name, before the first reading.
     pub(super) fn new(lab: String) -> Self {
         let order = Order::default();
-        Self { lab, network: String::new(), since: 0, order, rows: Vec::new(), last: None }
+        let (network, faults, rows) = (String::new(), Vec::new(), Vec::new());
+        Self { lab, network, since: 0, faults, order, rows, last: None }
     }
 
     /// Takes one reading more.
@@ -101,6 +105,8 @@ impl Model {
             Row::of(service, times(&families, service.name), former, seconds.filter(|&seconds| seconds > 0.0))
         });
         self.rows = rows.collect();
+        let fault = |fault: &FaultState| format!("{} on {}", fault.fault, fault.target());
+        self.faults = status.faults.iter().map(fault).collect();
         (self.network, self.since, self.last) = (status.network, status.since, Some(at));
     }
 

@@ -27,6 +27,9 @@ pub(super) fn draw(screen: &mut Buffer, model: &Model, now: u64, has_colours: bo
     let up_for = ago(now.saturating_sub(model.since) / 1000);
     let after = pen.text(0, 0, &model.lab, bold);
     pen.text(after + GAP, 0, &format!("network {}, up for {up_for}", model.network), dim);
+    if !model.faults.is_empty() {
+        pen.text(0, 1, &format!("laid: {}", model.faults.join(", ")), bold);
+    }
     let columns = columns(area.width);
     let mut x = 0;
     for column in &columns {

@@ -318,11 +318,17 @@ impl Desk {
         if !is_told || self.design.foreign(service).is_some() {
             return Ok(String::new());
         }
+        let later = format!("; {service} does not answer now, and does so when it serves");
+        if self.service(post).condition.state == State::Paused {
+            // It has the order before it when it goes on, and nobody waits for what cannot come.
+            self.order(service, Ask::Faults(told)).await;
+            return Ok(later);
+        }
         match self.ask(service, Ask::Faults(told)).await {
             Ok(Reply::Refused(causes)) => Err(causes.join(": ")),
             Ok(_) => Ok(String::new()),
             // A service that starts is told with its start; one that stands still has the order before it.
-            Err(_) => Ok(format!("; {service} does not answer now, and does so when it serves")),
+            Err(_) => Ok(later),
         }
     }
 

@@ -97,7 +97,10 @@ pub fn markdown() -> String {
          A fault ends with `wwwlab fault clear`, after `--for TIME`, and with the lab. What strikes single answers can strike\n\
          every N-th (`--every N`) or some by chance (`--chance 30%`): the chances follow from the lab's seed (`wwwlab status`\n\
          shows it; `wwwlab up --seed N` or `[lab] seed` sets it) and the fault's number, so that the same lab, the same faults\n\
-         and the same requests are the same run again. A service that is started again counts from the beginning.\n",
+         and the same requests are the same run again. A service that is started again counts from the beginning.\n\n\
+         The ways between services are broken in network `hosts` alone (`wwwlab up --network hosts`), by the kernel of the lab's own\n\
+         machines: the programs `nft` (package nftables) and `tc` (iproute2) are run there, and a student may look at what they were\n\
+         given: `wwwlab shell internet -- nft list ruleset`, `wwwlab shell server -- tc qdisc`. Other tables there are left alone.\n",
     );
     for kind in Kind::ALL {
         let _ = write!(text, "\n## {}\n", kind.heading());

@@ -28,7 +28,7 @@ pub struct Fault {
     /// What it strikes, one by one; nothing where it is there or is not.
     pub occasion: Option<Occasion>,
     /// A second amount, and what it makes of the deed.
-    pub further: Option<(Amount, fn(Deed, u64) -> Deed)>,
+    pub further: Option<Further>,
     /// How it comes about, with so much of it.
     pub deed: fn(u64) -> Deed,
     /// What is wrong, in a line.
@@ -44,6 +44,9 @@ pub struct Fault {
     /// How to find it.
     pub find: &'static str,
 }
+
+/// A second amount, and what so much of it makes of a deed.
+pub type Further = (Amount, fn(Deed, u64) -> Deed);
 
 /// What a fault is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -67,6 +67,19 @@ fn words(line: &str) -> Vec<&str> {
 }
 
 #[test]
+fn what_is_laid_stands_above_the_numbers() {
+    let mut model = model(1, "running");
+    assert_eq!(lines(&model, 70, 9)[1], "");
+    let mut status = status(0, "running");
+    let laid = r#"[{"id":1,"fault":"cut","service":"web","edge":"client-web","details":"","since":0},
+        {"id":2,"fault":"servfail","service":"dns","details":"","since":0}]"#;
+    status.faults = serde_json::from_str(laid).unwrap();
+    model.take(Reading { at: Instant::now(), status, families: Vec::new() });
+    assert_eq!(lines(&model, 70, 9)[1], "laid: cut on client-web, servfail on dns");
+    assert_eq!(lines(&model, 20, 9)[1], "laid: cut on client-");
+}
+
+#[test]
 fn numbers_are_of_the_last_interval() {
     let lines = lines(&model(3, "running"), 70, 9);
     assert_eq!(lines[0], "the lab  network loopback, up for 60 s");
