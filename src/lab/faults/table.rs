@@ -582,9 +582,9 @@ pub const TABLE: &[Fault] = &[
         deed: |address| Deed::Edge(Way::Forged(Ipv4Addr::from(whole(address)))),
         what: "an attacker on the way answers first, over UDP: a forged address (A), and one that leads nowhere (AAAA, 100::99)",
         life: "Cache poisoning, a hostile wireless network, a state that censors: whoever sees a question can answer it sooner.",
-        dig: "`status: NOERROR`, `aa`, and the attacker's address; the real answer comes a moment later and is ignored. With `+tcp` the \
-              right one. On `resolver-dns` it stays in the resolver's cache when the attacker has gone; on `client-resolver` the \
-              resolver is well, and even the flag `ad` is forged.",
+        dig: "`status: NOERROR` and the attacker's address; the real answer comes a moment later and is ignored. On `resolver-dns` it \
+              stays in the resolver's cache when the attacker has gone. On `client-resolver` the resolver is well: `+tcp` shows the \
+              right address; the forged answer has `aa`, which is odd of a resolver, and `ad`, which proves nothing here.",
         curl: "It goes to the attacker's address: `(7)` or `(28)` where nobody is; a machine of the attacker's has a page for it. \
                Over HTTPS `(60)`: there is no right certificate.",
         browser: "The attacker's page, ERR_CONNECTION_TIMED_OUT, or a warning of a wrong certificate.",
