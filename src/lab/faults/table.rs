@@ -583,7 +583,8 @@ pub const TABLE: &[Fault] = &[
         what: "an attacker on the way answers first, over UDP: a forged address (A), and one that leads nowhere (AAAA, 100::99)",
         life: "Cache poisoning, a hostile wireless network, a state that censors: whoever sees a question can answer it sooner.",
         dig: "`status: NOERROR` and the attacker's address; the real answer comes a moment later and is ignored. On `resolver-dns` it \
-              stays in the resolver's cache when the attacker has gone. On `client-resolver` the resolver is well: `+tcp` shows the \
+              stays in the resolver's cache when the attacker has gone; of signed zones (`wwwlab zone sign`) the resolver says SERVFAIL, \
+              `EDE: 10 (RRSIGs Missing)`, and gives the address to nobody but `+cd`. On `client-resolver` the resolver is well: `+tcp` shows the \
               right address; the forged answer has `aa`, which is odd of a resolver, and `ad`, which proves nothing here.",
         curl: "It goes to the attacker's address: `(7)` or `(28)` where nobody is; a machine of the attacker's has a page for it. \
                Over HTTPS `(60)`: there is no right certificate.",
