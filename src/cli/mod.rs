@@ -45,11 +45,13 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::dns::message::forged;
 use crate::lab::config::Network;
 use crate::lab::control::{ControlError, Verb};
 use crate::lab::directory::{Directory, DirectoryError};
 use crate::lab::hosts::ServiceName;
 use crate::lab::network::publish::PublishError;
+use crate::lab::network::spoof::SpoofError;
 use crate::lab::network::tap::TapError;
 use crate::lab::network::{self, NetworkError};
 
@@ -181,6 +183,9 @@ enum Command {
     /// Carry from this machine into network `hosts` (started by the lab itself)
     #[command(name = network::publish::COMMAND, hide = true)]
     Publish(network::publish::Arguments),
+    /// Answer questions that pass a router in the name of who is asked (started by the lab itself)
+    #[command(name = network::spoof::COMMAND, hide = true)]
+    Spoof(network::spoof::Arguments),
     /// Open sockets that hear what passes the machines of network `hosts` (used by the lab itself)
     #[command(name = network::tap::COMMAND, hide = true)]
     Tap(network::tap::Arguments),
@@ -214,6 +219,9 @@ pub enum Failure {
     /// Something of its network cannot be published.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// Nobody can attack from a router of its network.
+    #[error(transparent)]
+    Spoof(#[from] SpoofError),
     /// The packets of its network cannot be heard.
     #[error(transparent)]
     Tap(#[from] TapError),
@@ -367,6 +375,12 @@ fn dispatch(arguments: Arguments, world: &mut World) -> Result<u8, Failure> {
         }
         Command::Publish(arguments) => {
             block_on(network::publish::run(&arguments))??;
+            Ok(0)
+        }
+        Command::Spoof(arguments) => {
+            let lie =
+                |question: &[u8]| forged::answer(question, arguments.address, arguments.name.as_deref());
+            block_on(network::spoof::run(&arguments, lie))??;
             Ok(0)
         }
         Command::Tap(arguments) => {

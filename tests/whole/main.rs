@@ -48,6 +48,7 @@ mod resolver;
 mod resolvers;
 mod services;
 mod shell;
+mod spoof;
 mod stage;
 mod telemetry;
 mod terminal;

@@ -16,17 +16,25 @@ use super::{Desk, absent};
 use crate::ground::channel::{Ask, Reply};
 use crate::ground::event::Happened;
 use crate::ground::fault::{DatabaseWrong, Wrong};
+use crate::ground::service::causes;
+use crate::lab::child::describe;
 use crate::lab::control::{Response, Verb};
 use crate::lab::database::Database;
-use crate::lab::faults::edges::{self, Doors, Edge};
+use crate::lab::faults::edges::{self, Doors, Edge, Way};
 use crate::lab::faults::wanted::{Checked, Wanted};
 use crate::lab::faults::{Deed, Standing};
 use crate::lab::hosts::ServiceName;
 use crate::lab::keeper::Command;
+use crate::lab::log::Log;
+use crate::lab::network::held::Attacker;
+use crate::lab::network::spoof::COMMAND as SPOOF;
 use crate::lab::status::State;
 
 /// In which a service with a share of the processor runs for its share.
 const TURN: Duration = Duration::from_millis(100);
+
+/// A pause before an attacker is sent for one that ended, so that this does not spin.
+const NEXT_ATTACKER: Duration = Duration::from_secs(1);
 
 /// The ports that hosts of their own have for HTTPS, which can be switched on later, and for a database server.
 const HTTPS: u16 = 443;
@@ -51,6 +59,7 @@ impl Desk {
                 if let Deed::Edge(_) = standing.deed {
                     // Half of it may be there; what stands in the way of that was told.
                     let _ = self.break_edges().await;
+                    self.stop(standing.id).await;
                 }
                 return Response::Refused(vec![why]);
             }
@@ -213,6 +222,11 @@ impl Desk {
                 _ => Ok(String::new()),
             },
             Deed::Rim(_) | Deed::Limit(..) => self.have_it_so(standing.does()).await,
+            // Who is to pass questions on is there before they are held back.
+            Deed::Edge(Way::Forged(_)) => {
+                self.attack(standing).await?;
+                self.break_edges().await
+            }
             Deed::Edge(_) => self.break_edges().await,
             Deed::CrashLoop { .. } | Deed::Share(_) => {
                 let stop = CancellationToken::new();
@@ -237,15 +251,15 @@ impl Desk {
         let service = standing.service;
         let undone = match standing.deed {
             Deed::Rim(_) | Deed::Limit(..) => self.have_it_so(standing.does()).await,
-            Deed::Edge(_) => self.break_edges().await,
+            Deed::Edge(_) => {
+                let whole = self.break_edges().await;
+                self.stop(id).await;
+                whole
+            }
             Deed::Verb(Verb::Pause) => self.undo(Verb::Resume, service).await,
             Deed::Verb(_) => self.undo(Verb::Start, service).await,
             Deed::CrashLoop { .. } | Deed::Share(_) => {
-                let going = self.going.lock().await.remove(&id);
-                if let Some(Going { stop, task }) = going {
-                    stop.cancel();
-                    let _ = task.await;
-                }
+                self.stop(id).await;
                 match standing.deed {
                     Deed::CrashLoop { .. } => self.undo(Verb::Start, service).await,
                     _ => Ok(String::new()),
@@ -258,6 +272,15 @@ impl Desk {
             Ok(told) => Ok(format!("fault {id} is {how}: {name} on {target}{told}")),
             Err(why) => Err(format!("fault {id} is {how}, but {target} is not as before: {why}")),
         })
+    }
+
+    /// Ends what goes on for the fault `id`, if anything does.
+    async fn stop(&self, id: u32) {
+        let going = self.going.lock().await.remove(&id);
+        if let Some(Going { stop, task }) = going {
+            stop.cancel();
+            let _ = task.await;
+        }
     }
 
     /// Undoes what was done to a service; what somebody has undone already is undone.
@@ -322,6 +345,55 @@ impl Desk {
         };
         let broken = edges::broken(self.faults.now().edges(), doors);
         machines.tell(broken).await.map(|()| String::new()).map_err(|error| error.to_string())
+    }
+
+    /// Sends an attacker, and another for each that ends by itself: without one the questions that are held back are lost.
+    async fn attack(self: &Arc<Self>, standing: &Arc<Standing>) -> Result<(), String> {
+        let mut attacker = self.attacker(standing).await?;
+        let stop = CancellationToken::new();
+        let (desk, laid, until) = (self.clone(), standing.clone(), stop.clone());
+        let task = tokio::spawn(async move {
+            loop {
+                let ended = tokio::select! {
+                    () = until.cancelled() => return attacker.close().await,
+                    ended = attacker.gone() => ended,
+                };
+                let how = ended.map_or_else(|| "ended".into(), describe);
+                let (id, target) = (laid.id, laid.target());
+                desk.journal.note(format!(
+                    "the attacker of fault {id} on {target} has ended ({how}): no question passes until another is there"
+                ));
+                attacker = loop {
+                    if until.run_until_cancelled(sleep(NEXT_ATTACKER)).await.is_none() {
+                        return;
+                    }
+                    match desk.attacker(&laid).await {
+                        Ok(attacker) => break attacker,
+                        Err(why) => desk.journal.note(format!("fault {id}: {why}")),
+                    }
+                };
+            }
+        });
+        self.going.lock().await.insert(standing.id, Going { stop, task });
+        Ok(())
+    }
+
+    async fn attacker(&self, standing: &Standing) -> Result<Attacker, String> {
+        let (Some(machines), Some(edge), Deed::Edge(Way::Forged(address))) =
+            (&self.edges, standing.edge, standing.deed)
+        else {
+            return Err("this network has no machines".into());
+        };
+        let chain = |error: &(dyn std::error::Error + 'static)| causes(error).join(": ");
+        let when = serde_json::to_string(&standing.when).map_err(|error| chain(&error))?;
+        let mut wanted = edge.ends();
+        wanted.extend(["--port".into(), self.design.ports.dns.to_string()]);
+        wanted.extend(["--address".into(), address.to_string(), "--when".into(), when]);
+        wanted.extend(standing.only.iter().flat_map(|name| ["--name".into(), name.clone()]));
+        let log = Log::open(&self.design.directory.log(SPOOF)).and_then(|log| log.handle());
+        let log = log.map_err(|error| chain(&error))?;
+        let attacker = machines.attack(edge.router(), &wanted, log, &self.guard).await;
+        attacker.map_err(|failure| chain(&failure))
     }
 
     /// Kills a service, has it started again, and lets it run for `millis`, again and again.

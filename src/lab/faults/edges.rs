@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,22 @@ pub enum Way {
     Reset,
     /// Answers vanish.
     HalfOpen,
+    /// An attacker answers first, over UDP, with this address.
+    Forged(Ipv4Addr),
+}
+
+impl Way {
+    /// The edges that can be so.
+    pub fn edges(self) -> Vec<Edge> {
+        let can = |edge: &Edge| match self {
+            // Of addresses the resolver asks the name servers of the zone; root and `com.` it asks the way alone.
+            Self::Forged(_) => {
+                matches!(edge, Edge::ClientResolver | Edge::ResolverDns | Edge::ResolverDns2)
+            }
+            _ => true,
+        };
+        Edge::ALL.into_iter().filter(can).collect()
+    }
 }
 
 impl Edge {
@@ -119,6 +135,24 @@ impl Edge {
             Self::ClientResolver => ServiceName::RESOLVERS.map(ServiceName::host).into(),
             other => vec![other.asked().host()],
         }
+    }
+
+    /// The machine that questions pass last before the host that is asked; that host itself where they never leave it.
+    pub(in crate::lab) fn router(self) -> &'static str {
+        match self {
+            _ if self.is_inside() => "server",
+            Self::ClientResolver => "isp",
+            _ => "internet",
+        }
+    }
+
+    /// Whose questions on it are whose, for who is to know them by their addresses: as `wwwlab spoof` is told.
+    pub(in crate::lab) fn ends(self) -> Vec<String> {
+        let told = |option, addresses: Vec<IpAddr>| {
+            addresses.into_iter().flat_map(move |address| [format!("--{option}"), address.to_string()])
+        };
+        let askers = askers(self).unwrap_or_default();
+        told("asked", addresses(&self.hosts())).chain(told("asker", askers)).collect()
     }
 
     /// Whether both ends are on one host.
@@ -297,11 +331,9 @@ pub(in crate::lab) fn broken(
             continue;
         }
         let lines = passing(edge, way, doors);
-        match edge {
-            _ if edge.is_inside() => machines.entry("server").or_default().arriving.extend(lines),
-            Edge::ClientResolver => machines.entry("isp").or_default().passing.extend(lines),
-            _ => machines.entry("internet").or_default().passing.extend(lines),
-        }
+        let broken = machines.entry(edge.router()).or_default();
+        let lines_there = if edge.is_inside() { &mut broken.arriving } else { &mut broken.passing };
+        lines_there.extend(lines);
     }
     machines
 }
@@ -345,6 +377,8 @@ fn passing(edge: Edge, way: Way, doors: Doors) -> Vec<String> {
                     format!("{answers} tcp sport {port} {open}"),
                 ]);
             }
+            // The attacker passes it on.
+            Way::Forged(_) => lines.push(format!("{questions} udp dport {port} drop")),
             Way::Late { .. } | Way::Narrow(_) => {}
         }
     }

@@ -6,6 +6,7 @@
 //! another where they wait.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -14,8 +15,11 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::edges::{self, Broken, ROOT};
+use crate::lab::child::StartFailure;
 use crate::lab::doctor::in_path;
+use crate::lab::guard::Guard;
 use crate::lab::network::WITHIN;
+use crate::lab::network::held::Attacker;
 
 /// The two programs answer in milliseconds; who has not by then never will.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
@@ -101,6 +105,17 @@ impl Machines {
             *before = Some(wanted);
         }
         Ok(())
+    }
+
+    /// Has an attacker on `router` do as `wanted` says, from when this returns on.
+    pub(in crate::lab) async fn attack(
+        &self,
+        router: &str,
+        wanted: &[String],
+        log: File,
+        guard: &Guard,
+    ) -> Result<Attacker, StartFailure> {
+        Attacker::start(&self.executable, &self.place.join(router), wanted, log, guard).await
     }
 
     async fn change(

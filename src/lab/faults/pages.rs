@@ -27,10 +27,15 @@ impl Fault {
         format!("its options are {}", all.join(", "))
     }
 
+    /// The edges that it can be laid on.
+    pub fn edges(&self) -> Vec<Edge> {
+        if let Deed::Edge(way) = (self.deed)(0) { way.edges() } else { Vec::new() }
+    }
+
     /// What it can be laid on.
     pub fn places(&self) -> Vec<&'static str> {
         match self.kind {
-            Kind::Edge => Edge::ALL.iter().map(|edge| edge.as_str()).collect(),
+            Kind::Edge => self.edges().into_iter().map(Edge::as_str).collect(),
             _ => self.on.iter().map(|service| service.as_str()).collect(),
         }
     }
@@ -43,6 +48,11 @@ impl Fault {
             }
             (Deed::Edge(Way::Narrow(_)), _) => {
                 "in network `hosts`, by a queue (tc, htb) of the host that is asked; not on `loopback`"
+            }
+            (Deed::Edge(Way::Forged(_)), _) => {
+                "in network `hosts`, by a process on the router before the host that is asked, `wwwlab spoof`: a rule of nftables holds \
+                 each question back there, the attacker sees it (packet(7)), answers in the server's name (raw(7)) and then passes it \
+                 on, so that it is first without luck; not on `loopback`"
             }
             (Deed::Edge(_), _) => {
                 "in network `hosts`, by rules of nftables on the router before the host that is asked, or on that host where both \

@@ -566,6 +566,34 @@ pub const TABLE: &[Fault] = &[
         find: "Capture at the server: questions come, answers leave. `ss -tn state syn-recv` there shows who never came back.",
     },
     Fault {
+        name: "spoof",
+        kind: Kind::Edge,
+        on: &[],
+        amount: Some(Amount {
+            option: "address",
+            unit: Unit::Address,
+            least: 0,
+            most: 0xFFFF_FFFF,
+            // 203.0.113.66, which nobody in network `hosts` has.
+            default: 0xCB00_7142,
+        }),
+        occasion: Some(Occasion::Question),
+        further: None,
+        deed: |address| Deed::Edge(Way::Forged(Ipv4Addr::from(whole(address)))),
+        what: "an attacker on the way answers first, over UDP: a forged address (A), and one that leads nowhere (AAAA, 100::99)",
+        life: "Cache poisoning, a hostile wireless network, a state that censors: whoever sees a question can answer it sooner.",
+        dig: "`status: NOERROR` and the attacker's address; the real answer comes a moment later and is ignored. On `resolver-dns` it \
+              stays in the resolver's cache when the attacker has gone; of signed zones (`wwwlab zone sign`) the resolver says SERVFAIL, \
+              `EDE: 10 (RRSIGs Missing)`, and gives the address to nobody but `+cd`. On `client-resolver` the resolver is well: `+tcp` shows the \
+              right address; the forged answer has `aa`, which is odd of a resolver, and `ad`, which proves nothing here.",
+        curl: "It goes to the attacker's address: `(7)` or `(28)` where nobody is; a machine of the attacker's has a page for it. \
+               Over HTTPS `(60)`: there is no right certificate.",
+        browser: "The attacker's page, ERR_CONNECTION_TIMED_OUT, or a warning of a wrong certificate.",
+        find: "`wwwlab capture` at the asker shows two answers to one question. Ask over TCP, and compare. Ports, identifiers, the \
+               case of names (0x20) and cookies are no help against one who sees the question: signatures are (DNSSEC: `delv`), \
+               and on `client-resolver` an encrypted way (DoT, DoH).",
+    },
+    Fault {
         name: "stop",
         kind: Kind::Process,
         on: ALL,

@@ -154,7 +154,8 @@ impl Wanted {
             format!("{} cannot be laid on {on}, but on: {}", fault.name, fault.places().join(", "))
         };
         match (fault.kind, self.edge, self.service) {
-            (Kind::Edge, Some(edge), None) => Ok((edge.asked(), Some(edge))),
+            (Kind::Edge, Some(edge), None) if fault.edges().contains(&edge) => Ok((edge.asked(), Some(edge))),
+            (Kind::Edge, Some(edge), None) => Err(no(edge.as_str())),
             (Kind::Edge, _, Some(service)) => Err(no(service.as_str())),
             (Kind::Edge, None, None) => {
                 Err(format!("say on which way {} is laid (--on): {}", fault.name, fault.places().join(", ")))
@@ -304,6 +305,8 @@ mod tests {
         assert!(
             edge("servfail", Some(Edge::WebApp)).check().unwrap_err().contains("cannot be laid on web-app")
         );
+        let of_names_alone = edge("spoof", Some(Edge::ClientWeb)).check().unwrap_err();
+        assert!(of_names_alone.contains("client-web, but on: client-resolver, resolver-dns, resolver-dns2"));
         let on = Wanted { service: Some(ServiceName::Web), ..wanted("cut", &[]) };
         assert!(on.check().unwrap_err().contains("cut cannot be laid on web, but on: client-web"));
     }
@@ -312,7 +315,7 @@ mod tests {
     fn every_fault_of_the_table_can_be_laid_with_its_defaults_and_its_bounds() {
         for fault in TABLE {
             let wanted = |name: &str, options: &[(&str, &str)]| {
-                let edge = (fault.kind == Kind::Edge).then_some(Edge::ClientWeb);
+                let edge = fault.edges().first().copied();
                 Wanted { edge, ..wanted(name, options) }
             };
             assert!(wanted(fault.name, &[]).check().is_ok(), "{}", fault.name);

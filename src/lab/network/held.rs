@@ -1,5 +1,6 @@
 //! The network as the supervisor has it: a process that holds it, started before the services and ended after them.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::COMMAND;
 use super::publish::{self, Published};
+use super::spoof;
 use crate::ground::channel::{Ask, Reply};
 use crate::ground::clock::Stopwatch;
 use crate::lab::child::{Running, Sign, StartFailure, Starting};
@@ -38,6 +40,10 @@ pub struct Network {
 /// What carries into a network.
 #[derive(Debug)]
 pub struct Carrier(Kept);
+
+/// Who answers on a router in others' names.
+#[derive(Debug)]
+pub struct Attacker(Kept);
 
 /// A process that is kept: it is given its orders, and ends when it is told to.
 #[derive(Debug)]
@@ -136,6 +142,34 @@ impl Carrier {
     ) -> Result<Self, StartFailure> {
         let mut arguments = vec![publish::COMMAND.into(), place.join(publish::ROUTER).into()];
         arguments.extend(published.iter().map(|published| published.to_string().into()));
+        let running = Starting::spawn(executable, &arguments, log, guard)?.ready(|_| {}).await?;
+        // It takes no orders.
+        let (_, given) = mpsc::channel(1);
+        Ok(Self(Kept::new(running, given)))
+    }
+
+    /// Ends when it has ended by itself, and how; to be waited for once.
+    pub async fn gone(&mut self) -> Option<ExitStatus> {
+        self.0.gone().await
+    }
+
+    /// Ends it.
+    pub async fn close(self) {
+        self.0.close().await;
+    }
+}
+
+impl Attacker {
+    /// Attacks from the router that is to be entered at `place`, as `wanted` says: when this returns, it hears what passes.
+    pub async fn start(
+        executable: &Path,
+        place: &Path,
+        wanted: &[String],
+        log: File,
+        guard: &Guard,
+    ) -> Result<Self, StartFailure> {
+        let mut arguments: Vec<OsString> = vec![spoof::COMMAND.into(), place.into()];
+        arguments.extend(wanted.iter().map(Into::into));
         let running = Starting::spawn(executable, &arguments, log, guard)?.ready(|_| {}).await?;
         // It takes no orders.
         let (_, given) = mpsc::channel(1);

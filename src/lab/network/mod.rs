@@ -5,7 +5,7 @@
 //! services and ended after them; with it, everything is gone. Where a host can be entered stands in the lab's state,
 //! as links that lead to that process's descriptors (`hosts/server/net`); [`within`] starts a program there. [`held`] is the
 //! supervisor's side of it, [`wiring`] that of its users;
-//! [`publish`] is what can be reached from outside, [`tap`] listens to its packets.
+//! [`publish`] is what can be reached from outside, [`tap`] listens to its packets, and [`spoof`] answers some in others' names.
 //!
 //! What only Linux can do is in `kernel`; elsewhere [`NetworkError::NotLinux`] is all there is.
 
@@ -17,6 +17,7 @@ mod kernel;
 mod life;
 pub mod plan;
 pub mod publish;
+pub mod spoof;
 pub mod tap;
 pub mod wiring;
 

@@ -4,17 +4,15 @@
 //! which write answers each in their own way, are spoilt alike. Left alone is what is no plain question: transfers, NOTIFY,
 //! and whatever is signed (RFC 8945), since a message that anybody can see was changed is another fault.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 
 use super::Active;
+use crate::dns::message::forged::NOWHERE;
 use crate::dns::message::question::{self, Wanted};
 use crate::dns::message::{Flags, HEADER};
 use crate::dns::types::{Rcode, RecordType};
 use crate::ground::bind::Transport;
 use crate::ground::fault::{DnsWrong, Laid, Wrong};
-
-/// An address of the prefix that every router may throw away (RFC 6666).
-const NOWHERE: Ipv6Addr = Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0x99);
 
 /// What strikes the answer to `question`.
 pub(crate) fn strikes(active: &Active, question: &[u8]) -> Vec<DnsWrong> {
@@ -167,6 +165,8 @@ fn put_u16(message: &mut [u8], at: usize, value: u16) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use proptest::prelude::*;
 
     use super::*;

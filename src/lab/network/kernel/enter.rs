@@ -73,9 +73,13 @@ pub(in crate::lab::network) fn lend(place: &Path) -> Result<(), NetworkError> {
     let net = File::open(place.join("net")).map_err(gone)?;
     join_users(&user).map_err(failed("its users"))?;
     setns(&net, CloneFlags::CLONE_NEWNET).map_err(|errno| failed("its network")(errno.into()))?;
+    resign().map_err(|errno| failed("its rights")(errno.into()))
+}
+
+/// Gives up whatever rights this process has, on a machine and elsewhere, for good: what it has opened, it may use.
+pub(in crate::lab::network) fn resign() -> rustix::io::Result<()> {
     let none = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
-        .map_err(|errno| failed("its rights")(errno.into()))
 }
 
 /// Goes from machine to machine at `places` and does `there` on each: what it opens stays there, and this process is on the last

@@ -3,7 +3,7 @@
 //! In the order in which it happens: [`rights`] (a user namespace, for who is not root), [`machine`] (the namespaces of
 //! each machine), [`files`] (what it has of its own in `/etc`), [`settings`] (of its kernel), [`cabling`] (links, addresses
 //! and routes, told through [`wire`]). [`enter`] is the way in, [`sweep`] who is left there at the end,
-//! [`tap`] what passes its interfaces.
+//! [`tap`] what passes its interfaces, [`spoof`] who says there what he likes.
 
 mod cabling;
 pub(super) mod enter;
@@ -11,6 +11,7 @@ mod files;
 mod machine;
 mod rights;
 mod settings;
+pub(super) mod spoof;
 mod sweep;
 pub(super) mod tap;
 mod wire;
