@@ -155,7 +155,7 @@ fn signatures_stand_where_plain_dns_falls() {
     fault(&stage, "add spoof client-resolver").ok();
     let said = dig(&stage, "@192.0.2.53 www.foobar.com");
     assert!(said.contains(" ad;") && said.contains(FORGED), "the last way is not protected: {said}");
-    let anchor = super::hosts::state(&stage).join("dnssec/anchor.conf");
+    let anchor = state(&stage).join("dnssec/anchor.conf");
     let delv = || {
         let line = format!("delv -a {} @192.0.2.53 www.foobar.com", anchor.display());
         let Said { out, err, .. } = on(&place(&stage, "client"), &line);
