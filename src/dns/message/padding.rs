@@ -145,7 +145,7 @@ mod tests {
             assert!(
                 message.len() == LONGEST_MESSAGE
                     || before + 4 > LONGEST_MESSAGE
-                    || message.len() % BLOCK == 0
+                    || message.len().is_multiple_of(BLOCK)
             );
             assert!(message.len() <= LONGEST_MESSAGE && asked::read_response(&message).is_ok());
             if message.len() > before { padded += 1 } else { whole += 1 }
@@ -158,7 +158,7 @@ mod tests {
         fn any_octets_are_padded_or_left(octets in proptest::collection::vec(any::<u8>(), 0..600)) {
             let mut padded = octets.clone();
             pad(&mut padded);
-            prop_assert!(padded == octets || padded.len() % BLOCK == 0);
+            prop_assert!(padded == octets || padded.len().is_multiple_of(BLOCK));
             let _ = is_wanted(&octets);
         }
     }
