@@ -58,8 +58,8 @@ pub(super) async fn start(
         command.arg("--while-needed");
     }
     command.arg("--network").arg(directory.network.to_string());
-    for Publication { service, port } in publish {
-        command.arg("--publish").arg(format!("{service}:{port}"));
+    for publication in publish {
+        command.arg("--publish").arg(publication.to_string());
     }
     if let Some(seed) = seed {
         command.arg("--seed").arg(seed.to_string());

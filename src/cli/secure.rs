@@ -61,6 +61,11 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         }
         Network::Hosts => lines.push((format!("{program} shell -- curl {url}"), "the client trusts the lab")),
     }
+    let carried = status.published.iter().find(|published| tls.addresses.contains(&published.there));
+    if let Some(published) = carried {
+        let line = format!("curl --cacert {authority} --connect-to ::{} {url}", published.here);
+        lines.push((line, "the same from this machine, carried into the network"));
+    }
     let resolver = status.private.iter().flat_map(|private| &private.services).next();
     if let Some((resolver, url)) = resolver.and_then(|resolver| Some((resolver, resolver.https.first()?)))
         && directory.network == Network::Loopback

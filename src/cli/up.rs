@@ -36,9 +36,9 @@ pub(super) struct Arguments {
     /// already; with a password better in this variable [default: as lab.toml says, else sqlite]
     #[arg(long, value_name = "DATABASE", env = DATABASE_VARIABLE, hide_env_values = true)]
     db: Option<String>,
-    /// What of network `hosts` can be reached from this machine: web (at 127.0.0.1:8080), resolver (127.0.0.2:5300), dns
-    /// (127.0.0.1:5300), …; may be repeated [default: as lab.toml says, else nothing]
-    #[arg(long, value_name = "SERVICE[:PORT]", value_parser = Publication::from_str)]
+    /// What of network `hosts` can be reached from this machine: web (at 127.0.0.1:8080, by HTTPS at 127.0.0.1:8443), resolver
+    /// (127.0.0.2:5300), dns (127.0.0.1:5300), …; may be repeated [default: as lab.toml says, else nothing]
+    #[arg(long, value_name = "SERVICE[:PORT[:HTTPS-PORT]]", value_parser = Publication::from_str)]
     publish: Vec<Publication>,
     /// From which the chances of faults are drawn [default: as lab.toml says, else each run has its own]
     #[arg(long, value_name = "NUMBER")]

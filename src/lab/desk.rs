@@ -1,6 +1,6 @@
 //! What requests to a running lab are answered from: it passes them on to keepers and services, and reads how
 //! they stand. What is asked of the network's cables and machines is in [`wires`], of its firewalls in [`firewall`],
-//! of HTTPS in [`tls`], of DNS in private in [`private`], of signed zones in [`dnssec`], of faults in [`faults`],
+//! of HTTPS in [`tls`], of what carries it to a web server that is published in [`publish`], of DNS in private in [`private`], of signed zones in [`dnssec`], of faults in [`faults`],
 //! of the application's versions in [`deploy`], of measures in [`measure`].
 
 mod deploy;
@@ -9,6 +9,7 @@ pub(super) mod faults;
 mod firewall;
 mod measure;
 mod private;
+pub(super) mod publish;
 mod tls;
 mod wires;
 
@@ -75,6 +76,8 @@ pub(super) struct Desk {
     pub(super) firewalls: Option<Firewalls>,
     /// What of the network can be reached from this machine. A plain mutex: held for a look.
     pub(super) published: Mutex<Vec<Published>>,
+    /// The same for HTTPS, where the web server is published.
+    pub(super) secure_way: Option<publish::Secure>,
     /// Where collectors find the metrics, if they are served.
     pub(super) metrics: Option<SocketAddr>,
 }
@@ -174,6 +177,11 @@ impl Desk {
         self.published.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Where HTTPS can be reached from this machine, if it can.
+    fn https_published(&self) -> Option<Published> {
+        self.secure_way.as_ref().and_then(publish::Secure::published)
+    }
+
     /// How the lab stands.
     pub(super) fn status(&self) -> LabStatus {
         let Design { config, network, directory, ports, database, has_ipv6: _, tls, private, dnssec: _, app } =
@@ -201,7 +209,7 @@ impl Desk {
             cut,
             off,
             firewalls: self.firewalls.as_ref().map(Firewalls::applied).unwrap_or_default(),
-            published: self.published().clone(),
+            published: self.published().iter().copied().chain(self.https_published()).collect(),
             metrics: self.metrics,
             seed: self.faults.seed(),
             faults: self.faults.now().states(),

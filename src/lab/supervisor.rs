@@ -31,6 +31,7 @@ use super::config::{Config, Network};
 use super::control::{Request, Response};
 use super::database::{Database, DatabaseError, Wish};
 use super::design::Design;
+use super::desk::publish::Secure;
 use super::desk::{Desk, Post};
 use super::directory::{Directory, DirectoryError};
 use super::dnssec::{self, DnssecError, Signing};
@@ -47,7 +48,7 @@ use super::log::Log;
 use super::metrics::endpoint;
 use super::network::held::{Carrier, Network as Wires};
 use super::network::plan::Plan;
-use super::network::publish::{Publication, Published};
+use super::network::publish::{self, Publication, Published};
 use super::network::wiring::Wiring;
 use super::ports::{self, PortError, Ports};
 use super::private;
@@ -185,8 +186,8 @@ impl Lab {
         let guard = Guard::start(&executable, leftovers.into_iter().flatten().collect(), machines.clone())
             .map_err(UpError::Process)?;
         lock.file_is_the_guards = true;
-        let published =
-            published(&publish.unwrap_or_else(|| config.network.publish.clone()), network, &ports);
+        let publish = publish.unwrap_or_else(|| config.network.publish.clone());
+        let published = published(&publish, network, &ports);
         let wires = match &machines {
             None => None,
             Some(place) => Some(Self::wires(&executable, &config, &directory, place, &guard).await?),
@@ -207,6 +208,15 @@ impl Lab {
             private,
             dnssec,
             app,
+        });
+        let secure_way = publish::https(&publish).zip(machines.clone()).map(|(here, machines)| Secure {
+            here,
+            machines,
+            executable: executable.clone(),
+            log: design.directory.log("publish"),
+            guard: guard.clone(),
+            carrier: tokio::sync::Mutex::default(),
+            published: Mutex::default(),
         });
         let path = design.directory.journal();
         let journal = Journal::open(&path).map_err(|source| UpError::State { path, source })?;
@@ -270,6 +280,7 @@ impl Lab {
             edges,
             firewalls,
             published: Mutex::new(published),
+            secure_way,
             metrics: metrics.as_ref().and_then(|listener| listener.local_addr().ok()),
             faults,
             going: Default::default(),
@@ -300,7 +311,13 @@ impl Lab {
             () = lab.desk.progress(progress) => Ok(()),
         };
         match started {
-            Ok(()) => Ok(lab),
+            Ok(()) => {
+                if let Err(why) = lab.desk.publish_https().await {
+                    lab.journal
+                        .note(format!("HTTPS cannot be reached from this machine: {}", why.join(": ")));
+                }
+                Ok(lab)
+            }
             Err(failures) => {
                 lab.run(std::future::ready(()), |_| {}).await;
                 Err(UpError::Services(failures))
@@ -395,6 +412,12 @@ impl Lab {
                             None
                         });
                     }
+                    if let Some(how) = self.desk.secure_way.as_ref().and_then(Secure::has_gone) {
+                        let how = describe(how);
+                        self.journal.note(format!(
+                            "what carried HTTPS into the network is gone ({how}): it is not published until `wwwlab secure`"
+                        ));
+                    }
                     if self.desk.guard.mend() {
                         self.journal.note("the guard was gone and is replaced");
                     }
@@ -425,6 +448,10 @@ impl Lab {
         while self.keepers.join_next().await.is_some() {}
         if let Some(carrier) = self.carrier {
             carrier.close().await;
+        }
+        if let Some(way) = &self.desk.secure_way {
+            // To end what there is cannot fail.
+            let _ = way.carry(None).await;
         }
         if let Some(wires) = self.wires {
             wires.hang_up().await;

@@ -147,6 +147,11 @@ impl Serving {
         addresses.map(|address| SocketAddr::new(address, *port)).collect()
     }
 
+    /// The first of the places where it is spoken.
+    pub fn first_address(&self, network: Network) -> Option<SocketAddr> {
+        self.addresses(network).into_iter().next()
+    }
+
     /// What the web server is to be told.
     pub fn wanted(&self, config: &Config, directory: &Directory) -> Wanted {
         if !self.is_on() {

@@ -243,6 +243,71 @@ fn what_is_published_is_reached_from_this_machine_and_nothing_else_is() {
 }
 
 #[test]
+fn https_is_published_while_it_is_spoken() {
+    let _turn = one_at_a_time();
+    let stage = on_hosts(Stage::new());
+    let [web, https] = [free_port(), free_port()];
+    stage.wwwlab(["up", "-d", "--publish", &format!("web:{web}:{https}")]).ok();
+    assert_eq!(listening(&stage), [format!("127.0.0.1:{web}")], "it is not spoken yet");
+    let plain = stage.run("curl", ["-si", &format!("http://127.0.0.1:{web}/"), "-H", "Host: www.foobar.com"]);
+    assert!(plain.ok().starts_with("HTTP/1.1 200"));
+
+    let here = format!("127.0.0.1:{https}");
+    let page = || {
+        let ca = stage.root().join("certs/ca.pem").display().to_string();
+        let to = format!("::{here}");
+        let line = ["-si", "--noproxy", "*", "--cacert", &ca, "--connect-to", &to, "https://www.foobar.com/"];
+        stage.run("curl", line)
+    };
+    let said = stage.wwwlab(["secure"]).ok();
+    assert!(said.contains(&format!("--connect-to ::{here} https://www.foobar.com/")), "{said}");
+    assert!(page().ok().starts_with("HTTP/2 200"));
+    let published = &stage.status()["published"];
+    assert_eq!(published[1], serde_json::json!({ "service": "web", "here": here, "there": "8.8.8.8:443" }));
+    // What is there already stays: who is connected does not notice.
+    let carriers = || {
+        let all = processes_of(&stage.root()).into_iter().filter(|pid| {
+            fs::read(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|line| line.split(|byte| *byte == 0).any(|word| word == b"publish"))
+        });
+        all.collect::<BTreeSet<_>>()
+    };
+    let before = carriers();
+    assert_eq!(before.len(), 2);
+    stage.wwwlab(["secure", "--only"]).ok();
+    assert_eq!(carriers(), before);
+
+    stage.wwwlab(["unsecure"]).ok();
+    assert_eq!(listening(&stage), [format!("127.0.0.1:{web}")]);
+    assert_eq!(page().code, 7, "nobody listens there");
+    assert_eq!(stage.status()["published"].as_array().unwrap().len(), 1);
+
+    // A port that is taken keeps nobody from HTTPS within the network.
+    let taken = std::net::TcpListener::bind(&here).unwrap();
+    let said = stage.wwwlab(["secure"]).ok();
+    assert!(said.contains("HTTPS cannot be reached from this machine: ") && said.contains(&here), "{said}");
+    assert_eq!(stage.status()["published"].as_array().unwrap().len(), 1);
+    drop(taken);
+    stage.wwwlab(["secure"]).ok();
+    assert!(page().ok().starts_with("HTTP/2 200"));
+
+    // Its end is told, and it can be had again.
+    let plain: BTreeSet<_> = before.intersection(&carriers()).copied().collect();
+    let carrier = carriers().difference(&plain).copied().next().unwrap();
+    super::stage::signal(carrier, "KILL");
+    until("it is seen", || stage.status()["published"].as_array().unwrap().len() == 1);
+    stage.wwwlab(["secure"]).ok();
+    assert!(page().ok().starts_with("HTTP/2 200"));
+    stage.wwwlab(["down"]).ok();
+    nothing_is_left(&stage, &BTreeSet::new());
+
+    // A lab that begins with it has it published from the beginning.
+    stage.edit("lab.toml", |text| text.replace("# tls = \"off\"", "tls = \"on\""));
+    stage.wwwlab(["up", "-d", "--publish", &format!("web:{web}:{https}")]).ok();
+    assert!(page().ok().starts_with("HTTP/2 200"));
+}
+
+#[test]
 fn what_cannot_be_published_is_refused_before_anything_starts() {
     let stage = Stage::new();
     for (what, why) in [("shop", "web:8081"), ("web:0", "web:8081"), ("db", "its own host alone")] {

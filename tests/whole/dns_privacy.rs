@@ -118,6 +118,44 @@ fn dig_and_kdig_ask_the_resolver_and_the_name_server_in_private() {
     }
 }
 
+/// How long an answer is, in octets, by what kdig or dig says below it.
+fn octets(said: &str) -> usize {
+    let words = [";; Received ", ";; MSG SIZE  rcvd: "];
+    let size = said.lines().find_map(|line| words.iter().find_map(|word| line.strip_prefix(word)));
+    let size = size.and_then(|rest| rest.split(' ').next()).and_then(|size| size.parse().ok());
+    size.unwrap_or_else(|| panic!("no size: {said}"))
+}
+
+#[test]
+fn answers_to_padded_questions_are_as_long_as_others_and_only_where_nobody_reads_along() {
+    const BLOCK: usize = 468;
+    let stage = private();
+    let (dot, doh, dns) = (tls(&stage, "resolver"), https(&stage), tls(&stage, "dns"));
+    for (address, host, line) in [
+        (dot, "resolver.foobar.com", "+tls"),
+        (doh, "resolver.foobar.com", "+https"),
+        (dot, "resolver.foobar.com", "+quic"),
+        (dns, "ns1.foobar.com", "+tls +norecurse"),
+        (dns, "ns1.foobar.com", "+quic +norecurse"),
+    ] {
+        // What is there, and what is not: who sees the lengths cannot tell the one from the other.
+        for name in ["www.foobar.com", "a-name-that-is-not-there.foobar.com"] {
+            let said = ask(&stage, "kdig", address, host, &format!("{line} +padding=128 {name} A")).ok();
+            assert_eq!(octets(&said), BLOCK, "{line} {name}: {said}");
+            assert!(said.contains("PADDING: "), "{said}");
+            let said = ask(&stage, "kdig", address, host, &format!("{line} +nopadding +edns {name} A")).ok();
+            assert!(octets(&said) < BLOCK && !said.contains("PADDING: "), "{line} {name}: {said}");
+        }
+    }
+    // In the clear it would hide nothing.
+    let plain = stage.port("dns").to_string();
+    for transport in ["+notcp", "+tcp"] {
+        let words = ["@127.0.0.2", "-p", &plain, transport, "+padding=128", "www.foobar.com", "A"];
+        let said = stage.run("dig", words).ok();
+        assert!(octets(&said) < BLOCK && said.contains("status: NOERROR"), "{said}");
+    }
+}
+
 #[test]
 fn who_is_not_told_whom_to_trust_or_expects_another_does_not_ask() {
     let stage = private();

@@ -3,11 +3,13 @@
 //! Readers and writers, each with one use: [`question`] reads what a stranger sent to a server,
 //! [`writer`] writes a server's answer into a buffer that is used again, and [`asked`] is the other side:
 //! it makes a question and reads the answer for people. [`forged`] is what somebody between the two would say.
-//! [`cookie`] is an option that both sides carry; [`tsig`] signs what name servers say to each other.
+//! [`cookie`] is an option that both sides carry, [`padding`] one that hides how long an answer is; [`tsig`] signs what name
+//! servers say to each other.
 
 pub mod asked;
 pub mod cookie;
 pub mod forged;
+pub mod padding;
 pub mod question;
 pub mod tsig;
 pub mod writer;

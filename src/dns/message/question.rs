@@ -5,6 +5,7 @@
 //! its question (RFC 1996 §3.7, RFC 2136 §2.3).
 
 use super::cookie::{COOKIE, Cookie};
+use super::padding::PADDING;
 use super::{Flags, HEADER, read_u16, read_u32};
 use crate::dns::name::Name;
 use crate::dns::types::{Class, RecordType};
@@ -71,6 +72,8 @@ pub struct Edns {
     pub nsid: bool,
     /// Whether the asker wants to know how long a connection may be silent (RFC 7828 §3.2.1).
     pub keepalive: bool,
+    /// Whether the question is padded, and its answer is to be as well where it is encrypted (RFC 7830 §4).
+    pub padding: bool,
     /// The asker's cookie (RFC 7873).
     pub cookie: Option<Cookie>,
 }
@@ -177,6 +180,7 @@ fn read_records(message: &[u8], mut at: usize) -> Option<Records> {
                 dnssec: flags & 0x80 != 0,
                 nsid: false,
                 keepalive: false,
+                padding: false,
                 cookie: None,
             };
             read_options(message.get(record.data..record.end)?, &mut said)?;
@@ -211,16 +215,18 @@ pub fn find_serial(message: &[u8]) -> Option<u32> {
     None
 }
 
-struct Head {
+/// A record's head, and where its data begins and ends.
+pub(super) struct Head {
     at_root: bool,
-    record_type: RecordType,
+    pub(super) record_type: RecordType,
     class: u16,
     ttl: u32,
-    data: usize,
-    end: usize,
+    pub(super) data: usize,
+    pub(super) end: usize,
 }
 
-fn read_head(message: &[u8], at: usize) -> Option<Head> {
+/// Reads the head of the record at `at`; nothing if the record is not whole.
+pub(super) fn read_head(message: &[u8], at: usize) -> Option<Head> {
     // Every OPT is at the root, one octet: no need to read a name for it.
     let (at_root, at) = match message.get(at)? {
         0 => (true, at + 1),
@@ -248,6 +254,7 @@ fn read_options(mut options: &[u8], said: &mut Edns) -> Option<()> {
             COOKIE if said.cookie.is_none() => said.cookie = Some(Cookie::read(data)?),
             NSID => said.nsid = true,
             KEEPALIVE => said.keepalive = true,
+            PADDING => said.padding = true,
             _ => {}
         }
         options = options.get(4 + usize::from(length)..)?;

@@ -46,7 +46,20 @@ impl Desk {
                 }
             }
         }
-        Response::Done(if is_up { "" } else { "web is not up: it will be so when it starts" }.into())
+        let late = (!is_up).then(|| "web is not up: it will be so when it starts".to_owned());
+        let unpublished = self
+            .publish_https()
+            .await
+            .err()
+            .map(|why| format!("HTTPS cannot be reached from this machine: {}", why.join(": ")));
+        Response::Done([late, unpublished].into_iter().flatten().collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Has HTTPS be carried to the web server, if that is published, for as long as it is spoken; why not, as causes.
+    pub(in crate::lab) async fn publish_https(&self) -> Result<(), Vec<String>> {
+        let Some(way) = &self.secure_way else { return Ok(()) };
+        let there = self.design.tls.get().first_address(self.design.network);
+        way.carry(there).await
     }
 
     /// Whether it is time to look at the certificates.

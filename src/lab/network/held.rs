@@ -153,6 +153,11 @@ impl Carrier {
         self.0.gone().await
     }
 
+    /// How it has ended by itself, if it has; to be told once.
+    pub fn has_gone(&mut self) -> Option<ExitStatus> {
+        self.0.gone.try_recv().ok()
+    }
+
     /// Ends it.
     pub async fn close(self) {
         self.0.close().await;

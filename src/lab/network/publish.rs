@@ -27,6 +27,8 @@ use crate::lab::hosts::ServiceName;
 pub const COMMAND: &str = "publish";
 /// The router on which requests from the machine come into the network.
 pub const ROUTER: &str = "home";
+/// The port of HTTPS on the machine, if no other was said.
+const HTTPS_USUALLY: u16 = 8443;
 
 /// A service that is to be published, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -36,20 +38,53 @@ pub struct Publication {
     pub service: ServiceName,
     /// Its port on the machine, from 1; by default the one that it would have on `loopback` without root.
     pub port: u16,
+    /// The same for HTTPS, if it was said; the web server alone has it, while it is spoken.
+    pub https: Option<u16>,
 }
 
 impl Publication {
     /// Where it is on the machine.
     pub fn address(self) -> SocketAddr {
-        SocketAddr::new(self.service.host().address(Network::Loopback), self.port)
+        self.at(self.port)
     }
+
+    /// Where it is to be by HTTPS, if that was said.
+    fn https(self) -> Option<SocketAddr> {
+        self.https.map(|port| self.at(port))
+    }
+
+    fn at(self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.service.host().address(Network::Loopback), port)
+    }
+}
+
+impl fmt::Display for Publication {
+    /// As it is read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.service, self.port)?;
+        self.https.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+/// Where of all in `list` the web server is by HTTPS, while that is spoken: as was said, else at [`HTTPS_USUALLY`].
+pub fn https(list: &[Publication]) -> Option<SocketAddr> {
+    let mut web = list.iter().copied().filter(|one| one.service == ServiceName::Web);
+    let first = web.clone().next()?;
+    Some(web.find_map(Publication::https).unwrap_or(first.at(HTTPS_USUALLY)))
 }
 
 /// Whether each of `list` has an address of its own; else why not.
 pub fn apart(list: &[Publication]) -> Result<(), String> {
-    for (index, one) in list.iter().enumerate() {
-        if let Some(other) = list[..index].iter().find(|other| other.address() == one.address()) {
-            let (address, one, other) = (one.address(), one.service, other.service);
+    let places = |one: &Publication| {
+        let (service, all) = (one.service, [Some(one.address()), one.https()]);
+        all.into_iter().flatten().map(move |address| (address, service))
+    };
+    if list.iter().filter(|one| one.https.is_some()).count() > 1 {
+        return Err("HTTPS of web is to be published twice".into());
+    }
+    let all: Vec<(SocketAddr, ServiceName)> = list.iter().flat_map(places).collect();
+    for (index, (address, one)) in all.iter().enumerate() {
+        if let Some((_, other)) = all[..index].iter().find(|(other, _)| other == address) {
             return Err(match one == other {
                 true => format!("{one} is to be published at {address} twice"),
                 false => format!(
@@ -64,17 +99,19 @@ pub fn apart(list: &[Publication]) -> Result<(), String> {
 impl FromStr for Publication {
     type Err = String;
 
-    /// Reads `SERVICE` or `SERVICE:PORT`.
+    /// Reads `SERVICE` or `SERVICE:PORT`, and of the web server `web:PORT:HTTPS-PORT`.
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "what is published is a service, with a port if you like: web, web:8081, resolver or dns:5353, not {text:?}"
+                "what is published is a service, with a port if you like: web, web:8081, web:8081:8444 (the port of HTTPS), resolver or dns:5353, not {text:?}"
             )
         };
-        let (name, port) = match text.split_once(':') {
-            None => (text, None),
-            Some((name, port)) => (name, Some(port.parse().ok().filter(|&port| port > 0).ok_or_else(wrong)?)),
+        let mut parts = text.splitn(3, ':');
+        let name = parts.next().unwrap_or_default();
+        let mut port = || {
+            parts.next().map(|port| port.parse().ok().filter(|&port| port > 0).ok_or_else(wrong)).transpose()
         };
+        let (port, https) = (port()?, port()?);
         let service: ServiceName = name.parse().map_err(|()| wrong())?;
         let usual = match service {
             ServiceName::Db => return Err("the database is there for its own host alone".into()),
@@ -82,7 +119,10 @@ impl FromStr for Publication {
             ServiceName::App => 3000,
             _ => 5300,
         };
-        Ok(Self { service, port: port.unwrap_or(usual) })
+        if https.is_some() && service != ServiceName::Web {
+            return Err(wrong());
+        }
+        Ok(Self { service, port: port.unwrap_or(usual), https })
     }
 }
 
@@ -140,8 +180,9 @@ pub struct Arguments {
 pub enum PublishError {
     /// An address of the machine cannot be had.
     #[error(
-        "{service} cannot be published{}; end what is there, or publish it at another port: `--publish {service}:PORT`",
-        taken_by(source)
+        "{service} cannot be published{}; end what is there, or publish it at another port: {}",
+        taken_by(source),
+        remedy(*service)
     )]
     Taken {
         /// What was to be there.
@@ -155,6 +196,11 @@ pub enum PublishError {
     /// It is not the supervisor that started this.
     #[error("`wwwlab {COMMAND}` is started by the lab itself")]
     NoChannel(#[source] io::Error),
+}
+
+fn remedy(service: ServiceName) -> String {
+    let https = if service == ServiceName::Web { " (`--publish web:PORT:HTTPS-PORT`)" } else { "" };
+    format!("`--publish {service}:PORT`{https}")
 }
 
 fn taken_by(error: &BindError) -> String {
@@ -212,7 +258,30 @@ mod tests {
         assert_eq!(at("resolver"), "127.0.0.2:5300");
         assert_eq!(at("dns"), "127.0.0.1:5300");
         assert_eq!(at("web:65535"), "127.0.0.1:65535");
-        for wrong in ["", "web:", "web:0", "web:65536", "web:8080:1", "shop", ":80", "web: 80", "WEB"] {
+        let https = |texts: &[&str]| {
+            let list: Vec<Publication> = texts.iter().map(|text| text.parse().unwrap()).collect();
+            https(&list).map(|at| at.to_string())
+        };
+        assert_eq!(https(&["dns", "web"]).unwrap(), "127.0.0.1:8443");
+        assert_eq!(https(&["web", "web:8081:8444"]).unwrap(), "127.0.0.1:8444");
+        assert_eq!(https(&["app", "dns"]), None);
+        for text in ["web:8081:8444", "web:8080", "dns:5353"] {
+            assert_eq!(text.parse::<Publication>().unwrap().to_string(), text);
+        }
+        for wrong in [
+            "",
+            "web:",
+            "web:0",
+            "web:65536",
+            "web:8080:0",
+            "web:8080:",
+            "web:1:2:3",
+            "app:3000:3443",
+            "shop",
+            ":80",
+            "web: 80",
+            "WEB",
+        ] {
             let why = wrong.parse::<Publication>().unwrap_err();
             assert!(why.contains("web:8081"), "{wrong}: {why}");
         }
@@ -226,6 +295,9 @@ mod tests {
         assert_eq!(apart(&["web", "dns", "resolver", "web:81", "app"]), Ok(()));
         assert!(apart(&["web", "app:8080"]).unwrap_err().contains("web and app are both"));
         assert!(apart(&["dns", "web", "dns:5300"]).unwrap_err().contains("twice"));
+        assert!(apart(&["app:8443", "web:80:8443"]).unwrap_err().contains("app and web are both"));
+        assert!(apart(&["web:8443:8443"]).unwrap_err().contains("twice"), "HTTP and HTTPS at one port");
+        assert!(apart(&["web:80:8443", "web:81:8444"]).unwrap_err().contains("HTTPS of web"));
     }
 
     #[test]

@@ -8,12 +8,14 @@
 //! - `tls`: a handshake, and then what DNS over TCP is as well.
 //! - `https`: connections of HTTP/1.1 and HTTP/2; `exchange`: one request and its response.
 //! - `quic`: connections of QUIC, and a stream for each question.
+//! - `padded`: answers as long as others, for who asks so.
 //!
 //! All connections sit in the room of those over TCP, within the same bounds. What is wrong on purpose with TCP (`no-tcp`) is not
 //! wrong here: whoever blocks port 53 has not blocked these.
 
 mod exchange;
 mod https;
+mod padded;
 mod quic;
 mod tls;
 
@@ -35,6 +37,7 @@ use crate::ground::tls::{Certificate, Private};
 use crate::services::faults::Faults;
 use crate::services::streams::{self, Respond, Room};
 use crate::services::tls::{Greeter, TlsError, offer};
+use padded::Padded;
 
 /// What is agreed on to be spoken inside TLS (RFC 7301): the word that is registered for DNS (RFC 7858 §3.1 has none; clients
 /// say this one), and those of HTTP, the favourite first.
@@ -236,7 +239,7 @@ impl<R: Over> Door<R> {
         stop: &CancellationToken,
     ) -> Offering {
         let greeter = Arc::new(Greeter::new(offer));
-        let (responder, journal) = (self.responder.over(transport), self.journal.clone());
+        let (responder, journal) = (Padded(self.responder.over(transport)), self.journal.clone());
         let (greeting, room) = (greeter.clone(), self.room.clone());
         match transport {
             Transport::Https => {
@@ -258,7 +261,7 @@ impl<R: Over> Door<R> {
         stop: &CancellationToken,
     ) -> Offering {
         let quic = quic::Quic {
-            responder: self.responder.over(Transport::Quic),
+            responder: Padded(self.responder.over(Transport::Quic)),
             room: self.room.clone(),
             journal: self.journal.clone(),
         };

@@ -3,11 +3,12 @@
 //! All questions of a connection share one buffer, so that answers which are ready together leave in one write. What
 //! is made for a question while others are waited for is held back when the asker does not read.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::dns::message::LONGEST_MESSAGE;
+use crate::dns::message::{LONGEST_MESSAGE, padding};
 
 /// Octets that may wait before nothing more is made; one message may go beyond.
 const WAITING_MOST: usize = 1 << 16;
@@ -79,11 +80,17 @@ impl Buffers {
 pub(in crate::services) struct Replies {
     outgoing: Arc<Outgoing>,
     is_answered: bool,
+    is_padded: bool,
 }
 
 impl Replies {
     pub(super) fn of(outgoing: Arc<Outgoing>) -> Self {
-        Self { outgoing, is_answered: false }
+        Self { outgoing, is_answered: false, is_padded: false }
+    }
+
+    /// Has what is sent from now on be padded (RFC 7830), since it goes over an encrypted transport.
+    pub(in crate::services) fn pad(&mut self) {
+        self.is_padded = true;
     }
 
     /// Has `make` write the one message that is all of the answer, into a buffer that is used again; an empty one is
@@ -93,6 +100,9 @@ impl Replies {
         let mut buffers = outgoing.buffers();
         let mut message = std::mem::take(&mut buffers.message);
         make(&mut message);
+        if self.is_padded {
+            padding::pad(&mut message);
+        }
         if !message.is_empty() {
             buffers.add(&message);
             self.is_answered = true;
@@ -110,10 +120,14 @@ impl Replies {
 
     /// Sends `message`, at most [`LONGEST_MESSAGE`] octets, when those before it leave room.
     pub(in crate::services) async fn send(&mut self, message: &[u8]) {
+        let mut message = Cow::Borrowed(message);
+        if self.is_padded {
+            padding::pad(message.to_mut());
+        }
         loop {
             // Whoever empties the buffers after this tells it, also before it is waited for.
             let emptied = self.outgoing.emptied.notified();
-            if self.outgoing.buffers().add_where_room(message) {
+            if self.outgoing.buffers().add_where_room(&message) {
                 break;
             }
             emptied.await;
