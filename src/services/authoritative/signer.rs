@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::shelf::Shelf;
 use crate::dns::name::{Name, NameError};
+use crate::dns::types::RecordType;
 use crate::dns::zone::sign::{self, SignError, Signing};
 use crate::dns::zone::{Zone, serial_is_raised};
-use crate::ground::channel::ZoneSigned;
+use crate::ground::channel::{Rolling, ZoneSigned};
 use crate::ground::dnssec::key::{Key, KeyError, tag};
 use crate::ground::dnssec::{Denial, Wanted, Wrong};
 use crate::ground::{chance, clock};
@@ -55,7 +56,8 @@ pub(super) struct Signer {
 #[derive(Debug)]
 struct Keyed {
     origin: Name,
-    key: Key,
+    /// The one that it has, and perhaps the one that is to take its place: never none.
+    keys: Vec<Key>,
     wrong: Option<Wrong>,
 }
 
@@ -75,10 +77,15 @@ impl Signer {
     /// One that does what is wanted.
     pub(super) fn of(wanted: &Wanted) -> Result<Self, SignerError> {
         let name = |text: &str| text.parse().map_err(|cause| SignerError::Origin(text.into(), cause));
-        let zones = wanted.zones.iter().map(|zone| {
+        let mut zones: Vec<Keyed> = Vec::new();
+        for zone in &wanted.zones {
             let key = Key::read(&zone.key).map_err(|cause| SignerError::Key(zone.origin.clone(), cause))?;
-            Ok(Keyed { origin: name(&zone.origin)?, key, wrong: zone.wrong })
-        });
+            let origin: Name = name(&zone.origin)?;
+            match zones.iter_mut().find(|keyed| keyed.origin == origin) {
+                Some(keyed) => keyed.keys.push(key),
+                None => zones.push(Keyed { origin, keys: vec![key], wrong: zone.wrong }),
+            }
+        }
         let children = wanted.children.iter().map(|child| {
             let origin = name(&child.origin)?;
             let mut ds = sign::ds(&origin, &child.key.0);
@@ -87,8 +94,7 @@ impl Signer {
             }
             Ok((origin, ds))
         });
-        let (zones, children) = (zones.collect::<Result<_, _>>()?, children.collect::<Result<_, _>>()?);
-        Ok(Self { zones, children, denial: wanted.denial })
+        Ok(Self { zones, children: children.collect::<Result<_, _>>()?, denial: wanted.denial })
     }
 
     /// `zone` as it is to be served at the time `now`, after one of the serial `served`.
@@ -101,17 +107,12 @@ impl Signer {
                 Published { zone, signed: None, renew_at: None, problem }
             }
             Some((keyed, Ok((zone, until)))) => {
-                let signed = ZoneSigned {
-                    algorithm: keyed.key.algorithm(),
-                    tag: tag(&keyed.key.dnskey()),
-                    until,
-                    wrong: keyed.wrong,
-                };
+                let signed = keyed.told(&zone, until);
                 let jitter = u32::try_from(chance::random_u64() % RENEWED_JITTER).unwrap_or_default();
                 // Whose time is over on purpose is left so.
                 let renew_at =
                     (keyed.wrong != Some(Wrong::Expired)).then_some(until - RENEWED_BEFORE - jitter);
-                Published { zone: Arc::new(zone), signed: Some(signed), renew_at, problem: None }
+                Published { zone: Arc::new(zone), signed, renew_at, problem: None }
             }
         }
     }
@@ -129,7 +130,7 @@ impl Signer {
         };
         let serial = zone.serial().wrapping_add(now.saturating_sub(SERIALS_SINCE));
         let how = Signing {
-            key: &keyed.key,
+            keys: &keyed.keys,
             // As the real root does; and the recursor's validation cannot read NSEC3 records right below the root.
             denial: if zone.origin().is_root() { Denial::Nsec } else { self.denial },
             children: &self.children,
@@ -145,6 +146,28 @@ impl Signer {
             wrong: keyed.wrong,
         };
         Ok((sign::sign(zone, &how)?, expiration))
+    }
+}
+
+impl Keyed {
+    /// How `zone` is signed, whose signatures hold until `until`.
+    fn told(&self, zone: &Zone, until: u32) -> Option<ZoneSigned> {
+        let (first, others) = self.keys.split_first()?;
+        let tag_of = |key: &Key| tag(&key.dnskey());
+        let sets = || zone.nodes().flat_map(|node| node.sets().collect::<Vec<_>>());
+        Some(ZoneSigned {
+            algorithm: first.algorithm(),
+            tag: tag_of(first),
+            rolling: others.first().map(|key| Rolling { tag: tag_of(key), until: None }),
+            until,
+            longest_ttl: sets().map(|set| set.ttl()).max().unwrap_or_default(),
+            ds_ttl: sets()
+                .filter(|set| set.record_type() == RecordType::DS)
+                .map(|set| set.ttl())
+                .max()
+                .unwrap_or_default(),
+            wrong: self.wrong,
+        })
     }
 }
 
@@ -174,7 +197,6 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::dns::types::RecordType;
     use crate::ground::dnssec::key::Algorithm;
     use crate::ground::dnssec::{Child, PublicKey, Zone as ZoneWanted};
     use crate::ground::journal::journal;

@@ -27,7 +27,8 @@ fn signed(key: &Key, denial: Denial, wrong: Option<Wrong>) -> Zone {
         ("d.example".parse().unwrap(), vec![0, 8, 13, 2, 9]),
     ];
     let (inception, expiration) = (1_800_000_000, 1_800_000_100);
-    let how = Signing { key, denial, children: &children, inception, expiration, serial: 1001, wrong };
+    let keys = std::slice::from_ref(key);
+    let how = Signing { keys, denial, children: &children, inception, expiration, serial: 1001, wrong };
     sign(&zone(TEXT), &how).unwrap()
 }
 
@@ -148,7 +149,7 @@ fn what_is_to_be_missing_is_and_who_is_signed_is_not_signed_again() {
     assert!(zone.apex().signatures(RecordType::SOA).is_some());
     let key = key();
     let how = Signing {
-        key: &key,
+        keys: std::slice::from_ref(&key),
         denial: Denial::Nsec,
         children: &[],
         inception: 0,
