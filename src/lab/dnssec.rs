@@ -516,6 +516,49 @@ mod tests {
     }
 
     #[test]
+    fn a_key_takes_the_place_of_another_which_is_gone_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, directory) = lab(folder.path());
+        let all = Signing::default().next(&Change::Sign(Vec::new()), &config, &directory).unwrap();
+        let read = |file: &Path| fs::read_to_string(file).unwrap();
+        for (zone, anchors) in [("foobar.com", 1), (".", 2)] {
+            let origin = normal(zone);
+            let own = directory.dnssec().join(file_name(&origin));
+            let before = read(&own);
+            let (roll, replace) = (Change::Roll(zone.into()), Change::Replace(zone.into()));
+            let early = all.next(&replace, &config, &directory).unwrap_err().to_string();
+            assert!(early.contains(&format!("`wwwlab zone roll {origin}` begins that")), "{early}");
+            let mut both = all.next(&roll, &config, &directory).unwrap();
+            assert!(matches!(both.next(&roll, &config, &directory), Err(DnssecError::Rolling(_))));
+            let wanted = both.wanted(ServiceName::Root, &config, Network::Loopback);
+            let keys = wanted.children.iter().filter(|child| child.origin == "foobar.com.").count();
+            assert_eq!((keys, both.anchors().len()), (3 - anchors, anchors));
+            assert_eq!(read(&anchor_key(&directory)).lines().count(), anchors);
+            // No earlier than its time, which nobody knows at first.
+            assert_eq!(both.due(u32::MAX), None);
+            both.wait(zone, 300, 1000);
+            assert_eq!(
+                (both.until(zone), both.due(1301), both.due(1302)),
+                (Some(1302), None, Some(&*origin))
+            );
+            let new = read(&both.zones[&origin].next.as_ref().unwrap().file);
+            let mut one = both.next(&replace, &config, &directory).unwrap();
+            assert_eq!(read(&own), before, "whoever starts meanwhile finds what it is told of");
+            one.settle(&directory).unwrap();
+            assert_eq!(read(&own), new);
+            assert_ne!(new, before);
+            assert_eq!((one.zones[&origin].file.clone(), one.anchors().len()), (own, 1));
+            assert_ne!(one.zones[&origin].public, all.zones[&origin].public);
+        }
+        let mut files: Vec<_> =
+            fs::read_dir(directory.dnssec()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        files.sort();
+        let keys =
+            ["127.in-addr.arpa.key", "anchor.conf", "anchor.key", "com.key", "foobar.com.key", "root.key"];
+        assert_eq!(files, keys);
+    }
+
+    #[test]
     fn no_zone_leads_out_of_the_directory_or_to_another_ones_key() {
         for (origin, expected) in [
             (".", "root.key"),

@@ -182,3 +182,41 @@ fn remembered(zone: &str, served: &[ZoneState]) -> u32 {
     let ds_ttl = parent.and_then(|state| state.signed.as_ref()).map_or(0, |signed| signed.ds_ttl);
     own_ttl.max(ds_ttl)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::channel::ZoneSigned;
+    use crate::ground::dnssec::key::Algorithm;
+
+    fn state(origin: &str, longest_ttl: u32, ds_ttl: u32) -> ZoneState {
+        let signed = ZoneSigned {
+            algorithm: Algorithm::Ecdsa,
+            tag: 1,
+            rolling: None,
+            until: 0,
+            longest_ttl,
+            ds_ttl,
+            wrong: None,
+        };
+        ZoneState {
+            origin: origin.into(),
+            file: String::new(),
+            serial: Some(1),
+            records: 1,
+            problems: Vec::new(),
+            signed: Some(signed),
+        }
+    }
+
+    #[test]
+    fn a_zone_is_remembered_as_long_as_its_sets_and_its_ds() {
+        let served = [state(".", 5, 900), state("com.", 50, 400), state("foobar.com.", 300, 0)];
+        assert_eq!(remembered("FOOBAR.com", &served), 400);
+        assert_eq!(remembered("com.", &served), 900);
+        assert_eq!(remembered(".", &served), 5, "nobody is above it");
+        assert_eq!(remembered("foobar.com", &served[2..]), 300, "its parent is not signed");
+        assert_eq!(remembered("obar.com", &served[1..2]), 400);
+        assert_eq!(remembered("xcom", &served[1..2]), 0);
+    }
+}

@@ -289,6 +289,23 @@ mod tests {
         assert!(matches!(Signer::of(&wanted(folder.path(), None, false)), Err(SignerError::Key(..))));
     }
 
+    #[test]
+    fn a_zone_that_is_named_twice_has_both_keys_and_says_how_long_it_is_remembered() {
+        let folder = place();
+        std::fs::write(folder.path().join("next"), Key::draw(Algorithm::Ed25519).unwrap()).unwrap();
+        let mut wanted = wanted(folder.path(), None, false);
+        let told = |wanted: &Wanted| {
+            Signer::of(wanted).unwrap().publish(plain(folder.path()), None, NOW).signed.unwrap()
+        };
+        let one = told(&wanted);
+        assert_eq!((one.rolling, one.longest_ttl, one.ds_ttl), (None, 60, 60));
+        wanted.zones.push(ZoneWanted { key: folder.path().join("next"), ..wanted.zones[0].clone() });
+        let next = Key::read(&folder.path().join("next")).unwrap();
+        let two = told(&wanted);
+        assert_eq!(two.tag, one.tag);
+        assert_eq!(two.rolling, Some(Rolling { tag: tag(&next.dnskey()), until: None }));
+    }
+
     #[tokio::test]
     async fn zones_are_signed_anew_when_their_time_has_come_and_not_before() {
         let folder = place();
