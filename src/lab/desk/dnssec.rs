@@ -18,6 +18,11 @@ impl Desk {
     /// a key is replaced below the root.
     pub(super) async fn dnssec(&self, change: &Change) -> Response {
         let _one_at_a_time = self.securing.lock().await;
+        self.make(change).await
+    }
+
+    /// The same by whom nobody else changes anything meanwhile.
+    async fn make(&self, change: &Change) -> Response {
         let design = &self.design;
         let stands_still = self.concerned().find(|&(name, _)| {
             self.post(name).is_some_and(|post| self.service(post).condition.state == State::Paused)
@@ -125,11 +130,11 @@ impl Desk {
 
     /// Takes away a key whose time is over.
     pub(in crate::lab) async fn replace_key(&self) {
+        let _one_at_a_time = self.securing.lock().await;
         let signing = self.design.dnssec.get();
         let Some(zone) = signing.due(clock::unix_seconds()).map(str::to_owned) else { return };
-        if let Response::Refused(why) = self.dnssec(&Change::Replace(zone.clone())).await {
+        if let Response::Refused(why) = self.make(&Change::Replace(zone.clone())).await {
             self.journal.note(format!("the former key of {zone} stays for now: {}", why.join(": ")));
-            let _one_at_a_time = self.securing.lock().await;
             let mut signing = self.design.dnssec.get();
             signing.wait(&zone, TRIED_AGAIN, clock::unix_seconds());
             self.design.dnssec.put(signing);
