@@ -117,7 +117,7 @@ pub(super) fn spoil(
 ) -> Result<u8, Failure> {
     change(Change::Break(zone.to_owned(), wrong), directory)?;
     let what = match wrong {
-        Wrong::Expired => "the time of all its signatures was over yesterday",
+        Wrong::Expired => "the time of all its signatures was over the day before yesterday",
         Wrong::WrongDs => "its parent's DS is that of no key",
         Wrong::MissingRrsig => "its addresses are not signed",
     };

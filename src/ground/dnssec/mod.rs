@@ -38,7 +38,7 @@ impl Denial {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wrong {
-    /// The time of all its signatures was over yesterday.
+    /// The time of all its signatures was over the day before yesterday.
     Expired,
     /// Its parent's DS is that of no key.
     WrongDs,

@@ -179,7 +179,7 @@ fn remembered(zone: &str, served: &[ZoneState]) -> u32 {
     let own = served.iter().find(|state| state.origin.eq_ignore_ascii_case(&zone));
     let is_above = |origin: &str| {
         let origin = origin.to_ascii_lowercase();
-        origin == "." || zone.ends_with(&format!(".{origin}"))
+        zone != "." && origin == "." || zone.ends_with(&format!(".{origin}"))
     };
     let above = served.iter().filter(|state| is_above(&state.origin));
     let parent = above.max_by_key(|state| state.origin.trim_end_matches('.').len());

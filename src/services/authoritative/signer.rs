@@ -25,6 +25,8 @@ const DAY: u32 = 24 * HOUR;
 const LIFETIME: u32 = 14 * DAY;
 /// They count as made so long ago, for machines whose clocks differ a little.
 const BACKDATED: u32 = HOUR;
+/// Those that are to have expired did so long ago, in seconds: unbound overlooks a day.
+const EXPIRED_FOR: u32 = 2 * DAY;
 /// They are made anew when this is left, in seconds, and up to so much more.
 const RENEWED_BEFORE: u32 = 3 * DAY;
 const RENEWED_JITTER: u64 = 2 * DAY as u64;
@@ -125,7 +127,7 @@ impl Signer {
         now: u32,
     ) -> Result<(Zone, u32), SignError> {
         let expiration = match keyed.wrong {
-            Some(Wrong::Expired) => now - DAY,
+            Some(Wrong::Expired) => now - EXPIRED_FOR,
             _ => now + LIFETIME - BACKDATED,
         };
         let serial = zone.serial().wrapping_add(now.saturating_sub(SERIALS_SINCE));
