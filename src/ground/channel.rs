@@ -379,9 +379,26 @@ pub struct ZoneSigned {
     pub algorithm: Algorithm,
     /// The number of its key.
     pub tag: u16,
+    /// The key that is to take its place, while both sign.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rolling: Option<Rolling>,
     /// Until when its signatures hold, in seconds since the Unix epoch.
     pub until: u32,
+    /// How long what it says may be remembered: the largest TTL of its sets, in seconds.
+    pub longest_ttl: u32,
+    /// The same of the DS in it, which vouch for its children; 0 without any.
+    pub ds_ttl: u32,
     /// What is wrong with it on purpose.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub wrong: Option<Wrong>,
+}
+
+/// A key that is to take another's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rolling {
+    /// Its number.
+    pub tag: u16,
+    /// From when the other one may go, in seconds since the Unix epoch. The supervisor knows, not the name server.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub until: Option<u32>,
 }

@@ -364,7 +364,7 @@ impl Desk {
     async fn zones(&self) -> Response {
         let of = |name| async move {
             match self.ask(name, Ask::ZoneList).await {
-                Ok(Reply::Zones(zones)) => zones,
+                Ok(Reply::Zones(zones)) => self.with_times(zones),
                 Ok(_) => Vec::new(),
                 // What a name server that is down would publish.
                 Err(why) => self.unpublished(name, &why.join(": ")),

@@ -7,8 +7,13 @@
 //! | file in the state's `dnssec/` | what |
 //! |---|---|
 //! | `foobar.com.key`, `root.key` | a zone's key (PKCS #8), made at its first signing |
+//! | `foobar.com..next.key` | the one that is to take its place, until it does |
 //! | `anchor.conf` | the root's public key, as `delv -a` and BIND read it (`trust-anchors`) |
 //! | `anchor.key` | the same as a DNSKEY record, as unbound and `drill -k` read it |
+//!
+//! **A key is replaced** so that who validates never fails on the way, by both at once (Double-RRset, RFC 7583 §3.3.3, with the double
+//! signatures of RFC 6781 §4.1.3, since one key signs all): the zone has both keys and each set the signatures of both, its parent
+//! vouches for both. When nobody can remember a set, keys or a DS from before, the former key goes, with its file.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -20,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ground::dnssec::key::{Algorithm, Key, KeyError, shown};
+use crate::ground::dnssec::key::{Algorithm, Key, KeyError, shown, tag};
 use crate::ground::dnssec::{Child, PublicKey, Wanted, Wrong, Zone};
 
 use super::config::{Config, Network};
@@ -31,6 +36,11 @@ use super::hosts::ServiceName;
 /// The servers whose zones can be signed: the second of foobar.com copies what the first one signs.
 pub const SIGNERS: [ServiceName; 3] = [ServiceName::Root, ServiceName::Tld, ServiceName::Dns];
 
+/// For how long after the largest TTL a former key stays, in seconds: a copy of the zone takes a moment to get around.
+const MARGIN: u32 = 2;
+/// How often a new key is drawn that has the number of the former one, before the lab gives up.
+const DRAWS_MOST: usize = 8;
+
 /// Why zones cannot be signed so.
 #[derive(Debug, thiserror::Error)]
 pub enum DnssecError {
@@ -40,6 +50,14 @@ pub enum DnssecError {
     /// What is wrong on purpose is wrong with signatures.
     #[error("{0} is not signed, so that nothing of it can be wrong: `wwwlab zone sign` signs it")]
     NotSigned(String),
+    /// Its key is being replaced.
+    #[error(
+        "the key of {0} is being replaced already: `wwwlab zone list` says until when, `wwwlab zone roll {0} --now` does not wait"
+    )]
+    Rolling(String),
+    /// Its key is not being replaced.
+    #[error("the key of {0} is not being replaced: `wwwlab zone roll {0}` begins that")]
+    NotRolling(String),
     /// It has no DS.
     #[error(
         "the root has no parent, and so no DS: its key itself is what is believed; take another zone, e.g. com"
@@ -70,6 +88,17 @@ pub enum Change {
     Break(String, Wrong),
     /// Have nothing wrong with this zone any more; without one, with any.
     Mend(Option<String>),
+    /// Have a new key sign this zone beside the one that it has.
+    Roll(String),
+    /// Have only the new key sign it: the former one goes.
+    Replace(String),
+}
+
+impl Change {
+    /// Whether resolvers are to forget what they heard before. Where a key is replaced, what they remember is the point.
+    pub fn is_forgotten(&self) -> bool {
+        !matches!(self, Self::Roll(_) | Self::Replace(_))
+    }
 }
 
 /// What is signed, and how.
@@ -84,6 +113,24 @@ struct Signed {
     file: PathBuf,
     public: PublicKey,
     wrong: Option<Wrong>,
+    next: Option<Next>,
+}
+
+/// The key that is to take another's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Next {
+    file: PathBuf,
+    public: PublicKey,
+    /// From when the former one may go, in seconds since the Unix epoch; not known before the name servers sign so.
+    until: Option<u32>,
+}
+
+impl Signed {
+    /// Its keys, the one that it has first.
+    fn keys(&self) -> impl Iterator<Item = (&PathBuf, &PublicKey)> {
+        let next = self.next.iter().map(|next| (&next.file, &next.public));
+        std::iter::once((&self.file, &self.public)).chain(next)
+    }
 }
 
 impl Signing {
@@ -115,7 +162,7 @@ impl Signing {
                 for origin in chosen(names)? {
                     if let Entry::Vacant(place) = next.zones.entry(origin) {
                         let (file, public) = have(place.key(), config.dnssec.algorithm, directory)?;
-                        place.insert(Signed { file, public, wrong: None });
+                        place.insert(Signed { file, public, wrong: None, next: None });
                     }
                 }
             }
@@ -133,6 +180,24 @@ impl Signing {
             }
             Change::Mend(Some(name)) => next.signed(&named(name)?)?.wrong = None,
             Change::Mend(None) => next.zones.values_mut().for_each(|signed| signed.wrong = None),
+            Change::Roll(name) => {
+                let origin = named(name)?;
+                let signed = next.signed(&origin)?;
+                if signed.next.is_some() {
+                    return Err(DnssecError::Rolling(origin));
+                }
+                let file = beside(&directory.dnssec(), &origin, &signed.file);
+                let public = another(&file, &origin, config.dnssec.algorithm, &signed.public)?;
+                signed.next = Some(Next { file, public, until: None });
+            }
+            Change::Replace(name) => {
+                let origin = named(name)?;
+                let signed = next.signed(&origin)?;
+                let Some(Next { file, public, .. }) = signed.next.take() else {
+                    return Err(DnssecError::NotRolling(origin));
+                };
+                (signed.file, signed.public) = (file, public);
+            }
         }
         next.write_anchor(directory)?;
         Ok(next)
@@ -140,6 +205,40 @@ impl Signing {
 
     fn signed(&mut self, origin: &str) -> Result<&mut Signed, DnssecError> {
         self.zones.get_mut(origin).ok_or_else(|| DnssecError::NotSigned(origin.into()))
+    }
+
+    /// Notes that nobody remembers anything from before the new key of `origin` when `longest` seconds from `now` have passed.
+    pub fn wait(&mut self, origin: &str, longest: u32, now: u32) {
+        let next = self.zones.get_mut(&normal(origin)).and_then(|signed| signed.next.as_mut());
+        if let Some(next) = next {
+            next.until = Some(now.saturating_add(longest).saturating_add(MARGIN));
+        }
+    }
+
+    /// From when the former key of `origin` may go, in seconds since the Unix epoch.
+    pub fn until(&self, origin: &str) -> Option<u32> {
+        self.zones.get(&normal(origin))?.next.as_ref()?.until
+    }
+
+    /// A zone whose former key may go at `now`.
+    pub fn due(&self, now: u32) -> Option<&str> {
+        let is_due = |signed: &Signed| {
+            signed.next.as_ref().and_then(|next| next.until).is_some_and(|until| until <= now)
+        };
+        self.zones.iter().find(|(_, signed)| is_due(signed)).map(|(origin, _)| origin.as_str())
+    }
+
+    /// Puts the keys that took another's place where the next run looks for them: the former ones are gone then.
+    pub fn settle(&mut self, directory: &Directory) -> Result<(), DnssecError> {
+        for (origin, signed) in &mut self.zones {
+            let own = directory.dnssec().join(file_name(origin));
+            if signed.file != own {
+                fs::rename(&signed.file, &own)
+                    .map_err(|source| DnssecError::Keep { path: own.clone(), source })?;
+                signed.file = own;
+            }
+        }
+        Ok(())
     }
 
     /// Whether any zone is signed.
@@ -159,40 +258,43 @@ impl Signing {
             .zones
             .iter()
             .filter(|(origin, _)| own.contains(origin))
-            .map(|(origin, Signed { file, wrong, .. })| Zone {
-                origin: origin.clone(),
-                key: file.clone(),
-                wrong: *wrong,
+            .flat_map(|(origin, signed)| {
+                let wrong = signed.wrong;
+                signed.keys().map(move |(file, _)| Zone { origin: origin.clone(), key: file.clone(), wrong })
             })
             .collect();
         if zones.is_empty() {
             return Wanted::default();
         }
-        let children = self.zones.iter().filter(|(origin, _)| *origin != ".").map(|(origin, signed)| Child {
-            origin: origin.clone(),
-            key: signed.public.clone(),
-            is_wrong: signed.wrong == Some(Wrong::WrongDs),
+        let children = self.zones.iter().filter(|(origin, _)| *origin != ".").flat_map(|(origin, signed)| {
+            let is_wrong = signed.wrong == Some(Wrong::WrongDs);
+            signed.keys().map(move |(_, key)| Child { origin: origin.clone(), key: key.clone(), is_wrong })
         });
         Wanted { zones, children: children.collect(), denial: config.dnssec.denial }
     }
 
-    /// Whom resolvers are to believe: the key of the root, if that is signed.
+    /// Whom resolvers are to believe: the keys of the root, if that is signed.
     pub fn anchors(&self) -> Vec<PublicKey> {
-        self.zones.get(".").map(|signed| signed.public.clone()).into_iter().collect()
+        self.zones.get(".").into_iter().flat_map(Signed::keys).map(|(_, public)| public.clone()).collect()
     }
 
     /// Writes down for others whom to believe; nobody, where the root is not signed.
-    fn write_anchor(&self, directory: &Directory) -> Result<(), DnssecError> {
-        let anchor = self.anchors().first().and_then(|key| shown(&key.0));
+    pub fn write_anchor(&self, directory: &Directory) -> Result<(), DnssecError> {
+        let anchors: Vec<String> = self.anchors().iter().filter_map(|key| shown(&key.0)).collect();
         let (conf, key) = (anchor_conf(directory), anchor_key(directory));
-        let texts = anchor.map(|anchor| {
-            let (numbers, public) = anchor.rsplit_once(' ').unwrap_or_default();
-            let conf = format!("trust-anchors {{\n\t. static-key {numbers} \"{public}\";\n}};\n");
-            (conf, format!(". IN DNSKEY {anchor}\n"))
-        });
-        match texts {
-            Some((conf_text, key_text)) => keep(&conf, &conf_text).and_then(|()| keep(&key, &key_text)),
-            None => {
+        match anchors.is_empty() {
+            false => {
+                let line = |anchor: &String| {
+                    let (numbers, public) = anchor.rsplit_once(' ').unwrap_or_default();
+                    format!("\t. static-key {numbers} \"{public}\";\n")
+                };
+                let lines: String = anchors.iter().map(line).collect();
+                let records: String =
+                    anchors.iter().map(|anchor| format!(". IN DNSKEY {anchor}\n")).collect();
+                keep(&conf, &format!("trust-anchors {{\n{lines}}};\n"))?;
+                keep(&key, &records)
+            }
+            true => {
                 for path in [conf, key] {
                     match fs::remove_file(&path) {
                         Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -258,6 +360,30 @@ fn make(file: &Path, origin: &str, algorithm: Algorithm) -> Result<Key, DnssecEr
     let failed = |cause| DnssecError::Key(origin.into(), cause);
     keep(file, &Key::draw(algorithm).map_err(failed)?)?;
     Key::read(file).map_err(failed)
+}
+
+/// The file for the key of `origin` that is to take the place of the one in `former`. No zone's own is called so: no name has
+/// two dots in a row.
+fn beside(folder: &Path, origin: &str, former: &Path) -> PathBuf {
+    let own = file_name(origin);
+    let next = folder.join(format!("{}..next.key", own.strip_suffix(".key").unwrap_or(&own)));
+    if former == next { folder.join(own) } else { next }
+}
+
+/// A new key, with another number than the one with the DNSKEY `former`: who validates would try both wherever one is meant.
+fn another(
+    file: &Path,
+    origin: &str,
+    algorithm: Algorithm,
+    former: &PublicKey,
+) -> Result<PublicKey, DnssecError> {
+    for _ in 0..DRAWS_MOST {
+        let public = PublicKey(make(file, origin, algorithm)?.dnskey());
+        if tag(&public.0) != tag(&former.0) {
+            return Ok(public);
+        }
+    }
+    Err(DnssecError::Key(origin.into(), KeyError::NoChance))
 }
 
 /// What a key's file is called. A zone may have any octets in its name.
@@ -387,6 +513,49 @@ mod tests {
         fs::write(directory.dnssec().join("com.key"), "no key").unwrap();
         let strange = nothing.next(&Change::Sign(vec!["com".into()]), &config, &directory).unwrap_err();
         assert!(matches!(strange, DnssecError::Key(_, KeyError::Strange(_))), "{strange}");
+    }
+
+    #[test]
+    fn a_key_takes_the_place_of_another_which_is_gone_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, directory) = lab(folder.path());
+        let all = Signing::default().next(&Change::Sign(Vec::new()), &config, &directory).unwrap();
+        let read = |file: &Path| fs::read_to_string(file).unwrap();
+        for (zone, anchors) in [("foobar.com", 1), (".", 2)] {
+            let origin = normal(zone);
+            let own = directory.dnssec().join(file_name(&origin));
+            let before = read(&own);
+            let (roll, replace) = (Change::Roll(zone.into()), Change::Replace(zone.into()));
+            let early = all.next(&replace, &config, &directory).unwrap_err().to_string();
+            assert!(early.contains(&format!("`wwwlab zone roll {origin}` begins that")), "{early}");
+            let mut both = all.next(&roll, &config, &directory).unwrap();
+            assert!(matches!(both.next(&roll, &config, &directory), Err(DnssecError::Rolling(_))));
+            let wanted = both.wanted(ServiceName::Root, &config, Network::Loopback);
+            let keys = wanted.children.iter().filter(|child| child.origin == "foobar.com.").count();
+            assert_eq!((keys, both.anchors().len()), (3 - anchors, anchors));
+            assert_eq!(read(&anchor_key(&directory)).lines().count(), anchors);
+            // No earlier than its time, which nobody knows at first.
+            assert_eq!(both.due(u32::MAX), None);
+            both.wait(zone, 300, 1000);
+            assert_eq!(
+                (both.until(zone), both.due(1301), both.due(1302)),
+                (Some(1302), None, Some(&*origin))
+            );
+            let new = read(&both.zones[&origin].next.as_ref().unwrap().file);
+            let mut one = both.next(&replace, &config, &directory).unwrap();
+            assert_eq!(read(&own), before, "whoever starts meanwhile finds what it is told of");
+            one.settle(&directory).unwrap();
+            assert_eq!(read(&own), new);
+            assert_ne!(new, before);
+            assert_eq!((one.zones[&origin].file.clone(), one.anchors().len()), (own, 1));
+            assert_ne!(one.zones[&origin].public, all.zones[&origin].public);
+        }
+        let mut files: Vec<_> =
+            fs::read_dir(directory.dnssec()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        files.sort();
+        let keys =
+            ["127.in-addr.arpa.key", "anchor.conf", "anchor.key", "com.key", "foobar.com.key", "root.key"];
+        assert_eq!(files, keys);
     }
 
     #[test]

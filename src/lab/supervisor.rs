@@ -418,6 +418,13 @@ impl Lab {
                             "what carried HTTPS into the network is gone ({how}): it is not published until `wwwlab secure`"
                         ));
                     }
+                    if self.desk.a_key_is_due() && conversations.len() < COMMANDS_MOST {
+                        let desk = self.desk.clone();
+                        conversations.spawn(async move {
+                            desk.replace_key().await;
+                            None
+                        });
+                    }
                     if self.desk.guard.mend() {
                         self.journal.note("the guard was gone and is replaced");
                     }

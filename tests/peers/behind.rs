@@ -54,6 +54,46 @@ fn unbound_walks_our_servers_over_tcp() {
     });
 }
 
+/// unbound validates by itself, from the key that the lab writes down for it; `dig` shows what it came to.
+#[test]
+fn unbound_believes_our_signed_zones_and_refuses_broken_ones() {
+    alone("behind::unbound_believes_our_signed_zones_and_refuses_broken_ones", || {
+        let lab = Lab::up();
+        let place = lab.directory.path().join("lab");
+        wwwlab(&place, &["zone", "sign"]);
+        let anchor = place.join(".wwwlab/loopback/dnssec/anchor.key");
+        let validating =
+            format!("module-config: \"validator iterator\"\n trust-anchor-file: \"{}\"", anchor.display());
+        // A new one each time, since it remembers.
+        let said = |name: &str| {
+            let unbound = lab.unbound(&[&validating], WALK);
+            let server = format!("@{}", unbound.address.ip());
+            let dig =
+                Command::new(program("dig", "bind9-dnsutils")).args([&server, "+dnssec", name]).output();
+            String::from_utf8(dig.unwrap().stdout).unwrap()
+        };
+        for (name, code) in [
+            ("www.foobar.com", "NOERROR"),
+            ("anything.wild.foobar.com", "NOERROR"),
+            ("nosuch.foobar.com", "NXDOMAIN"),
+        ] {
+            let answer = said(name);
+            let is_believed = answer.contains(&format!("status: {code},")) && answer.contains(" ad;");
+            assert!(is_believed, "{answer}");
+        }
+        wwwlab(&place, &["zone", "roll", "foobar.com"]);
+        assert!(said("www.foobar.com").contains(" ad;"), "with two keys");
+        for wrong in ["expired", "wrong-ds", "missing-rrsig"] {
+            wwwlab(&place, &["zone", "break", "foobar.com", wrong]);
+            let answer = said("www.foobar.com");
+            assert!(answer.contains("status: SERVFAIL,"), "{wrong}: {answer}");
+            wwwlab(&place, &["zone", "mend"]);
+        }
+        wwwlab(&place, &["zone", "roll", "foobar.com", "--now"]);
+        assert!(said("www.foobar.com").contains(" ad;"), "with another key");
+    });
+}
+
 #[test]
 fn unbound_forwards_to_our_resolver() {
     alone("behind::unbound_forwards_to_our_resolver", || {

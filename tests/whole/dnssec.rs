@@ -193,6 +193,141 @@ fn a_second_name_server_has_the_signatures_too() {
     until("it has the plain zone", || are_alike() && !both("foobar.com SOA")[1].contains("SOA 13 2 "));
 }
 
+/// The DNSKEY of a zone, one a line, as its own server gives them.
+fn keys(stage: &Stage, server: &str, zone: &str) -> Vec<String> {
+    stage.dig(server, &format!("+norec +short {zone} DNSKEY")).lines().map(str::to_owned).collect()
+}
+
+/// RFC 6781 §4.1.3, RFC 7583 §3.3.3: the resolver is told nothing of it (but of the root's), and asked all the while, also for
+/// what it has not heard yet.
+#[test]
+fn rfc7583_a_key_is_replaced_and_whoever_validates_never_fails_on_the_way() {
+    let stage = Stage::new();
+    for (file, ttl) in [("root", "1d"), ("com", "1d"), ("foobar.com", "300")] {
+        let file = format!("zones/loopback/{file}.zone");
+        stage.edit(&file, |text| text.replace(&format!("$TTL {ttl}\n"), "$TTL 3\n"));
+    }
+    stage.edit("lab.toml", |text| text.replace("[dnssec]", "[dnssec]\nsign = true\n#"));
+    stage.wwwlab(["up", "-d"]).ok();
+    let mut count = 0;
+    let mut each_is_believed = |stage: &Stage| {
+        count += 1;
+        for name in
+            ["www.foobar.com".to_owned(), format!("new{count}.wild.foobar.com"), format!("no{count}.com")]
+        {
+            let answer = stage.dig("127.0.0.2", &format!("+dnssec {name}"));
+            assert!(has_flag(&answer, "ad"), "{answer}");
+        }
+    };
+    for (zone, server, file) in [
+        ("foobar.com", "127.0.0.1", "foobar.com.key"),
+        ("com", "127.0.0.4", "com.key"),
+        (".", "127.0.0.3", "root.key"),
+    ] {
+        each_is_believed(&stage);
+        let file = stage.state().join("dnssec").join(file);
+        let (former, secret) = (keys(&stage, server, zone), fs::read_to_string(&file).unwrap());
+        assert_eq!(former.len(), 1);
+        let told = stage.wwwlab(["zone", "roll", zone]).ok();
+        assert!(told.contains("both sign"), "{told}");
+        each_is_believed(&stage);
+        assert!(delv(&stage, "www.foobar.com").contains("; fully validated"), "{zone} has two keys");
+        until("the former key is gone", || {
+            each_is_believed(&stage);
+            let now = keys(&stage, server, zone);
+            now.len() == 1 && now != former
+        });
+        each_is_believed(&stage);
+        assert!(delv(&stage, "www.foobar.com").contains("; fully validated"), "{zone} has another key");
+        until("its file, too", || fs::read_to_string(&file).unwrap() != secret);
+    }
+    each_zone_is_verified(&stage);
+    let left = fs::read_dir(stage.state().join("dnssec")).unwrap();
+    let left: Vec<_> = left.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(!left.iter().any(|name| name.contains("next")), "{left:?}");
+}
+
+/// The TTLs of the shipped zones are the real ones: com's DS are remembered for a day.
+#[test]
+fn who_takes_a_key_away_too_early_is_refused_by_who_remembers_only_that() {
+    let stage = signed("");
+    let early = stage.wwwlab(["zone", "roll", "foobar.com", "--now"]).refused(1);
+    assert!(early.contains("`wwwlab zone roll foobar.com.` begins that"), "{early}");
+    assert!(has_flag(&stage.dig("127.0.0.2", "+dnssec www.foobar.com"), "ad"));
+    stage.wwwlab(["zone", "roll", "foobar.com"]).ok();
+    assert_eq!(keys(&stage, "127.0.0.1", "foobar.com").len(), 2);
+    let lines = |text: String| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let ds = lines(stage.dig("127.0.0.4", "+norec +short foobar.com DS"));
+    assert_eq!((ds.len(), &ds), (2, &lines(stage.dig("127.0.0.1", "+norec +short foobar.com CDS"))));
+    each_zone_is_verified(&stage);
+    let again = stage.wwwlab(["zone", "roll", "foobar.com"]).refused(1);
+    assert!(again.contains("being replaced already"), "{again}");
+    let listed = || -> Value {
+        let zones: Value = serde_json::from_str(&stage.wwwlab(["zone", "list", "--json"]).ok()).unwrap();
+        let is_it = |zone: &&Value| zone["zone"]["origin"] == "foobar.com.";
+        zones.as_array().unwrap().iter().find(is_it).unwrap()["zone"]["signed"].clone()
+    };
+    let (rolling, now) = (listed(), std::time::SystemTime::now());
+    let now = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let until = rolling["rolling"]["until"].as_u64().unwrap();
+    assert!(until > now + 80_000 && until <= now + 86_402, "a day: {rolling}");
+    assert!(stage.wwwlab(["zone", "list"]).ok().contains("which signs alone from 2"));
+    // A restart in the middle changes nothing.
+    let both = keys(&stage, "127.0.0.1", "foobar.com");
+    stage.wwwlab(["restart", "dns"]).ok();
+    assert_eq!(keys(&stage, "127.0.0.1", "foobar.com"), both);
+
+    let told = stage.wwwlab(["zone", "roll", "foobar.com", "--now"]).ok();
+    assert!(told.contains("signs alone") && told.contains("wwwlab cache flush"), "{told}");
+    let after = listed();
+    assert_eq!((&after["tag"], &after["rolling"]), (&rolling["rolling"]["tag"], &Value::Null));
+    let refused = stage.dig("127.0.0.2", "+dnssec blog.foobar.com");
+    assert!(refused.contains("status: SERVFAIL"), "it knows only the former key: {refused}");
+    stage.wwwlab(["cache", "flush"]).ok();
+    each_is_believed(&stage);
+
+    stage.wwwlab(["stop", "tld"]).ok();
+    let unseen = stage.wwwlab(["zone", "roll", "foobar.com"]).refused(1);
+    assert!(unseen.contains("`wwwlab start tld`"), "{unseen}");
+}
+
+/// On machines of their own, every tool works as its manual says: no ports, and whoever walks himself finds the way.
+#[test]
+fn rfc4035_the_chain_is_seen_and_validated_where_each_host_is_a_machine() {
+    let stage = Stage::new();
+    stage.wwwlab(["up", "-d", "--network", "hosts"]).ok();
+    stage.wwwlab(["zone", "sign"]).ok();
+    let shell = |line: &str| {
+        let mut all = vec!["shell", "--"];
+        all.extend(line.split_whitespace());
+        stage.wwwlab(all).ok()
+    };
+    let way = shell("dig +trace +dnssec www.foobar.com");
+    for link in ["com.", "foobar.com."] {
+        let of = |kind: &str| {
+            let is_it = |line: &&str| {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                words.len() > 4 && words[0] == link && words[3..].join(" ").starts_with(kind)
+            };
+            way.lines().filter(is_it).count()
+        };
+        assert_eq!((of("DS "), of("RRSIG DS 13 ")), (1, 1), "{link}: {way}");
+    }
+    assert!(way.lines().any(|line| line.starts_with(".") && line.contains("RRSIG\tNS 13 0 ")), "{way}");
+    assert!(
+        way.lines().any(|line| line.starts_with("www.foobar.com.") && line.contains("RRSIG\tA 13 3 ")),
+        "{way}"
+    );
+    let anchor = stage.root().join(".wwwlab/hosts/dnssec/anchor.conf");
+    let said = shell(&format!("delv -a {} www.foobar.com", anchor.display()));
+    assert!(said.contains("; fully validated") && said.contains("8.8.8.8"), "{said}");
+    assert!(has_flag(&shell("dig +dnssec www.foobar.com"), "ad"));
+}
+
 #[test]
 fn what_cannot_be_signed_or_broken_is_refused_with_the_remedy() {
     let stage = Stage::up();

@@ -57,6 +57,18 @@ enum What {
         #[arg(value_name = "ZONE")]
         zones: Vec<String>,
     },
+    /// Replace the key of a signed zone, so that nobody who validates fails on the way
+    ///
+    /// Both keys sign, and the parent vouches for both, until nobody can remember a time without the new one: for the
+    /// largest TTL in the zone and of its DS. Then the former key goes by itself. `zone list` says when.
+    Roll {
+        /// The zone
+        zone: String,
+        /// Take the former key away now, whoever still remembers only that: what is asked of a resolver that does is
+        /// refused
+        #[arg(long)]
+        now: bool,
+    },
     /// Have something wrong with a signed zone, on purpose
     Break {
         /// The zone
@@ -85,6 +97,7 @@ pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Re
         What::Show { origin } => served::show(origin, &place.find()?, world),
         What::Sign { zones } => sign::sign(zones, &place.find()?, world),
         What::Unsign { zones } => sign::unsign(zones, &place.find()?, world),
+        What::Roll { zone, now } => sign::roll(zone, *now, &place.find()?, world),
         What::Break { zone, what } => sign::spoil(zone, *what, &place.find()?, world),
         What::Mend { zone } => sign::mend(zone.as_deref(), &place.find()?, world),
         What::Check(check) => check::run(check, world),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::screen::{BAD, Table};
 use crate::cli::{Failure, World, block_on};
-use crate::ground::channel::ZoneSigned;
+use crate::ground::channel::{Rolling, ZoneSigned};
 use crate::ground::clock;
 use crate::lab::config::{Config, Network};
 use crate::lab::control::{self, ControlError, Request, Response};
@@ -53,7 +53,15 @@ pub(super) fn list(json: bool, directory: &Directory, world: &mut World) -> Resu
 
 /// How a zone is signed, in short.
 fn told(signed: &ZoneSigned) -> String {
-    let ZoneSigned { algorithm, tag, until, wrong } = signed;
+    let ZoneSigned { algorithm, tag, rolling, until, wrong, .. } = signed;
+    if let Some(Rolling { tag: next, until }) = rolling {
+        let at = until.map(|until| format!(" from {}", clock::rfc3339(u64::from(until) * 1000)));
+        return format!(
+            "{} {tag} and {next}, which signs alone{}",
+            algorithm.as_str(),
+            at.unwrap_or_default()
+        );
+    }
     let until = clock::rfc3339(u64::from(*until) * 1000);
     let day = until.get(..10).unwrap_or(&until);
     let wrong = wrong.map(|wrong| format!(", {} on purpose", wrong.as_str())).unwrap_or_default();

@@ -1,8 +1,9 @@
-//! `wwwlab zone sign`, `unsign`, `break` and `mend`: DNSSEC on a lab that is up, what can be wrong with it, and back to zones as
-//! their files are.
+//! `wwwlab zone sign`, `unsign`, `roll`, `break` and `mend`: DNSSEC on a lab that is up, another key, what can be wrong with it,
+//! and back to zones as their files are.
 
 use crate::cli::screen::{BOLD, COMMAND, DIM, quoted};
 use crate::cli::{Failure, World, block_on};
+use crate::ground::clock;
 use crate::ground::dnssec::Wrong;
 use crate::lab::config::Network;
 use crate::lab::control::{self, ControlError, Request, Response};
@@ -70,6 +71,43 @@ pub(super) fn unsign(zones: &[String], directory: &Directory, world: &mut World)
     Ok(0)
 }
 
+/// Gives a signed zone another key: begins that, or ends it `now`.
+pub(super) fn roll(zone: &str, now: bool, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
+    let wanted = if now { Change::Replace(zone.to_owned()) } else { Change::Roll(zone.to_owned()) };
+    change(wanted, directory)?;
+    let is_it = |origin: &str| origin.trim_end_matches('.').eq_ignore_ascii_case(zone.trim_end_matches('.'));
+    let Response::Zones(zones) = block_on(control::ask(directory, &Request::ZoneList))?? else {
+        return Err(ControlError::Strange(directory.name()).into());
+    };
+    let state = zones.into_iter().map(|(_, state)| state).find(|state| is_it(&state.origin));
+    let Some(signed) = state.and_then(|state| state.signed) else {
+        writeln!(world.out, "{zone}: its name server is down, and will sign so when it starts")?;
+        return Ok(0);
+    };
+    let program = &world.program;
+    let (tag, dim) = (signed.tag, DIM);
+    let Some(next) = signed.rolling else {
+        writeln!(world.out, "{zone}: key {tag} signs alone, and the former one is gone")?;
+        if now {
+            writeln!(
+                world.out,
+                "{dim}a resolver that remembers only the former one refuses what it has not heard yet, until that is over; `{program} cache flush` has it forget{dim:#}"
+            )?;
+        }
+        return Ok(0);
+    };
+    writeln!(world.out, "{zone}: keys {tag} and {} both sign, and both are vouched for", next.tag)?;
+    if let Some(until) = next.until {
+        let at = clock::rfc3339(u64::from(until) * 1000);
+        writeln!(world.out, "{tag} goes at {at}, when nobody can remember a time without {}", next.tag)?;
+    }
+    writeln!(
+        world.out,
+        "{dim}`{program} zone list` shows it; `{program} zone roll {zone} --now` does not wait{dim:#}"
+    )?;
+    Ok(0)
+}
+
 /// Has something wrong with a signed zone.
 pub(super) fn spoil(
     zone: &str,
@@ -79,7 +117,7 @@ pub(super) fn spoil(
 ) -> Result<u8, Failure> {
     change(Change::Break(zone.to_owned(), wrong), directory)?;
     let what = match wrong {
-        Wrong::Expired => "the time of all its signatures was over yesterday",
+        Wrong::Expired => "the time of all its signatures was over the day before yesterday",
         Wrong::WrongDs => "its parent's DS is that of no key",
         Wrong::MissingRrsig => "its addresses are not signed",
     };

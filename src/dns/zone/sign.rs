@@ -1,9 +1,9 @@
 //! A zone as its signer publishes it: with its key, what denies, and a signature for each set (RFC 4034, RFC 4035 §2).
 //!
-//! A pure function from a compiled zone, a key and two times to another compiled zone. The zone's file stays what a student
+//! A pure function from a compiled zone, its keys and two times to another compiled zone. The zone's file stays what a student
 //! wrote; signing is done to what was compiled from it, each time anew. One key does it all (a combined signing key,
 //! RFC 6781 §3.1): two, of which one signs only the other, are worth their trouble where the first is kept elsewhere, and
-//! here both would lie in one directory.
+//! here both would lie in one directory. Where a key is to take another's place, each of both does it all (RFC 6781 §4.1.3).
 //!
 //! - what is authoritative here is signed; at a delegation only DS and what denies, and nothing below (RFC 4035 §2.2)
 //! - NSEC for each owner (RFC 4034 §4), or NSEC3 for each name, empty ones too, without salt, rounds or opt-out (RFC 5155 §7.1,
@@ -31,11 +31,11 @@ const SHA256: u8 = 2;
 /// How a zone is signed.
 #[derive(Debug, Clone, Copy)]
 pub struct Signing<'s> {
-    /// With which key.
-    pub key: &'s Key,
+    /// With which keys: one, or two while one is to take the other's place; each signs everything.
+    pub keys: &'s [Key],
     /// How it denies.
     pub denial: Denial,
-    /// The signed zones that may be right below, each with the data of its DS.
+    /// The signed zones that may be right below, each with the data of a DS; once for each DS.
     pub children: &'s [(Name, Vec<u8>)],
     /// From when its signatures hold, in seconds since the Unix epoch.
     pub inception: u32,
@@ -145,20 +145,20 @@ impl<'s> Signer<'s> {
         Ok(Self { zone, how, owners, hashes: Vec::new(), negative_ttl, ttl, records })
     }
 
-    /// The zone's key, what its parent is to know of it, and its serial.
+    /// The zone's keys, what its parent is to know of it, and its serial.
     fn add_keys(&mut self) {
         let (origin, how, ttl) = (self.zone.origin(), self.how, self.ttl);
         let Some(apex) = self.owners.values_mut().next() else { return };
-        let dnskey = how.key.dnskey();
-        let mut one = |record_type, ttl, data| apex.sets.insert(record_type, Set { ttl, data: vec![data] });
+        let dnskeys: Vec<Vec<u8>> = how.keys.iter().map(Key::dnskey).collect();
+        let mut put = |record_type, ttl, data| apex.sets.insert(record_type, Set { ttl, data });
         if !origin.is_root() {
-            one(RecordType::CDS, ttl, ds(origin, &dnskey));
-            one(RecordType::CDNSKEY, ttl, dnskey.clone());
+            put(RecordType::CDS, ttl, dnskeys.iter().map(|dnskey| ds(origin, dnskey)).collect());
+            put(RecordType::CDNSKEY, ttl, dnskeys.clone());
         }
-        one(RecordType::DNSKEY, ttl, dnskey);
+        put(RecordType::DNSKEY, ttl, dnskeys);
         if how.denial == Denial::Nsec3 {
             // Its TTL is of no use to anybody (RFC 5155 §4).
-            one(RecordType::NSEC3PARAM, 0, vec![1, 0, 0, 0, 0]);
+            put(RecordType::NSEC3PARAM, 0, vec![vec![1, 0, 0, 0, 0]]);
         }
         if let Some(soa) = apex.sets.get_mut(&RecordType::SOA).and_then(|set| set.data.first_mut()) {
             let at = soa.len().saturating_sub(20);
@@ -170,12 +170,14 @@ impl<'s> Signer<'s> {
 
     /// The DS of signed zones below, unless the file says another.
     fn add_children(&mut self) {
+        let mut all: BTreeMap<Vec<u8>, Vec<Vec<u8>>> = BTreeMap::new();
         for (child, data) in self.how.children {
-            let owner = self.owners.get_mut(&name_key(child.as_wire())).filter(|owner| owner.is_cut);
-            if let Some(owner) = owner {
+            all.entry(name_key(child.as_wire())).or_default().push(data.clone());
+        }
+        for (child, data) in all {
+            if let Some(owner) = self.owners.get_mut(&child).filter(|owner| owner.is_cut) {
                 let ttl = owner.sets.get(&RecordType::NS).map_or(self.ttl, |servers| servers.ttl);
-                let set = || Set { ttl, data: vec![data.clone()] };
-                owner.sets.entry(RecordType::DS).or_insert_with(set);
+                owner.sets.entry(RecordType::DS).or_insert(Set { ttl, data });
             }
         }
     }
@@ -243,8 +245,9 @@ impl<'s> Signer<'s> {
 
     /// Writes every set, and behind it its signature.
     fn sign(&mut self) -> Result<(), SignError> {
-        let dnskey = self.how.key.dnskey();
-        let key = Signature { how: self.how, tag: tag(&dnskey), signer: self.zone.origin().to_lowercase() };
+        let signer = self.zone.origin().to_lowercase();
+        let of_key = |key| Signature { how: self.how, key, tag: tag(&key.dnskey()), signer: signer.clone() };
+        let signatures: Vec<Signature<'_>> = self.how.keys.iter().map(of_key).collect();
         for owner in self.owners.values().chain(&self.hashes) {
             for (&record_type, set) in &owner.sets {
                 add(&mut self.records, &owner.name, record_type, set);
@@ -253,7 +256,8 @@ impl<'s> Signer<'s> {
                 if owner.is_cut && record_type == RecordType::NS || is_missing {
                     continue;
                 }
-                let data = vec![key.of(&owner.name, record_type, set)?];
+                let data = signatures.iter().map(|signature| signature.of(&owner.name, record_type, set));
+                let data = data.collect::<Result<_, _>>()?;
                 add(&mut self.records, &owner.name, RecordType::RRSIG, &Set { ttl: set.ttl, data });
             }
         }
@@ -270,9 +274,10 @@ impl<'s> Signer<'s> {
     }
 }
 
-/// What all signatures of a zone have in common.
+/// What all signatures of a key have in common.
 struct Signature<'s> {
     how: &'s Signing<'s>,
+    key: &'s Key,
     tag: u16,
     signer: Name,
 }
@@ -283,7 +288,7 @@ impl Signature<'_> {
         let is_wildcard = owner.starts_with(b"\x01*");
         let count = labels(owner).count().saturating_sub(usize::from(is_wildcard));
         let mut data = record_type.0.to_be_bytes().to_vec();
-        data.extend([self.how.key.algorithm().number(), u8::try_from(count).unwrap_or(u8::MAX)]);
+        data.extend([self.key.algorithm().number(), u8::try_from(count).unwrap_or(u8::MAX)]);
         for number in [set.ttl, self.how.expiration, self.how.inception] {
             data.extend(number.to_be_bytes());
         }
@@ -300,7 +305,7 @@ impl Signature<'_> {
             octets.extend(u16::try_from(record.len()).unwrap_or(u16::MAX).to_be_bytes());
             octets.extend(record);
         }
-        data.extend(self.how.key.sign(&octets)?);
+        data.extend(self.key.sign(&octets)?);
         Ok(data)
     }
 }

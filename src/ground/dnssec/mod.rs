@@ -38,7 +38,7 @@ impl Denial {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wrong {
-    /// The time of all its signatures was over yesterday.
+    /// The time of all its signatures was over the day before yesterday.
     Expired,
     /// Its parent's DS is that of no key.
     WrongDs,
@@ -60,9 +60,9 @@ impl Wrong {
 /// What a name server is to sign, and how.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
-    /// The zones that it signs; it serves the others as their files are.
+    /// The zones that it signs; it serves the others as their files are. One that is here twice is signed with both keys.
     pub zones: Vec<Zone>,
-    /// The signed zones below, whose DS belong into zones of its own.
+    /// The signed zones below, whose DS belong into zones of its own; once for each key.
     pub children: Vec<Child>,
     /// How they deny.
     pub denial: Denial,

@@ -1,18 +1,28 @@
-//! Zones signed, and left unsigned again, while the lab is up.
+//! Zones signed, and left unsigned again, and their keys replaced, while the lab is up.
 
-use crate::ground::channel::{Ask, Reply};
+use crate::ground::channel::{Ask, Reply, ZoneState};
+use crate::ground::clock;
 use crate::ground::service::causes;
 
 use super::super::control::{Response, Verb};
-use super::super::dnssec::{Change, SIGNERS, Signing};
+use super::super::dnssec::{Change, DnssecError, SIGNERS, Signing};
 use super::super::hosts::ServiceName;
 use super::super::status::State;
 use super::Desk;
 
+/// After how long it is tried again to take away a key whose time is over, in seconds.
+const TRIED_AGAIN: u32 = 10;
+
 impl Desk {
-    /// Makes `change`: has the name servers sign so, then the resolvers believe so. These forget what they heard before.
+    /// Makes `change`: has the name servers sign so, then the resolvers believe so. These forget what they heard before, unless
+    /// a key is replaced below the root.
     pub(super) async fn dnssec(&self, change: &Change) -> Response {
         let _one_at_a_time = self.securing.lock().await;
+        self.make(change).await
+    }
+
+    /// The same by whom nobody else changes anything meanwhile.
+    async fn make(&self, change: &Change) -> Response {
         let design = &self.design;
         let stands_still = self.concerned().find(|&(name, _)| {
             self.post(name).is_some_and(|post| self.service(post).condition.state == State::Paused)
@@ -22,6 +32,9 @@ impl Desk {
                 format!("{name} stands still and cannot be told: `wwwlab resume {name}`, then again");
             return Response::Refused(vec![remedy]);
         }
+        if let (Change::Roll(_), Some(why)) = (change, self.unseen()) {
+            return Response::Refused(vec![why]);
+        }
         let former = design.dnssec.get();
         let next = match former.next(change, &design.config, &design.directory) {
             Ok(next) => next,
@@ -29,17 +42,28 @@ impl Desk {
         };
         // First: who starts meanwhile starts with it.
         design.dnssec.put(next.clone());
-        let (before, after) = (self.orders(&former), self.orders(&next));
+        let tells_resolvers = change.is_forgotten() || former.anchors() != next.anchors();
+        let concerned = |(name, _): &(ServiceName, Ask)| tells_resolvers || SIGNERS.contains(name);
+        let orders =
+            |signing| self.orders(signing).into_iter().filter(concerned).collect::<Vec<(ServiceName, Ask)>>();
+        let (before, after) = (orders(&former), orders(&next));
+        let mut served = Vec::new();
         for (index, (name, ask)) in after.iter().enumerate() {
             let is_up = self.post(*name).is_some_and(|post| post.condition.borrow().pid.is_some());
             if !is_up {
                 continue;
             }
             let refused = match self.ask(*name, ask.clone()).await {
-                Ok(Reply::Zones(_) | Reply::Done) => continue,
+                Ok(Reply::Zones(zones)) => {
+                    served.extend(zones);
+                    continue;
+                }
+                Ok(Reply::Done) => continue,
                 Ok(Reply::Refused(why)) | Err(why) => why,
                 Ok(_) => vec![format!("{name} answered something else")],
             };
+            // The files for others are as they were, too; if not, the next change says so.
+            let _ = former.write_anchor(&design.directory);
             design.dnssec.put(former);
             // Whoever does not answer may still obey: behind the order goes the one that takes it back.
             for (name, ask) in before.into_iter().take(index + 1) {
@@ -47,8 +71,74 @@ impl Desk {
             }
             return Response::Refused(refused);
         }
+        if let Err(error) = self.follow_up(change, next.clone(), &served) {
+            return Response::Refused(causes(&error));
+        }
         self.copy_anew(&former, &next).await;
         Response::Done(String::new())
+    }
+
+    /// What is left to do when the servers serve as `change` wants it.
+    fn follow_up(
+        &self,
+        change: &Change,
+        mut signing: Signing,
+        served: &[ZoneState],
+    ) -> Result<(), DnssecError> {
+        match change {
+            Change::Roll(zone) => {
+                let longest = remembered(zone, served);
+                signing.wait(zone, longest, clock::unix_seconds());
+                self.journal.note(format!("zone {zone} has a second key: the first goes in {longest} s"));
+            }
+            Change::Replace(zone) => {
+                signing.settle(&self.design.directory)?;
+                self.journal.note(format!("zone {zone} has one key again: the former one is gone"));
+            }
+            _ => return Ok(()),
+        }
+        self.design.dnssec.put(signing);
+        Ok(())
+    }
+
+    /// Why it cannot be seen how long anybody remembers what is served.
+    fn unseen(&self) -> Option<String> {
+        let is_down =
+            |name: &ServiceName| self.post(*name).is_some_and(|post| post.condition.borrow().pid.is_none());
+        SIGNERS.into_iter().find(is_down).map(|name| {
+            format!(
+                "{name} is down, and what it published is still remembered: `wwwlab start {name}`, then again"
+            )
+        })
+    }
+
+    /// What a name server tells of its zones, with the times that it does not know.
+    pub(super) fn with_times(&self, mut zones: Vec<ZoneState>) -> Vec<ZoneState> {
+        let signing = self.design.dnssec.get();
+        for zone in &mut zones {
+            if let Some(rolling) = zone.signed.as_mut().and_then(|signed| signed.rolling.as_mut()) {
+                rolling.until = signing.until(&zone.origin);
+            }
+        }
+        zones
+    }
+
+    /// Whether a key's time is over.
+    pub(in crate::lab) fn a_key_is_due(&self) -> bool {
+        self.design.dnssec.get().due(clock::unix_seconds()).is_some()
+    }
+
+    /// Takes away a key whose time is over.
+    pub(in crate::lab) async fn replace_key(&self) {
+        let _one_at_a_time = self.securing.lock().await;
+        let signing = self.design.dnssec.get();
+        let Some(zone) = signing.due(clock::unix_seconds()).map(str::to_owned) else { return };
+        if let Response::Refused(why) = self.make(&Change::Replace(zone.clone())).await {
+            self.journal.note(format!("the former key of {zone} stays for now: {}", why.join(": ")));
+            let mut signing = self.design.dnssec.get();
+            signing.wait(&zone, TRIED_AGAIN, clock::unix_seconds());
+            self.design.dnssec.put(signing);
+        }
     }
 
     /// What is told to whom, who is asked for answers last.
@@ -80,5 +170,58 @@ impl Desk {
         // Where there are none, there is nothing to forget.
         let _ = std::fs::remove_dir_all(self.design.directory.state.join("zones"));
         self.act(Verb::Start, ServiceName::Dns2).await;
+    }
+}
+
+/// How long anybody remembers what `zone` said, or a DS of its parent's, in seconds.
+fn remembered(zone: &str, served: &[ZoneState]) -> u32 {
+    let zone = format!("{}.", zone.trim_end_matches('.').to_ascii_lowercase());
+    let own = served.iter().find(|state| state.origin.eq_ignore_ascii_case(&zone));
+    let is_above = |origin: &str| {
+        let origin = origin.to_ascii_lowercase();
+        zone != "." && origin == "." || zone.ends_with(&format!(".{origin}"))
+    };
+    let above = served.iter().filter(|state| is_above(&state.origin));
+    let parent = above.max_by_key(|state| state.origin.trim_end_matches('.').len());
+    let own_ttl = own.and_then(|state| state.signed.as_ref()).map_or(0, |signed| signed.longest_ttl);
+    let ds_ttl = parent.and_then(|state| state.signed.as_ref()).map_or(0, |signed| signed.ds_ttl);
+    own_ttl.max(ds_ttl)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::channel::ZoneSigned;
+    use crate::ground::dnssec::key::Algorithm;
+
+    fn state(origin: &str, longest_ttl: u32, ds_ttl: u32) -> ZoneState {
+        let signed = ZoneSigned {
+            algorithm: Algorithm::Ecdsa,
+            tag: 1,
+            rolling: None,
+            until: 0,
+            longest_ttl,
+            ds_ttl,
+            wrong: None,
+        };
+        ZoneState {
+            origin: origin.into(),
+            file: String::new(),
+            serial: Some(1),
+            records: 1,
+            problems: Vec::new(),
+            signed: Some(signed),
+        }
+    }
+
+    #[test]
+    fn a_zone_is_remembered_as_long_as_its_sets_and_its_ds() {
+        let served = [state(".", 5, 900), state("com.", 50, 400), state("foobar.com.", 300, 0)];
+        assert_eq!(remembered("FOOBAR.com", &served), 400);
+        assert_eq!(remembered("com.", &served), 900);
+        assert_eq!(remembered(".", &served), 5, "nobody is above it");
+        assert_eq!(remembered("foobar.com", &served[2..]), 300, "its parent is not signed");
+        assert_eq!(remembered("obar.com", &served[1..2]), 400);
+        assert_eq!(remembered("xcom", &served[1..2]), 0);
     }
 }

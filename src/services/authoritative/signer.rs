@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::shelf::Shelf;
 use crate::dns::name::{Name, NameError};
+use crate::dns::types::RecordType;
 use crate::dns::zone::sign::{self, SignError, Signing};
 use crate::dns::zone::{Zone, serial_is_raised};
-use crate::ground::channel::ZoneSigned;
+use crate::ground::channel::{Rolling, ZoneSigned};
 use crate::ground::dnssec::key::{Key, KeyError, tag};
 use crate::ground::dnssec::{Denial, Wanted, Wrong};
 use crate::ground::{chance, clock};
@@ -24,6 +25,8 @@ const DAY: u32 = 24 * HOUR;
 const LIFETIME: u32 = 14 * DAY;
 /// They count as made so long ago, for machines whose clocks differ a little.
 const BACKDATED: u32 = HOUR;
+/// Those that are to have expired did so long ago, in seconds: unbound overlooks a day.
+const EXPIRED_FOR: u32 = 2 * DAY;
 /// They are made anew when this is left, in seconds, and up to so much more.
 const RENEWED_BEFORE: u32 = 3 * DAY;
 const RENEWED_JITTER: u64 = 2 * DAY as u64;
@@ -55,7 +58,8 @@ pub(super) struct Signer {
 #[derive(Debug)]
 struct Keyed {
     origin: Name,
-    key: Key,
+    /// The one that it has, and perhaps the one that is to take its place: never none.
+    keys: Vec<Key>,
     wrong: Option<Wrong>,
 }
 
@@ -75,10 +79,15 @@ impl Signer {
     /// One that does what is wanted.
     pub(super) fn of(wanted: &Wanted) -> Result<Self, SignerError> {
         let name = |text: &str| text.parse().map_err(|cause| SignerError::Origin(text.into(), cause));
-        let zones = wanted.zones.iter().map(|zone| {
+        let mut zones: Vec<Keyed> = Vec::new();
+        for zone in &wanted.zones {
             let key = Key::read(&zone.key).map_err(|cause| SignerError::Key(zone.origin.clone(), cause))?;
-            Ok(Keyed { origin: name(&zone.origin)?, key, wrong: zone.wrong })
-        });
+            let origin: Name = name(&zone.origin)?;
+            match zones.iter_mut().find(|keyed| keyed.origin == origin) {
+                Some(keyed) => keyed.keys.push(key),
+                None => zones.push(Keyed { origin, keys: vec![key], wrong: zone.wrong }),
+            }
+        }
         let children = wanted.children.iter().map(|child| {
             let origin = name(&child.origin)?;
             let mut ds = sign::ds(&origin, &child.key.0);
@@ -87,8 +96,7 @@ impl Signer {
             }
             Ok((origin, ds))
         });
-        let (zones, children) = (zones.collect::<Result<_, _>>()?, children.collect::<Result<_, _>>()?);
-        Ok(Self { zones, children, denial: wanted.denial })
+        Ok(Self { zones, children: children.collect::<Result<_, _>>()?, denial: wanted.denial })
     }
 
     /// `zone` as it is to be served at the time `now`, after one of the serial `served`.
@@ -101,17 +109,12 @@ impl Signer {
                 Published { zone, signed: None, renew_at: None, problem }
             }
             Some((keyed, Ok((zone, until)))) => {
-                let signed = ZoneSigned {
-                    algorithm: keyed.key.algorithm(),
-                    tag: tag(&keyed.key.dnskey()),
-                    until,
-                    wrong: keyed.wrong,
-                };
+                let signed = keyed.told(&zone, until);
                 let jitter = u32::try_from(chance::random_u64() % RENEWED_JITTER).unwrap_or_default();
                 // Whose time is over on purpose is left so.
                 let renew_at =
                     (keyed.wrong != Some(Wrong::Expired)).then_some(until - RENEWED_BEFORE - jitter);
-                Published { zone: Arc::new(zone), signed: Some(signed), renew_at, problem: None }
+                Published { zone: Arc::new(zone), signed, renew_at, problem: None }
             }
         }
     }
@@ -124,12 +127,12 @@ impl Signer {
         now: u32,
     ) -> Result<(Zone, u32), SignError> {
         let expiration = match keyed.wrong {
-            Some(Wrong::Expired) => now - DAY,
+            Some(Wrong::Expired) => now - EXPIRED_FOR,
             _ => now + LIFETIME - BACKDATED,
         };
         let serial = zone.serial().wrapping_add(now.saturating_sub(SERIALS_SINCE));
         let how = Signing {
-            key: &keyed.key,
+            keys: &keyed.keys,
             // As the real root does; and the recursor's validation cannot read NSEC3 records right below the root.
             denial: if zone.origin().is_root() { Denial::Nsec } else { self.denial },
             children: &self.children,
@@ -145,6 +148,28 @@ impl Signer {
             wrong: keyed.wrong,
         };
         Ok((sign::sign(zone, &how)?, expiration))
+    }
+}
+
+impl Keyed {
+    /// How `zone` is signed, whose signatures hold until `until`.
+    fn told(&self, zone: &Zone, until: u32) -> Option<ZoneSigned> {
+        let (first, others) = self.keys.split_first()?;
+        let tag_of = |key: &Key| tag(&key.dnskey());
+        let sets = || zone.nodes().flat_map(|node| node.sets().collect::<Vec<_>>());
+        Some(ZoneSigned {
+            algorithm: first.algorithm(),
+            tag: tag_of(first),
+            rolling: others.first().map(|key| Rolling { tag: tag_of(key), until: None }),
+            until,
+            longest_ttl: sets().map(|set| set.ttl()).max().unwrap_or_default(),
+            ds_ttl: sets()
+                .filter(|set| set.record_type() == RecordType::DS)
+                .map(|set| set.ttl())
+                .max()
+                .unwrap_or_default(),
+            wrong: self.wrong,
+        })
     }
 }
 
@@ -174,7 +199,6 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::dns::types::RecordType;
     use crate::ground::dnssec::key::Algorithm;
     use crate::ground::dnssec::{Child, PublicKey, Zone as ZoneWanted};
     use crate::ground::journal::journal;
@@ -265,6 +289,23 @@ mod tests {
         assert!(published.problem.unwrap().contains("of its own"));
         std::fs::write(folder.path().join("key"), "no key").unwrap();
         assert!(matches!(Signer::of(&wanted(folder.path(), None, false)), Err(SignerError::Key(..))));
+    }
+
+    #[test]
+    fn a_zone_that_is_named_twice_has_both_keys_and_says_how_long_it_is_remembered() {
+        let folder = place();
+        std::fs::write(folder.path().join("next"), Key::draw(Algorithm::Ed25519).unwrap()).unwrap();
+        let mut wanted = wanted(folder.path(), None, false);
+        let told = |wanted: &Wanted| {
+            Signer::of(wanted).unwrap().publish(plain(folder.path()), None, NOW).signed.unwrap()
+        };
+        let one = told(&wanted);
+        assert_eq!((one.rolling, one.longest_ttl, one.ds_ttl), (None, 60, 60));
+        wanted.zones.push(ZoneWanted { key: folder.path().join("next"), ..wanted.zones[0].clone() });
+        let next = Key::read(&folder.path().join("next")).unwrap();
+        let two = told(&wanted);
+        assert_eq!(two.tag, one.tag);
+        assert_eq!(two.rolling, Some(Rolling { tag: tag(&next.dnskey()), until: None }));
     }
 
     #[tokio::test]

@@ -176,7 +176,8 @@ async fn walk_once(walkers: &Walkers, question: &Question, trace: &Trace) -> Ans
     // What validates is large, and few walk at a time.
     let resolving = Box::pin(recursor.resolve(query, clock::now(), trust.is_aware()));
     let resolving = TRACE.scope(trace.clone(), resolving);
-    // hickory 0.26 panics at NSEC3 records of the root zone: a stranger's signatures end one question, no more.
+    // hickory 0.26, built with assertions, panics at NSEC3 records of the root zone: a stranger's signatures end one question, no
+    // more, with a line on the standard error, which is the service's log.
     let resolved = AssertUnwindSafe(resolving).catch_unwind().await;
     let resolved = resolved.unwrap_or_else(|_| Err("what was said cannot be validated".into()));
     if trust.is_aware() {

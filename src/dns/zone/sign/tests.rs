@@ -27,7 +27,8 @@ fn signed(key: &Key, denial: Denial, wrong: Option<Wrong>) -> Zone {
         ("d.example".parse().unwrap(), vec![0, 8, 13, 2, 9]),
     ];
     let (inception, expiration) = (1_800_000_000, 1_800_000_100);
-    let how = Signing { key, denial, children: &children, inception, expiration, serial: 1001, wrong };
+    let keys = std::slice::from_ref(key);
+    let how = Signing { keys, denial, children: &children, inception, expiration, serial: 1001, wrong };
     sign(&zone(TEXT), &how).unwrap()
 }
 
@@ -65,7 +66,10 @@ fn rfc5155_section_7_1_each_name_has_a_hash_empty_ones_too() {
     let hash = |line: &str| line.split(['.', ' ']).next().unwrap().to_owned();
     let next = |line: &str| line.split(' ').nth(8).unwrap().to_owned();
     assert!(
-        nsec3.iter().zip(nsec3.iter().cycle().skip(1)).all(|(one, other)| next(one) == hash(other)),
+        nsec3
+            .iter()
+            .zip(nsec3.iter().cycle().skip(1))
+            .all(|(one, other)| next(one).eq_ignore_ascii_case(&hash(other))),
         "{nsec3:#?}"
     );
     assert_eq!(all(&zone, RecordType::NSEC3PARAM), ["example. 0 IN NSEC3PARAM 1 0 0 -"]);
@@ -123,6 +127,44 @@ fn children_have_their_ds_parents_are_told_of_the_key_and_the_serial_is_another(
     assert_eq!(zone.apex().set(RecordType::CDNSKEY).unwrap().first(), Some(&key.dnskey()[..]));
 }
 
+/// RFC 6781 §4.1.3: whoever remembers one of the keys alone finds its signature, and its DS.
+#[test]
+fn with_two_keys_each_set_has_the_signature_of_either() {
+    let keys = [key(), key()];
+    let child = "e.example".parse::<Name>().unwrap();
+    let children = [(child.clone(), vec![0, 7, 13, 2, 9]), (child, vec![0, 8, 13, 2, 9])];
+    let how = Signing {
+        keys: &keys,
+        denial: Denial::Nsec,
+        children: &children,
+        inception: 1_800_000_000,
+        expiration: 1_800_000_100,
+        serial: 1001,
+        wrong: None,
+    };
+    let zone = sign(&zone(TEXT), &how).unwrap();
+    let mut tags = keys.each_ref().map(|key| tag(&key.dnskey()));
+    tags.sort();
+    let mut sets = 0;
+    for node in zone.nodes() {
+        for signatures in node.sets().filter_map(|set| node.signatures(set.record_type())) {
+            let mut by: Vec<u16> =
+                signatures.data().map(|data| u16::from_be_bytes([data[16], data[17]])).collect();
+            by.sort();
+            assert_eq!(by, tags);
+            sets += 1;
+        }
+    }
+    assert!(sets > 10, "{sets}");
+    for record_type in [RecordType::DNSKEY, RecordType::CDS, RecordType::CDNSKEY] {
+        assert_eq!(zone.apex().set(record_type).unwrap().data().count(), 2, "{record_type}");
+    }
+    assert_eq!(
+        all(&zone, RecordType::DS),
+        ["d.example. 60 IN DS 1 13 2 00", "e.example. 60 IN DS 7 13 2 09", "e.example. 60 IN DS 8 13 2 09"]
+    );
+}
+
 /// RFC 4509 §2.3 has the digest of this key, of an algorithm that we do not sign with.
 #[test]
 fn rfc4509_section_2_3_the_example() {
@@ -148,7 +190,7 @@ fn what_is_to_be_missing_is_and_who_is_signed_is_not_signed_again() {
     assert!(zone.apex().signatures(RecordType::SOA).is_some());
     let key = key();
     let how = Signing {
-        key: &key,
+        keys: std::slice::from_ref(&key),
         denial: Denial::Nsec,
         children: &[],
         inception: 0,
