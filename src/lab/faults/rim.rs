@@ -50,7 +50,9 @@ impl Edge {
                 (Self::ClientWeb, Way::Late { millis, .. }) => {
                     Ok((Wrong::Http(HttpWrong::SlowFirstByte { millis }), HowOften::Always))
                 }
-                (_, Way::Late { millis, .. }) => Ok((Wrong::Dns(DnsWrong::Slow { millis }), HowOften::Always)),
+                (_, Way::Late { millis, .. }) => {
+                    Ok((Wrong::Dns(DnsWrong::Slow { millis }), HowOften::Always))
+                }
                 _ => Err(machines(&format!(
                     "who comes on {self} is no service of the lab: only a kernel can break its way"
                 ))),
@@ -100,7 +102,8 @@ mod tests {
     fn who_dials_breaks_the_way_to_whom_it_is_about() {
         let (wrong, how_often) = rim(Edge::ResolverTld, Way::Cut).unwrap();
         let Wrong::Edge { asked, wrong: EdgeWrong::Cut } = wrong else { panic!("{wrong:?}") };
-        let [tld, root] = [ServiceName::Tld, ServiceName::Root].map(|name| name.host().address(Network::Loopback));
+        let [tld, root] =
+            [ServiceName::Tld, ServiceName::Root].map(|name| name.host().address(Network::Loopback));
         assert!(asked.is_at(tld) && !asked.is_at(root));
         assert_eq!(how_often, HowOften::Always);
         assert_eq!(rim(Edge::ResolverRoot, Way::Lossy(30)).unwrap().1, HowOften::Chance(300_000));
@@ -119,6 +122,9 @@ mod tests {
         assert!(why(Edge::ClientResolver, Way::Late { millis: 5, jitter: 1 }).contains("without --jitter"));
         let late = Way::Late { millis: 5, jitter: 0 };
         assert_eq!(rim(Edge::ClientResolver, late).unwrap().0, Wrong::Dns(DnsWrong::Slow { millis: 5 }));
-        assert_eq!(rim(Edge::ClientWeb, late).unwrap().0, Wrong::Http(HttpWrong::SlowFirstByte { millis: 5 }));
+        assert_eq!(
+            rim(Edge::ClientWeb, late).unwrap().0,
+            Wrong::Http(HttpWrong::SlowFirstByte { millis: 5 })
+        );
     }
 }

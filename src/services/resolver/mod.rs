@@ -121,8 +121,7 @@ impl Service for Resolver {
         };
         let sockets = addresses.iter().map(socket).collect::<Result<Vec<_>, _>>()?;
         let faults = Faults::default();
-        let walk =
-            walk::Walk::new(&config, journal.clone(), faults.clone()).map_err(StartError::Recursor)?;
+        let walk = walk::Walk::new(&config, journal.clone(), faults.clone()).map_err(StartError::Recursor)?;
         let front = Front::new(walk, &config, journal.clone(), faults.clone());
         let stop = CancellationToken::new();
         let serve = |socket| udp::serve(socket, front.clone(), journal.clone(), stop.clone());
