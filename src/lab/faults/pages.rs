@@ -62,7 +62,7 @@ impl Fault {
             (Deed::Edge(Way::Lossy(_)), _) => {
                 concat!(
                     nftables!(),
-                    ". On `loopback`, of resolver-root, -tld, -dns and -dns2 alone, by the resolver: the chances follow from the \
+                    "; the kernel draws which packets. On `loopback`, of resolver-root, -tld, -dns and -dns2 alone, by the resolver: the chances follow from the \
                      lab's seed, and a question that is lost is asked again after 15 ms, up to 20 times"
                 )
             }
