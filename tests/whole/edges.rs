@@ -353,8 +353,10 @@ fn the_same_questions_are_lost_again_with_the_same_seed() {
         fault(&stage, "add loss resolver-dns --share 97").ok();
         (0..20).take_while(|_| found()).count()
     };
-    assert_eq!([found_in_a_row("86"), found_in_a_row("86")], [6, 6]);
-    assert_eq!(found_in_a_row("169"), 4);
+    let first = found_in_a_row("86");
+    assert!((1..20).contains(&first), "{first}");
+    assert_eq!(found_in_a_row("86"), first);
+    assert_ne!(found_in_a_row("169"), first);
 }
 
 #[test]
