@@ -4,7 +4,7 @@
 //! is told whole, with a generation: an older one never replaces a newer one. Whether a fault strikes is decided by the number
 //! of the occasion alone ([`When`]), so that a run with the same seed and the same requests can be had again.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,58 @@ pub enum Wrong {
     Http(HttpWrong),
     /// With what an application does with its database.
     Database(DatabaseWrong),
+    /// With a way, done by who dials.
+    Edge {
+        /// Who is asked on it.
+        asked: Asked,
+        /// What is wrong with it.
+        wrong: EdgeWrong,
+    },
+}
+
+/// Who is asked on a way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Asked {
+    /// The only one that the service dials.
+    Only,
+    /// Who has these addresses.
+    At(IpAddr, Option<IpAddr>),
+}
+
+impl Asked {
+    /// Whether `address` is one of its own.
+    pub fn is_at(self, address: IpAddr) -> bool {
+        match self {
+            Self::Only => true,
+            Self::At(one, other) => one == address || other == Some(address),
+        }
+    }
+}
+
+/// What is wrong with a way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EdgeWrong {
+    /// What is asked gets there, and a connection is made, so much later.
+    Late {
+        /// Milliseconds.
+        millis: u64,
+        /// So much more or less, in milliseconds.
+        jitter: u64,
+        /// Where that is drawn.
+        stream: Stream,
+    },
+    /// A datagram is lost each time that it strikes.
+    Lost,
+    /// Nothing gets there.
+    Cut,
+    /// Nobody listens, for a datagram or a new connection.
+    Refuse,
+    /// Open connections are reset.
+    Reset,
+    /// No answer comes back.
+    HalfOpen,
 }
 
 /// What is wrong with answers to DNS questions.

@@ -1,5 +1,5 @@
-//! Faults on the ways between services, in network `hosts`: each both ways, with it its symptom on the real dig and curl on the
-//! client, and none without it; and nothing of them left in the machines' kernels.
+//! Faults on the ways between services: each both ways, with it its symptom on the real dig and curl, and none without it. In
+//! network `hosts` on the client, and nothing of them left in the machines' kernels; on `loopback` by who dials.
 
 use serde_json::{Value, json};
 
@@ -116,12 +116,8 @@ fn an_answer_is_late_or_it_is_said_why_it_cannot_be() {
     let said = fault(&stage, "add latency client-resolver --delay 1500ms --jitter 10ms");
     if can {
         said.ok();
-        let time = |said: &str| -> u32 {
-            let line = said.lines().find(|line| line.contains("Query time")).unwrap_or_default();
-            line.split_whitespace().nth(3).and_then(|number| number.parse().ok()).unwrap_or(0)
-        };
         let said = late();
-        assert!(time(&said) >= 1_400, "{said}");
+        assert!(milliseconds(&said) >= 1_400, "{said}");
         fault(&stage, "clear").ok();
     } else {
         let why = said.refused(1);
@@ -129,6 +125,14 @@ fn an_answer_is_late_or_it_is_said_why_it_cannot_be() {
         assert_eq!(fault(&stage, "list --json").ok().trim(), "[]", "what was refused is not laid");
     }
     assert!(late().contains("status: NOERROR"));
+    assert_eq!(kernels(&stage), whole);
+    // Where who dials is a service of the lab, it waits by itself if no kernel can hold packets back.
+    let said = fault(&stage, "add latency resolver-root --delay 300ms").ok();
+    assert_eq!(said.contains("; done by resolver itself: no kernel is told"), !can, "{said}");
+    stage.wwwlab(["cache", "flush"]).ok();
+    let said = late();
+    assert!(milliseconds(&said) >= 300 && said.contains("status: NOERROR"), "{said}");
+    fault(&stage, "clear").ok();
     assert_eq!(kernels(&stage), whole);
 }
 
@@ -249,11 +253,122 @@ fn what_is_a_firewalls_stays_as_it_is() {
     assert!(fault(&stage, "clear").ok().contains("is cleared: cut on client-web"));
 }
 
+/// On `loopback` the resolver breaks the ways on which it asks.
+#[test]
+fn the_ways_of_the_resolver_are_broken_without_a_kernel() {
+    let stage = Stage::up();
+    let ask = || {
+        stage.wwwlab(["cache", "flush"]).ok();
+        stage.dig("127.0.0.2", "+timeout=30 www.foobar.com")
+    };
+    until("the name is found", || ask().contains("status: NOERROR"));
+    for edge in ["resolver-root", "resolver-tld", "resolver-dns"] {
+        for fault in ["cut", "refuse", "half-open"] {
+            shows(&stage, &format!("{fault} {edge}"), ask, "status: NOERROR", "status: SERVFAIL");
+        }
+    }
+    // What is late is found: it is late, or later than a server is waited for.
+    shows(&stage, "latency resolver-tld --delay 5s", ask, "status: NOERROR", "status: SERVFAIL");
+    fault(&stage, "add latency resolver-tld --delay 300ms --jitter 50ms").ok();
+    let late = ask();
+    assert!(late.contains("status: NOERROR") && milliseconds(&late) >= 250, "{late}");
+    fault(&stage, "clear").ok();
+    // Over TCP: answers in datagrams are cut, so the resolver asks again on a connection.
+    fault(&stage, "add truncate dns").ok();
+    shows(&stage, "reset resolver-dns", ask, "status: NOERROR", "status: SERVFAIL");
+    fault(&stage, "clear all").ok();
+    // Nobody else is told of it: the name server itself answers all the time.
+    let said = fault(&stage, "add cut resolver-dns").ok();
+    assert!(said.contains("; done by resolver itself: no kernel is told"), "{said}");
+    assert!(stage.dig("127.0.0.1", "+timeout=30 www.foobar.com").contains("status: NOERROR"));
+    let why = fault(&stage, "add cut resolver-dns").refused(1);
+    assert!(why.contains("is laid on resolver-dns already (cut): `wwwlab fault clear"), "{why}");
+    // Who starts again finds it.
+    stage.wwwlab(["restart", "resolver"]).ok();
+    assert!(ask().contains("status: SERVFAIL"));
+    fault(&stage, "clear").ok();
+    assert!(ask().contains("status: NOERROR"));
+}
+
+/// How long dig says that the answer took.
+fn milliseconds(said: &str) -> u32 {
+    let line = said.lines().find(|line| line.contains("Query time")).unwrap_or_default();
+    line.split_whitespace().nth(3).and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// On `loopback` the web server and the application break the ways on which they ask.
+#[test]
+fn the_ways_behind_the_web_server_are_broken_without_a_kernel() {
+    let stage = Stage::new();
+    stage.wwwlab(["up", "-d", "--db", "mysql"]).ok();
+    let page = || stage.curl("-i http://www.foobar.com/guestbook").out;
+    until("the page is there", || page().contains(WELL));
+    for fault in ["cut", "half-open", "reset"] {
+        shows(&stage, &format!("{fault} web-app"), page, WELL, "HTTP/1.1 50");
+        shows(&stage, &format!("{fault} app-db"), page, WELL, "503 Service Unavailable");
+    }
+    shows(&stage, "latency app-db --delay 30s", page, WELL, "503 Service Unavailable");
+    // What is open goes on; who comes anew is refused.
+    for (edge, asks, symptom) in
+        [("web-app", "web", "502 Bad Gateway"), ("app-db", "app", "503 Service Unavailable")]
+    {
+        fault(&stage, &format!("add refuse {edge}")).ok();
+        stage.wwwlab(["restart", asks]).ok();
+        until("it is refused", || page().contains(symptom));
+        fault(&stage, "clear").ok();
+        until("the page is there again", || page().contains(WELL));
+    }
+    // Files are no matter of the application's.
+    fault(&stage, "add cut web-app").ok();
+    assert!(stage.curl("-i http://www.foobar.com/about.html").out.contains(WELL));
+    fault(&stage, "clear").ok();
+    let took = |path: &str| -> f64 {
+        let said =
+            stage.curl(&format!("-o /dev/null -w %{{time_starttransfer}} http://www.foobar.com{path}"));
+        said.out.trim().parse().unwrap()
+    };
+    fault(&stage, "add latency web-app --delay 400ms").ok();
+    assert!(took("/guestbook") >= 0.4);
+    fault(&stage, "clear").ok();
+    fault(&stage, "add latency client-web --delay 400ms").ok();
+    assert!(took("/about.html") >= 0.4);
+    fault(&stage, "clear").ok();
+    fault(&stage, "add latency client-resolver --delay 400ms").ok();
+    let late = stage.dig("127.0.0.2", "+timeout=30 www.foobar.com");
+    assert!(milliseconds(&late) >= 400, "{late}");
+}
+
+/// Which questions are lost follows from the lab's seed. A name is not found when the resolver has asked in vain for as long as
+/// it may; with these seeds it has asked four times then, or is about to, and each of the four is lost.
+#[test]
+fn the_same_questions_are_lost_again_with_the_same_seed() {
+    let found_in_a_row = |seed: &str| -> usize {
+        let stage = Stage::new();
+        stage.wwwlab(["up", "-d", "--seed", seed]).ok();
+        let found = || {
+            stage.wwwlab(["cache", "flush"]).ok();
+            stage.dig("127.0.0.2", "+timeout=30 www.foobar.com").contains("status: NOERROR")
+        };
+        until("the name is found", found);
+        fault(&stage, "add loss resolver-dns --share 97").ok();
+        (0..20).take_while(|_| found()).count()
+    };
+    let first = found_in_a_row("86");
+    assert!((1..20).contains(&first), "{first}");
+    assert_eq!(found_in_a_row("86"), first);
+    assert_ne!(found_in_a_row("169"), first);
+}
+
 #[test]
 fn what_cannot_be_laid_on_a_way_says_why() {
     let stage = Stage::up();
     let why = |arguments: &str| fault(&stage, arguments).refused(1);
     assert!(why("add cut client-web").contains("`wwwlab up --network hosts`"));
+    assert!(why("add bandwidth resolver-root").contains("only the queues of a kernel"));
+    assert!(why("add loss web-app").contains("all of web-app is TCP"));
+    assert!(why("add latency client-web --jitter 5ms").contains("without --jitter"));
+    assert!(why("add cut app-db").contains("SQLite is inside the application"));
+    assert!(why("add cut resolver-dns2").contains("dns2"));
     assert!(why("add cut").contains("say on which way cut is laid (--on): client-web, "));
     assert!(why("add cut web").contains("cut cannot be laid on web, but on: client-web"));
     assert!(why("add servfail client-web").contains("servfail cannot be laid on client-web, but on: dns"));

@@ -42,12 +42,16 @@ const MYSQL: u16 = 3306;
 
 impl Desk {
     pub(super) async fn add_fault(self: &Arc<Self>, wanted: &Wanted) -> Response {
-        let checked = match wanted.check() {
+        let mut checked = match wanted.check() {
             Ok(checked) => checked,
             Err(why) => return Response::Refused(vec![why]),
         };
         let _turn = self.faults.turn.lock().await;
         let refusal = self.faults.conflict(&checked).or_else(|| self.not_here(&checked));
+        let refusal = match refusal {
+            None => self.by_whom(&mut checked).await.err(),
+            refusal => refusal,
+        };
         if let Some(why) = refusal {
             return Response::Refused(vec![why]);
         }
@@ -164,10 +168,6 @@ impl Desk {
         let database = &self.design.database;
         if let Some(edge) = checked.edge {
             return match database {
-                _ if self.edges.is_none() => Some(format!(
-                    "{name} is laid on {edge} by the kernel of the lab's own machines, and on network `loopback` there are none: \
-                     `wwwlab up --network hosts`. What can be laid here: `wwwlab fault explain`"
-                )),
                 Database::Embedded if edge == Edge::AppDb => {
                     Some("SQLite is inside the application: there is no way between the two".into())
                 }
@@ -214,6 +214,28 @@ impl Desk {
             .then(|| format!("{service} is not up: `wwwlab start {service}` starts it"))
     }
 
+    /// Has a way be broken by who dials on it where no kernel of the lab's own can; why neither can, if so.
+    async fn by_whom(&self, checked: &mut Checked) -> Result<(), String> {
+        let (Some(edge), Deed::Edge(way)) = (checked.edge, checked.deed) else { return Ok(()) };
+        let by_kernel = match (&self.edges, way) {
+            (None, _) => false,
+            (Some(machines), Way::Late { .. }) if edge.is_dialled_here() => machines.hold_back().await,
+            (Some(_), _) => true,
+        };
+        if by_kernel {
+            return Ok(());
+        }
+        if edge == Edge::AppDb && self.design.foreign(ServiceName::App).is_some() {
+            return Err(format!(
+                "the application is yours, and dials by itself: only a kernel can have {} on {edge}, and here none does (`wwwlab up --network hosts`)",
+                checked.fault.name
+            ));
+        }
+        let (wrong, how_often) = edge.at_the_rim(way, self.design.network, self.faults.seed())?;
+        (checked.deed, checked.how_often) = (Deed::Rim(wrong), how_often);
+        Ok(())
+    }
+
     /// Makes `standing` true; what else is to be said of it.
     async fn carry_out(self: &Arc<Self>, standing: &Arc<Standing>) -> Result<String, String> {
         match standing.deed {
@@ -221,7 +243,13 @@ impl Desk {
                 Response::Refused(causes) => Err(causes.join(": ")),
                 _ => Ok(String::new()),
             },
-            Deed::Rim(_) | Deed::Limit(..) => self.have_it_so(standing.does()).await,
+            Deed::Rim(_) | Deed::Limit(..) => {
+                let told = self.have_all_so(standing).await?;
+                Ok(match (standing.edge, standing.done_by()) {
+                    (Some(_), [who, ..]) => format!("; done by {who} itself: no kernel is told{told}"),
+                    _ => told,
+                })
+            }
             // Who is to pass questions on is there before they are held back.
             Deed::Edge(Way::Forged(_)) => {
                 self.attack(standing).await?;
@@ -250,7 +278,7 @@ impl Desk {
         let standing = self.faults.end(id)?;
         let service = standing.service;
         let undone = match standing.deed {
-            Deed::Rim(_) | Deed::Limit(..) => self.have_it_so(standing.does()).await,
+            Deed::Rim(_) | Deed::Limit(..) => self.have_all_so(&standing).await,
             Deed::Edge(_) => {
                 let whole = self.break_edges().await;
                 self.stop(id).await;
@@ -304,6 +332,18 @@ impl Desk {
             Response::Refused(causes) => Err(causes.join(": ")),
             _ => Ok(String::new()),
         }
+    }
+
+    /// Has all who carry out `standing` do what the snapshot says; what is to be said of that.
+    async fn have_all_so(&self, standing: &Standing) -> Result<String, String> {
+        let mut told = String::new();
+        for &service in standing.done_by() {
+            // A way has several who dial, and a lab not all of them.
+            if standing.edge.is_none() || self.post(service).is_some() {
+                told += &self.have_it_so(service).await?;
+            }
+        }
+        Ok(told)
     }
 
     /// Has a service do what the snapshot says; what is to be said where it cannot now.

@@ -161,13 +161,18 @@ impl Edge {
     }
 
     /// Whether questions come over UDP, too.
-    fn has_datagrams(self) -> bool {
+    pub(super) fn has_datagrams(self) -> bool {
         self.asked().speaks_dns()
     }
 
     /// The number of its class among those of [`ROOT`].
     fn class(self) -> usize {
-        2 + Self::ALL.iter().position(|edge| *edge == self).unwrap_or_default()
+        2 + self as usize
+    }
+
+    /// Its number among them all, from 0 on.
+    pub(super) fn number(self) -> u32 {
+        self as u32
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
+use tokio::sync::OnceCell;
 
 use super::edges::{self, Broken, ROOT};
 use crate::lab::child::StartFailure;
@@ -24,6 +25,9 @@ use crate::lab::network::held::Attacker;
 /// The two programs answer in milliseconds; who has not by then never will.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
+/// What `tc` says of a queueing discipline that the kernel does not have.
+const NO_NETEM: &str = "kind is unknown";
+
 /// The machines of a lab, and what faults have made of them.
 #[derive(Debug)]
 pub(in crate::lab) struct Machines {
@@ -32,6 +36,8 @@ pub(in crate::lab) struct Machines {
     place: PathBuf,
     /// What each was told last, and nothing of one whose answer was an error: it may have half of it.
     told: tokio::sync::Mutex<BTreeMap<&'static str, Option<Broken>>>,
+    /// Whether their kernel can hold packets back, once somebody wanted to know.
+    holds_back: OnceCell<bool>,
 }
 
 /// Why a machine is not as it should be.
@@ -85,7 +91,25 @@ pub(in crate::lab) enum MachineError {
 impl Machines {
     /// Those to be entered at `place` by `executable`.
     pub(in crate::lab) fn new(executable: PathBuf, place: PathBuf) -> Self {
-        Self { executable, place, told: tokio::sync::Mutex::default() }
+        Self { executable, place, told: tokio::sync::Mutex::default(), holds_back: OnceCell::new() }
+    }
+
+    /// Whether the kernel can hold packets back (netem): it is asked to, once, where no fault ever is. Where nobody can say,
+    /// yes: who lays such a fault is then told what stands in the way.
+    pub(in crate::lab) async fn hold_back(&self) -> bool {
+        let ask = async || {
+            let root = ["dev", "lo", "root", "handle", ROOT];
+            let tc = async |arguments: &[&str]| self.run("client", "tc", "iproute2", arguments, "").await;
+            match tc(&[&["qdisc", "add"], &root[..], &["netem", "delay", "1ms"]].concat()).await {
+                Ok(()) => {
+                    let _ = tc(&[&["qdisc", "del"], &root[..]].concat()).await;
+                    true
+                }
+                Err(MachineError::Refused { said, .. }) => !said.contains(NO_NETEM),
+                Err(_) => true,
+            }
+        };
+        *self.holds_back.get_or_init(ask).await
     }
 
     /// Has every machine be as `wanted` says, and whole where it says nothing.
@@ -152,7 +176,7 @@ impl Machines {
         }
         let made = self.run(machine, "tc", "iproute2", &["-batch", "-"], &wanted.queues()).await;
         made.map_err(|error| match error {
-            MachineError::Refused { said, .. } if wanted.is_late() && said.contains("kind is unknown") => {
+            MachineError::Refused { said, .. } if wanted.is_late() && said.contains(NO_NETEM) => {
                 MachineError::NoNetem
             }
             other => other,

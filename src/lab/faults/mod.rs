@@ -7,6 +7,7 @@
 //! - [`table`]: every fault there is; commands, help and docs/FAULTS.md come from it. `pages`: these texts; pure.
 //! - [`wanted`]: what was asked for, checked against the table.
 //! - [`edges`]: the ways between services, and what breaks them; pure. `machines`: how the kernels are told.
+//! - `rim`: what breaks a way where no kernel does; pure.
 //! - `limits`: what the operating system holds a process to.
 //!
 //! Who carries it out is next door: `desk/faults.rs` for the lab, `keeper.rs` for one service.
@@ -15,10 +16,11 @@ pub mod edges;
 pub(super) mod limits;
 pub(super) mod machines;
 pub mod pages;
+mod rim;
 pub mod table;
 pub mod wanted;
 
-use std::mem::discriminant;
+use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -148,12 +150,13 @@ impl Faults {
         let same = now.laid.iter().find(|laid| {
             laid.service == checked.service
                 && match (laid.deed, checked.deed) {
+                    // By whichever means a way is broken: twice the same is not.
+                    _ if laid.edge.is_some() && laid.edge == checked.edge => {
+                        laid.fault.name == checked.fault.name
+                    }
                     (Deed::Rim(_), _) | (_, Deed::Rim(_)) => false,
                     (Deed::Limit(one, _), Deed::Limit(other, _)) => one == other,
                     (Deed::Limit(..), _) | (_, Deed::Limit(..)) => false,
-                    (Deed::Edge(one), Deed::Edge(other)) => {
-                        laid.edge == checked.edge && discriminant(&one) == discriminant(&other)
-                    }
                     (Deed::Edge(_), _) | (_, Deed::Edge(_)) => false,
                     // A process is stopped, or crashes, or shares a processor: each would undo the other.
                     _ => true,
@@ -206,11 +209,12 @@ impl Faults {
 }
 
 impl Standing {
-    /// The service that carries it out: what is wrong with a database is done by who uses it.
-    pub(super) fn does(&self) -> ServiceName {
-        match self.deed {
-            Deed::Rim(Wrong::Database(_)) => ServiceName::App,
-            _ => self.service,
+    /// The services that carry it out: what is wrong with a database is done by who uses it, with a way by who dials.
+    pub(super) fn done_by(&self) -> &[ServiceName] {
+        match (self.deed, self.edge) {
+            (Deed::Rim(Wrong::Database(_)), _) => &[ServiceName::App],
+            (Deed::Rim(_), Some(edge)) => edge.broken_by(),
+            _ => slice::from_ref(&self.service),
         }
     }
 
@@ -238,7 +242,7 @@ impl Snapshot {
 
     /// What a service is to do wrong by itself.
     pub(super) fn told_to(&self, service: ServiceName) -> FaultSet {
-        let done = self.laid.iter().filter(|standing| standing.does() == service);
+        let done = self.laid.iter().filter(|standing| standing.done_by().contains(&service));
         let laid = done.filter_map(|standing| match standing.deed {
             Deed::Rim(wrong) => {
                 let (id, when, only) = (standing.id, standing.when, standing.only.clone());

@@ -6,6 +6,19 @@ use super::Deed;
 use super::edges::{Edge, Way};
 use super::table::{Fault, Kind, TABLE};
 
+macro_rules! nftables {
+    () => {
+        "in network `hosts`, by rules of nftables on the router before the host that is asked, or on that host where both ends are \
+         there"
+    };
+}
+
+macro_rules! by_who_dials {
+    () => {
+        "On `loopback` by the service that dials, which does not send, or does not hear; not of client-web and client-resolver"
+    };
+}
+
 impl Fault {
     /// Its own options, in a sentence.
     pub fn options(&self) -> String {
@@ -44,7 +57,9 @@ impl Fault {
     pub fn means(&self) -> &'static str {
         match ((self.deed)(0), self.kind) {
             (Deed::Edge(Way::Late { .. }), _) => {
-                "in network `hosts`, by netem in a queue (tc) of the host that is asked, where the kernel has it; not on `loopback`"
+                "in network `hosts`, by netem in a queue (tc) of the host that is asked. On `loopback`, and where the kernel has no netem, by \
+                 the service that dials, which waits before it connects and before it asks; on `loopback`, client-web and \
+                 client-resolver by the service that answers, which waits once before its answer, without --jitter"
             }
             (Deed::Edge(Way::Narrow(_)), _) => {
                 "in network `hosts`, by a queue (tc, htb) of the host that is asked; not on `loopback`"
@@ -54,9 +69,15 @@ impl Fault {
                  each question back there, the attacker sees it (packet(7)), answers in the server's name (raw(7)) and then passes it \
                  on, so that it is first without luck; not on `loopback`"
             }
+            (Deed::Edge(Way::Lossy(_)), _) => {
+                concat!(
+                    nftables!(),
+                    "; the kernel draws which packets. On `loopback`, of resolver-root, -tld, -dns and -dns2 alone, by the resolver: the chances follow from the \
+                     lab's seed, and a question that is lost is asked again after 15 ms, up to 20 times"
+                )
+            }
             (Deed::Edge(_), _) => {
-                "in network `hosts`, by rules of nftables on the router before the host that is asked, or on that host where both \
-                 ends are there; not on `loopback`"
+                concat!(nftables!(), ". ", by_who_dials!())
             }
             (Deed::Rim(_), Kind::Database) => {
                 "in both networks, by the application, which does it to its own connections"
@@ -98,9 +119,11 @@ pub fn markdown() -> String {
          every N-th (`--every N`) or some by chance (`--chance 30%`): the chances follow from the lab's seed (`wwwlab status`\n\
          shows it; `wwwlab up --seed N` or `[lab] seed` sets it) and the fault's number, so that the same lab, the same faults\n\
          and the same requests are the same run again. A service that is started again counts from the beginning.\n\n\
-         The ways between services are broken in network `hosts` alone (`wwwlab up --network hosts`), by the kernel of the lab's own\n\
+         The ways between services are broken in network `hosts` (`wwwlab up --network hosts`) by the kernel of the lab's own\n\
          machines: the programs `nft` (package nftables) and `tc` (iproute2) are run there, and a student may look at what they were\n\
-         given: `wwwlab shell internet -- nft list ruleset`, `wwwlab shell server -- tc qdisc`. Other tables there are left alone.\n",
+         given: `wwwlab shell internet -- nft list ruleset`, `wwwlab shell server -- tc qdisc`. Other tables there are left alone.\n\
+         On `loopback` the kernel is the user's own, and is told nothing: who dials breaks the way at its own rim. What a client\n\
+         sees is the same, but a capture is not: a question that is lost was never sent. Answers that have begun come to their end.\n",
     );
     for kind in Kind::ALL {
         let _ = write!(text, "\n## {}\n", kind.heading());

@@ -476,7 +476,7 @@ pub const TABLE: &[Fault] = &[
         occasion: None,
         further: None,
         deed: |percent| Deed::Edge(Way::Lossy(percent)),
-        what: "loses so many packets of a hundred, each way (the kernel draws which, not the lab's seed)",
+        what: "loses so many packets of a hundred, each way",
         life: "A bad cable or radio, an overloaded line, a router whose queue overflows.",
         dig: "Some questions `timed out` and are asked again: five seconds late; `+tries=1` fails for some.",
         curl: "Mostly nothing but time: TCP sends again what is lost, after 0.2 s, 1 s, 2 s, 4 s, …; `time_connect` of 1 s is a lost SYN.",

@@ -15,6 +15,8 @@ use super::connection::Connection;
 use super::patience::Patience;
 use super::target::Target;
 use crate::ground::clock;
+use crate::services::faults::Faults;
+use crate::services::faults::edges::Moment;
 
 /// A connection to a server that was idle so long is asked whether the server is still there, for a change that was sent
 /// to its end could not be sent again. No server is stopped and started in less; and where calls follow each other so
@@ -94,29 +96,33 @@ impl Pool {
         Self { most, patience, places: Arc::new(places), idle: Arc::default(), used }
     }
 
-    /// An idle connection, or a new one to `target`.
-    pub(super) async fn acquire(&self, target: &Target) -> Result<Held, NoConnection> {
+    /// An idle connection, or a new one to `target`, the way to which is broken as `faults` says.
+    pub(super) async fn acquire(&self, target: &Target, faults: &Faults) -> Result<Held, NoConnection> {
         let place = timeout(self.patience.connection, self.places.clone().acquire_owned()).await;
         let place = place.ok().and_then(Result::ok).ok_or(NoConnection::AllInUse)?;
         let in_use = Use { since: clock::now(), used: self.used.clone() };
-        let connection = timeout(self.patience.connection, self.connection(target)).await;
+        let connection = timeout(self.patience.connection, self.connection(target, faults)).await;
         let connection = connection.map_err(|_| NoConnection::Silent)?.map_err(NoConnection::Refused)?;
         Ok(Held { connection, idle: self.idle.clone(), place, in_use })
     }
 
-    async fn connection(&self, target: &Target) -> sqlx::Result<Connection> {
+    async fn connection(&self, target: &Target, faults: &Faults) -> sqlx::Result<Connection> {
         loop {
             // The one that was used last: its statements are prepared, and it has the best chance to be good.
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(Idle { mut connection, since }) = idle else {
-                return target.connect(self.patience).await;
+                return faults.dial(None, target.connect(self.patience)).await;
             };
             let is_trusted = match connection {
                 // A library cannot hang up.
                 Connection::Sqlite(_) => true,
                 Connection::MySql(_) => clock::now().duration_since(since) < TRUSTED_FOR,
             };
-            if is_trusted || connection.greet().await.is_ok() {
+            if is_trusted {
+                return Ok(connection);
+            }
+            let met = faults.meet(None, Moment::Asking).await;
+            if met.over(connection.greet(), sqlx::Error::from).await.is_ok() {
                 return Ok(connection);
             }
         }

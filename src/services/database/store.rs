@@ -31,6 +31,7 @@ use crate::ground::clock;
 use crate::ground::fault::{DatabaseWrong, FaultSet};
 use crate::ground::metrics::Family;
 use crate::services::faults::Faults;
+use crate::services::faults::edges::Moment;
 
 /// How long closing waits for a statement under way.
 const CLOSE_WITHIN: Duration = Duration::from_millis(200);
@@ -196,8 +197,15 @@ impl Database {
             Some(error) = news(&mut locked) => return Err(error),
             connected = self.connected(struck) => connected.inspect_err(|error| self.tell(error))?,
         };
-        let answer = spoil::act(act, &mut held.connection, struck).await;
-        let (answer, is_as_before) = (answer.0.map_err(|error| self.said(error)), answer.1);
+        let met = self.faults.meet(None, Moment::Asking).await;
+        // A connection on which nothing was heard is not as before.
+        let acting = async {
+            let (answer, is_as_before) = spoil::act(act, &mut held.connection, struck).await;
+            Ok((answer, is_as_before))
+        };
+        let answer = met.over(acting, sqlx::Error::from).await;
+        let (answer, is_as_before) = answer.unwrap_or_else(|reset| (Err(reset), false));
+        let answer = answer.map_err(|error| self.said(error));
         let Err(error) = &answer else {
             if is_as_before {
                 held.keep();
@@ -221,7 +229,7 @@ impl Database {
             sleep(self.patience.connection).await;
             return Err(self.no_connection(NoConnection::AllInUse));
         }
-        match opened.pool.acquire(&self.target).await {
+        match opened.pool.acquire(&self.target, &self.faults).await {
             Ok(held) => Ok((opened, held)),
             Err(why) => {
                 let error = self.no_connection(why);
@@ -268,7 +276,7 @@ impl Database {
     async fn open(&self) -> Result<Opened, StoreError> {
         self.target.prepare()?;
         let pool = Pool::new(self.target.connections_most(), self.patience, self.used.clone());
-        let held = pool.acquire(&self.target).await.map_err(|why| self.no_connection(why));
+        let held = pool.acquire(&self.target, &self.faults).await.map_err(|why| self.no_connection(why));
         let mut held = held?;
         schema::upgrade(&mut held.connection, &self.place(), self.patience).await?;
         let engine = self.target.engine(&mut held.connection).await;

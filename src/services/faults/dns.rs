@@ -26,7 +26,10 @@ pub(crate) fn strikes(active: &Active, question: &[u8]) -> Vec<DnsWrong> {
     let name = asked.name.to_lowercase().to_string();
     let concerns = |laid: &Laid| match laid.wrong {
         // The port is closed for everybody, whatever they would ask.
-        Wrong::Dns(DnsWrong::NoTcp | DnsWrong::Stale) | Wrong::Http(_) | Wrong::Database(_) => false,
+        Wrong::Dns(DnsWrong::NoTcp | DnsWrong::Stale)
+        | Wrong::Http(_)
+        | Wrong::Database(_)
+        | Wrong::Edge { .. } => false,
         Wrong::Dns(_) => laid.only.as_ref().is_none_or(|only| *only == name),
     };
     let struck = active.strike(concerns).into_iter();

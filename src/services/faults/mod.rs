@@ -4,8 +4,10 @@
 //! one or the other, and a set that was overtaken on its way is dropped.
 //!
 //! - [`dns`]: what a fault makes of an answer to a DNS question; pure, from octets to octets.
+//! - [`edges`]: what a broken way makes of dialling and asking.
 
 pub(super) mod dns;
+pub(super) mod edges;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

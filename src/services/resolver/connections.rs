@@ -29,6 +29,8 @@ use crate::ground::channel::WalkStep;
 use crate::ground::clock::Stopwatch;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
+use crate::services::faults::Faults;
+use crate::services::faults::edges::Moment;
 
 use super::cache::{rcode_name, type_name};
 use super::trace::{TRACE, Trace, Trouble};
@@ -42,6 +44,10 @@ const SERVER_PATIENCE: Duration = Duration::from_millis(800);
 const ASK_AGAIN_MILLIS: u64 = 15;
 const ASK_AGAIN_MOST: u8 = 20;
 
+/// The same, for datagrams that are lost on purpose.
+const DATAGRAM: Moment =
+    Moment::Datagram { again: Duration::from_millis(ASK_AGAIN_MILLIS), most: ASK_AGAIN_MOST };
+
 /// Opens connections to the lab's name servers, and to nothing else.
 #[derive(Clone)]
 pub(super) struct LabConnections {
@@ -49,12 +55,13 @@ pub(super) struct LabConnections {
     port: u16,
     servers: Shared<[IpAddr]>,
     journal: Journal,
+    faults: Faults,
 }
 
 impl LabConnections {
-    /// To `servers`, all of which answer at `port`.
-    pub(super) fn new(port: u16, servers: Shared<[IpAddr]>, journal: Journal) -> Self {
-        Self { sockets: LabSockets::default(), port, servers, journal }
+    /// To `servers`, all of which answer at `port`; the ways there are broken as `faults` says.
+    pub(super) fn new(port: u16, servers: Shared<[IpAddr]>, journal: Journal, faults: Faults) -> Self {
+        Self { sockets: LabSockets::default(), port, servers, journal, faults }
     }
 }
 
@@ -80,21 +87,24 @@ impl ConnectionProvider for LabConnections {
             blame(Trouble::Outside);
             return Err(NetError::NoConnections);
         }
-        let (server, journal) = (SocketAddr::new(ip, self.port), self.journal.clone());
+        let server = SocketAddr::new(ip, self.port);
+        let (journal, faults) = (self.journal.clone(), self.faults.clone());
         if matches!(config.protocol, ProtocolConfig::Udp) {
             let connection = UdpClientStream::builder(server, self.sockets.clone())
                 .with_timeout(Some(SERVER_PATIENCE))
                 .with_retry_interval_floor(ASK_AGAIN_MILLIS)
                 .with_max_retries(ASK_AGAIN_MOST)
                 .exchange();
-            return Ok(Box::pin(std::future::ready(Ok(Told { connection, server, journal }))));
+            let told = Told { connection, server, moment: DATAGRAM, journal, faults };
+            return Ok(Box::pin(std::future::ready(Ok(told))));
         }
         let mut config = config.clone();
         config.port = self.port;
         let connecting = ConnectionProvider::new_connection(&self.sockets, ip, &config, context)?;
         Ok(Box::pin(async move {
-            let connection = in_time(connecting).await.inspect_err(|error| blame(trouble(error)))?;
-            Ok(Told { connection, server, journal })
+            let dialled = in_time(faults.dial(Some(ip), connecting)).await;
+            let connection = dialled.inspect_err(|error| blame(trouble(error)))?;
+            Ok(Told { connection, server, moment: Moment::Asking, journal, faults })
         }))
     }
 
@@ -185,7 +195,10 @@ impl DnsUdpSocket for Connected {
 pub(super) struct Told {
     connection: DnsExchange<LabSockets>,
     server: SocketAddr,
+    /// What asking on it is.
+    moment: Moment,
     journal: Journal,
+    faults: Faults,
 }
 
 impl DnsHandle for Told {
@@ -201,8 +214,14 @@ impl DnsHandle for Told {
             journal: self.journal.clone(),
             heard: false,
         };
-        let answer = self.connection.send(request).first_answer();
-        Box::pin(once(async move { waiting.hear(in_time(answer).await) }))
+        let Self { connection, server, moment, faults, .. } = self.clone();
+        // What is sent is sent when it is polled; what is not to get there is not.
+        let asking = async move {
+            let met = faults.meet(Some(server.ip()), moment).await;
+            let answer = async { connection.send(request).first_answer().await };
+            met.over(answer, NetError::from).await
+        };
+        Box::pin(once(async move { waiting.hear(in_time(asking).await) }))
     }
 }
 

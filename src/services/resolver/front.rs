@@ -92,7 +92,7 @@ enum From {
 }
 
 impl Front {
-    pub(super) fn new(walk: Walk, config: &Config, journal: Journal) -> Self {
+    pub(super) fn new(walk: Walk, config: &Config, journal: Journal, faults: Faults) -> Self {
         Self {
             transport: Transport::Udp,
             shared: Shared::new(Parts {
@@ -102,7 +102,7 @@ impl Front {
                 walking: Semaphore::new(WALKS_MOST),
                 prefetch: config.prefetch,
                 background: TaskTracker::new(),
-                faults: Faults::default(),
+                faults,
                 journal,
                 tally: Tally::default(),
                 hits: AtomicU64::new(0),

@@ -32,6 +32,7 @@ use crate::ground::dnssec::PublicKey;
 use crate::ground::journal::Journal;
 use crate::ground::listeners::Listeners;
 use crate::ground::service::{Closed, DRAIN, Service};
+use crate::services::faults::Faults;
 use crate::services::private::{self, Door, Over};
 use crate::services::streams::{self, Plain, Replies, Respond, Room};
 use crate::services::tls::TlsError;
@@ -119,10 +120,10 @@ impl Service for Resolver {
             Datagrams::new(bind::udp(address)?).map_err(failed)
         };
         let sockets = addresses.iter().map(socket).collect::<Result<Vec<_>, _>>()?;
-        let walk = walk::Walk::new(&config, journal.clone()).map_err(StartError::Recursor)?;
-        let front = Front::new(walk, &config, journal.clone());
+        let faults = Faults::default();
+        let walk = walk::Walk::new(&config, journal.clone(), faults.clone()).map_err(StartError::Recursor)?;
+        let front = Front::new(walk, &config, journal.clone(), faults.clone());
         let stop = CancellationToken::new();
-        let faults = front.faults().clone();
         let serve = |socket| udp::serve(socket, front.clone(), journal.clone(), stop.clone());
         let datagrams = sockets.into_iter().map(serve).collect();
         let room = Arc::<Room>::default();

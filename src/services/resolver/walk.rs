@@ -18,6 +18,7 @@ use crate::ground::channel::WalkStep;
 use crate::ground::clock;
 use crate::ground::dnssec::PublicKey;
 use crate::ground::journal::Journal;
+use crate::services::faults::Faults;
 
 use super::cache::{Answer, Failure, Question};
 use super::connections::LabConnections;
@@ -67,9 +68,9 @@ impl Walkers {
 }
 
 impl Walk {
-    pub(super) fn new(config: &Config, journal: Journal) -> Result<Self, BoxedError> {
+    pub(super) fn new(config: &Config, journal: Journal, faults: Faults) -> Result<Self, BoxedError> {
         let servers = config.roots.iter().chain(&config.servers).copied().collect();
-        let connections = LabConnections::new(config.server_port, servers, journal);
+        let connections = LabConnections::new(config.server_port, servers, journal, faults);
         let walkers =
             Mutex::new(Shared::new(fresh(&config.roots, &connections, Trust::of(&config.anchors))?));
         Ok(Self { roots: config.roots.clone(), connections, walkers })

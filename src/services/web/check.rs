@@ -1,5 +1,6 @@
 //! Asks each application server now and then whether it is well, without waiting for a request to fail.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,5 +59,7 @@ async fn check(upstream: &Upstream, host: &HeaderValue) -> Option<StatusCode> {
     *request.uri_mut() = Uri::from_static(PATH);
     request.headers_mut().insert(HOST, host.clone());
     request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("wwwlab-check"));
-    line.sender.send_request(request).await.ok().map(|answer| answer.status())
+    let asking = async { line.sender.send_request(request).await.map_err(io::Error::other) };
+    let answer = upstream.met().await.over(asking, |error| error).await;
+    answer.ok().map(|answer| answer.status())
 }

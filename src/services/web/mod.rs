@@ -326,6 +326,7 @@ impl Service for Web {
         let making = Making {
             policy: config.balance,
             scripts,
+            faults: faults.clone(),
             check_every: config.app_check.map(|every| every.max(CHECK_EVERY_LEAST)),
             host,
             journal: journal.clone(),

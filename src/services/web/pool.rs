@@ -16,6 +16,7 @@ use crate::ground::journal::Journal;
 use super::balance::{Balance, Change, Member, Policy, Tried};
 use super::fastcgi::Scripts;
 use super::upstream::{KEPT_AT_MOST, Upstream};
+use crate::services::faults::Faults;
 
 /// All of them.
 #[derive(Debug)]
@@ -44,13 +45,14 @@ impl Pool {
         members: &[Member],
         policy: Policy,
         scripts: Option<&Scripts>,
+        faults: &Faults,
         journal: Journal,
         tasks: &TaskTracker,
         cut: &CancellationToken,
     ) -> Arc<Self> {
         let kept = KEPT_AT_MOST / members.len().max(1);
         let upstream = |member: &Member| {
-            Upstream::new(member.address, kept, scripts.cloned(), tasks.clone(), cut.clone())
+            Upstream::new(member.address, kept, scripts.cloned(), faults.clone(), tasks.clone(), cut.clone())
         };
         Arc::new(Self {
             upstreams: members.iter().map(upstream).collect(),

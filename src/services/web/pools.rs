@@ -20,6 +20,7 @@ use super::fastcgi::Scripts;
 use super::pool::Pool;
 use crate::ground::clock::Stopwatch;
 use crate::ground::journal::Journal;
+use crate::services::faults::Faults;
 
 /// A new application server that is not well by then does not get the former's place.
 const WELL_WITHIN: Duration = Duration::from_secs(3);
@@ -34,6 +35,8 @@ const FINISH_WITHIN: Duration = Duration::from_secs(5);
 pub(super) struct Making {
     pub(super) policy: Policy,
     pub(super) scripts: Option<Scripts>,
+    /// What is wrong with the way to them.
+    pub(super) faults: Faults,
     /// How often each member is asked whether it is well, if at all, and as which site.
     pub(super) check_every: Option<Duration>,
     pub(super) host: HeaderValue,
@@ -139,8 +142,8 @@ impl Pools {
 
 impl Making {
     fn pool(&self, members: &[Member]) -> Arc<Pool> {
-        let Self { policy, scripts, journal, tasks, cut, .. } = self;
-        Pool::new(members, *policy, scripts.as_ref(), journal.clone(), tasks, cut)
+        let Self { policy, scripts, faults, journal, tasks, cut, .. } = self;
+        Pool::new(members, *policy, scripts.as_ref(), faults, journal.clone(), tasks, cut)
     }
 
     /// Checks each of `pool`, until what is returned is cancelled.

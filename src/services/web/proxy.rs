@@ -219,12 +219,17 @@ impl Proxy {
         watch: &Watch,
     ) -> Result<Response<Incoming>, Missed> {
         line.signs.ask();
+        let asking = async {
+            let met = turn.upstream().met().await;
+            let asking = async { Ok(line.sender.try_send_request(request).await) };
+            met.over(asking, |_reset| Missed::Lost(Failure::AppClosed { address: turn.address() })).await
+        };
         let sent = tokio::select! {
             biased;
-            sent = line.sender.try_send_request(request) => sent,
+            sent = asking => sent,
             party = watch.late(self.limits.first_byte) => return Err(self.late(party, turn)),
         };
-        let mut error = match sent {
+        let mut error = match sent? {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };

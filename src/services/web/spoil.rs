@@ -25,7 +25,7 @@ const PIECES_A_SECOND: u64 = 10;
 pub(super) fn strikes(active: &Active, path: &str) -> Vec<HttpWrong> {
     let concerns = |laid: &Laid| match laid.wrong {
         Wrong::Http(_) => laid.only.as_ref().is_none_or(|only| path.starts_with(only.as_str())),
-        Wrong::Dns(_) | Wrong::Database(_) => false,
+        Wrong::Dns(_) | Wrong::Database(_) | Wrong::Edge { .. } => false,
     };
     let struck = active.strike(concerns).into_iter();
     struck.filter_map(|wrong| if let Wrong::Http(wrong) = wrong { Some(wrong) } else { None }).collect()

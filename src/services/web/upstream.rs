@@ -18,6 +18,8 @@ use super::fastcgi::{self, Scripts};
 use super::hearing::{Hearing, Signs};
 use super::pool::Turn;
 use super::upload::Upload;
+use crate::services::faults::Faults;
+use crate::services::faults::edges::{Met, Moment};
 
 /// Idle connections that are kept, to all application servers together.
 pub(super) const KEPT_AT_MOST: usize = 32;
@@ -34,6 +36,7 @@ pub(super) struct Upstream {
     kept_at_most: usize,
     /// Where it speaks FastCGI, the scripts that it runs.
     scripts: Option<Scripts>,
+    faults: Faults,
     tasks: TaskTracker,
     cut: CancellationToken,
 }
@@ -63,15 +66,16 @@ pub(super) struct ConnectError {
 
 impl Upstream {
     /// At `address`, with `kept_at_most` idle connections; each is one of `tasks`, which `cut` ends. It runs `scripts` if
-    /// it speaks FastCGI.
+    /// it speaks FastCGI; the way there is broken as `faults` says.
     pub(super) fn new(
         address: SocketAddr,
         kept_at_most: usize,
         scripts: Option<Scripts>,
+        faults: Faults,
         tasks: TaskTracker,
         cut: CancellationToken,
     ) -> Arc<Self> {
-        Arc::new(Self { address, kept: Mutex::new(Vec::new()), kept_at_most, scripts, tasks, cut })
+        Arc::new(Self { address, kept: Mutex::new(Vec::new()), kept_at_most, scripts, faults, tasks, cut })
     }
 
     /// The connection that was used last, of those that are still open.
@@ -88,7 +92,7 @@ impl Upstream {
     /// A new connection.
     pub(super) async fn connect(&self) -> Result<Line, ConnectError> {
         let refused = |source| ConnectError { address: self.address, source };
-        let stream = TcpStream::connect(self.address).await.map_err(refused)?;
+        let stream = self.faults.dial(None, TcpStream::connect(self.address)).await.map_err(refused)?;
         stream.set_nodelay(true).map_err(refused)?;
         let opened = match &self.scripts {
             None => {
@@ -102,6 +106,11 @@ impl Upstream {
             }
         };
         opened.map_err(|error| refused(io::Error::other(error)))
+    }
+
+    /// How the way there is for a request on an open connection.
+    pub(super) async fn met(&self) -> Met {
+        self.faults.meet(None, Moment::Asking).await
     }
 
     /// Speaks HTTP over `stream`, while `beside` is done.
