@@ -1,9 +1,8 @@
 //! `wwwlab measure downtime`: users who come at their own pace, while something is changed under them by one way or another.
 //!
-//! The lab takes back what was tried, and does so too when this command is killed ([`crate::lab::trial`]).
+//! The lab takes back what was tried, and does so too when this command is killed ([`crate::lab::hold`]).
 
 use std::fs;
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,12 +13,12 @@ use crate::ground::event::Micros;
 use crate::ground::service::causes;
 use crate::lab::application::{How, ROLLING};
 use crate::lab::config::Network;
-use crate::lab::control::{self, ControlError, Request, Response, Verb};
+use crate::lab::control::{self, Request, Verb};
 use crate::lab::directory::Directory;
+use crate::lab::hold::Hold;
 use crate::lab::hosts::ServiceName;
 use crate::lab::network;
 use crate::lab::releases::Releases;
-use crate::lab::trial::Trial;
 use crate::measure::downtime::Probe;
 use crate::measure::downtime::account::{Account, Span};
 use crate::measure::downtime::picture::{self, Panel};
@@ -182,8 +181,13 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         let _turn = releases.turn()?;
         let own = directory.root.join(&app.code);
         let code = (what == What::App && !is_foreign).then(|| releases.served(own));
+        let mut hold = Hold::take(directory, None).await?;
         for &how in ways {
-            let (probes, change) = measure(how, what, code.as_deref(), &plan, directory).await?;
+            let seen = changed(how, what, code.as_deref(), &plan, directory, &mut hold).await;
+            // Whatever came of it.
+            let back = hold.undo().await;
+            let (probes, change) = seen?;
+            back?;
             let account = Account::of(&probes, micros(arguments.delayed), change);
             let one = Measured { how, probes, account };
             if !arguments.json {
@@ -223,56 +227,41 @@ fn is_served(plan: &Plan, world: &World) -> Result<(), Failure> {
     }
 }
 
-/// Changes it by one way while users come, and has it taken back.
-async fn measure(
-    how: How,
-    what: What,
-    code: Option<&Path>,
-    plan: &Plan,
-    directory: &Directory,
-) -> Result<(Vec<Probe>, Span), Failure> {
-    let trial = Trial::begin(directory).await?;
-    let seen = changed(how, what, code, plan, directory).await;
-    // Whatever came of it.
-    let back = trial.end().await;
-    let seen = seen?;
-    back?;
-    Ok(seen)
-}
-
+/// Changes it by one way while users come.
 async fn changed(
     how: How,
     what: What,
     code: Option<&Path>,
     plan: &Plan,
     directory: &Directory,
+    hold: &mut Hold<'_>,
 ) -> Result<(Vec<Probe>, Span), Failure> {
-    let request = match what {
-        What::App => Request::Try(how, prepared(code, directory)?),
-        What::Web => Request::Service(Verb::Restart, ServiceName::Web),
+    let files = match what {
+        What::App => Some(prepared(code, directory)?),
+        What::Web => None,
     };
     let before_and_after = plan.at_least / 4;
     let prober = Prober::start(plan.clone())?;
     prober.wait_for(before_and_after)?;
     let begins_micros = prober.micros();
-    let response = control::ask(directory, &request).await?;
-    let change = Span { begins_micros, ends_micros: prober.micros() };
-    match response {
-        Response::Done(_) | Response::Deployed { .. } => Ok((prober.finish(before_and_after)?, change)),
-        _ => Err(ControlError::Strange(directory.name()).into()),
+    match files {
+        Some(files) => hold.attempt(how, files).await?,
+        None => {
+            control::ask(directory, &Request::Service(Verb::Restart, ServiceName::Web)).await?;
+        }
     }
+    let change = Span { begins_micros, ends_micros: prober.micros() };
+    Ok((prober.finish(before_and_after)?, change))
 }
 
 /// Another version of what is served: a copy that says of itself that it is one. Of a program of the student's own, its
 /// directory: it has no versions.
 fn prepared(code: Option<&Path>, directory: &Directory) -> Result<PathBuf, Failure> {
     let Some(code) = code else { return Ok(directory.root.clone()) };
-    let copy = Releases::of(directory).trial();
+    let releases = Releases::of(directory);
+    releases.remove_trial()?;
+    let copy = releases.trial();
     let failed = |error| Failure::System(format!("cannot make another version in {}", copy.display()), error);
-    match fs::remove_dir_all(&copy) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
     let copied = CodeBase::copy(code, &copy).map_err(|error| Failure::Said(causes(&error).join(": ")))?;
     fs::write(copy.join("VERSION"), format!("{}-measured\n", copied.version())).map_err(failed)?;
     Ok(copy)
