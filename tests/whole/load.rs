@@ -159,7 +159,7 @@ fn who_measures_while_another_does_is_told_so() {
 #[test]
 fn what_only_an_application_of_ones_own_could_take_out_is_not_written() {
     let stage = Stage::new();
-    stage.edit("lab.toml", |text| text.replacen("[web]\n", "[web]\nupstreams = [\"127.0.0.1:9\"]\n", 1));
+    stage.edit("lab.toml", |text| text.replacen("[web]", "[web]\nupstreams = [\"127.0.0.1:9\"]\n", 1));
     stage.wwwlab(["up", "-d"]).ok();
     let said = load(&stage, "write").refused(2);
     assert!(said.contains("an application of your own") && said.contains("[web] upstreams"), "{said}");
