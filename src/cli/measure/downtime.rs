@@ -171,7 +171,7 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         return Err(Failure::Unusable(what.why_not(how, is_foreign)));
     }
     let mut measured = Vec::new();
-    let plan = event_loop()?.block_on(async {
+    let (plan, site) = event_loop()?.block_on(async {
         let status = control::status(directory).await?;
         let (service, asked) = match what {
             What::App | What::Web => {
@@ -179,7 +179,7 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
                 let path = arguments.path.clone().unwrap_or_else(|| standard.into());
                 (ServiceName::Web, Asked::Page { host: status.site_name.clone(), path })
             }
-            What::Zone => (ServiceName::Dns, Asked::Name(name(&status.site_name)?)),
+            What::Zone => (ServiceName::Dns, Asked::Name(Box::new(name(&status.site_name)?))),
         };
         let address = status.service(service).and_then(|service| service.address);
         let plan = Plan {
@@ -221,7 +221,7 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
             }
             measured.push(one);
         }
-        Ok::<_, Failure>(plan)
+        Ok::<_, Failure>((plan, status.site_name))
     })?;
     if let Some(file) = &arguments.svg {
         draw(&measured, what, &plan, file)?;
@@ -229,10 +229,9 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
     if arguments.json {
         let ways = measured.iter().map(|one| Way { how: one.how, account: &one.account }).collect();
         let (path, name) = match &plan.asked {
-            Asked::Page { path, .. } => (Some(path.clone()), None),
-            Asked::Name(name) => (None, Some(name.to_string())),
+            Asked::Page { path, .. } => (Some(path.as_str()), None),
+            Asked::Name(_) => (None, Some(site.as_str())),
         };
-        let (path, name) = (path.as_deref(), name.as_deref());
         world.json(&Told { what, path, name, address: plan.address, rate: plan.rate, ways })?;
         return Ok(0);
     }
@@ -262,7 +261,7 @@ fn is_served(plan: &Plan, world: &World) -> Result<(), Failure> {
 fn shown(asked: &Asked) -> String {
     match asked {
         Asked::Page { path, .. } => printable(path),
-        Asked::Name(name) => format!("the address of {name}"),
+        Asked::Name(name) => format!("the address of {}", name.to_string().trim_end_matches('.')),
     }
 }
 

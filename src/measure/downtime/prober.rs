@@ -51,7 +51,7 @@ pub enum Asked {
         path: String,
     },
     /// The addresses of a name, by DNS over UDP.
-    Name(Name),
+    Name(Box<Name>),
 }
 
 /// What is asked for, and how often.
@@ -109,7 +109,7 @@ struct Shared {
 #[derive(Debug)]
 enum Target {
     Page { host: HeaderValue, path: String },
-    Name(Name),
+    Name(Box<Name>),
 }
 
 impl Target {
