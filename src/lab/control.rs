@@ -89,11 +89,6 @@ pub enum Request {
     /// Have the application serve the last of these releases, or of an empty list the lab's own files; an application that is
     /// a program of its own has none, and comes into service anew.
     Deploy(How, Option<Vec<Release>>),
-    /// Let what comes with [`Request::Try`] into service for as long as this connection is open in the asker's direction. Answered
-    /// twice: when it may begin, and when all is as before.
-    Trial,
-    /// On trial: have the application serve the files in this directory, absolute, by this way.
-    Try(How, PathBuf),
     /// The cables of its network.
     Cables,
     /// Cut a cable, or mend it.
@@ -122,8 +117,8 @@ pub enum Request {
     Faults,
     /// Keep this connection for as long as the asker needs the lab ([`super::lease`]).
     Lease,
-    /// Take parts of the lab down and bring them back, over this connection ([`super::hold`]), and at its end take the entries
-    /// of this mark out of the guestbook, if any are to be written.
+    /// Take parts of the lab down, try versions of the application and have all of it undone, over this connection
+    /// ([`super::hold`]), and at its end take the entries of this mark out of the guestbook, if any are to be written.
     Measure(Option<Mark>),
     /// End the lab.
     Down,
@@ -301,7 +296,6 @@ pub(super) async fn talk(
     directory: &Directory,
     request: &Request,
 ) -> Result<(Response, LineReader<UnixStream>), ControlError> {
-    let stands = || directory.locked_by().filter(|&pid| usage::is_stopped(pid));
     let socket = directory.control_socket();
     let failed = |source: io::Error| match source.kind() {
         // The last two: it ended just then.
@@ -319,26 +313,47 @@ pub(super) async fn talk(
         let response = reader.next::<Response>().await?;
         io::Result::Ok(response.map(|response| (response, reader)))
     };
+    let within = match request {
+        Request::Deploy(..) | Request::Service(Verb::Start | Verb::Restart, _) => {
+            starting(directory, ANSWER_WITHIN)
+        }
+        _ => ANSWER_WITHIN,
+    };
+    match patiently(directory, within, talk).await? {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(ControlError::Strange(directory.name()))
+        }
+        Err(error) => Err(failed(error)),
+        Ok(None) => Err(failed(io::ErrorKind::UnexpectedEof.into())),
+        Ok(Some((Response::Refused(causes), _))) => Err(ControlError::Refused(causes)),
+        Ok(Some(answered)) => Ok(answered),
+    }
+}
+
+/// `within`, and the time that `[app] start_timeout` gives to a program of a student's, twice: where the new one does not start,
+/// the former one is started again.
+pub(super) fn starting(directory: &Directory, within: Duration) -> Duration {
+    let its = directory.config().map(|config| config.app.start_timeout).unwrap_or_default();
+    within.saturating_add(its.saturating_mul(2))
+}
+
+/// What `talk` says, if it does so `within` a time and while the supervisor of the lab is not stopped.
+pub(super) async fn patiently<T>(
+    directory: &Directory,
+    within: Duration,
+    talk: impl Future<Output = T>,
+) -> Result<T, ControlError> {
     tokio::pin!(talk);
     let patience = Stopwatch::start();
-    let said = loop {
-        if let Some(pid) = stands() {
+    loop {
+        if let Some(pid) = directory.locked_by().filter(|&pid| usage::is_stopped(pid)) {
             return Err(ControlError::Stands { lab: directory.name(), pid });
         }
         match tokio::time::timeout(LOOK_EVERY, &mut talk).await {
-            Err(_elapsed) if patience.elapsed() < ANSWER_WITHIN => {}
-            said => break said,
+            Ok(said) => return Ok(said),
+            Err(_elapsed) if patience.elapsed() < within => {}
+            Err(_elapsed) => return Err(ControlError::Silent(directory.name())),
         }
-    };
-    match said {
-        Err(_elapsed) => Err(ControlError::Silent(directory.name())),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
-            Err(ControlError::Strange(directory.name()))
-        }
-        Ok(Err(error)) => Err(failed(error)),
-        Ok(Ok(None)) => Err(failed(io::ErrorKind::UnexpectedEof.into())),
-        Ok(Ok(Some((Response::Refused(causes), _)))) => Err(ControlError::Refused(causes)),
-        Ok(Ok(Some(answered))) => Ok(answered),
     }
 }
 

@@ -66,8 +66,6 @@ pub(super) struct Desk {
     pub(super) securing: tokio::sync::Mutex<()>,
     /// Held while the application's files or process are changed by a deployment: one after the other.
     pub(super) deploying: tokio::sync::Mutex<()>,
-    /// Held by who tries something that is taken back.
-    pub(super) trial: tokio::sync::Mutex<()>,
     /// Cables and machines, where hosts are machines of their own.
     pub(super) wiring: Option<Wiring>,
     /// The machines whose kernels break the ways between them, where hosts are machines of their own.
@@ -149,7 +147,6 @@ impl Desk {
             Request::Private(all) => self.make_private(all).await,
             Request::Dnssec(change) => self.dnssec(&change).await,
             Request::Deploy(how, releases) => self.deploy(how, releases.as_deref()).await,
-            Request::Try(how, code) => self.try_out(how, &code).await,
             Request::Journal(wanted) => match wanted.check() {
                 Ok(()) => {
                     let (events, left_out) = self.journal.find(&wanted);
@@ -166,7 +163,7 @@ impl Desk {
             Request::Machines => self.machines(),
             Request::Power { host, on } => self.power(&host, on).await,
             Request::Firewall(wish) => self.firewall(wish).await,
-            Request::Down | Request::Lease | Request::Measure(_) | Request::Trial => {
+            Request::Down | Request::Lease | Request::Measure(_) => {
                 Response::Refused(vec!["the desk neither opens nor closes the house".into()])
             }
         }

@@ -1,9 +1,10 @@
-//! Holds: connections over which a measure takes parts of the lab down, one after the other, and brings them back.
+//! Holds: connections over which a measure changes the lab, one thing after the other, and has it undone.
 //!
-//! It is the supervisor that knows what is down because of a measure, not the measure: an open connection is closed by the
-//! kernel for whoever is killed, and what is down at its end is brought back, whichever end that is. So is what the measure
-//! wrote taken out of the guestbook. One hold is given at a time.
+//! It is the supervisor that knows what is otherwise because of a measure, not the measure: an open connection is closed by the
+//! kernel for whoever is killed, and at its end, whichever that is, what is down is brought back, what is tried is taken back,
+//! and what the measure wrote is taken out of the guestbook. One hold is given at a time, and so one measure.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,18 +14,33 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::ground::channel::Mark;
+use crate::ground::clock::Stopwatch;
 use crate::ground::lines::{LineReader, write_line};
+use crate::ground::service::causes;
 
+use super::application::{How, Serving};
 use super::control::{self, ControlError, Request, Response};
 use super::desk::Desk;
 use super::directory::Directory;
 use super::hosts::ServiceName;
+use super::releases::Releases;
 
-/// A holder that says nothing, or does not hear, for so long stands still, with a part of the lab down: longer than any trial takes.
+/// A holder that says nothing for so long while a part of the lab is down, or does not hear, stands still: longer than any look takes.
 const SAYS_WITHIN: Duration = Duration::from_secs(120);
 
 /// What was on its way when a measure was killed, a form in the buffer of a process that stood still, has arrived by then.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(2);
+
+/// So long an application that is busy with what is left of a load, or whose database is locked, is asked again to forget.
+const FORGETS_WITHIN: Duration = Duration::from_secs(20);
+const ASKS_EVERY: Duration = Duration::from_millis(100);
+
+/// What is ordered is done by then, beside the time that a program of a student's may take to start.
+const DONE_WITHIN: Duration = Duration::from_secs(60);
+
+/// What whoever comes meanwhile is told.
+pub(super) const UNDER_WAY: &str =
+    "a measure is under way in this lab, or its end is being cleared up: wait until it is over";
 
 /// One way to be down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,27 +58,37 @@ pub enum Down {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Order {
-    /// Take this down; nothing else is.
+    /// Take this down, while nothing else is otherwise.
     Down(Down),
-    /// Bring back what is down.
-    Up,
+    /// Have the application serve the files in this directory, absolute, by this way, while nothing else is otherwise.
+    Try(How, PathBuf),
+    /// Bring back what is down, or take back what is tried.
+    Undo,
     /// Take out of the guestbook what was written: nothing more will be.
     Forget,
 }
 
-/// The measure's end.
+/// What is otherwise because of a measure.
 #[derive(Debug)]
-pub struct Hold {
-    stream: LineReader<UnixStream>,
-    lab: String,
+enum Otherwise {
+    Down(Down),
+    /// The application, which served so before.
+    Tried(Serving),
 }
 
-impl Hold {
+/// The measure's end.
+#[derive(Debug)]
+pub struct Hold<'a> {
+    stream: LineReader<UnixStream>,
+    directory: &'a Directory,
+}
+
+impl<'a> Hold<'a> {
     /// Takes the one of the lab in `directory`; entries of the guestbook with this `mark` are taken out at its
     /// end.
-    pub async fn take(directory: &Directory, mark: Option<Mark>) -> Result<Self, ControlError> {
+    pub async fn take(directory: &'a Directory, mark: Option<Mark>) -> Result<Self, ControlError> {
         match control::talk(directory, &Request::Measure(mark)).await? {
-            (Response::Done(_), stream) => Ok(Self { stream, lab: directory.name() }),
+            (Response::Done(_), stream) => Ok(Self { stream, directory }),
             _ => Err(ControlError::Strange(directory.name())),
         }
     }
@@ -72,9 +98,14 @@ impl Hold {
         self.order(&Order::Down(what)).await
     }
 
-    /// Brings it back, and returns when it says that it serves.
-    pub async fn up(&mut self) -> Result<(), ControlError> {
-        self.order(&Order::Up).await
+    /// Has the application serve the files in `code` by this way, and returns when it does.
+    pub async fn attempt(&mut self, how: How, code: PathBuf) -> Result<(), ControlError> {
+        self.order(&Order::Try(how, code)).await
+    }
+
+    /// Undoes what was done last, if anything was, and returns when all serves as before.
+    pub async fn undo(&mut self) -> Result<(), ControlError> {
+        self.order(&Order::Undo).await
     }
 
     /// Takes what was written out of the guestbook.
@@ -83,13 +114,16 @@ impl Hold {
     }
 
     async fn order(&mut self, order: &Order) -> Result<(), ControlError> {
-        let gone = |_| ControlError::NotUp(self.lab.clone());
-        write_line(self.stream.get_mut(), order).await.map_err(gone)?;
-        match self.stream.next::<Response>().await.map_err(gone)? {
-            Some(Response::Done(_)) => Ok(()),
-            Some(Response::Refused(causes)) => Err(ControlError::Refused(causes)),
-            Some(_) => Err(ControlError::Strange(self.lab.clone())),
-            None => Err(ControlError::NotUp(self.lab.clone())),
+        let Self { stream, directory } = self;
+        let said = async {
+            write_line(stream.get_mut(), order).await?;
+            stream.next::<Response>().await
+        };
+        match control::patiently(directory, control::starting(directory, DONE_WITHIN), said).await? {
+            Ok(Some(Response::Done(_) | Response::Deployed { .. })) => Ok(()),
+            Ok(Some(Response::Refused(causes))) => Err(ControlError::Refused(causes)),
+            Ok(Some(_)) => Err(ControlError::Strange(directory.name())),
+            Ok(None) | Err(_) => Err(ControlError::NotUp(directory.name())),
         }
     }
 }
@@ -99,64 +133,95 @@ impl Hold {
 pub(super) async fn keep(stream: UnixStream, desk: &Arc<Desk>, mark: Option<Mark>, end: CancellationToken) {
     let (orders, mut answers) = stream.into_split();
     let Ok(_only_one) = desk.measuring.try_lock() else {
-        let why = "a measure is under way in this lab, or its end is being cleared up: wait until it is over";
-        let _ = write_line(&mut answers, &Response::Refused(vec![why.into()])).await;
+        let _ = write_line(&mut answers, &refused(UNDER_WAY)).await;
         return;
     };
-    let mut down = None;
+    let mut otherwise = None;
     let mut is_clean = mark.is_none();
     let mut orders = LineReader::new(orders);
     let mut response = Response::Done("measure".into());
     while matches!(timeout(SAYS_WITHIN, write_line(&mut answers, &response)).await, Ok(Ok(()))) {
+        // Whoever has taken nothing down may take his time.
+        let patience =
+            if matches!(otherwise, Some(Otherwise::Down(_))) { SAYS_WITHIN } else { Duration::MAX };
         let order = tokio::select! {
             () = end.cancelled() => return,
-            order = timeout(SAYS_WITHIN, orders.next()) => order,
+            order = timeout(patience, orders.next()) => order,
         };
         let Ok(Ok(Some(order))) = order else { break };
-        response = match (order, &down) {
-            (Order::Down(_), Some(_)) => refused("something is down already"),
+        response = match (order, &otherwise) {
+            (Order::Down(_) | Order::Try(..), Some(_)) => refused("something is down or tried already"),
             (Order::Down(what), None) => {
                 is_clean = mark.is_none();
                 let response = desk.take_down(&what).await;
-                down = Some(what).filter(|_| matches!(response, Response::Done(_)));
+                otherwise = Some(Otherwise::Down(what)).filter(|_| matches!(response, Response::Done(_)));
                 response
             }
-            (Order::Up, Some(what)) => {
-                let response = desk.bring_back(what).await;
+            (Order::Try(how, code), None) => {
+                // Also what was refused may have gone half the way.
+                otherwise = Some(Otherwise::Tried(desk.design.app.get()));
+                desk.try_out(how, &code).await
+            }
+            (Order::Undo, None) => Response::Done(String::new()),
+            (Order::Undo, Some(what)) => {
+                let response = undo(desk, what).await;
                 if matches!(response, Response::Done(_)) {
-                    down = None;
+                    otherwise = None;
                 }
                 response
             }
-            (Order::Up, None) => refused("nothing is down"),
             (Order::Forget, _) => {
-                let response = forget(desk, mark.as_ref()).await;
+                let response = forget(desk, mark.as_ref(), &end).await;
                 is_clean = matches!(response, Response::Done(_));
                 response
             }
         };
     }
-    if end.is_cancelled() || down.is_none() && is_clean {
+    if end.is_cancelled() {
         return;
     }
-    desk.journal.note("a measure ended midway: what it took down is brought back");
-    if let Some(what) = &down
-        && let Response::Refused(causes) = desk.bring_back(what).await
+    if otherwise.is_some() || !is_clean {
+        desk.journal.note("a measure ended midway: what it changed is undone");
+    }
+    if let Some(what) = &otherwise
+        && let Response::Refused(causes) = undo(desk, what).await
     {
-        desk.journal.note(format!("what a measure took down is not as before: {}", causes.join(": ")));
+        desk.journal.note(format!("what a measure changed is not as before: {}", causes.join(": ")));
+    }
+    // Of a version that was made, and not tried yet.
+    if let Err(error) = Releases::of(&desk.design.directory).remove_trial() {
+        desk.journal.note(format!("what a measure made is left: {}", causes(&error).join(": ")));
     }
     if !is_clean
         && end.run_until_cancelled(sleep(ARRIVES_WITHIN)).await.is_some()
-        && let Response::Refused(causes) = forget(desk, mark.as_ref()).await
+        && let Response::Refused(causes) = forget(desk, mark.as_ref(), &end).await
     {
         desk.journal.note(format!("what a measure wrote is in the guestbook still: {}", causes.join(": ")));
     }
 }
 
-async fn forget(desk: &Desk, mark: Option<&Mark>) -> Response {
-    match mark {
-        Some(mark) => desk.forget(mark).await,
-        None => Response::Done(String::new()),
+async fn undo(desk: &Arc<Desk>, what: &Otherwise) -> Response {
+    match what {
+        Otherwise::Down(what) => desk.bring_back(what).await,
+        Otherwise::Tried(before) => desk.take_back(before).await,
+    }
+}
+
+/// Takes out what has the mark until nothing is left of it.
+async fn forget(desk: &Desk, mark: Option<&Mark>, end: &CancellationToken) -> Response {
+    let Some(mark) = mark else { return Response::Done(String::new()) };
+    let patience = Stopwatch::start();
+    loop {
+        match desk.forget(mark).await {
+            Ok(0) => return Response::Done(String::new()),
+            Ok(_) => {}
+            Err(why) if patience.elapsed() > FORGETS_WITHIN => return Response::Refused(why),
+            Err(why) => {
+                if end.run_until_cancelled(sleep(ASKS_EVERY)).await.is_none() {
+                    return Response::Refused(why);
+                }
+            }
+        }
     }
 }
 

@@ -42,6 +42,5 @@ pub mod status;
 pub mod supervisor;
 pub mod telemetry;
 pub mod tls;
-pub mod trial;
 pub mod usage;
 mod watcher;

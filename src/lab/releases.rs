@@ -118,16 +118,15 @@ impl Releases {
         self.place.join("trial")
     }
 
+    /// Removes what is there.
+    pub fn remove_trial(&self) -> Result<(), ReleaseError> {
+        emptied(self.trial()).map(drop)
+    }
+
     /// An empty place for the next release, and its number. What a former try left there is removed.
     pub fn next(&self, list: &[Release], _turn: &Turn) -> Result<(u32, PathBuf), ReleaseError> {
         let number = list.iter().map(|release| release.number).max().unwrap_or(0) + 1;
-        let path = self.place.join(number.to_string());
-        match fs::remove_dir_all(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(ReleaseError::Place { path, source })
-            }
-            _ => Ok((number, path)),
-        }
+        Ok((number, emptied(self.place.join(number.to_string()))?))
     }
 
     /// From now on the last of `list` is served, or without any the lab's own files; what is too old is forgotten.
@@ -164,6 +163,13 @@ impl Releases {
 
     fn file(&self) -> PathBuf {
         self.place.join("served.json")
+    }
+}
+
+fn emptied(path: PathBuf) -> Result<PathBuf, ReleaseError> {
+    match fs::remove_dir_all(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(ReleaseError::Place { path, source }),
+        _ => Ok(path),
     }
 }
 

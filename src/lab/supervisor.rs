@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
-use tokio::io::AsyncReadExt as _;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
@@ -275,7 +274,6 @@ impl Lab {
             measuring: tokio::sync::Mutex::default(),
             securing: tokio::sync::Mutex::default(),
             deploying: tokio::sync::Mutex::default(),
-            trial: tokio::sync::Mutex::default(),
             wiring,
             edges,
             firewalls,
@@ -648,35 +646,9 @@ async fn converse(
             hold::keep(stream, &desk, mark, end).await;
             return None;
         }
-        Request::Trial => {
-            trial(stream, &desk, &end).await;
-            return None;
-        }
         Request::Lease => return Some(stream),
         request => desk.answer(request).await,
     };
     let _ = tokio::time::timeout(REQUEST_WITHIN, write_line(&mut stream, &response)).await;
     None
-}
-
-/// Lets somebody try what he wants of the application, until he says that he is done, or is gone: then all is as before.
-async fn trial(mut stream: UnixStream, desk: &Desk, end: &CancellationToken) {
-    let Ok(_turn) = desk.trial.try_lock() else {
-        let busy = "another measurement is under way in this lab: try again when it is done";
-        let _ = write_line(&mut stream, &Response::Refused(vec![busy.into()])).await;
-        return;
-    };
-    let before = desk.before_a_trial();
-    let begun = Response::Done("what is tried from now on is taken back".into());
-    if write_line(&mut stream, &begun).await.is_err() {
-        return;
-    }
-    let mut nothing = [0];
-    tokio::select! {
-        // Nothing is ever said over it; the kernel closes it for whoever is killed.
-        _ = stream.read(&mut nothing) => {}
-        () = end.cancelled() => return,
-    }
-    let response = desk.take_back(before).await;
-    let _ = tokio::time::timeout(REQUEST_WITHIN, write_line(&mut stream, &response)).await;
 }

@@ -94,7 +94,18 @@ fn the_web_server_has_one_way_and_that_costs() {
     let stage = Stage::up();
     let web = stage.pid("web");
     let picture = stage.root().join("downtime.svg");
-    let line = ["measure", "downtime", "--what", "web", "--lasts", "1s", "--svg", "downtime.svg"];
+    let line = [
+        "measure",
+        "downtime",
+        "--what",
+        "web",
+        "--lasts",
+        "1s",
+        "--delayed",
+        "60s",
+        "--svg",
+        "downtime.svg",
+    ];
     let told = stage.wwwlab(line.iter().chain(&PATIENCE)).ok();
     assert!(told.contains("the web server by restart") && told.contains("UNAVAILABLE"), "{told}");
     assert!(told.lines().any(|line| line.starts_with("  served   ")), "{told}");
@@ -104,6 +115,49 @@ fn the_web_server_has_one_way_and_that_costs() {
     assert!(drawn.starts_with("<svg ") && drawn.contains("by restart"), "{drawn}");
     let refused = stage.wwwlab(["measure", "downtime", "--what", "web", "--how", "reload"]).refused(2);
     assert!(refused.contains("no second one to hand over to"), "{refused}");
+}
+
+#[test]
+fn a_zone_is_read_again_without_a_question_lost_and_a_restart_loses_some() {
+    let stage = Stage::up();
+    let file = stage.root().join("zones/loopback/foobar.com.zone");
+    let before = (fs::read(&file).unwrap(), stage.wwwlab(["zone", "list", "--json"]).ok(), stage.pid("dns"));
+    let zone = ["--what", "zone", "--lasts", "1s", "--rate", "500"];
+    let told = measured(&stage, &[&zone[..], &["--how", "reload"]].concat());
+    assert_eq!((&told["what"], &told["name"]), (&"zone".into(), &"www.foobar.com".into()), "{told}");
+    let way = &told["ways"][0];
+    assert!(way["requests"].as_u64().unwrap() >= 500, "{way}");
+    assert_eq!((&way["failed"], &way["served"]), (&0.into(), &way["requests"]), "{way}");
+    let after = (fs::read(&file).unwrap(), stage.wwwlab(["zone", "list", "--json"]).ok(), stage.pid("dns"));
+    assert_eq!(after, before);
+    until("a question meets nobody", || {
+        let told = measured(&stage, &[&zone[..], &["--how", "restart"]].concat());
+        told["ways"][0]["symptoms"].to_string().contains("refused")
+    });
+    assert_ne!(stage.pid("dns"), before.2);
+    let refused = stage.wwwlab(["measure", "downtime", "--what", "zone", "--how", "blue-green"]).refused(2);
+    assert!(refused.contains("--how restart,reload"), "{refused}");
+    // It is really read.
+    fs::write(&file, "this is no zone\n").unwrap();
+    let line = ["measure", "downtime", "--what", "zone", "--how", "reload", "--lasts", "500ms"];
+    let why = stage.wwwlab(line).refused(1);
+    assert!(why.contains("as it is") && why.contains("foobar.com.zone"), "{why}");
+}
+
+#[test]
+fn a_zone_that_could_not_be_left_as_it_is_is_not_measured_so() {
+    let stage = Stage::up();
+    let other = stage.root().join("other.zone");
+    fs::copy(stage.root().join("zones/loopback/foobar.com.zone"), &other).unwrap();
+    stage.wwwlab(["zone", "use", "foobar.com", "./other.zone"]).ok();
+    let why = stage.wwwlab(["measure", "downtime", "--what", "zone"]).refused(1);
+    assert!(why.contains("other.zone until dns is restarted") && why.contains("--how reload"), "{why}");
+    let way = measured(&stage, &["--what", "zone", "--how", "reload", "--lasts", "500ms"]);
+    assert_eq!(way["ways"][0]["failed"], 0, "{way}");
+    assert!(stage.wwwlab(["zone", "list"]).ok().contains("other.zone"));
+    stage.wwwlab(["stop", "dns"]).ok();
+    let why = stage.wwwlab(["measure", "downtime", "--what", "zone"]).refused(1);
+    assert!(why.contains("www.foobar.com is not served as it is (refused)"), "{why}");
 }
 
 #[test]

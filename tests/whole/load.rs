@@ -131,11 +131,38 @@ fn what_a_load_signs_is_taken_away_however_it_ends() {
     assert_eq!(signed(&stage), ["Ada"]);
     for kill in ["KILL", "INT"] {
         let mut child = writing(&stage);
-        until("it signs", || signed(&stage).iter().any(|name| name.starts_with("wwwlab measure load ")));
+        until("it signs", || signed(&stage).iter().any(|name| name == "wwwlab measure load"));
         signal(child.id(), kill);
         child.wait().unwrap();
         until("nothing of it is left", || signed(&stage) == ["Ada"]);
     }
+}
+
+#[test]
+fn who_measures_while_another_does_is_told_so() {
+    let stage = Stage::up();
+    let mut child = writing(&stage);
+    until("it signs", || signed(&stage).iter().any(|name| name == "wwwlab measure load"));
+    for another in ["spof", "downtime", "load dns"] {
+        let said = stage.wwwlab(["measure"].into_iter().chain(another.split(' '))).refused(1);
+        assert!(said.contains("a measure is under way in this lab"), "{said}");
+    }
+    let said = stage.wwwlab(["deploy", "app"]).refused(1);
+    assert!(said.contains("a measure is under way in this lab"), "{said}");
+    signal(child.id(), "TERM");
+    child.wait().unwrap();
+    until("nothing of it is left, and the next one may", || {
+        signed(&stage).is_empty() && load(&stage, "dns --rate 20 --time 1s --timeout 30s").code == 0
+    });
+}
+
+#[test]
+fn what_only_an_application_of_ones_own_could_take_out_is_not_written() {
+    let stage = Stage::new();
+    stage.edit("lab.toml", |text| text.replacen("[web]", "[web]\nupstreams = [\"127.0.0.1:9\"]\n", 1));
+    stage.wwwlab(["up", "-d"]).ok();
+    let said = load(&stage, "write").refused(2);
+    assert!(said.contains("an application of your own") && said.contains("[web] upstreams"), "{said}");
 }
 
 fn writing(stage: &Stage) -> Child {

@@ -1,29 +1,29 @@
 //! `wwwlab measure downtime`: users who come at their own pace, while something is changed under them by one way or another.
 //!
-//! The lab takes back what was tried, and does so too when this command is killed ([`crate::lab::trial`]).
+//! The lab takes back what was tried, and does so too when this command is killed ([`crate::lab::hold`]).
 
 use std::fs;
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::dns::name::Name;
 use crate::ground::event::Micros;
 use crate::ground::service::causes;
 use crate::lab::application::{How, ROLLING};
 use crate::lab::config::Network;
 use crate::lab::control::{self, ControlError, Request, Response, Verb};
 use crate::lab::directory::Directory;
+use crate::lab::hold::Hold;
 use crate::lab::hosts::ServiceName;
 use crate::lab::network;
 use crate::lab::releases::Releases;
-use crate::lab::trial::Trial;
 use crate::measure::downtime::Probe;
 use crate::measure::downtime::account::{Account, Span};
 use crate::measure::downtime::picture::{self, Panel};
-use crate::measure::downtime::prober::{Plan, ProbeError, Prober, RATE};
+use crate::measure::downtime::prober::{Asked, Plan, ProbeError, Prober, RATE};
 use crate::services::app::CodeBase;
 
 use super::super::screen::{BAD, BOLD, Cell, DIM, GOOD, LIMITED, Table};
@@ -53,7 +53,7 @@ pub(super) struct Arguments {
     /// A request that is not answered by then has failed, 100ms to 60s
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = patience)]
     patience: Duration,
-    /// The page that they ask for [default: /whoami, or / of an application of your own]
+    /// The page that they ask for, where it is not a zone [default: /whoami, or / of an application of your own]
     #[arg(long, value_name = "PATH")]
     path: Option<String>,
     /// Print JSON
@@ -73,6 +73,8 @@ enum What {
     App,
     /// The web server
     Web,
+    /// The site's zone, whose file its name server reads again, while users ask that for the site's address
+    Zone,
 }
 
 impl What {
@@ -80,6 +82,7 @@ impl What {
         match self {
             Self::App => "the application",
             Self::Web => "the web server",
+            Self::Zone => "the zone",
         }
     }
 
@@ -89,13 +92,17 @@ impl What {
             Self::App if is_foreign => &[How::Restart, How::BlueGreen],
             Self::App => &[How::Restart, How::Reload, How::BlueGreen],
             Self::Web => &[How::Restart],
+            Self::Zone => &[How::Restart, How::Reload],
         }
     }
 
     /// Why it has no other.
     fn why_not(self, how: How, is_foreign: bool) -> String {
         match (self, how) {
-            (_, How::Rolling) => ROLLING.into(),
+            (Self::App | Self::Web, How::Rolling) => ROLLING.into(),
+            (Self::Zone, _) => "a name server goes over to another version of a zone between two answers, and so needs no second one to \
+                hand over to: --how restart,reload"
+                .into(),
             (Self::App, _) if is_foreign => {
                 "a program of your own cannot be told to read other files: --how restart,blue-green".into()
             }
@@ -128,7 +135,10 @@ fn within(text: &str, least: Duration, most: Duration) -> Result<Duration, Strin
 #[derive(Debug, Serialize)]
 struct Told<'a> {
     what: What,
-    path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
     address: SocketAddr,
     rate: u32,
     ways: Vec<Way<'a>>,
@@ -161,15 +171,20 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         return Err(Failure::Unusable(what.why_not(how, is_foreign)));
     }
     let mut measured = Vec::new();
-    let plan = event_loop()?.block_on(async {
+    let (plan, site) = event_loop()?.block_on(async {
         let status = control::status(directory).await?;
-        let web = status.service(ServiceName::Web).and_then(|web| web.address);
-        let address = web.ok_or_else(|| Failure::Said("this lab has no web server".into()))?;
-        let standard = if is_foreign { "/" } else { "/whoami" };
+        let (service, asked) = match what {
+            What::App | What::Web => {
+                let standard = if is_foreign { "/" } else { "/whoami" };
+                let path = arguments.path.clone().unwrap_or_else(|| standard.into());
+                (ServiceName::Web, Asked::Page { host: status.site_name.clone(), path })
+            }
+            What::Zone => (ServiceName::Dns, Asked::Name(Box::new(name(&status.site_name)?))),
+        };
+        let address = status.service(service).and_then(|service| service.address);
         let plan = Plan {
-            address,
-            host: status.site_name.clone(),
-            path: arguments.path.clone().unwrap_or_else(|| standard.into()),
+            address: address.ok_or_else(|| Failure::Said(format!("this lab has no {service}")))?,
+            asked,
             rate: arguments.rate,
             at_least: u64::try_from(arguments.lasts.as_millis()).unwrap_or(u64::MAX)
                 * u64::from(arguments.rate)
@@ -177,13 +192,28 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
             patience: arguments.patience,
         };
         is_served(&plan, world)?;
+        let zone =
+            if what == What::Zone { Some(zone(directory, &status.site_name, ways).await?) } else { None };
         // Nobody deploys meanwhile.
         let releases = Releases::of(directory);
         let _turn = releases.turn()?;
         let own = directory.root.join(&app.code);
         let code = (what == What::App && !is_foreign).then(|| releases.served(own));
+        let mut hold = Hold::take(directory, None).await?;
         for &how in ways {
-            let (probes, change) = measure(how, what, code.as_deref(), &plan, directory).await?;
+            let change = match &zone {
+                Some(Request::ZoneUse { .. }) if how == How::Restart => {
+                    Change::Asked(restart(ServiceName::Dns))
+                }
+                Some(reload) => Change::Asked(reload.clone()),
+                None if what == What::Web => Change::Asked(restart(ServiceName::Web)),
+                None => Change::Tried(how, prepared(code.as_deref(), directory)?),
+            };
+            let seen = changed(change, &plan, directory, &mut hold).await;
+            // Whatever came of it.
+            let back = hold.undo().await;
+            let (probes, change) = seen?;
+            back?;
             let account = Account::of(&probes, micros(arguments.delayed), change);
             let one = Measured { how, probes, account };
             if !arguments.json {
@@ -191,14 +221,18 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
             }
             measured.push(one);
         }
-        Ok::<_, Failure>(plan)
+        Ok::<_, Failure>((plan, status.site_name))
     })?;
     if let Some(file) = &arguments.svg {
         draw(&measured, what, &plan, file)?;
     }
     if arguments.json {
         let ways = measured.iter().map(|one| Way { how: one.how, account: &one.account }).collect();
-        world.json(&Told { what, path: &plan.path, address: plan.address, rate: plan.rate, ways })?;
+        let (path, name) = match &plan.asked {
+            Asked::Page { path, .. } => (Some(path.as_str()), None),
+            Asked::Name(_) => (None, Some(site.as_str())),
+        };
+        world.json(&Told { what, path, name, address: plan.address, rate: plan.rate, ways })?;
         return Ok(0);
     }
     write!(world.out, "{}", compared(&measured).render(world.width))?;
@@ -216,63 +250,97 @@ fn is_served(plan: &Plan, world: &World) -> Result<(), Failure> {
     match probes.iter().find_map(|probe| probe.failed) {
         None => Ok(()),
         Some(symptom) => Err(Failure::Said(format!(
-            "{} is not served as it is ({symptom}), so nothing can be measured: see `{} status`, or name another page with --path",
-            printable(&plan.path),
-            world.program
+            "{} is not served as it is ({symptom}), so nothing can be measured: see `{} status`{}",
+            shown(&plan.asked),
+            world.program,
+            if matches!(plan.asked, Asked::Page { .. }) { ", or name another page with --path" } else { "" }
         ))),
     }
 }
 
-/// Changes it by one way while users come, and has it taken back.
-async fn measure(
-    how: How,
-    what: What,
-    code: Option<&Path>,
-    plan: &Plan,
-    directory: &Directory,
-) -> Result<(Vec<Probe>, Span), Failure> {
-    let trial = Trial::begin(directory).await?;
-    let seen = changed(how, what, code, plan, directory).await;
-    // Whatever came of it.
-    let back = trial.end().await;
-    let seen = seen?;
-    back?;
-    Ok(seen)
+fn shown(asked: &Asked) -> String {
+    match asked {
+        Asked::Page { path, .. } => printable(path),
+        Asked::Name(name) => format!("the address of {}", name.to_string().trim_end_matches('.')),
+    }
 }
 
+fn name(site: &str) -> Result<Name, Failure> {
+    site.parse()
+        .map_err(|error| Failure::Said(format!("the site's name, {site}, is no domain name: {error}")))
+}
+
+/// What has the site's zone read again: from the file that it is served from, so that nothing is left to be undone.
+async fn zone(directory: &Directory, site: &str, ways: &[How]) -> Result<Request, Failure> {
+    let Response::Zones(zones) = control::ask(directory, &Request::ZoneList).await? else {
+        return Err(ControlError::Strange(directory.name()).into());
+    };
+    let site = site.trim_end_matches('.').to_ascii_lowercase();
+    let holds = |origin: &str| {
+        let origin = origin.trim_end_matches('.').to_ascii_lowercase();
+        site == origin || site.strip_suffix(&origin).is_some_and(|rest| rest.ends_with('.'))
+    };
+    let of_dns =
+        zones.into_iter().filter(|(server, zone)| *server == ServiceName::Dns && holds(&zone.origin));
+    let found = of_dns.max_by_key(|(_, zone)| zone.origin.len()).map(|(_, zone)| zone);
+    let zone =
+        found.ok_or_else(|| Failure::Said(format!("dns publishes no zone of {site}: `wwwlab zone list`")))?;
+    let origin = zone.origin.trim_end_matches('.').to_owned();
+    let config = directory.config()?;
+    let mut own = config.zones(ServiceName::Dns, directory.network).into_values();
+    if ways.contains(&How::Restart) && !own.any(|file| directory.root.join(file) == Path::new(&zone.file)) {
+        return Err(Failure::Said(format!(
+            "{origin} is served from {} until dns is restarted, and could not be left so: `wwwlab zone use {origin}`, or --how reload",
+            zone.file
+        )));
+    }
+    if let Some(problem) = zone.problems.first() {
+        return Err(Failure::Said(format!("{origin} cannot be read again as it is: {}", printable(problem))));
+    }
+    Ok(Request::ZoneUse { origin, file: zone.file.into() })
+}
+
+fn restart(service: ServiceName) -> Request {
+    Request::Service(Verb::Restart, service)
+}
+
+/// What is done while users come.
+enum Change {
+    /// This version of the application comes into service by this way, until it is taken back.
+    Tried(How, PathBuf),
+    /// What leaves nothing to be taken back.
+    Asked(Request),
+}
+
+/// Changes it by one way while users come.
 async fn changed(
-    how: How,
-    what: What,
-    code: Option<&Path>,
+    change: Change,
     plan: &Plan,
     directory: &Directory,
+    hold: &mut Hold<'_>,
 ) -> Result<(Vec<Probe>, Span), Failure> {
-    let request = match what {
-        What::App => Request::Try(how, prepared(code, directory)?),
-        What::Web => Request::Service(Verb::Restart, ServiceName::Web),
-    };
     let before_and_after = plan.at_least / 4;
     let prober = Prober::start(plan.clone())?;
     prober.wait_for(before_and_after)?;
     let begins_micros = prober.micros();
-    let response = control::ask(directory, &request).await?;
-    let change = Span { begins_micros, ends_micros: prober.micros() };
-    match response {
-        Response::Done(_) | Response::Deployed { .. } => Ok((prober.finish(before_and_after)?, change)),
-        _ => Err(ControlError::Strange(directory.name()).into()),
+    match change {
+        Change::Tried(how, files) => hold.attempt(how, files).await?,
+        Change::Asked(request) => {
+            control::ask(directory, &request).await?;
+        }
     }
+    let change = Span { begins_micros, ends_micros: prober.micros() };
+    Ok((prober.finish(before_and_after)?, change))
 }
 
 /// Another version of what is served: a copy that says of itself that it is one. Of a program of the student's own, its
 /// directory: it has no versions.
 fn prepared(code: Option<&Path>, directory: &Directory) -> Result<PathBuf, Failure> {
     let Some(code) = code else { return Ok(directory.root.clone()) };
-    let copy = Releases::of(directory).trial();
+    let releases = Releases::of(directory);
+    releases.remove_trial()?;
+    let copy = releases.trial();
     let failed = |error| Failure::System(format!("cannot make another version in {}", copy.display()), error);
-    match fs::remove_dir_all(&copy) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
     let copied = CodeBase::copy(code, &copy).map_err(|error| Failure::Said(causes(&error).join(": ")))?;
     fs::write(copy.join("VERSION"), format!("{}-measured\n", copied.version())).map_err(failed)?;
     Ok(copy)
@@ -288,7 +356,7 @@ fn tell(one: &Measured, what: What, plan: &Plan, world: &mut World) -> Result<()
         what.as_str(),
         how.as_str(),
         plan.rate,
-        printable(&plan.path),
+        shown(&plan.asked),
         plan.address
     )?;
     writeln!(world.out, "{}", picture::text(probes, account, world.width))?;
@@ -354,12 +422,8 @@ fn draw(measured: &[Measured], what: What, plan: &Plan, file: &Path) -> Result<(
         .iter()
         .map(|one| Panel { title: panel(one), probes: &one.probes, account: &one.account })
         .collect();
-    let heading = format!(
-        "{} changed, at {} requests a second for {}",
-        what.as_str(),
-        plan.rate,
-        printable(&plan.path)
-    );
+    let heading =
+        format!("{} changed, at {} requests a second for {}", what.as_str(), plan.rate, shown(&plan.asked));
     fs::write(file, picture::draw(&heading, &panels))
         .map_err(|error| Failure::System(format!("cannot write the picture to {}", file.display()), error))
 }

@@ -4,6 +4,9 @@ mod downtime;
 mod load;
 mod spof;
 
+use crate::ground::chance::RequestId;
+use crate::ground::channel::Mark;
+use crate::lab::config::Config;
 use crate::lab::directory::Directory;
 
 use super::{Failure, World};
@@ -22,9 +25,6 @@ enum What {
     Spof(spof::Arguments),
     /// How many requests a second the lab bears before an objective breaks, and what is full then
     Load(load::Arguments),
-    /// Take away what a load signed when that has ended, however it ended (started by `measure load` itself)
-    #[command(name = load::tidy::COMMAND, hide = true)]
-    Tidy(load::tidy::Arguments),
 }
 
 pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
@@ -32,6 +32,18 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         What::Downtime(downtime) => downtime::run(downtime, directory, world),
         What::Spof(spof) => spof::run(spof, directory, world),
         What::Load(load) => load::run(load, directory, world),
-        What::Tidy(tidy) => load::tidy::run(tidy, directory, world),
+    }
+}
+
+/// Whether the guestbook can be signed and left as it was: that of the lab's own application, which every request reaches.
+fn signs(config: &Config) -> bool {
+    config.app.command.is_none() && config.app.fastcgi.is_none() && config.web.upstreams.is_empty()
+}
+
+/// What entries of this measure have, and no others.
+fn mark(measure: &str) -> Mark {
+    Mark {
+        name: format!("wwwlab measure {measure}"),
+        message: format!("to be taken out: {}", RequestId::draw().as_str()),
     }
 }

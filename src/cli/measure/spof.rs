@@ -16,7 +16,6 @@ use tokio::time::{sleep, timeout};
 
 use crate::cli::screen::{BAD, BOLD, Cell, DIM, GOOD, LIMITED, Table};
 use crate::cli::{Failure, World, block_on, path, shell};
-use crate::ground::chance::RequestId;
 use crate::ground::channel::Mark;
 use crate::ground::clock::Stopwatch;
 use crate::lab::config::{Config, Engine, Network, Tls};
@@ -30,6 +29,8 @@ use crate::measure::probe::{self, Outcome, User};
 use crate::measure::spof::{
     Check, Component, How, Kind, Matrix, Met, Trial, Works, markdown, shown, shown_or_none, svg,
 };
+
+use super::{mark, signs};
 
 /// The files that a static page is looked for among; the first that is there is the one.
 const STATIC_PAGES: [&str; 4] = ["/about.html", "/robots.txt", "/favicon.svg", "/favicon.ico"];
@@ -117,7 +118,7 @@ struct Measure<'a> {
     static_page: Option<&'static str>,
     /// How often the dynamic page is asked for at a time, so that each application server gets its turn.
     turns: usize,
-    hold: Hold,
+    hold: Hold<'a>,
 }
 
 /// Measures; with what was measured, why that is not all, if so.
@@ -127,10 +128,7 @@ async fn measure(directory: &Directory) -> Result<(Matrix, Option<Failure>), Fai
     whole(&status)?;
     let config = directory.config()?;
     let candidates = candidates(directory, &status).await?;
-    let mark = signs(&config).then(|| Mark {
-        name: "wwwlab measure".into(),
-        message: format!("spof {}", &RequestId::draw().as_str()[..16]),
-    });
+    let mark = signs(&config).then(|| mark("spof"));
     let hold = Hold::take(directory, mark.clone()).await?;
     let (user, resolvers) = user(directory, &status, &config, mark).await?;
     let turns = (2 * config.web.upstreams.len()).max(1);
@@ -188,11 +186,6 @@ fn whole(status: &LabStatus) -> Result<(), Failure> {
             amiss.join(", ")
         ))),
     }
-}
-
-/// Whether the guestbook can be signed and left as it was: that of the lab's own application, which every request reaches.
-fn signs(config: &Config) -> bool {
-    config.app.command.is_none() && config.app.fastcgi.is_none() && config.web.upstreams.is_empty()
 }
 
 /// What is taken down, in the order in which a request meets it; cables of a classroom's computers are left alone.
@@ -314,7 +307,7 @@ impl Measure<'_> {
         }
         let met = self.meet(resolver).await;
         let watch = Stopwatch::start();
-        self.hold.up().await?;
+        self.hold.undo().await?;
         let recovered = timeout(RECOVERED_WITHIN, self.recovered()).await;
         Ok(Trial::of(how, &met, recovered.is_ok().then(|| watch.micros())))
     }

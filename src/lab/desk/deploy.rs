@@ -4,8 +4,6 @@
 //! beside, at a port of its own; the web server, which alone knows what is under way, passes requests on to that one once it is
 //! well and says when the former one has answered all of its own; then that ends.
 
-use std::fs;
-use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -15,6 +13,7 @@ use crate::ground::channel::{Ask, Reply};
 use crate::ground::service::causes;
 use crate::lab::application::{How, ROLLING, Serving};
 use crate::lab::control::{Response, Verb};
+use crate::lab::hold::UNDER_WAY;
 use crate::lab::hosts::ServiceName;
 use crate::lab::keeper::{Beside, Command};
 use crate::lab::ports;
@@ -40,9 +39,8 @@ impl Desk {
     /// Has the application serve the last of `releases`, if it has any, by this way, and keeps it so.
     pub(super) async fn deploy(&self, how: How, releases: Option<&[Release]>) -> Response {
         let _one_at_a_time = self.deploying.lock().await;
-        if self.trial.try_lock().is_err() {
-            let why = "a measurement deploys in this lab: try again when it is done";
-            return Response::Refused(vec![why.into()]);
+        if self.measuring.try_lock().is_err() {
+            return Response::Refused(vec![UNDER_WAY.into()]);
         }
         let Some(post) = self.post(ServiceName::App) else {
             return Response::Refused(vec![absent(ServiceName::App)]);
@@ -83,12 +81,9 @@ impl Desk {
         }
     }
 
-    /// Has the application serve `code` by this way, for as long as somebody tries.
-    pub(super) async fn try_out(&self, how: How, code: &Path) -> Response {
+    /// Has the application serve `code` by this way, for as long as somebody measures.
+    pub(in crate::lab) async fn try_out(&self, how: How, code: &Path) -> Response {
         let _one_at_a_time = self.deploying.lock().await;
-        if self.trial.try_lock().is_ok() {
-            return Response::Refused(vec!["nobody is there to take back what is tried".into()]);
-        }
         let Some(post) = self.post(ServiceName::App) else {
             return Response::Refused(vec![absent(ServiceName::App)]);
         };
@@ -104,28 +99,17 @@ impl Desk {
         }
     }
 
-    /// How it stands before somebody tries something.
-    pub(in crate::lab) fn before_a_trial(&self) -> Serving {
-        self.design.app.get()
-    }
-
-    /// Makes it so again, without losing a request where that can be.
-    pub(in crate::lab) async fn take_back(&self, before: Serving) -> Response {
+    /// Has it serve as it did `before` that, without losing a request where that can be.
+    pub(in crate::lab) async fn take_back(&self, before: &Serving) -> Response {
         let _one_at_a_time = self.deploying.lock().await;
         let Some(post) = self.post(ServiceName::App) else {
             return Response::Refused(vec![absent(ServiceName::App)]);
         };
-        let taken_back = self.back_to(post, &before).await;
+        let taken_back = self.back_to(post, before).await;
         // Whatever came of it: who starts from now on serves what is kept, at the port that he has.
         self.serve_what_is_kept();
-        let trial = Releases::of(&self.design.directory).trial();
-        let removed = match fs::remove_dir_all(&trial) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(vec![format!("cannot remove {}", trial.display()), error.to_string()])
-            }
-            _ => Ok(()),
-        };
-        match taken_back.and(removed) {
+        let removed = Releases::of(&self.design.directory).remove_trial();
+        match taken_back.and(removed.map_err(|error| causes(&error))) {
             Ok(()) => Response::Done("all is as before".into()),
             Err(mut why) => {
                 why.insert(0, "the application is not as before: `wwwlab restart app`".into());

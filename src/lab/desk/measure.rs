@@ -36,12 +36,12 @@ impl Desk {
         }
     }
 
-    /// Takes the entries with this mark out of the guestbook.
-    pub(in crate::lab) async fn forget(&self, mark: &Mark) -> Response {
+    /// Takes some of the entries with this mark out of the guestbook: how many.
+    pub(in crate::lab) async fn forget(&self, mark: &Mark) -> Result<usize, Vec<String>> {
         match self.ask(ServiceName::App, Ask::Forget(mark.clone())).await {
-            Ok(Reply::Flushed(count)) => Response::Done(format!("{count} entries are taken out")),
-            Ok(Reply::Refused(causes)) | Err(causes) => Response::Refused(causes),
-            Ok(_) => Response::Refused(vec!["app answered something else".into()]),
+            Ok(Reply::Flushed(count)) => Ok(count),
+            Ok(Reply::Refused(causes)) | Err(causes) => Err(causes),
+            Ok(_) => Err(vec!["app answered something else".into()]),
         }
     }
 }

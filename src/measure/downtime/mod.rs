@@ -1,14 +1,17 @@
 //! What users notice while something is changed: how many of their requests are served, delayed, lost, and for how long.
 //!
-//! [`prober`] asks, and is all of this room that touches a socket; [`account`] adds up what it saw, and [`picture`] draws it.
+//! [`prober`] asks, for a page or a name ([`question`]), and these are all of this room that touches a socket; [`account`] adds up what it saw, and [`picture`] draws it.
 
 pub mod account;
 pub mod picture;
 pub mod prober;
+mod question;
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
+
+use crate::dns::types::Rcode;
 
 /// One request: when it was meant to begin, when it did, when it ended, in microseconds since the first; what came of it.
 ///
@@ -49,6 +52,10 @@ pub enum Symptom {
     Malformed,
     /// The answer says that it failed: its status.
     Status(u16),
+    /// The same of a name server.
+    Rcode(u16),
+    /// It is an answer without what was asked for.
+    Empty,
 }
 
 impl fmt::Display for Symptom {
@@ -60,6 +67,8 @@ impl fmt::Display for Symptom {
             Self::Closed => to.write_str("closed"),
             Self::Silent => to.write_str("timeout"),
             Self::Malformed => to.write_str("malformed"),
+            Self::Rcode(code) => write!(to, "{}", Rcode(*code)),
+            Self::Empty => to.write_str("no answer in it"),
             Self::Status(code) => {
                 let reason =
                     hyper::StatusCode::from_u16(*code).ok().and_then(|status| status.canonical_reason());

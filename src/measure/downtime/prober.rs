@@ -25,7 +25,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout_at};
 
-use super::{Probe, Symptom};
+use super::{Probe, Symptom, question};
+use crate::dns::name::Name;
 use crate::ground::clock;
 
 /// Requests a second at most, and at least.
@@ -39,15 +40,27 @@ const BODY_MOST: usize = 1 << 20;
 /// Between two looks at how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
+/// What users ask for.
+#[derive(Debug, Clone)]
+pub enum Asked {
+    /// A page, by HTTP/1.1.
+    Page {
+        /// Of which site.
+        host: String,
+        /// Which.
+        path: String,
+    },
+    /// The addresses of a name, by DNS over UDP.
+    Name(Box<Name>),
+}
+
 /// What is asked for, and how often.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// Where.
     pub address: SocketAddr,
-    /// Of which site.
-    pub host: String,
-    /// Which page.
-    pub path: String,
+    /// What.
+    pub asked: Asked,
     /// Requests a second, within [`RATE`].
     pub rate: u32,
     /// Requests in all, at least; there are more where the change takes longer.
@@ -83,7 +96,7 @@ pub struct Prober {
 #[derive(Debug)]
 struct Shared {
     plan: Plan,
-    host: HeaderValue,
+    target: Target,
     began: Instant,
     /// The number of the next request.
     next: AtomicU64,
@@ -92,18 +105,37 @@ struct Shared {
     ended: AtomicU64,
 }
 
+/// What is asked for, checked.
+#[derive(Debug)]
+enum Target {
+    Page { host: HeaderValue, path: String },
+    Name(Box<Name>),
+}
+
+impl Target {
+    fn of(asked: &Asked) -> Result<Self, ProbeError> {
+        let unaskable = |what: &str| ProbeError::Unaskable { what: what.to_owned() };
+        Ok(match asked {
+            Asked::Name(name) => Self::Name(name.clone()),
+            Asked::Page { host, path } => {
+                let value = HeaderValue::try_from(host).map_err(|_| unaskable(host))?;
+                if !path.starts_with('/') || request(path, &value).is_err() {
+                    return Err(unaskable(path));
+                }
+                Self::Page { host: value, path: path.clone() }
+            }
+        })
+    }
+}
+
 impl Prober {
     /// Begins at once.
     pub fn start(plan: Plan) -> Result<Self, ProbeError> {
-        let unaskable = |what: &str| ProbeError::Unaskable { what: what.to_owned() };
-        let host = HeaderValue::try_from(&plan.host).map_err(|_| unaskable(&plan.host))?;
-        if !plan.path.starts_with('/') || request(&plan.path, &host).is_err() {
-            return Err(unaskable(&plan.path));
-        }
+        let target = Target::of(&plan.asked)?;
         let most = LONGEST.as_secs() * u64::from(plan.rate);
         let shared = Arc::new(Shared {
             plan,
-            host,
+            target,
             began: clock::now(),
             next: AtomicU64::new(0),
             end: AtomicU64::new(most),
@@ -178,10 +210,10 @@ async fn probe(shared: Arc<Shared>) -> Vec<Probe> {
     users.join_all().await.concat()
 }
 
-/// One connection, with one request after the other.
+/// One connection or socket, with one request after the other.
 async fn ask_in_turn(shared: Arc<Shared>) -> Vec<Probe> {
     let mut probes = Vec::new();
-    let mut line = None;
+    let (mut line, mut asker) = (None, None);
     loop {
         let number = shared.next.fetch_add(1, Ordering::AcqRel);
         if number >= shared.end.load(Ordering::Acquire) {
@@ -191,7 +223,14 @@ async fn ask_in_turn(shared: Arc<Shared>) -> Vec<Probe> {
         let at = shared.began + Duration::from_micros(intended);
         sleep_until(at.into()).await;
         let sent = shared.micros();
-        let asked = timeout_at((at + shared.plan.patience).into(), ask(&shared, &mut line)).await;
+        let address = shared.plan.address;
+        let ask = async {
+            match &shared.target {
+                Target::Page { host, path } => ask(address, (host, path), &mut line).await,
+                Target::Name(name) => question::ask(address, name, &mut asker).await,
+            }
+        };
+        let asked = timeout_at((at + shared.plan.patience).into(), ask).await;
         let failed = asked.unwrap_or(Err(Symptom::Silent)).err();
         if failed == Some(Symptom::Silent) {
             // Its answer may still come, and would be taken for the next one's.
@@ -209,11 +248,11 @@ struct Line {
 }
 
 /// Asks over `line`, if that is still open, else over a new one, which it then is.
-async fn ask(shared: &Shared, line: &mut Option<Line>) -> Result<(), Symptom> {
+async fn ask(server: SocketAddr, page: (&HeaderValue, &str), line: &mut Option<Line>) -> Result<(), Symptom> {
     if let Some(mut kept) = line.take()
         && kept.sender.ready().await.is_ok()
     {
-        match exchange(shared, &mut kept).await {
+        match exchange(page, &mut kept).await {
             Err(Broken { symptom: Symptom::Reset | Symptom::Closed, was_heard: false }) => {}
             came => {
                 *line = Some(kept);
@@ -221,8 +260,8 @@ async fn ask(shared: &Shared, line: &mut Option<Line>) -> Result<(), Symptom> {
             }
         }
     }
-    let mut new = connect(shared.plan.address).await.map_err(|error| of(&error))?;
-    let came = exchange(shared, &mut new).await;
+    let mut new = connect(server).await.map_err(|error| of(&error))?;
+    let came = exchange(page, &mut new).await;
     *line = Some(new);
     came.map_err(|broken| broken.symptom)
 }
@@ -246,9 +285,9 @@ struct Broken {
     was_heard: bool,
 }
 
-async fn exchange(shared: &Shared, line: &mut Line) -> Result<(), Broken> {
+async fn exchange((host, path): (&HeaderValue, &str), line: &mut Line) -> Result<(), Broken> {
     let unheard = |symptom| Broken { symptom, was_heard: false };
-    let request = request(&shared.plan.path, &shared.host).map_err(|_| unheard(Symptom::Malformed))?;
+    let request = request(path, host).map_err(|_| unheard(Symptom::Malformed))?;
     let answer = line.sender.send_request(request).await.map_err(|error| unheard(broken(&error)))?;
     let status = answer.status();
     let heard = |symptom| Broken { symptom, was_heard: true };
@@ -272,7 +311,7 @@ fn broken(error: &hyper::Error) -> Symptom {
     error.source().and_then(|source| source.downcast_ref::<io::Error>()).map_or(Symptom::Closed, of)
 }
 
-fn of(error: &io::Error) -> Symptom {
+pub(super) fn of(error: &io::Error) -> Symptom {
     match error.kind() {
         ErrorKind::ConnectionRefused => Symptom::Refused,
         ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => Symptom::Reset,
@@ -291,7 +330,11 @@ mod tests {
 
     fn plan(address: SocketAddr, at_least: u64) -> Plan {
         let patience = Duration::from_secs(60);
-        Plan { address, host: "www.foobar.com".into(), path: "/".into(), rate: 1000, at_least, patience }
+        Plan { address, asked: page("www.foobar.com", "/"), rate: 1000, at_least, patience }
+    }
+
+    fn page(host: &str, path: &str) -> Asked {
+        Asked::Page { host: host.into(), path: path.into() }
     }
 
     /// A server on a thread of its own that answers each request of a connection with the next of `answers`, the last again
@@ -392,10 +435,10 @@ mod tests {
     fn what_cannot_be_asked_for_is_said_before() {
         let (address, _stop) = serving(&[OK]);
         for path in ["", "x", "/a b", "/\r\nX: y"] {
-            let wrong = Plan { path: path.into(), ..plan(address, 1) };
+            let wrong = Plan { asked: page("www.foobar.com", path), ..plan(address, 1) };
             assert!(matches!(Prober::start(wrong), Err(ProbeError::Unaskable { .. })), "{path:?}");
         }
-        let wrong = Plan { host: "a\nb".into(), ..plan(address, 1) };
+        let wrong = Plan { asked: page("a\nb", "/"), ..plan(address, 1) };
         assert!(matches!(Prober::start(wrong), Err(ProbeError::Unaskable { .. })));
     }
 }

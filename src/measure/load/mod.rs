@@ -15,7 +15,7 @@ pub mod counted;
 pub mod generator;
 pub mod objective;
 mod pages;
-mod questions;
+pub(in crate::measure) mod questions;
 pub mod report;
 pub mod search;
 pub mod strain;

@@ -165,7 +165,7 @@ impl Asker {
 }
 
 /// What `answer` is to `question`: nothing, or an answer that is good (`Some(None)`) or is not. No more of it is read than that.
-fn read(answer: &[u8], question: &[u8]) -> Option<Option<Kind>> {
+pub(in crate::measure) fn read(answer: &[u8], question: &[u8]) -> Option<Option<Kind>> {
     let &[_, _, flags, codes, _, _, high, low] = answer.first_chunk()?;
     let asked = question.get(HEADER..question.len() - OPT)?;
     if flags & 0x80 == 0 || !answer.get(HEADER..)?.get(..asked.len())?.eq_ignore_ascii_case(asked) {

@@ -116,21 +116,14 @@ impl Store {
         self.database.with(&Editing { id, update: Changing(update, &values) }).await
     }
 
-    /// Deletes the entries that `name` signed without an account, a thousand at most; how many it deleted. What was signed in
-    /// an account's name stays.
-    pub async fn delete_signed_by(&self, name: &str) -> Result<u64, StoreError> {
-        self.database.with(&DeletingSome(name)).await
-    }
-
     /// Deletes entry `id`, if it belongs to the account `owner`.
     pub async fn delete(&self, id: i64, owner: i64) -> Result<Changed, StoreError> {
         self.database.with(&Deleting { id, owner }).await
     }
 
-    /// Deletes the entries of no account that have this name and this message; how many there were.
+    /// Deletes entries of no account that have this name and this message, a thousand at most; how many it deleted.
     pub async fn forget(&self, name: &str, message: &str) -> Result<u64, StoreError> {
-        let delete = "DELETE FROM entries WHERE owner IS NULL AND name = ? AND message = ?";
-        Ok(self.database.with(&Changing(delete, &[name.into(), message.into()])).await?.rows)
+        self.database.with(&DeletingSome { name, message }).await
     }
 }
 
@@ -215,16 +208,20 @@ impl Act for Deleting {
 const DELETED_MOST: i64 = 1_000;
 
 /// Deletes some of the entries that somebody signed who has no account.
-struct DeletingSome<'a>(&'a str);
+struct DeletingSome<'a> {
+    name: &'a str,
+    message: &'a str,
+}
 
 impl Act for DeletingSome<'_> {
     type Done = u64;
 
     async fn on(&self, connection: &mut Connection) -> sqlx::Result<u64> {
         // By a table of its own, since MySQL limits no sub-query of IN, and SQLite no DELETE.
-        let delete = "DELETE FROM entries WHERE id IN (SELECT id FROM (SELECT id FROM entries WHERE name = ? AND owner IS NULL \
-             ORDER BY id DESC LIMIT ?) AS some)";
-        Ok(connection.change(delete, &[self.0.into(), DELETED_MOST.into()]).await?.rows)
+        let delete = "DELETE FROM entries WHERE id IN (SELECT id FROM (SELECT id FROM entries WHERE name = ? AND message = ? \
+             AND owner IS NULL ORDER BY id DESC LIMIT ?) AS some)";
+        let values = [self.name.into(), self.message.into(), DELETED_MOST.into()];
+        Ok(connection.change(delete, &values).await?.rows)
     }
 }
 

@@ -5,6 +5,7 @@ use hyper::header::HeaderValue;
 
 use crate::cli::Failure;
 use crate::dns::types::RecordType;
+use crate::ground::channel::Mark;
 use crate::lab::config::Config;
 use crate::lab::hosts::ServiceName;
 use crate::lab::status::LabStatus;
@@ -12,6 +13,10 @@ use crate::measure::load::{Aim, Page, Question};
 
 /// The longest path that is asked for, in bytes.
 const PATH_LONGEST: usize = 2_048;
+
+/// Why nothing is written.
+pub(super) const UNSIGNED: &str = "this lab's requests reach an application of your own ([app] command or fastcgi, or [web] upstreams \
+    in lab.toml), and only that knows how to write, and how to take it out again: measure `static`, `dynamic` or `dns`";
 
 /// A kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -56,11 +61,11 @@ pub(super) struct Aimed {
     pub(super) asked: String,
 }
 
-/// What `kind` asks for; a page of `path` if that is given, and signed by `signature`.
+/// What `kind` asks for; a page of `path` if that is given, and signed with `mark`, if anything may be.
 pub(super) fn aim(
     kind: Kind,
     path: Option<&str>,
-    signature: &str,
+    mark: Option<&Mark>,
     status: &LabStatus,
     config: &Config,
 ) -> Result<Aimed, Failure> {
@@ -68,13 +73,9 @@ pub(super) fn aim(
     match kind {
         Kind::Static => page(path.unwrap_or("/about.html"), None, status),
         Kind::Dynamic => page(path.unwrap_or(if is_foreign { "/" } else { "/guestbook" }), None, status),
-        Kind::Write if is_foreign => Err(Failure::Unusable(
-            "this lab runs an application of your own, and only that knows how to write, and how to take it away again: measure \
-             `static`, `dynamic` or `dns`"
-                .into(),
-        )),
         Kind::Write => {
-            let form = format!("name={}&message=One+of+many", signature.replace(' ', "+"));
+            let mark = mark.ok_or_else(|| Failure::Unusable(UNSIGNED.into()))?;
+            let form = format!("name={}&message={}", mark.name, mark.message).replace(' ', "+");
             page("/guestbook", Some(form), status)
         }
         Kind::Dns => question(ServiceName::Dns, status),

@@ -2,7 +2,6 @@
 
 mod aims;
 mod shown;
-pub(super) mod tidy;
 mod watching;
 
 use std::collections::BTreeMap;
@@ -12,11 +11,13 @@ use std::time::Duration;
 
 use crate::cli::up::asked_to_quit;
 use crate::cli::{Failure, World, block_on, shell};
+use crate::ground::channel::Mark;
 use crate::ground::clock::Stopwatch;
 use crate::ground::service::causes;
 use crate::lab::config::{Config, Network};
 use crate::lab::control;
 use crate::lab::directory::Directory;
+use crate::lab::hold::Hold;
 use crate::lab::network;
 use crate::lab::status::LabStatus;
 use crate::measure::load::counted::Counted;
@@ -29,9 +30,9 @@ use crate::measure::load::{
     svg,
 };
 
-use aims::{Aimed, Kind, aim};
+use super::{mark, signs};
+use aims::{Aimed, Kind, UNSIGNED, aim};
 use shown::Progress;
-use tidy::Tidier;
 use watching::{LOOKS_EVERY, Watching};
 
 /// Exit code where the objective is not kept: at the one rate, or at any.
@@ -124,7 +125,7 @@ pub(in crate::cli::measure) fn run(
             asked_to_quit().map_err(|error| Failure::System("cannot watch for signals".into(), error))?;
         tokio::select! {
             biased;
-            () = quit => Err(Failure::Said("ended before it was measured; the lab is as it was".into())),
+            () = quit => Err(Failure::Said("ended before it was measured; the lab takes out what was written".into())),
             report = measure(arguments, directory, world) => report,
         }
     })??;
@@ -144,10 +145,18 @@ async fn measure(arguments: &Arguments, directory: &Directory, world: &mut World
     let status = control::status(directory).await?;
     let config = directory.config()?;
     let watching = Watching::new(directory, &status, config.web.max_connections);
+    let signs = signs(&config);
     let kinds = match &arguments.what[..] {
-        [] => vec![Kind::Static, Kind::Dynamic, Kind::Write, Kind::Dns],
+        [] if signs => vec![Kind::Static, Kind::Dynamic, Kind::Write, Kind::Dns],
+        [] => vec![Kind::Static, Kind::Dynamic, Kind::Dns],
         given => given.to_vec(),
     };
+    let last_write = kinds.iter().rposition(|&kind| kind == Kind::Write);
+    if last_write.is_some() && !signs {
+        return Err(Failure::Unusable(UNSIGNED.into()));
+    }
+    let mark = last_write.map(|_| mark("load"));
+    let mut hold = Hold::take(directory, mark.clone()).await?;
     let mut report = Report {
         version: env!("CARGO_PKG_VERSION").into(),
         network: status.network.clone(),
@@ -156,8 +165,12 @@ async fn measure(arguments: &Arguments, directory: &Directory, world: &mut World
         runs: Vec::new(),
     };
     let share = share(arguments, kinds.len());
-    for kind in kinds {
-        let run = of_kind(kind, arguments, share, (directory, &status, &config), &watching, world).await?;
+    for (place, kind) in kinds.into_iter().enumerate() {
+        let run =
+            of_kind(kind, arguments, share, (&status, &config, mark.as_ref()), &watching, world).await?;
+        if last_write == Some(place) {
+            hold.forget().await?;
+        }
         if !arguments.json {
             shown::print(&run, &report, world)?;
             world.out.flush()?;
@@ -181,14 +194,12 @@ async fn of_kind(
     kind: Kind,
     arguments: &Arguments,
     share: Duration,
-    (directory, status, config): (&Directory, &LabStatus, &Config),
+    (status, config, mark): (&LabStatus, &Config, Option<&Mark>),
     watching: &Watching<'_>,
     world: &mut World,
 ) -> Result<Run, Failure> {
-    let tidier = (kind == Kind::Write).then(|| Tidier::start(directory)).transpose()?;
-    let signature = tidier.as_ref().map(Tidier::signature).unwrap_or_default();
     let path = arguments.path.as_deref();
-    let Aimed { aim, asked } = aim(kind, path, &signature, status, config)?;
+    let Aimed { aim, asked } = aim(kind, path, mark, status, config)?;
     let generator = Generator::start(aim, arguments.connections, arguments.timeout)?;
     // Nothing is learnt from many of what one already cannot.
     let first = generator.step(1, Duration::ZERO, false).await?;
@@ -210,8 +221,6 @@ async fn of_kind(
         }
     };
     drop(progress);
-    drop(generator);
-    tidier.map_or(Ok(()), Tidier::finish)?;
     Ok(run)
 }
 
