@@ -72,6 +72,7 @@ impl Edge {
                     "all of {self} is TCP, which sends again what is lost: only a kernel can lose packets of it"
                 )));
             }
+            Way::Forged(_) => return Err(machines("an attacker is between two machines")),
             Way::Narrow(_) => return Err(machines("only the queues of a kernel have so many bits a second")),
             Way::Cut => (EdgeWrong::Cut, HowOften::Always),
             Way::Refuse => (EdgeWrong::Refuse, HowOften::Always),
