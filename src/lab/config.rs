@@ -2,32 +2,33 @@
 //!
 //! An unknown key is refused with the nearest known one; a value out of bounds with its bounds. The file's
 //! settings only say what differs from the built-in lab.
+//!
+//! The sections of the services have files of their own, what is around them is here; how a value is read, and
+//! within which bounds, is in `bounds`.
 
+mod app;
 mod bounds;
+mod names;
+mod web;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
-use serde::{Deserialize, Serialize};
 
-use crate::ground::dnssec::Denial;
-use crate::ground::dnssec::key::Algorithm;
-
-use super::certs::Kind;
 use super::hosts::{Host, ServiceName};
 use super::network::publish::Publication;
 use super::telemetry::collector::Collector;
-use bounds::{
-    app_check, app_connect_timeout, app_idle_timeout, app_timeout, cache_entries, classroom, command,
-    content_security_policy, host_name, host_names, hsts, keys, max_body, max_connections, metrics_listen,
-    notify, otlp, publish, rate_limit, resolver_count, seed, start_timeout, transfer_to, upstreams, zones,
-};
+use bounds::{classroom, metrics_listen, otlp, publish, seed};
+use names::{default_transfer_to, default_zones};
+
+pub use app::{App, Db, Engine, Sessions, WORDS_MOST};
+pub use names::{Cookies, Dns, Dnssec, PEERS_MOST, Resolver, ZoneFiles, Zones};
+pub use web::{AccessLogForm, Balance, FurtherSite, Tls, Upstream, Web};
 
 /// All settings of one lab.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -185,404 +186,6 @@ impl<'de> Deserialize<'de> for Port {
     }
 }
 
-/// A name server's zones: from the zone's name to its file, relative to the lab directory.
-pub type ZoneFiles = BTreeMap<String, PathBuf>;
-
-/// The section of a name server.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Zones {
-    /// The zones it answers for, in whatever network; by default those of the network in use.
-    #[serde(deserialize_with = "zones")]
-    pub zones: Option<ZoneFiles>,
-    /// Equal answers to one network that are sent over UDP, a second: 1 to 100,000; default 0, all of them.
-    #[serde(deserialize_with = "rate_limit")]
-    pub rate_limit: u32,
-    /// What is done about DNS cookies; default `answer`.
-    pub cookies: Cookies,
-}
-
-/// What a name server does about DNS cookies (RFC 7873).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Cookies {
-    /// They are passed over.
-    Off,
-    /// Whoever shows a cookie is given one.
-    #[default]
-    Answer,
-    /// Over UDP only whoever shows a good cookie is answered.
-    Require,
-}
-
-impl Cookies {
-    /// As it is written.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Answer => "answer",
-            Self::Require => "require",
-        }
-    }
-}
-
-/// The zones that `server` has in `network` when `lab.toml` names none. Their files say addresses, which differ from
-/// network to network.
-fn default_zones(server: ServiceName, network: Network) -> ZoneFiles {
-    let zones: &[(&str, &str)] = match (network, server) {
-        (Network::Loopback, ServiceName::Root) => &[(".", "root.zone")],
-        (Network::Loopback, ServiceName::Tld) => &[("com", "com.zone")],
-        (Network::Loopback, ServiceName::Dns | ServiceName::Dns2) => {
-            &[("foobar.com", "foobar.com.zone"), ("127.in-addr.arpa", "127.in-addr.arpa.zone")]
-        }
-        (Network::Hosts, ServiceName::Root) => {
-            &[(".", "root.zone"), ("root-servers.net", "root-servers.net.zone")]
-        }
-        (Network::Hosts, ServiceName::Tld) => {
-            &[("com", "com.zone"), ("net", "net.zone"), ("gtld-servers.net", "gtld-servers.net.zone")]
-        }
-        (Network::Hosts, ServiceName::Dns | ServiceName::Dns2) => &[
-            ("foobar.com", "foobar.com.zone"),
-            ("in-addr.arpa", "in-addr.arpa.zone"),
-            ("ip6.arpa", "ip6.arpa.zone"),
-        ],
-        _ => &[],
-    };
-    let folder = Path::new("zones").join(network.to_string());
-    zones.iter().map(|(zone, file)| ((*zone).to_owned(), folder.join(file))).collect()
-}
-
-/// `[dns]`
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Dns {
-    /// The zones it answers for, in whatever network; by default those of the network in use.
-    #[serde(deserialize_with = "zones")]
-    pub zones: Option<ZoneFiles>,
-    /// Who may have whole zones (AXFR); by default whoever the network in use makes a neighbour. At most [`PEERS_MOST`].
-    #[serde(deserialize_with = "transfer_to")]
-    pub transfer_to: Option<Vec<String>>,
-    /// Who is told that a zone changed (NOTIFY); by default nobody. At most [`PEERS_MOST`].
-    #[serde(deserialize_with = "notify")]
-    pub notify: Vec<String>,
-    /// Key files for signed messages, relative to the lab directory; by default none. At most [`PEERS_MOST`].
-    #[serde(deserialize_with = "keys")]
-    pub keys: Vec<PathBuf>,
-    /// Whether there is a second name server, `dns2`, that follows this one; by default no.
-    pub secondary: bool,
-    /// Whether they answer over TLS as well (RFC 7858); default no.
-    pub dot: bool,
-    /// Whether they answer over QUIC as well (RFC 9250); default no.
-    pub doq: bool,
-    /// Equal answers a second to one network over UDP: 0 to 100,000; 0, the default, limits nothing.
-    #[serde(deserialize_with = "rate_limit")]
-    pub rate_limit: u32,
-    /// What is done about DNS cookies; default `answer`.
-    pub cookies: Cookies,
-}
-
-/// `[dnssec]`
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Dnssec {
-    /// Whether all zones are signed, and the resolvers validate; `wwwlab zone sign` and `zone unsign` go before it. Default no.
-    pub sign: bool,
-    /// With what.
-    pub algorithm: Algorithm,
-    /// How signed zones prove what they do not have.
-    pub denial: Denial,
-}
-
-/// Entries of a list of `[dns]`.
-pub const PEERS_MOST: usize = 16;
-
-/// Who may have whole zones in `network` when `lab.toml` names nobody: this machine, with which a lab on loopback is alone;
-/// the server itself, the computers of the users, and those of their Internet provider.
-fn default_transfer_to(network: Network) -> Vec<String> {
-    let neighbours: &[&str] = match network {
-        Network::Loopback => &["127.0.0.0/8"],
-        Network::Hosts => {
-            &["8.8.8.8", "192.0.2.0/24", "198.51.100.0/24", "2001:4860:4860::8888", "2001:db8::/32"]
-        }
-    };
-    neighbours.iter().map(|&prefix| prefix.to_owned()).collect()
-}
-
-/// `[resolver]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Resolver {
-    /// How many there are, each with a cache of its own: 1 to 4; default 1.
-    #[serde(deserialize_with = "resolver_count")]
-    pub count: u32,
-    /// Answers remembered at most: 1 to 1,000,000; default 10,000.
-    #[serde(deserialize_with = "cache_entries")]
-    pub cache_entries: u32,
-    /// Whether an answer is given after its time when nobody can be asked (RFC 8767); default no.
-    pub serve_stale: bool,
-    /// Whether an answer that is used in the last tenth of its time is asked for again; default no.
-    pub prefetch: bool,
-    /// Whether it answers over HTTPS as well (RFC 8484); default no.
-    pub doh: bool,
-    /// Whether it answers over TLS as well (RFC 7858); default no.
-    pub dot: bool,
-    /// Whether it answers over QUIC as well (RFC 9250); default no.
-    pub doq: bool,
-}
-
-impl Default for Resolver {
-    fn default() -> Self {
-        Self {
-            count: 1,
-            cache_entries: 10_000,
-            serve_stale: false,
-            prefetch: false,
-            doh: false,
-            dot: false,
-            doq: false,
-        }
-    }
-}
-
-/// `[web]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Web {
-    /// The name of the site; default `www.foobar.com`.
-    #[serde(deserialize_with = "host_name")]
-    pub name: String,
-    /// Names that are redirected to it; default `foobar.com`.
-    #[serde(deserialize_with = "host_names")]
-    pub aliases: Vec<String>,
-    /// The directory of its files, relative to the lab directory; default `site`.
-    pub site: PathBuf,
-    /// The application servers instead of the lab's own, 16 at most; default none.
-    #[serde(deserialize_with = "upstreams")]
-    pub upstreams: Vec<Upstream>,
-    /// How one of several is chosen.
-    pub balance: Balance,
-    /// How often each is checked: 100 ms to 5 min; default never.
-    #[serde(deserialize_with = "app_check")]
-    pub app_check: Option<Duration>,
-    /// How long an application's machine may take to take a connection: 10 ms to 1 min; default 2 s.
-    #[serde(deserialize_with = "app_connect_timeout")]
-    pub app_connect_timeout: Duration,
-    /// How long the application may take to begin its answer: 100 ms to 5 min; default 5 s.
-    #[serde(deserialize_with = "app_timeout")]
-    pub app_timeout: Duration,
-    /// How long it may pause in its answer: 100 ms to 1 h; default 60 s.
-    #[serde(deserialize_with = "app_idle_timeout")]
-    pub app_idle_timeout: Duration,
-    /// Further sites, of files alone; default none.
-    pub sites: Vec<FurtherSite>,
-    /// The largest request body in bytes: 0 to 1 GiB; default 1 MiB.
-    #[serde(deserialize_with = "max_body")]
-    pub max_body: u32,
-    /// Where a line for each request is written, relative to the lab directory; default nowhere.
-    pub access_log: Option<PathBuf>,
-    /// How such a line looks.
-    pub access_log_form: AccessLogForm,
-    /// The Content-Security-Policy of the site's files, none where it is empty; by default the web server's own. At most
-    /// 4,096 characters.
-    #[serde(deserialize_with = "content_security_policy")]
-    pub content_security_policy: Option<String>,
-    /// Whether HTTPS is spoken; `wwwlab secure` and `unsecure` go before it. Default off.
-    pub tls: Tls,
-    /// Which certificate is shown there; `wwwlab cert use` goes before it. Default one that is good.
-    pub certificate: Kind,
-    /// How long browsers are to ask by HTTPS alone (RFC 6797): 1 s to 2 years; by default they are not told.
-    #[serde(deserialize_with = "hsts")]
-    pub hsts: Option<Duration>,
-    /// Whether the secrets of each connection are written down for Wireshark, in `tls-keys.log` of the state; default no.
-    pub key_log: bool,
-    /// Connections open at a time: 1 to 100,000; default 1,024.
-    #[serde(deserialize_with = "max_connections")]
-    pub max_connections: u32,
-}
-
-/// Whether HTTPS is spoken.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Tls {
-    /// No: the stack as it is in the beginning.
-    #[default]
-    Off,
-    /// Beside plain HTTP.
-    On,
-    /// Whoever asks by plain HTTP is redirected.
-    Only,
-}
-
-impl Default for Web {
-    fn default() -> Self {
-        Self {
-            name: "www.foobar.com".into(),
-            aliases: vec!["foobar.com".into()],
-            site: "site".into(),
-            upstreams: Vec::new(),
-            balance: Balance::default(),
-            app_check: None,
-            app_connect_timeout: Duration::from_secs(2),
-            app_timeout: Duration::from_secs(5),
-            app_idle_timeout: Duration::from_secs(60),
-            sites: Vec::new(),
-            max_body: 1 << 20,
-            access_log: None,
-            access_log_form: AccessLogForm::default(),
-            content_security_policy: None,
-            tls: Tls::default(),
-            certificate: Kind::default(),
-            hsts: None,
-            key_log: false,
-            max_connections: 1024,
-        }
-    }
-}
-
-/// An application server, of several.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Upstream {
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// Its share of the work beside the others': 1 to 100.
-    pub weight: u32,
-}
-
-impl Upstream {
-    /// Reads `ADDRESS:PORT` or `ADDRESS:PORT,weight=N`.
-    fn parse(text: &str) -> Option<Self> {
-        let (address, weight) = match text.split_once(",weight=") {
-            None => (text, 1),
-            Some((address, weight)) => (address, weight.parse().ok()?),
-        };
-        (1..=100).contains(&weight).then_some(Self { address: address.parse().ok()?, weight })
-    }
-}
-
-impl fmt::Display for Upstream {
-    /// As the web server is told it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{},weight={}", self.address, self.weight)
-    }
-}
-
-/// How one of several application servers is chosen.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Balance {
-    /// In turn.
-    #[default]
-    RoundRobin,
-    /// Who has the fewest requests under way.
-    LeastConnections,
-    /// By the client's address.
-    Hash,
-}
-
-impl Balance {
-    /// As the web server is told it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::RoundRobin => "round-robin",
-            Self::LeastConnections => "least-connections",
-            Self::Hash => "hash",
-        }
-    }
-}
-
-/// `[[web.sites]]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FurtherSite {
-    /// Its name.
-    #[serde(deserialize_with = "host_name")]
-    pub name: String,
-    /// Names that are redirected to it; default none.
-    #[serde(default, deserialize_with = "host_names")]
-    pub aliases: Vec<String>,
-    /// The directory of its files, relative to the lab directory.
-    pub site: PathBuf,
-}
-
-/// How a line of the access log looks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AccessLogForm {
-    /// As Apache and nginx write it.
-    #[default]
-    Combined,
-    /// A JSON object.
-    Json,
-}
-
-impl AccessLogForm {
-    /// As the web server is told it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Combined => "combined",
-            Self::Json => "json",
-        }
-    }
-}
-
-/// `[app]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct App {
-    /// The application files ("code base"), relative to the lab directory; default `app`.
-    pub code: PathBuf,
-    /// A program of the student's own in place of wwwlab's, as words: 1 to [`WORDS_MOST`]; default none.
-    #[serde(deserialize_with = "command")]
-    pub command: Option<Vec<String>>,
-    /// A FastCGI process manager that is started instead, `php-fpm` or its path; default none.
-    pub fastcgi: Option<String>,
-    /// Where its script is, `index.php`, relative to the lab directory; default `php`.
-    pub root: PathBuf,
-    /// How long that program may take until it listens: 100 ms to 5 min; default 10 s.
-    #[serde(deserialize_with = "start_timeout")]
-    pub start_timeout: Duration,
-    /// Where it is kept who is logged in; default in the database.
-    pub sessions: Sessions,
-}
-
-/// Where the application keeps who is logged in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Sessions {
-    /// In the memory of its process: a restart logs everybody out.
-    Memory,
-    /// In the database.
-    #[default]
-    Database,
-}
-
-/// Words of a command.
-pub const WORDS_MOST: usize = 64;
-
-impl Default for App {
-    fn default() -> Self {
-        Self {
-            code: "app".into(),
-            command: None,
-            fastcgi: None,
-            root: "php".into(),
-            start_timeout: Duration::from_secs(10),
-            sessions: Sessions::default(),
-        }
-    }
-}
-
-/// `[db]`
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Db {
-    /// Which database.
-    pub engine: Engine,
-    /// A file with the address of a database server that runs already, `mysql://user:password@host:port/name`, relative to
-    /// the lab directory; it goes before `engine`. Default none.
-    pub url_file: Option<PathBuf>,
-}
-
 /// `[journal]`
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -590,17 +193,6 @@ pub struct Journal {
     /// A collector that is told the way of each request (OTLP over HTTP), 1,024 characters at most; default none.
     #[serde(deserialize_with = "otlp")]
     pub otlp: Option<Collector>,
-}
-
-/// Which database.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Engine {
-    /// SQLite, inside the application's own process.
-    #[default]
-    Sqlite,
-    /// MariaDB or MySQL, whichever is installed: a process of its own.
-    Mysql,
 }
 
 /// Why `lab.toml` cannot be used.
