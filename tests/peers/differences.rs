@@ -214,7 +214,9 @@ fn ends_in_a_circle(answer: &Answer) -> bool {
 }
 
 /// The aliases of an answer with their targets.
-fn aliases(answer: &Answer) -> impl Iterator<Item = (&str, &str)> {
-    let parts = answer.answer.iter().filter_map(|line| line.split_once(" CNAME "));
+pub(crate) fn aliases(answer: &Answer) -> impl Iterator<Item = (&str, &str)> {
+    // A signature names the type that it covers, too.
+    let records = answer.answer.iter().filter(|line| !line.contains(" RRSIG "));
+    let parts = records.filter_map(|line| line.split_once(" CNAME "));
     parts.filter_map(|(owner, target)| Some((owner.split_once(' ')?.0, target)))
 }

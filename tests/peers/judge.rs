@@ -7,7 +7,7 @@ use wwwlab::dns::name::Name;
 use wwwlab::dns::types::RecordType;
 
 use super::ask::{Answer, Question, ask};
-use super::differences::DIFFERENCES;
+use super::differences::{DIFFERENCES, aliases};
 use super::server::{Kind, Server};
 use super::worlds::World;
 
@@ -110,9 +110,9 @@ impl Case {
 
     /// Whether our chain of aliases goes on in another zone than the question's.
     pub(crate) fn leaves_its_zone(&self) -> bool {
-        let target_of = |line: &String| line.split_once(" CNAME ").map(|(_, target)| target.parse().unwrap());
         let first = self.zone_of(&self.question.name);
-        self.ours.answer.iter().filter_map(target_of).any(|target: Name| {
+        aliases(&self.ours).any(|(_, target)| {
+            let target: Name = target.parse().unwrap();
             let zone = self.zone_of(&target);
             // The DS of a zone that an alias points to is of the zone above (RFC 4035 §3.1.4.1).
             let above = self.question.record_type == RecordType::DS && zone == Some(&target);
