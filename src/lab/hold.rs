@@ -171,7 +171,14 @@ pub(super) async fn keep(stream: UnixStream, desk: &Arc<Desk>, mark: Option<Mark
                 response
             }
             (Order::Forget, _) => {
-                let response = forget(desk, mark.as_ref(), &end).await;
+                let mut response = forget(desk, mark.as_ref(), &end).await;
+                // What was given up may still be written.
+                if mark.is_some()
+                    && matches!(response, Response::Done(_))
+                    && end.run_until_cancelled(sleep(ARRIVES_WITHIN)).await.is_some()
+                {
+                    response = forget(desk, mark.as_ref(), &end).await;
+                }
                 is_clean = matches!(response, Response::Done(_));
                 response
             }

@@ -39,9 +39,9 @@ impl Desk {
     /// Has the application serve the last of `releases`, if it has any, by this way, and keeps it so.
     pub(super) async fn deploy(&self, how: How, releases: Option<&[Release]>) -> Response {
         let _one_at_a_time = self.deploying.lock().await;
-        if self.measuring.try_lock().is_err() {
+        let Ok(_nobody_measures) = self.measuring.try_lock() else {
             return Response::Refused(vec![UNDER_WAY.into()]);
-        }
+        };
         let Some(post) = self.post(ServiceName::App) else {
             return Response::Refused(vec![absent(ServiceName::App)]);
         };
@@ -244,7 +244,12 @@ impl Desk {
         }
         let _ = switch.send(());
         match is_done.await {
-            Ok(_) => Ok(Came::Another { unfinished }),
+            Ok(Some(_)) => Ok(Came::Another { unfinished }),
+            Ok(None) => Err(vec![
+                "the new one ended as soon as requests went to it, and the former one has ended as well: `wwwlab logs app` says why, \
+                 `wwwlab start app` starts the former version"
+                    .into(),
+            ]),
             Err(_) => Err(vec!["the lab is going down".into()]),
         }
     }

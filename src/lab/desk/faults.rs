@@ -65,6 +65,10 @@ impl Desk {
                     let _ = self.break_edges().await;
                     self.stop(standing.id).await;
                 }
+                if let Deed::Rim(_) = standing.deed {
+                    // The first of several who do it may have been told.
+                    let _ = self.have_all_so(&standing).await;
+                }
                 return Response::Refused(vec![why]);
             }
         };
@@ -95,6 +99,14 @@ impl Desk {
                 Some(Ok(sentence)) => ended.push(sentence),
                 Some(Err(why)) => failures.push(why),
             }
+        }
+        // What could not be undone before may be undone now, though no fault is listed for it.
+        if id.is_none()
+            && self.edges.is_some()
+            && let Err(why) = self.break_edges().await
+            && !failures.contains(&why)
+        {
+            failures.push(why);
         }
         match (failures.is_empty(), ended.is_empty()) {
             (false, _) => Response::Refused(failures),

@@ -204,7 +204,8 @@ impl Doors {
     fn of(self, edge: Edge) -> String {
         match edge {
             Edge::ClientWeb => format!("{{ {}, {} }}", self.http, self.https),
-            Edge::WebApp => self.app.to_string(),
+            // A deployment by blue-green takes the next one, and then this one again.
+            Edge::WebApp => format!("{{ {}, {} }}", self.app, self.app.saturating_add(1)),
             Edge::AppDb => self.db.to_string(),
             _ => self.dns.to_string(),
         }
@@ -467,7 +468,7 @@ mod tests {
     fn inside_a_host_all_is_on_its_loopback_interface() {
         let (machine, broken) = on(Edge::WebApp, Way::HalfOpen);
         assert_eq!(machine, "server");
-        assert!(broken.rules().contains("iifname \"lo\" meta l4proto tcp th sport 3000 drop"));
+        assert!(broken.rules().contains("iifname \"lo\" meta l4proto tcp th sport { 3000, 3001 } drop"));
         let (machine, broken) = on(Edge::WebApp, Way::Narrow(64));
         assert_eq!((machine, broken.interfaces().collect::<Vec<_>>()), ("server", vec!["lo"]));
     }

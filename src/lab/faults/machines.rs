@@ -64,7 +64,7 @@ pub(in crate::lab) enum MachineError {
         source: std::io::Error,
     },
     /// It does not end.
-    #[error("{program} does not end on {machine}: it was given {} s", ANSWERS_WITHIN.as_secs())]
+    #[error("{program} does not end on {machine}: it was given {} s; `wwwlab fault clear` has it tried again", ANSWERS_WITHIN.as_secs())]
     Silent {
         /// Its name.
         program: &'static str,
@@ -103,13 +103,14 @@ impl Machines {
             match tc(&[&["qdisc", "add"], &root[..], &["netem", "delay", "1ms"]].concat()).await {
                 Ok(()) => {
                     let _ = tc(&[&["qdisc", "del"], &root[..]].concat()).await;
-                    true
+                    Ok(true)
                 }
-                Err(MachineError::Refused { said, .. }) => !said.contains(NO_NETEM),
-                Err(_) => true,
+                Err(MachineError::Refused { said, .. }) => Ok(!said.contains(NO_NETEM)),
+                // It may be installed, or answer, the next time.
+                Err(_) => Err(()),
             }
         };
-        *self.holds_back.get_or_init(ask).await
+        *self.holds_back.get_or_try_init(ask).await.unwrap_or(&true)
     }
 
     /// Has every machine be as `wanted` says, and whole where it says nothing.
@@ -118,6 +119,7 @@ impl Machines {
         mut wanted: BTreeMap<&'static str, Broken>,
     ) -> Result<(), MachineError> {
         let mut told = self.told.lock().await;
+        let mut failed = Ok(());
         for machine in edges::machines() {
             let wanted = wanted.remove(machine).unwrap_or_default();
             let before = told.entry(machine).or_insert_with(|| Some(Broken::default()));
@@ -125,10 +127,13 @@ impl Machines {
                 continue;
             }
             let former = before.take();
-            self.change(machine, former.as_ref(), &wanted).await?;
-            *before = Some(wanted);
+            // The others are told all the same: what is to be whole there becomes whole.
+            match self.change(machine, former.as_ref(), &wanted).await {
+                Ok(()) => *before = Some(wanted),
+                Err(error) => failed = failed.and(Err(error)),
+            }
         }
-        Ok(())
+        failed
     }
 
     /// Has an attacker on `router` do as `wanted` says, from when this returns on.
@@ -166,9 +171,11 @@ impl Machines {
                     "",
                 )
                 .await;
-            // Where nobody knows what is there, there may be nothing.
-            if former.is_some() {
-                away?;
+            // It may have been taken away by hand, and where nobody knows what is there, there may be nothing.
+            if let Err(error) = away
+                && !matches!(error, MachineError::Refused { .. })
+            {
+                return Err(error);
             }
         }
         if wanted.queues().is_empty() {

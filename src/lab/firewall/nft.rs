@@ -11,8 +11,9 @@ use super::FirewallError;
 use crate::lab::doctor::in_path_or_administrators;
 use crate::lab::network::WITHIN;
 
-/// A ruleset that is longer when it is printed is not shown, in bytes.
-const SAID_MOST: u64 = 256 << 10;
+/// A ruleset that is longer when it is printed is not shown, in bytes. More than any file makes that may be applied, with all that nft
+/// writes beside a rule: what was put in place can be taken away.
+const SAID_MOST: u64 = 16 * super::FILE_MOST;
 /// Of what nft complains about, so much is passed on, in bytes.
 const COMPLAINED_MOST: u64 = 8 << 10;
 /// nft has ended by then: four in a row are within the time that a command waits for the lab.

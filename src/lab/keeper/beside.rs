@@ -33,6 +33,8 @@ impl Keeper {
     /// Starts another process and, when told so, puts it in the former one's place.
     pub(super) async fn replace(&mut self, beside: Beside) {
         let Beside { serving, ready, mut switch, done } = beside;
+        // What it still has to answer it is to answer, though a fault takes its processor away by turns.
+        self.stand_still(false);
         let mut next = match self.start_beside(&serving).await {
             Ok(next) => Some(next),
             Err(failure) => {

@@ -204,7 +204,8 @@ impl Shared {
 
 async fn probe(shared: Arc<Shared>) -> Vec<Probe> {
     let mut users = JoinSet::new();
-    for _ in 0..CONNECTIONS {
+    // Each takes the number of its next request beforehand: with few a second, many would be far ahead.
+    for _ in 0..CONNECTIONS.min(usize::try_from(shared.plan.rate).unwrap_or(CONNECTIONS).max(2)) {
         users.spawn(ask_in_turn(shared.clone()));
     }
     users.join_all().await.concat()
