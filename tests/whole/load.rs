@@ -54,7 +54,7 @@ fn each_request_is_sent_once_and_counted_once() {
     assert_eq!(runs.len(), 4);
     for run in runs {
         let step = &run["steps"][0];
-        assert_eq!((run["sustained"].as_u64(), run["ended"].as_str()), (Some(50), Some("one-rate")), "{run}");
+        assert_eq!((run["sustained"].as_u64(), run["ended"].as_str()), (Some(10), Some("one-rate")), "{run}");
         assert_eq!((step["sent"].as_u64(), step["answered"].as_u64()), (Some(50), Some(50)), "{run}");
         let micros = |name: &str| step["micros"][name].as_u64().unwrap();
         assert!(0 < micros("p50") && micros("p50") <= micros("max"), "{run}");

@@ -47,7 +47,8 @@ fn all_run(stage: &Stage) -> bool {
 }
 
 fn entries(stage: &Stage) -> usize {
-    let page = stage.curl("http://www.foobar.com/api/entries").ok();
+    // For a second a resolver remembers that it failed (RFC 9520): whoever wants a number looks again.
+    let page = stage.curl("http://www.foobar.com/api/entries").out;
     let page: Value = serde_json::from_str(&page).unwrap_or_default();
     page["entries"].as_array().map_or(usize::MAX, Vec::len)
 }
