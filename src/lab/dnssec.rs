@@ -392,8 +392,8 @@ fn file_name(origin: &str) -> String {
     let name = origin.trim_end_matches('.');
     match name {
         "" => "root.key".into(),
-        // The root's name is taken.
-        "root" => "root..key".into(),
+        // The names of the root's key and of the anchor are taken.
+        "root" | "anchor" => format!("{name}..key"),
         name => {
             let encoded = name.bytes().map(|byte| match plain(byte) {
                 true => char::from(byte).to_string(),
@@ -563,6 +563,7 @@ mod tests {
         for (origin, expected) in [
             (".", "root.key"),
             ("root.", "root..key"),
+            ("anchor.", "anchor..key"),
             ("foobar.com.", "foobar.com.key"),
             ("../../etc.", "..%2F..%2Fetc.key"),
         ] {
