@@ -15,6 +15,8 @@
 //! signatures of RFC 6781 §4.1.3, since one key signs all): the zone has both keys and each set the signatures of both, its parent
 //! vouches for both. When nobody can remember a set, keys or a DS from before, the former key goes, with its file.
 
+pub mod copies;
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fs;

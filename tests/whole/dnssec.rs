@@ -190,7 +190,26 @@ fn a_second_name_server_has_the_signatures_too() {
     stage.wwwlab(["zone", "sign"]).ok();
     until("it has the signatures", || are_alike() && both("foobar.com SOA")[1].contains("SOA 13 2 "));
     stage.wwwlab(["zone", "unsign"]).ok();
-    until("it has the plain zone", || are_alike() && !both("foobar.com SOA")[1].contains("SOA 13 2 "));
+    let is_plain = || are_alike() && !both("foobar.com SOA")[1].contains("SOA 13 2 ");
+    until("it has the plain zone", is_plain);
+
+    // The same where it is down meanwhile, and where another run signed.
+    let copies = || fs::read_dir(stage.state().join("zones")).into_iter().flatten().count();
+    stage.wwwlab(["zone", "sign"]).ok();
+    until("it has the signatures again", || are_alike() && both("foobar.com SOA")[1].contains("SOA 13 2 "));
+    stage.wwwlab(["stop", "dns2"]).ok();
+    assert!(copies() > 0);
+    stage.wwwlab(["zone", "unsign"]).ok();
+    assert_eq!(copies(), 0);
+    stage.wwwlab(["start", "dns2"]).ok();
+    until("it has the plain zone again", is_plain);
+    stage.wwwlab(["zone", "sign"]).ok();
+    until("it has the signatures once more", || {
+        are_alike() && both("foobar.com SOA")[1].contains("SOA 13 2 ")
+    });
+    stage.wwwlab(["down"]).ok();
+    stage.wwwlab(["up", "-d"]).ok();
+    until("it has the plain zone after that", is_plain);
 }
 
 /// The DNSKEY of a zone, one a line, as its own server gives them.

@@ -5,7 +5,7 @@ use crate::ground::clock;
 use crate::ground::service::causes;
 
 use super::super::control::{Response, Verb};
-use super::super::dnssec::{Change, DnssecError, SIGNERS, Signing};
+use super::super::dnssec::{Change, DnssecError, SIGNERS, Signing, copies};
 use super::super::hosts::ServiceName;
 use super::super::status::State;
 use super::Desk;
@@ -162,14 +162,17 @@ impl Desk {
     /// copies are forgotten.
     async fn copy_anew(&self, former: &Signing, next: &Signing) {
         let is_left = former.zones().any(|zone| !next.zones().any(|other| other == zone));
-        let second = self.post(ServiceName::Dns2).filter(|post| post.condition.borrow().pid.is_some());
-        if !is_left || second.is_none() {
+        if !is_left {
             return;
         }
-        self.act(Verb::Stop, ServiceName::Dns2).await;
-        // Where there are none, there is nothing to forget.
-        let _ = std::fs::remove_dir_all(self.design.directory.state.join("zones"));
-        self.act(Verb::Start, ServiceName::Dns2).await;
+        let is_up = self.post(ServiceName::Dns2).is_some_and(|post| post.condition.borrow().pid.is_some());
+        if is_up {
+            self.act(Verb::Stop, ServiceName::Dns2).await;
+        }
+        copies::forget(&self.design.directory);
+        if is_up {
+            self.act(Verb::Start, ServiceName::Dns2).await;
+        }
     }
 }
 
