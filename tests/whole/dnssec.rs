@@ -361,9 +361,21 @@ fn what_cannot_be_signed_or_broken_is_refused_with_the_remedy() {
     let paused = stage.wwwlab(["zone", "sign"]).refused(1);
     assert!(paused.contains("wwwlab resume tld"), "{paused}");
     stage.wwwlab(["resume", "tld"]).ok();
-    // Who is down starts so.
-    stage.wwwlab(["stop", "tld"]).ok();
+    // The DS of a zone that its server cannot sign is not published.
+    for server in ["tld", "dns"] {
+        stage.wwwlab(["stop", server]).ok();
+        let down = stage.wwwlab(["zone", "sign"]).refused(1);
+        assert!(down.contains(&format!("{server} is down")), "{down}");
+        assert!(down.contains(&format!("`wwwlab start {server}`, then again")), "{down}");
+        assert!(!stage.dig("127.0.0.2", "+dnssec www.foobar.com").contains("RRSIG"), "{server}");
+        stage.wwwlab(["start", server]).ok();
+    }
     stage.wwwlab(["zone", "sign"]).ok();
+    // Who is down meanwhile starts so.
+    stage.wwwlab(["stop", "tld"]).ok();
+    stage.wwwlab(["zone", "break", "foobar.com", "wrong-ds"]).ok();
     stage.wwwlab(["start", "tld"]).ok();
+    assert!(stage.dig("127.0.0.2", "www.foobar.com").contains("SERVFAIL"));
+    stage.wwwlab(["zone", "mend"]).ok();
     assert!(delv(&stage, "www.foobar.com").contains("; fully validated"));
 }

@@ -32,7 +32,7 @@ impl Desk {
                 format!("{name} stands still and cannot be told: `wwwlab resume {name}`, then again");
             return Response::Refused(vec![remedy]);
         }
-        if let (Change::Roll(_), Some(why)) = (change, self.unseen()) {
+        if let (Change::Roll(_) | Change::Sign(_), Some(why)) = (change, self.unseen(change)) {
             return Response::Refused(vec![why]);
         }
         let former = design.dnssec.get();
@@ -44,8 +44,9 @@ impl Desk {
         design.dnssec.put(next.clone());
         let tells_resolvers = change.is_forgotten() || former.anchors() != next.anchors();
         let concerned = |(name, _): &(ServiceName, Ask)| tells_resolvers || SIGNERS.contains(name);
-        let orders =
-            |signing| self.orders(signing).into_iter().filter(concerned).collect::<Vec<(ServiceName, Ask)>>();
+        let orders = |signing| {
+            self.orders(change, signing).into_iter().filter(concerned).collect::<Vec<(ServiceName, Ask)>>()
+        };
         let (before, after) = (orders(&former), orders(&next));
         let mut served = Vec::new();
         for (index, (name, ask)) in after.iter().enumerate() {
@@ -65,8 +66,8 @@ impl Desk {
             // The files for others are as they were, too; if not, the next change says so.
             let _ = former.write_anchor(&design.directory);
             design.dnssec.put(former);
-            // Whoever does not answer may still obey: behind the order goes the one that takes it back.
-            for (name, ask) in before.into_iter().take(index + 1) {
+            // Whoever does not answer may still obey: behind the order goes the one that takes it back, to who was told last first.
+            for (name, ask) in before.into_iter().take(index + 1).rev() {
                 self.order(name, ask).await;
             }
             return Response::Refused(refused);
@@ -101,15 +102,18 @@ impl Desk {
         Ok(())
     }
 
-    /// Why it cannot be seen how long anybody remembers what is served.
-    fn unseen(&self) -> Option<String> {
+    /// Why it cannot be seen what came of `change`, or how long anybody remembers what was served before.
+    fn unseen(&self, change: &Change) -> Option<String> {
         let is_down =
             |name: &ServiceName| self.post(*name).is_some_and(|post| post.condition.borrow().pid.is_none());
-        SIGNERS.into_iter().find(is_down).map(|name| {
-            format!(
-                "{name} is down, and what it published is still remembered: `wwwlab start {name}`, then again"
-            )
-        })
+        let reason = match change {
+            Change::Sign(_) => "what it cannot sign now would be vouched for",
+            _ => "what it published is still remembered",
+        };
+        SIGNERS
+            .into_iter()
+            .find(is_down)
+            .map(|name| format!("{name} is down, and {reason}: `wwwlab start {name}`, then again"))
     }
 
     /// What a name server tells of its zones, with the times that it does not know.
@@ -141,14 +145,19 @@ impl Desk {
         }
     }
 
-    /// What is told to whom, who is asked for answers last.
-    fn orders(&self, signing: &Signing) -> Vec<(ServiceName, Ask)> {
+    /// What is told to whom for `change`: resolvers last. Signing begins with the children: a parent's DS says that they are
+    /// signed.
+    fn orders(&self, change: &Change, signing: &Signing) -> Vec<(ServiceName, Ask)> {
         let design = &self.design;
         let order = |(name, signs): (ServiceName, bool)| match signs {
             true => (name, Ask::Sign(signing.wanted(name, &design.config, design.network))),
             false => (name, Ask::Believe(signing.anchors())),
         };
-        self.concerned().map(order).collect()
+        let (mut signers, resolvers): (Vec<_>, Vec<_>) = self.concerned().partition(|&(_, signs)| signs);
+        if matches!(change, Change::Sign(_)) {
+            signers.reverse();
+        }
+        signers.into_iter().chain(resolvers).map(order).collect()
     }
 
     /// The services that have to do with it, and whether they sign.
