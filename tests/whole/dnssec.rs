@@ -370,6 +370,20 @@ fn what_cannot_be_signed_or_broken_is_refused_with_the_remedy() {
         assert!(!stage.dig("127.0.0.2", "+dnssec www.foobar.com").contains("RRSIG"), "{server}");
         stage.wwwlab(["start", server]).ok();
     }
+    // Nor is that of a zone whose file brings its own key: nobody would believe what is in it.
+    let file = stage.root().join("zones/loopback/foobar.com.zone");
+    let plain = fs::read_to_string(&file).unwrap();
+    stage.edit("zones/loopback/foobar.com.zone", |text| {
+        text + "\n@ DNSKEY 257 3 13 GojIhhXUN/u4v54ZQqGSnyhWJwaubCvTmeexv7bR6edbkrSqQpF64cYbcB7wNcP+e+MAnLr+Wi9xMWyQLc8NAA==\n"
+    });
+    until("it has a key", || keys(&stage, "127.0.0.1", "foobar.com").len() == 1);
+    let own = stage.wwwlab(["zone", "sign"]).refused(1);
+    assert!(own.contains("foobar.com. cannot be signed") && own.contains("out of the file"), "{own}");
+    stage.wwwlab(["zone", "sign", ".", "com"]).ok();
+    assert!(stage.dig("127.0.0.2", "+dnssec www.foobar.com A").contains("NOERROR"));
+    stage.edit("zones/loopback/foobar.com.zone", |_| plain);
+    until("it has none", || keys(&stage, "127.0.0.1", "foobar.com").is_empty());
+
     stage.wwwlab(["zone", "sign"]).ok();
     // Who is down meanwhile starts so.
     stage.wwwlab(["stop", "tld"]).ok();

@@ -55,21 +55,26 @@ impl Desk {
                 continue;
             }
             let refused = match self.ask(*name, ask.clone()).await {
-                Ok(Reply::Zones(zones)) => {
-                    served.extend(zones);
-                    continue;
-                }
+                Ok(Reply::Zones(zones)) => match unsigned(change, ask, &zones) {
+                    // Its parents, which would vouch for it, are not told yet.
+                    Some(why) => why,
+                    None => {
+                        served.extend(zones);
+                        continue;
+                    }
+                },
                 Ok(Reply::Done) => continue,
                 Ok(Reply::Refused(why)) | Err(why) => why,
                 Ok(_) => vec![format!("{name} answered something else")],
             };
             // The files for others are as they were, too; if not, the next change says so.
             let _ = former.write_anchor(&design.directory);
-            design.dnssec.put(former);
+            design.dnssec.put(former.clone());
             // Whoever does not answer may still obey: behind the order goes the one that takes it back, to who was told last first.
             for (name, ask) in before.into_iter().take(index + 1).rev() {
                 self.order(name, ask).await;
             }
+            self.copy_anew(&next, &former).await;
             return Response::Refused(refused);
         }
         if let Err(error) = self.follow_up(change, next.clone(), &served) {
@@ -185,6 +190,20 @@ impl Desk {
     }
 }
 
+/// Why a zone that `change` would have signed, as is asked for, is served as its file is; nothing where there is none.
+fn unsigned(change: &Change, ask: &Ask, served: &[ZoneState]) -> Option<Vec<String>> {
+    let (Change::Sign(_), Ask::Sign(wanted)) = (change, ask) else { return None };
+    let is_wanted = |origin: &str| wanted.zones.iter().any(|zone| zone.origin.eq_ignore_ascii_case(origin));
+    // What is not served at all will be signed when it is.
+    let is_plain = |state: &&ZoneState| state.serial.is_some() && state.signed.is_none();
+    let plain = served.iter().filter(is_plain).find(|state| is_wanted(&state.origin))?;
+    let remedy = format!(
+        "{} cannot be signed, so nothing is changed: name the others, or have its file be as it has to",
+        plain.origin
+    );
+    Some(std::iter::once(remedy).chain(plain.problems.iter().cloned()).collect())
+}
+
 /// How long anybody remembers what `zone` said, or a DS of its parent's, in seconds.
 fn remembered(zone: &str, served: &[ZoneState]) -> u32 {
     let zone = format!("{}.", zone.trim_end_matches('.').to_ascii_lowercase());
@@ -205,6 +224,7 @@ mod tests {
     use super::*;
     use crate::ground::channel::ZoneSigned;
     use crate::ground::dnssec::key::Algorithm;
+    use crate::ground::dnssec::{Wanted, Zone};
 
     fn state(origin: &str, longest_ttl: u32, ds_ttl: u32) -> ZoneState {
         let signed = ZoneSigned {
@@ -224,6 +244,24 @@ mod tests {
             problems: Vec::new(),
             signed: Some(signed),
         }
+    }
+
+    #[test]
+    fn a_zone_that_is_served_as_its_file_is_keeps_others_from_being_signed() {
+        let zone = |origin: &str| Zone { origin: origin.into(), key: "key".into(), wrong: None };
+        let wanted = Wanted { zones: vec![zone("com."), zone("foobar.com.")], ..Wanted::default() };
+        let plain = |origin: &str, serial| {
+            let problems = vec!["it brings keys".into()];
+            ZoneState { serial, signed: None, problems, ..state(origin, 0, 0) }
+        };
+        let (sign, ask) = (Change::Sign(Vec::new()), Ask::Sign(wanted));
+        assert_eq!(unsigned(&sign, &ask, &[state("com.", 5, 5), plain("other.", Some(1))]), None);
+        assert_eq!(unsigned(&sign, &ask, &[plain("com.", None)]), None, "it is not served");
+        let served = [state("com.", 5, 5), plain("FOOBAR.com.", Some(1))];
+        assert_eq!(unsigned(&Change::Mend(None), &ask, &served), None);
+        let why = unsigned(&sign, &ask, &served).unwrap();
+        assert!(why[0].starts_with("FOOBAR.com. cannot be signed"), "{why:?}");
+        assert_eq!(why[1..], ["it brings keys"]);
     }
 
     #[test]
