@@ -11,7 +11,7 @@ use super::config::{Config, Cookies, Network, Sessions, ZoneFiles};
 use super::database::address::Address;
 use super::database::{Database, address_file};
 use super::directory::Directory;
-use super::dnssec;
+use super::dnssec::{self, copies};
 use super::foreign::{Program, Ready};
 use super::hosts::{Host, ServiceName};
 use super::php;
@@ -340,7 +340,7 @@ impl Design {
                 line.option("--follow", format!("{origin}={primary}{}", self.shared_key()));
             }
         }
-        line.option("--copies", self.directory.state.join("zones"));
+        line.option("--copies", copies::folder(&self.directory));
         self.config.transfer_to(self.network).iter().for_each(|who| line.option("--transfer-to", who));
         dns.keys.iter().for_each(|file| line.option("--keys", self.path(file)));
     }

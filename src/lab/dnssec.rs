@@ -15,6 +15,8 @@
 //! signatures of RFC 6781 §4.1.3, since one key signs all): the zone has both keys and each set the signatures of both, its parent
 //! vouches for both. When nobody can remember a set, keys or a DS from before, the former key goes, with its file.
 
+pub mod copies;
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fs;
@@ -392,8 +394,8 @@ fn file_name(origin: &str) -> String {
     let name = origin.trim_end_matches('.');
     match name {
         "" => "root.key".into(),
-        // The root's name is taken.
-        "root" => "root..key".into(),
+        // The names of the root's key and of the anchor are taken.
+        "root" | "anchor" => format!("{name}..key"),
         name => {
             let encoded = name.bytes().map(|byte| match plain(byte) {
                 true => char::from(byte).to_string(),
@@ -563,6 +565,7 @@ mod tests {
         for (origin, expected) in [
             (".", "root.key"),
             ("root.", "root..key"),
+            ("anchor.", "anchor..key"),
             ("foobar.com.", "foobar.com.key"),
             ("../../etc.", "..%2F..%2Fetc.key"),
         ] {

@@ -33,7 +33,7 @@ use super::design::Design;
 use super::desk::publish::Secure;
 use super::desk::{Desk, Post};
 use super::directory::{Directory, DirectoryError};
-use super::dnssec::{self, DnssecError, Signing};
+use super::dnssec::{self, DnssecError, Signing, copies};
 use super::faults::Faults;
 use super::faults::machines::Machines;
 use super::firewall::Firewalls;
@@ -175,6 +175,9 @@ impl Lab {
             .map(private::Held::new)
             .map_err(UpError::Private)?;
         let dnssec = Signing::of(&config, &directory).map(dnssec::Held::new).map_err(UpError::Dnssec)?;
+        if !dnssec.get().is_on() {
+            copies::forget_signed(&directory);
+        }
         let server = ports.db.map(|port| SocketAddr::new(ServiceName::Db.host().address(network), port));
         let database = Database::decide(wish, &directory, server)?;
         let metrics = config.metrics.listen.map(bind::tcp).transpose().map_err(UpError::Metrics)?;

@@ -73,8 +73,8 @@ impl<R: Respond> Hold for Plain<R> {
     }
 }
 
-/// Writes the messages that answer `question` into `write`, each behind its length, as it takes them; says whether there was
-/// one. For transports that have a place of its own for each question.
+/// Writes the messages that answer `question` into `write`, each behind its length, as it takes them, none slower than [`IDLE`];
+/// says whether there was one. For transports that have a place of its own for each question.
 pub(super) async fn answer(
     responder: &impl Respond,
     question: &[u8],
@@ -99,7 +99,8 @@ pub(super) async fn answer(
         writing.clear();
         outgoing.take(&mut writing);
         is_answered |= !writing.is_empty();
-        write.write_all(&writing).await?;
+        // Who asks and takes nothing, but stays awake, would have its place for ever.
+        timeout(IDLE, write.write_all(&writing)).await.map_err(|_| io::ErrorKind::TimedOut)??;
     }
     // Silence after a part is to be no end in order.
     Ok(is_answered && !outgoing.is_silent())

@@ -190,7 +190,26 @@ fn a_second_name_server_has_the_signatures_too() {
     stage.wwwlab(["zone", "sign"]).ok();
     until("it has the signatures", || are_alike() && both("foobar.com SOA")[1].contains("SOA 13 2 "));
     stage.wwwlab(["zone", "unsign"]).ok();
-    until("it has the plain zone", || are_alike() && !both("foobar.com SOA")[1].contains("SOA 13 2 "));
+    let is_plain = || are_alike() && !both("foobar.com SOA")[1].contains("SOA 13 2 ");
+    until("it has the plain zone", is_plain);
+
+    // The same where it is down meanwhile, and where another run signed.
+    let copies = || fs::read_dir(stage.state().join("zones")).into_iter().flatten().count();
+    stage.wwwlab(["zone", "sign"]).ok();
+    until("it has the signatures again", || are_alike() && both("foobar.com SOA")[1].contains("SOA 13 2 "));
+    stage.wwwlab(["stop", "dns2"]).ok();
+    assert!(copies() > 0);
+    stage.wwwlab(["zone", "unsign"]).ok();
+    assert_eq!(copies(), 0);
+    stage.wwwlab(["start", "dns2"]).ok();
+    until("it has the plain zone again", is_plain);
+    stage.wwwlab(["zone", "sign"]).ok();
+    until("it has the signatures once more", || {
+        are_alike() && both("foobar.com SOA")[1].contains("SOA 13 2 ")
+    });
+    stage.wwwlab(["down"]).ok();
+    stage.wwwlab(["up", "-d"]).ok();
+    until("it has the plain zone after that", is_plain);
 }
 
 /// The DNSKEY of a zone, one a line, as its own server gives them.
@@ -342,9 +361,35 @@ fn what_cannot_be_signed_or_broken_is_refused_with_the_remedy() {
     let paused = stage.wwwlab(["zone", "sign"]).refused(1);
     assert!(paused.contains("wwwlab resume tld"), "{paused}");
     stage.wwwlab(["resume", "tld"]).ok();
-    // Who is down starts so.
-    stage.wwwlab(["stop", "tld"]).ok();
+    // The DS of a zone that its server cannot sign is not published.
+    for server in ["tld", "dns"] {
+        stage.wwwlab(["stop", server]).ok();
+        let down = stage.wwwlab(["zone", "sign"]).refused(1);
+        assert!(down.contains(&format!("{server} is down")), "{down}");
+        assert!(down.contains(&format!("`wwwlab start {server}`, then again")), "{down}");
+        assert!(!stage.dig("127.0.0.2", "+dnssec www.foobar.com").contains("RRSIG"), "{server}");
+        stage.wwwlab(["start", server]).ok();
+    }
+    // Nor is that of a zone whose file brings its own key: nobody would believe what is in it.
+    let file = stage.root().join("zones/loopback/foobar.com.zone");
+    let plain = fs::read_to_string(&file).unwrap();
+    stage.edit("zones/loopback/foobar.com.zone", |text| {
+        text + "\n@ DNSKEY 257 3 13 GojIhhXUN/u4v54ZQqGSnyhWJwaubCvTmeexv7bR6edbkrSqQpF64cYbcB7wNcP+e+MAnLr+Wi9xMWyQLc8NAA==\n"
+    });
+    until("it has a key", || keys(&stage, "127.0.0.1", "foobar.com").len() == 1);
+    let own = stage.wwwlab(["zone", "sign"]).refused(1);
+    assert!(own.contains("foobar.com. cannot be signed") && own.contains("out of the file"), "{own}");
+    stage.wwwlab(["zone", "sign", ".", "com"]).ok();
+    assert!(stage.dig("127.0.0.2", "+dnssec www.foobar.com A").contains("NOERROR"));
+    stage.edit("zones/loopback/foobar.com.zone", |_| plain);
+    until("it has none", || keys(&stage, "127.0.0.1", "foobar.com").is_empty());
+
     stage.wwwlab(["zone", "sign"]).ok();
+    // Who is down meanwhile starts so.
+    stage.wwwlab(["stop", "tld"]).ok();
+    stage.wwwlab(["zone", "break", "foobar.com", "wrong-ds"]).ok();
     stage.wwwlab(["start", "tld"]).ok();
+    assert!(stage.dig("127.0.0.2", "www.foobar.com").contains("SERVFAIL"));
+    stage.wwwlab(["zone", "mend"]).ok();
     assert!(delv(&stage, "www.foobar.com").contains("; fully validated"));
 }

@@ -5,7 +5,7 @@ use crate::ground::clock;
 use crate::ground::service::causes;
 
 use super::super::control::{Response, Verb};
-use super::super::dnssec::{Change, DnssecError, SIGNERS, Signing};
+use super::super::dnssec::{Change, DnssecError, SIGNERS, Signing, copies};
 use super::super::hosts::ServiceName;
 use super::super::status::State;
 use super::Desk;
@@ -32,7 +32,7 @@ impl Desk {
                 format!("{name} stands still and cannot be told: `wwwlab resume {name}`, then again");
             return Response::Refused(vec![remedy]);
         }
-        if let (Change::Roll(_), Some(why)) = (change, self.unseen()) {
+        if let (Change::Roll(_) | Change::Sign(_), Some(why)) = (change, self.unseen(change)) {
             return Response::Refused(vec![why]);
         }
         let former = design.dnssec.get();
@@ -44,8 +44,9 @@ impl Desk {
         design.dnssec.put(next.clone());
         let tells_resolvers = change.is_forgotten() || former.anchors() != next.anchors();
         let concerned = |(name, _): &(ServiceName, Ask)| tells_resolvers || SIGNERS.contains(name);
-        let orders =
-            |signing| self.orders(signing).into_iter().filter(concerned).collect::<Vec<(ServiceName, Ask)>>();
+        let orders = |signing| {
+            self.orders(change, signing).into_iter().filter(concerned).collect::<Vec<(ServiceName, Ask)>>()
+        };
         let (before, after) = (orders(&former), orders(&next));
         let mut served = Vec::new();
         for (index, (name, ask)) in after.iter().enumerate() {
@@ -54,21 +55,26 @@ impl Desk {
                 continue;
             }
             let refused = match self.ask(*name, ask.clone()).await {
-                Ok(Reply::Zones(zones)) => {
-                    served.extend(zones);
-                    continue;
-                }
+                Ok(Reply::Zones(zones)) => match unsigned(change, ask, &zones) {
+                    // Its parents, which would vouch for it, are not told yet.
+                    Some(why) => why,
+                    None => {
+                        served.extend(zones);
+                        continue;
+                    }
+                },
                 Ok(Reply::Done) => continue,
                 Ok(Reply::Refused(why)) | Err(why) => why,
                 Ok(_) => vec![format!("{name} answered something else")],
             };
             // The files for others are as they were, too; if not, the next change says so.
             let _ = former.write_anchor(&design.directory);
-            design.dnssec.put(former);
-            // Whoever does not answer may still obey: behind the order goes the one that takes it back.
-            for (name, ask) in before.into_iter().take(index + 1) {
+            design.dnssec.put(former.clone());
+            // Whoever does not answer may still obey: behind the order goes the one that takes it back, to who was told last first.
+            for (name, ask) in before.into_iter().take(index + 1).rev() {
                 self.order(name, ask).await;
             }
+            self.copy_anew(&next, &former).await;
             return Response::Refused(refused);
         }
         if let Err(error) = self.follow_up(change, next.clone(), &served) {
@@ -101,15 +107,18 @@ impl Desk {
         Ok(())
     }
 
-    /// Why it cannot be seen how long anybody remembers what is served.
-    fn unseen(&self) -> Option<String> {
+    /// Why it cannot be seen what came of `change`, or how long anybody remembers what was served before.
+    fn unseen(&self, change: &Change) -> Option<String> {
         let is_down =
             |name: &ServiceName| self.post(*name).is_some_and(|post| post.condition.borrow().pid.is_none());
-        SIGNERS.into_iter().find(is_down).map(|name| {
-            format!(
-                "{name} is down, and what it published is still remembered: `wwwlab start {name}`, then again"
-            )
-        })
+        let reason = match change {
+            Change::Sign(_) => "what it cannot sign now would be vouched for",
+            _ => "what it published is still remembered",
+        };
+        SIGNERS
+            .into_iter()
+            .find(is_down)
+            .map(|name| format!("{name} is down, and {reason}: `wwwlab start {name}`, then again"))
     }
 
     /// What a name server tells of its zones, with the times that it does not know.
@@ -141,14 +150,19 @@ impl Desk {
         }
     }
 
-    /// What is told to whom, who is asked for answers last.
-    fn orders(&self, signing: &Signing) -> Vec<(ServiceName, Ask)> {
+    /// What is told to whom for `change`: resolvers last. Signing begins with the children: a parent's DS says that they are
+    /// signed.
+    fn orders(&self, change: &Change, signing: &Signing) -> Vec<(ServiceName, Ask)> {
         let design = &self.design;
         let order = |(name, signs): (ServiceName, bool)| match signs {
             true => (name, Ask::Sign(signing.wanted(name, &design.config, design.network))),
             false => (name, Ask::Believe(signing.anchors())),
         };
-        self.concerned().map(order).collect()
+        let (mut signers, resolvers): (Vec<_>, Vec<_>) = self.concerned().partition(|&(_, signs)| signs);
+        if matches!(change, Change::Sign(_)) {
+            signers.reverse();
+        }
+        signers.into_iter().chain(resolvers).map(order).collect()
     }
 
     /// The services that have to do with it, and whether they sign.
@@ -162,15 +176,32 @@ impl Desk {
     /// copies are forgotten.
     async fn copy_anew(&self, former: &Signing, next: &Signing) {
         let is_left = former.zones().any(|zone| !next.zones().any(|other| other == zone));
-        let second = self.post(ServiceName::Dns2).filter(|post| post.condition.borrow().pid.is_some());
-        if !is_left || second.is_none() {
+        if !is_left {
             return;
         }
-        self.act(Verb::Stop, ServiceName::Dns2).await;
-        // Where there are none, there is nothing to forget.
-        let _ = std::fs::remove_dir_all(self.design.directory.state.join("zones"));
-        self.act(Verb::Start, ServiceName::Dns2).await;
+        let is_up = self.post(ServiceName::Dns2).is_some_and(|post| post.condition.borrow().pid.is_some());
+        if is_up {
+            self.act(Verb::Stop, ServiceName::Dns2).await;
+        }
+        copies::forget(&self.design.directory);
+        if is_up {
+            self.act(Verb::Start, ServiceName::Dns2).await;
+        }
     }
+}
+
+/// Why a zone that `change` would have signed, as is asked for, is served as its file is; nothing where there is none.
+fn unsigned(change: &Change, ask: &Ask, served: &[ZoneState]) -> Option<Vec<String>> {
+    let (Change::Sign(_), Ask::Sign(wanted)) = (change, ask) else { return None };
+    let is_wanted = |origin: &str| wanted.zones.iter().any(|zone| zone.origin.eq_ignore_ascii_case(origin));
+    // What is not served at all will be signed when it is.
+    let is_plain = |state: &&ZoneState| state.serial.is_some() && state.signed.is_none();
+    let plain = served.iter().filter(is_plain).find(|state| is_wanted(&state.origin))?;
+    let remedy = format!(
+        "{} cannot be signed, so nothing is changed: name the others, or have its file be as it has to",
+        plain.origin
+    );
+    Some(std::iter::once(remedy).chain(plain.problems.iter().cloned()).collect())
 }
 
 /// How long anybody remembers what `zone` said, or a DS of its parent's, in seconds.
@@ -193,6 +224,7 @@ mod tests {
     use super::*;
     use crate::ground::channel::ZoneSigned;
     use crate::ground::dnssec::key::Algorithm;
+    use crate::ground::dnssec::{Wanted, Zone};
 
     fn state(origin: &str, longest_ttl: u32, ds_ttl: u32) -> ZoneState {
         let signed = ZoneSigned {
@@ -212,6 +244,24 @@ mod tests {
             problems: Vec::new(),
             signed: Some(signed),
         }
+    }
+
+    #[test]
+    fn a_zone_that_is_served_as_its_file_is_keeps_others_from_being_signed() {
+        let zone = |origin: &str| Zone { origin: origin.into(), key: "key".into(), wrong: None };
+        let wanted = Wanted { zones: vec![zone("com."), zone("foobar.com.")], ..Wanted::default() };
+        let plain = |origin: &str, serial| {
+            let problems = vec!["it brings keys".into()];
+            ZoneState { serial, signed: None, problems, ..state(origin, 0, 0) }
+        };
+        let (sign, ask) = (Change::Sign(Vec::new()), Ask::Sign(wanted));
+        assert_eq!(unsigned(&sign, &ask, &[state("com.", 5, 5), plain("other.", Some(1))]), None);
+        assert_eq!(unsigned(&sign, &ask, &[plain("com.", None)]), None, "it is not served");
+        let served = [state("com.", 5, 5), plain("FOOBAR.com.", Some(1))];
+        assert_eq!(unsigned(&Change::Mend(None), &ask, &served), None);
+        let why = unsigned(&sign, &ask, &served).unwrap();
+        assert!(why[0].starts_with("FOOBAR.com. cannot be signed"), "{why:?}");
+        assert_eq!(why[1..], ["it brings keys"]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use quinn::{
     ServerConfig, TokioRuntime, TransportConfig, VarInt,
 };
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::dns::message::question;
@@ -154,6 +154,8 @@ impl<R: Respond> Quic<R> {
                     Err(_) => return INTERNAL_ERROR,
                 },
                 () = seat.to_be_left(), if !is_ending => is_ending = true,
+                // To stay awake is not to ask: PINGs put off the end that quinn knows of, and not this one.
+                () = sleep(IDLE), if questions.is_empty() => return NO_ERROR,
                 // quinn accepts no more than QUESTIONS_MOST.
                 stream = connection.accept_bi(), if !is_ending => match stream {
                     Ok((send, receive)) => {
@@ -192,8 +194,13 @@ async fn answer(
     };
     let Some(message) = only_message(&framed) else { return misbehaved(&mut send) };
     match streams::answer(&responder, message, client, &mut send).await {
-        // Whoever does not want it any more has said so.
-        Ok(true) => _ = send.finish(),
+        // Whoever does not want it any more has said so. The end of the connection, which may come behind this, would take with
+        // it what has not arrived.
+        Ok(true) => {
+            if send.finish().is_ok() {
+                let _ = timeout(IDLE, send.stopped()).await;
+            }
+        }
         Ok(false) | Err(_) => _ = send.reset(INTERNAL_ERROR),
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ApplicationClose, Connection, ConnectionError};
+use quinn::{ApplicationClose, Connection, ConnectionError, ReadError, TransportConfig, VarInt};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -117,9 +117,18 @@ impl Stand {
     }
 
     async fn connect_quic(&self, protocol: &[u8]) -> Result<Connection, ConnectionError> {
+        self.connect_quic_with(protocol, TransportConfig::default()).await
+    }
+
+    async fn connect_quic_with(
+        &self,
+        protocol: &[u8],
+        transport: TransportConfig,
+    ) -> Result<Connection, ConnectionError> {
         let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
         let crypto = QuicClientConfig::try_from(self.believing(protocol)).unwrap();
-        let config = quinn::ClientConfig::new(Arc::new(crypto));
+        let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+        config.transport_config(Arc::new(transport));
         let connecting = endpoint.connect_with(config, self.at(Transport::Quic), "localhost").unwrap();
         timeout(PATIENCE, connecting).await.expect("no handshake in 30 s")
     }
@@ -288,6 +297,30 @@ async fn rfc9250_section_4_3_3_who_keeps_to_something_else_is_left() {
     let connection = stand.connect_quic(b"doq").await.unwrap();
     assert!(ask_quic(&connection, &framed(0)).await.is_some());
     assert!(stand.connect_quic(b"h3").await.is_err());
+}
+
+/// PINGs keep a connection of QUIC awake for ever: that is no reason to keep it.
+#[tokio::test]
+async fn who_stays_awake_and_neither_asks_nor_takes_an_answer_is_left() {
+    let stand = Stand::quic();
+    let awake = |window: u32| {
+        let mut transport = TransportConfig::default();
+        transport.keep_alive_interval(Some(Duration::from_secs(1))).stream_receive_window(window.into());
+        transport
+    };
+    let (silent, greedy) = tokio::join!(
+        stand.connect_quic_with(b"doq", awake(1 << 16)),
+        stand.connect_quic_with(b"doq", awake(0))
+    );
+    let (silent, greedy) = (silent.unwrap(), greedy.unwrap());
+    let (mut send, mut receive) = greedy.open_bi().await.unwrap();
+    send.write_all(&framed(0)).await.unwrap();
+    send.finish().unwrap();
+    let mut octet = [0];
+    let (end, ended) = tokio::join!(closed(&silent), timeout(PATIENCE, receive.read(&mut octet)));
+    assert_eq!(end.error_code.into_inner(), 0, "DOQ_NO_ERROR");
+    let internal_error = Err(ReadError::Reset(VarInt::from_u32(1)));
+    assert_eq!(ended.expect("open after 30 s"), internal_error, "DOQ_INTERNAL_ERROR");
 }
 
 #[tokio::test]

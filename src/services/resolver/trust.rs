@@ -74,10 +74,14 @@ pub(super) enum Verdict {
     Bogus,
 }
 
-/// The verdict on an answer with these records.
+/// The verdict on an answer with these records. Signatures count with what they sign: those that came without it are
+/// validated by nobody.
 pub(super) fn verdict(records: &[Record]) -> Verdict {
+    if records.iter().all(is_signature) {
+        return Verdict::Insecure;
+    }
     let mut verdict = Verdict::Secure;
-    for record in records.iter().filter(|record| record.record_type() != RecordType::RRSIG) {
+    for record in records.iter().filter(|record| !is_signature(record)) {
         match record.proof {
             Proof::Secure => {}
             Proof::Insecure => verdict = Verdict::Insecure,
@@ -86,7 +90,7 @@ pub(super) fn verdict(records: &[Record]) -> Verdict {
             Proof::Bogus | Proof::Indeterminate => return Verdict::Bogus,
         }
     }
-    if records.is_empty() { Verdict::Insecure } else { verdict }
+    verdict
 }
 
 /// Whether `record` is the CNAME that a DNAME among `records`, itself validated, makes of its owner.
@@ -199,4 +203,30 @@ pub(super) fn is_for_all(record: &Record, wanted: RecordType) -> bool {
     let record_type = record.record_type();
     let is_of_signing = matches!(record_type, RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3);
     !is_of_signing || record_type == wanted || wanted == RecordType::ANY
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::rr::rdata::{A, NULL};
+
+    use super::*;
+
+    #[test]
+    fn signatures_alone_prove_nothing() {
+        let record = |data, proof| {
+            let mut record = Record::from_rdata("www.foobar.com.".parse().unwrap(), 60, data);
+            record.proof = proof;
+            record
+        };
+        let address = |proof| record(RData::A(A::new(127, 0, 0, 1)), proof);
+        let signature =
+            |proof| record(RData::Unknown { code: RecordType::RRSIG, rdata: NULL::with(vec![0; 20]) }, proof);
+        assert_eq!(verdict(&[]), Verdict::Insecure);
+        for proof in [Proof::Secure, Proof::Insecure, Proof::Indeterminate, Proof::Bogus] {
+            assert_eq!(verdict(&[signature(proof), signature(proof)]), Verdict::Insecure, "{proof:?}");
+            assert_eq!(verdict(&[address(Proof::Secure), signature(proof)]), Verdict::Secure, "{proof:?}");
+        }
+        let bogus = [address(Proof::Secure), signature(Proof::Secure), address(Proof::Bogus)];
+        assert_eq!(verdict(&bogus), Verdict::Bogus);
+    }
 }
