@@ -23,8 +23,9 @@ pub(super) type Message = Full<Bytes>;
 const PATH: &str = "/dns-query";
 /// What a message is called (RFC 8484 §6).
 const MEDIA_TYPE: &str = "application/dns-message";
-/// The longest message (RFC 1035 §4.2.2), and a header, below which nothing is one.
-const LONGEST: usize = 65_535;
+/// The longest question, in octets: one name, options and padding are a tenth of that, and each stream of a connection may
+/// have as much kept. And a header, below which nothing is a message.
+const LONGEST: usize = 4_096;
 const HEADER: usize = 12;
 /// So much of a body that is too long is taken all the same: who is still sending it would not read why it is refused.
 const DISCARDED_MOST: usize = 1 << 18;
@@ -123,7 +124,7 @@ impl Refusal {
             }
             Self::Encoding => "the question is no base64url without padding (RFC 4648, section 5)",
             Self::MediaType => "the body of a POST is a DNS message: Content-Type: application/dns-message",
-            Self::TooLong => "no DNS message is longer than 65535 octets",
+            Self::TooLong => "a question is no longer than 4096 octets here",
             Self::TooLate => "the question did not come within 10 s",
             Self::BrokenOff => "the question broke off",
             Self::NoQuestion => "what came is no DNS question: it is shorter than a header, or an answer",

@@ -36,8 +36,8 @@ const NO_ERROR: VarInt = VarInt::from_u32(0);
 const INTERNAL_ERROR: VarInt = VarInt::from_u32(1);
 const PROTOCOL_ERROR: VarInt = VarInt::from_u32(2);
 
-/// Questions of one connection at a time.
-const QUESTIONS_MOST: u32 = 100;
+/// Questions of one connection at a time: what is not whole yet is kept, so these times [`LONGEST`] is what one may take.
+const QUESTIONS_MOST: u32 = 16;
 /// The longest question with its length before it, in octets; and one more is too many.
 const LONGEST: usize = 2 + 65_535;
 /// Octets of one connection that may come before they are taken, and that may wait to be acknowledged.
