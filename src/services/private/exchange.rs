@@ -45,7 +45,11 @@ where
     let question = match asked(request.method(), request.uri(), request.headers()) {
         Ok(Asked::InTarget(question)) => Ok(question),
         Ok(Asked::InBody) => body(request.into_body()).await,
-        Err(refusal) => Err(refusal),
+        Err(refusal) => {
+            // Who is still sending would not read why: over HTTP/2 its stream would be reset instead.
+            let _ = body(request.into_body()).await;
+            Err(refusal)
+        }
     };
     let question = match question
         .and_then(|question| if is_question(&question) { Ok(question) } else { Err(Refusal::NoQuestion) })

@@ -115,6 +115,20 @@ async fn the_longest_message_is_answered_and_a_longer_one_is_refused() {
 }
 
 #[tokio::test]
+async fn what_is_refused_is_taken_to_its_end_first() {
+    let mut left = 3;
+    let pieces = std::iter::from_fn(|| {
+        left -= 1;
+        (left > 0).then(|| Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from_static(b"piece"))))
+    });
+    let body = http_body_util::StreamBody::new(futures_util::stream::iter(pieces));
+    let request = Request::post("/dns-query").header(CONTENT_TYPE, "text/plain").body(body).unwrap();
+    let client = SocketAddr::from(([127, 0, 0, 1], 1));
+    let response = answer(&Told(reply(0, &[A])), request, client).await.unwrap();
+    assert_eq!((response.status(), left), (StatusCode::UNSUPPORTED_MEDIA_TYPE, 0));
+}
+
+#[tokio::test]
 async fn what_is_no_question_is_refused_with_its_reason() {
     let mut answer = question();
     answer[2] |= 0x80;
