@@ -23,7 +23,6 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -416,26 +415,8 @@ fn keep(path: &Path, text: &str) -> Result<(), DnssecError> {
     write().map_err(|source| DnssecError::Keep { path: path.into(), source })
 }
 
-/// The one in service. A plain mutex: held for a look.
-#[derive(Debug, Clone, Default)]
-pub struct Held(Arc<Mutex<Signing>>);
-
-impl Held {
-    /// With this one.
-    pub fn new(signing: Signing) -> Self {
-        Self(Arc::new(Mutex::new(signing)))
-    }
-
-    /// The one in service.
-    pub fn get(&self) -> Signing {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Puts `next` in its place.
-    pub fn put(&self, next: Signing) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = next;
-    }
-}
+/// The one in service.
+pub type Held = super::held::Held<Signing>;
 
 #[cfg(test)]
 mod tests {

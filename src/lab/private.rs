@@ -5,7 +5,6 @@
 //! starts and while it runs, and of one run.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -222,26 +221,8 @@ fn url(address: &SocketAddr) -> String {
     }
 }
 
-/// The one in service. A plain mutex: held for a look.
-#[derive(Debug, Clone, Default)]
-pub struct Held(Arc<Mutex<Serving>>);
-
-impl Held {
-    /// With this one.
-    pub fn new(serving: Serving) -> Self {
-        Self(Arc::new(Mutex::new(serving)))
-    }
-
-    /// The one in service.
-    pub fn get(&self) -> Serving {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Puts `next` in its place.
-    pub fn put(&self, next: Serving) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = next;
-    }
-}
+/// The one in service.
+pub type Held = super::held::Held<Serving>;
 
 #[cfg(test)]
 mod tests {
