@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::told;
+use super::outgoing::told;
 use crate::dns::message::writer::Finished;
 use crate::ground::bind::Transport;
 use crate::ground::clock::Stopwatch;

@@ -12,14 +12,17 @@
 //! - `door`: who asks, and for what: signed messages, whole zones, word from a primary. Behind it `access` says who may
 //!   have a zone, `seats` how many at a time, `keys` reads secrets, `transfer` sends zones, `notify` tells others that one
 //!   changed.
-//! - `late`: answers that a fault holds back.
+//! - `conversing`: answers over TCP and what is like it; `udp`: over UDP, in turns. `outgoing`: what a fault does to either, and what
+//!   the journal is told; `late`: answers that a fault holds back.
 //! - `secondary`: follows a primary and its SOA's times; `fetch` has a zone from it.
 //! - `limit`: which answers are too many for one network. What it counts is in `services/tally`.
-//! - `udp`, and `streams` that the resolver uses as well: the sockets.
+//! - `config`: its command line.
 
 mod about;
 pub mod access;
 pub mod answer;
+mod config;
+mod conversing;
 pub mod cookies;
 mod door;
 mod fetch;
@@ -28,6 +31,7 @@ pub mod keys;
 mod late;
 mod limit;
 mod notify;
+mod outgoing;
 mod seats;
 mod secondary;
 mod shelf;
@@ -40,7 +44,6 @@ pub mod zones;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, UdpSocket};
@@ -49,27 +52,25 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::dns::message::asked;
 use crate::dns::message::tsig::Key;
-use crate::dns::message::writer::Finished;
-use crate::dns::name::{Name, NameError};
+use crate::dns::name::Name;
 use crate::ground::bind::{self, BindError, Listening, Transport};
 use crate::ground::chance;
 use crate::ground::channel::{Ask, Reply};
-use crate::ground::clock::{self, Stopwatch};
+use crate::ground::clock;
 use crate::ground::datagrams::Datagrams;
 use crate::ground::dnssec;
-use crate::ground::event::Happened;
-use crate::ground::fault;
 use crate::ground::journal::Journal;
 use crate::ground::listeners::Listeners;
 use crate::ground::service::{Closed, Service, causes};
-use crate::services::faults::{self, Active, Faults};
-use crate::services::private::{self, Over};
-use crate::services::streams::{self, Plain, Replies, Respond, Room};
-use crate::services::tally::questions::{Outcome, Tally};
+use crate::services::faults::Faults;
+use crate::services::private;
+use crate::services::streams::{self, Plain, Room};
+use crate::services::tally::questions::Tally;
 use crate::services::tls::TlsError;
-use access::{Allowed, Peer};
+use access::Peer;
+pub use config::{Config, FollowedZone, ZoneFile, ZoneFileError};
+use conversing::Conversing;
 use cookies::Jar;
 use door::{Door, Followed};
 use fetch::Source;
@@ -79,135 +80,9 @@ use seats::Seats;
 use secondary::Secondary;
 use shelf::Shelf;
 use signer::{Signer, SignerError};
-use transfer::Transfer;
 
 /// How often a free port is drawn until it is free for UDP and TCP both.
 const DRAWS_MOST: usize = 16;
-
-/// What the server must be told to start.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Config {
-    /// Where to listen, over UDP and TCP; port 0 takes a free one; may be repeated
-    #[arg(long, value_name = "ADDRESS:PORT", required = true)]
-    pub listen: Vec<SocketAddr>,
-    /// A zone and the master file that it is read from; may be repeated
-    #[arg(long = "zone", value_name = "ORIGIN=FILE")]
-    pub zones: Vec<ZoneFile>,
-    /// Where to answer in private as well, and with which certificates
-    #[command(flatten)]
-    pub private: private::Arguments,
-    /// A zone that is signed, and the file with its key; may be repeated
-    #[arg(long = "sign", value_name = "ORIGIN=FILE")]
-    pub sign: Vec<dnssec::Zone>,
-    /// A signed zone below, and its DNSKEY in base64, for the DS in its parent; may be repeated
-    #[arg(long = "child", value_name = "ORIGIN=KEY")]
-    pub children: Vec<dnssec::Child>,
-    /// How signed zones deny
-    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
-    pub denial: dnssec::Denial,
-    /// What the server calls itself when asked which one it is (NSID, `id.server`); without it, its first address
-    #[arg(long, value_name = "NAME")]
-    pub identity: Option<String>,
-    /// Who may have whole zones (AXFR): an address, a prefix, `key NAME`, or a prefix and `key NAME`; may be repeated
-    #[arg(long = "transfer-to", value_name = "WHO")]
-    pub transfer_to: Vec<Allowed>,
-    /// A zone that is copied from its primary, with `key NAME` if they share one; may be repeated
-    #[arg(long = "follow", value_name = "ORIGIN=ADDRESS:PORT", requires = "copies")]
-    pub follow: Vec<FollowedZone>,
-    /// The directory in which copies of zones are kept for the next start
-    #[arg(long, value_name = "DIRECTORY")]
-    pub copies: Option<PathBuf>,
-    /// A name server that is told when a zone changes (NOTIFY), with `key NAME` if they share one; may be repeated
-    #[arg(long = "notify", value_name = "ADDRESS:PORT")]
-    pub notify: Vec<Peer>,
-    /// A file with keys for signed messages, as tsig-keygen writes it; may be repeated
-    #[arg(long = "keys", value_name = "FILE")]
-    pub keys: Vec<PathBuf>,
-    /// Equal answers to one network that are sent over UDP, a second; 0 limits nothing
-    #[arg(long, value_name = "ANSWERS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=i64::from(limit::MOST)))]
-    pub rate_limit: u32,
-    /// What is done about DNS cookies: `answer` gives one to whoever shows one, `require` answers over UDP only who
-    /// shows a good one, `off` passes them over
-    #[arg(long, value_enum, value_name = "POLICY", default_value_t)]
-    pub cookies: cookies::Policy,
-}
-
-impl Default for Config {
-    /// At a free port of this machine, without zones.
-    fn default() -> Self {
-        Self {
-            listen: vec![(Ipv4Addr::LOCALHOST, 0).into()],
-            zones: Vec::new(),
-            private: private::Arguments::default(),
-            sign: Vec::new(),
-            children: Vec::new(),
-            denial: dnssec::Denial::default(),
-            identity: None,
-            transfer_to: Vec::new(),
-            notify: Vec::new(),
-            follow: Vec::new(),
-            copies: None,
-            keys: Vec::new(),
-            rate_limit: 0,
-            cookies: cookies::Policy::default(),
-        }
-    }
-}
-
-/// A zone and the file that it is read from, as the command line writes it: `foobar.com=zones/foobar.com.zone`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ZoneFile {
-    /// The zone's apex.
-    pub origin: Name,
-    /// Its master file.
-    pub file: PathBuf,
-}
-
-/// A zone and the primary that it is copied from, as the command line writes it: `foobar.com=127.0.0.1:53 key NAME`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FollowedZone {
-    /// The zone's apex.
-    pub origin: Name,
-    /// Its primary.
-    pub primary: Peer,
-}
-
-impl FromStr for FollowedZone {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        const SHAPE: &str = "write the zone, `=`, and its primary: foobar.com=127.0.0.1:53";
-        let (origin, primary) = text.split_once('=').ok_or(SHAPE)?;
-        let origin = origin.parse().map_err(|cause| format!("`{origin}` is no zone's name: {cause}"))?;
-        Ok(Self { origin, primary: primary.parse().map_err(|cause: access::AccessError| cause.to_string())? })
-    }
-}
-
-/// Why text names no zone and file.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ZoneFileError {
-    /// There is no `=` with something on both sides.
-    #[error("write the zone, `=`, and its file: foobar.com=zones/foobar.com.zone")]
-    Shape,
-    /// What stands before `=` is no name.
-    #[error("`{0}` is no zone's name")]
-    Origin(String, #[source] NameError),
-}
-
-impl FromStr for ZoneFile {
-    type Err = ZoneFileError;
-
-    fn from_str(text: &str) -> Result<Self, ZoneFileError> {
-        let (origin, file) = text
-            .split_once('=')
-            .filter(|(origin, file)| !origin.is_empty() && !file.is_empty())
-            .ok_or(ZoneFileError::Shape)?;
-        Ok(Self {
-            origin: origin.parse().map_err(|cause| ZoneFileError::Origin(origin.into(), cause))?,
-            file: file.into(),
-        })
-    }
-}
 
 /// Why the server could not start. A zone file that is missing or wrong is no reason: its zone is answered with
 /// SERVFAIL until it is mended.
@@ -378,107 +253,6 @@ impl Service for Authoritative {
     }
 }
 
-/// Answers over TCP, and over what is like it.
-#[derive(Debug, Clone)]
-struct Conversing {
-    door: Arc<Door>,
-    tally: Arc<Tally>,
-    faults: Faults,
-    journal: Journal,
-    transport: Transport,
-}
-
-impl Over for Conversing {
-    fn over(&self, transport: Transport) -> Self {
-        Self { transport, ..self.clone() }
-    }
-}
-
-/// What an answer over TCP has to wait for.
-enum Rest {
-    /// Nothing: it is sent.
-    None,
-    /// The messages that follow the first.
-    Transfer(Box<Transfer>),
-    /// Its time: a fault holds it back so many milliseconds, and it is told when it goes out.
-    Late(u64, Vec<u8>, Finished),
-}
-
-impl Respond for Conversing {
-    fn respond(
-        &self,
-        question: &[u8],
-        client: SocketAddr,
-        mut replies: Replies,
-    ) -> Option<impl Future<Output = ()> + Send + use<>> {
-        let watch = Stopwatch::start();
-        let transport = self.transport;
-        let mut rest = Rest::None;
-        replies.send_now(|reply| {
-            let (zones, now) = (self.door.shelf.snapshot(), clock::unix_seconds());
-            let answered = self.door.respond(&zones, question, client, transport, now, reply);
-            let (mut finished, transfer) = answered.unzip();
-            let millis = match (self.faults.now(), &mut finished) {
-                (Some(wrong), Some(finished)) => spoil(&wrong, question, transport, reply, finished),
-                _ => 0,
-            };
-            self.tally.count(transport, finished, Outcome::Answered);
-            if finished.is_some() {
-                self.tally.took(transport, watch, 1);
-            }
-            rest = match (transfer.flatten(), finished) {
-                (None, Some(finished)) if millis > 0 => Rest::Late(millis, std::mem::take(reply), finished),
-                (transfer, finished) => {
-                    if let Some(finished) = finished {
-                        self.journal.tell(|| told(finished, reply, client, transport, watch));
-                    }
-                    transfer.map_or(Rest::None, Rest::Transfer)
-                }
-            };
-        });
-        let rest = match rest {
-            Rest::None => return None,
-            rest => rest,
-        };
-        let journal = self.journal.clone();
-        Some(async move {
-            match rest {
-                Rest::Transfer(transfer) => transfer.send(replies).await,
-                Rest::Late(millis, reply, finished) => {
-                    tokio::time::sleep(fault::wait(millis)).await;
-                    journal.tell(|| told(finished, &reply, client, transport, watch));
-                    replies.send(&reply).await;
-                }
-                Rest::None => {}
-            }
-        })
-    }
-}
-
-/// Does to the answer to `question` what is wrong with it, and says so in what it became; how many milliseconds it is to be
-/// held back.
-fn spoil(
-    wrong: &Active,
-    question: &[u8],
-    transport: Transport,
-    reply: &mut Vec<u8>,
-    finished: &mut Finished,
-) -> u64 {
-    let struck = faults::dns::strikes(wrong, question);
-    if struck.is_empty() {
-        return 0;
-    }
-    faults::dns::spoil(&struck, transport, reply);
-    if let Some((rcode, flags, answers)) = faults::dns::became(reply) {
-        // The header has the lower bits of a response code alone.
-        if rcode.0 != finished.rcode.0 & 0xF {
-            finished.rcode = rcode;
-        }
-        (finished.flags, finished.answers) = (flags, answers);
-    }
-    faults::dns::delay(&struck)
-}
-
 /// Which of `addresses` talks to `peer`: the first of its family, since others know this server by that.
 fn own_towards(peer: SocketAddr, addresses: &[SocketAddr]) -> IpAddr {
     let of_its_family = addresses.iter().find(|own| own.is_ipv4() == peer.is_ipv4());
@@ -510,7 +284,7 @@ fn secondaries(
         let FollowedZone { origin, primary } = zone;
         let key = primary.key.as_ref().map(|name| keys::named(keys, name)).transpose();
         let key = key.map_err(StartError::Keys)?;
-        let file = copies.join(file_name(origin));
+        let file = copies.join(secondary::file_name(origin));
         let own = own_towards(primary.address, addresses);
         shelf.make_place(origin, file.clone());
         Ok(Secondary {
@@ -523,22 +297,6 @@ fn secondaries(
         })
     };
     zones.iter().map(secondary).collect()
-}
-
-/// `foobar.com.zone`: letters, digits, dots, hyphens and underscores of the name; what else it has is written as its octets.
-fn file_name(origin: &Name) -> String {
-    let name: String = match origin.to_lowercase().to_string().trim_end_matches('.') {
-        // As master files write it; no other name has this file (`root.` is a name like any other).
-        "" => "@".into(),
-        name => name
-            .chars()
-            .map(|character| match character {
-                'a'..='z' | '0'..='9' | '-' | '_' | '.' => character.to_string(),
-                other => format!("%{:02x}", u32::from(other)),
-            })
-            .collect(),
-    };
-    format!("{name}.zone")
 }
 
 /// A socket of each kind for each address.
@@ -564,37 +322,6 @@ fn bind_both(listen: SocketAddr) -> Result<(TcpListener, UdpSocket, SocketAddr),
             Err(_) if draws > 0 => {}
             Err(cause) => return Err(StartError::Bind(listen, cause)),
         }
-    }
-}
-
-/// What the journal is told of an answer. What was asked stands in the answer itself; a question that could not be
-/// read does not.
-fn told(
-    finished: Finished,
-    reply: &[u8],
-    client: SocketAddr,
-    transport: Transport,
-    watch: Stopwatch,
-) -> Happened {
-    let micros = watch.micros();
-    let (name, record_type) = asked::question_of(reply).map_or_else(
-        || ("?".to_owned(), "?".to_owned()),
-        |(name, record_type)| (name.to_string(), record_type.to_string()),
-    );
-    Happened::Question {
-        client,
-        transport,
-        id: reply.first_chunk().map_or(0, |id| u16::from_be_bytes(*id)),
-        name,
-        record_type,
-        class: finished.asked.map_or_else(|| "?".to_owned(), |(_, class)| class.to_string()),
-        rcode: finished.rcode.to_string(),
-        flags: finished.flags.to_string(),
-        answers: finished.answers,
-        bytes: Some(reply.len()),
-        micros,
-        cached: None,
-        walk: None,
     }
 }
 

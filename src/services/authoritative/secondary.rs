@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fetch::{self, Fetched, Source};
 use super::shelf::Shelf;
+use crate::dns::name::Name;
 use crate::dns::types::RecordType;
 use crate::dns::zone::{self, Zone};
 use crate::ground::fault::{DnsWrong, Wrong};
@@ -223,6 +224,22 @@ fn touch(file: &Path, millis: u64) -> std::io::Result<()> {
 fn jittered(pause: Duration) -> Duration {
     let parts = u32::try_from(chance::random_u64() % 1_000).unwrap_or(0);
     pause - pause / 10 * parts / 1_000
+}
+
+/// `foobar.com.zone`: letters, digits, dots, hyphens and underscores of the name; what else it has is written as its octets.
+pub(super) fn file_name(origin: &Name) -> String {
+    let name: String = match origin.to_lowercase().to_string().trim_end_matches('.') {
+        // As master files write it; no other name has this file (`root.` is a name like any other).
+        "" => "@".into(),
+        name => name
+            .chars()
+            .map(|character| match character {
+                'a'..='z' | '0'..='9' | '-' | '_' | '.' => character.to_string(),
+                other => format!("%{:02x}", u32::from(other)),
+            })
+            .collect(),
+    };
+    format!("{name}.zone")
 }
 
 #[cfg(test)]

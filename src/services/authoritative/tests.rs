@@ -8,10 +8,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::access::Allowed;
 use super::*;
 use crate::dns::message::Flags;
 use crate::dns::message::asked;
 use crate::dns::types::{Rcode, RecordType};
+use crate::ground::event::Happened;
 use crate::ground::journal::{Told, journal};
 
 const ZONE: &str = "$TTL 300\n@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 127.0.0.1\nwww A 192.0.2.1\n";

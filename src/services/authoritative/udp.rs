@@ -14,7 +14,7 @@ use super::answer::cut;
 use super::door::Door;
 use super::late::{self, Late};
 use super::limit::{Kind, Network, RateLimit, Verdict};
-use super::{spoil, told};
+use super::outgoing::{spoil, told};
 use crate::dns::message::writer::Finished;
 use crate::ground::bind::Transport;
 use crate::ground::clock::{self, Stopwatch};

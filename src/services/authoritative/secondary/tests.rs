@@ -219,8 +219,7 @@ async fn rfc1034_section_4_3_5_only_an_authority_is_followed_and_a_lower_serial_
 #[test]
 fn no_two_zones_share_a_file() {
     let names = [".", "root", "\\@", "a.b", "a\\.b", "a/b", "*"].map(|name| name.parse::<Name>().unwrap());
-    let files: std::collections::BTreeSet<String> =
-        names.iter().map(crate::services::authoritative::file_name).collect();
+    let files: std::collections::BTreeSet<String> = names.iter().map(super::file_name).collect();
     assert_eq!(files.len(), names.len(), "{files:?}");
 }
 
