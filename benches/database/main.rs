@@ -10,11 +10,7 @@
 //!
 //! `BENCH_DATABASE` says how many turns each has, 1 to 100; default 5.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is a command: the result goes to stdout, the progress to stderr"
-)]
+#![expect(clippy::print_stderr, reason = "this is a command: its progress goes to stderr")]
 
 #[allow(dead_code, reason = "this bench needs a part of it")]
 #[path = "../ground/mod.rs"]
@@ -28,20 +24,17 @@ mod starts;
 #[path = "../ground/visitors.rs"]
 mod visitors;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use tempfile::TempDir;
-use wwwlab::ground::service::causes;
-use wwwlab::lab::guard::Guard;
 
 use crate::ground::ports::Ports;
-use crate::ground::stop::{Stop, until_stopped};
+use crate::ground::stop::Stop;
 use crate::ground::trouble::{Trouble, cannot};
-use crate::ground::{machine, number};
+use crate::ground::{machine, number, ours};
 use crate::installed::Programs;
 use crate::report::{Promise, Report, Row};
-use crate::server::{PROGRAM, Product, Server, World, millis};
+use crate::server::{Product, Server, World, millis};
 
 /// Turns of each, unless `BENCH_DATABASE` says otherwise.
 const TURNS: u32 = 5;
@@ -52,23 +45,14 @@ const LOADS: [(usize, u32); 3] = [(1, 500), (16, 3_000), (64, 3_000)];
 const WARMING: u32 = 10;
 
 fn main() -> ExitCode {
-    match until_stopped(bench) {
-        Ok(report) => {
-            println!("{report}");
-            ExitCode::SUCCESS
-        }
-        Err(trouble) => {
-            eprintln!("bench: {}", causes(&trouble).join(": "));
-            ExitCode::FAILURE
-        }
-    }
+    ground::bench::run(bench)
 }
 
 fn bench(stop: &Stop) -> Result<Report, Trouble> {
     let turns = number::from("BENCH_DATABASE", 1..=TURNS_MOST, TURNS)?;
     let programs = Programs::find()?;
     let place = TempDir::with_prefix("wwwlab-bench-").map_err(cannot("make a temporary directory"))?;
-    let guard = Guard::start(Path::new(PROGRAM), Vec::new(), None).map_err(cannot("start the guard"))?;
+    let guard = ours::guard()?;
     let world = World { programs: &programs, place: place.path(), guard: &guard, stop };
     eprintln!("preparing all in {}", place.path().display());
     let mut ports = Ports::new();

@@ -15,6 +15,7 @@ use wwwlab::ground::clock::Stopwatch;
 use wwwlab::lab::database::read_address;
 use wwwlab::lab::guard::Guard;
 
+use crate::ground::ours::{self, LAB, wwwlab};
 use crate::ground::ports::Ports;
 use crate::ground::processes;
 use crate::ground::program::Program;
@@ -22,17 +23,6 @@ use crate::ground::stop::Stop;
 use crate::ground::trouble::{Trouble, cannot, of};
 use crate::installed::Programs;
 use crate::visitors::{self, Body, Door, Ended, Wanted};
-
-/// The executable that is measured.
-pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_wwwlab");
-
-/// Where a lab listens on loopback.
-pub(crate) const LAB: [Ipv4Addr; 4] = [
-    Ipv4Addr::LOCALHOST,
-    Ipv4Addr::new(127, 0, 0, 2),
-    Ipv4Addr::new(127, 0, 0, 3),
-    Ipv4Addr::new(127, 0, 0, 4),
-];
 
 /// Entries of the guestbook.
 const ENTRIES: u32 = 1_000;
@@ -223,28 +213,25 @@ fn lab(
     ports: &mut Ports,
     world: &World,
 ) -> Result<Command, Trouble> {
-    new_lab(place, address, engine, ports, world)?;
+    lab_at(place, address, engine, ports, world)?;
     let mut command = wwwlab();
     command.arg("up").current_dir(place);
     Ok(command)
 }
 
 /// A new lab with its ports and its database.
-pub(crate) fn new_lab(
+pub(crate) fn lab_at(
     place: &Path,
     address: SocketAddr,
     engine: &str,
     ports: &mut Ports,
     world: &World,
 ) -> Result<(), Trouble> {
-    let said = place.with_extension("new.log");
-    Program::run("wwwlab new", wwwlab().arg("new").arg(place), said, world.guard, world.stop)?;
     let (dns, http) = (ports.free("dns", &LAB)?, address.port());
     let (app, db) = (ports.free("app", &LAB[..1])?, ports.free("db", &LAB[..1])?);
-    let settings = place.join("lab.toml");
-    let text =
+    let settings =
         format!("[ports]\ndns = {dns}\nhttp = {http}\napp = {app}\ndb = {db}\n[db]\nengine = \"{engine}\"\n");
-    fs::write(&settings, text).map_err(of(&settings))
+    ours::new_lab(place, &settings, world.guard, world.stop)
 }
 
 /// nginx and PHP-FPM as the bench `stack` has them, with the database of the lab that runs.
@@ -292,13 +279,6 @@ fn peers(place: &Path, address: SocketAddr, world: &World) -> Result<Vec<(&'stat
 
 fn write(file: &Path, text: &str) -> Result<(), Trouble> {
     fs::write(file, text).map_err(of(file))
-}
-
-/// In an environment that says nothing about another lab.
-pub(crate) fn wwwlab() -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.env_remove("WWWLAB_LAB").env_remove("WWWLAB_STATE").env_remove("WWWLAB_DB_URL");
-    command
 }
 
 /// As the table has it.

@@ -18,11 +18,12 @@ use wwwlab::lab::database::{Database, Wish, greeting};
 use wwwlab::lab::directory::Directory;
 use wwwlab::lab::foreign;
 
+use crate::ground::ours::{LAB, wwwlab};
 use crate::ground::ports::Ports;
 use crate::ground::program::Program;
 use crate::ground::trouble::{Trouble, cannot};
 use crate::report::{Promise, Row};
-use crate::server::{ENDS_WITHIN, LAB, Product, STARTS_WITHIN, World, millis, new_lab, wwwlab};
+use crate::server::{ENDS_WITHIN, Product, STARTS_WITHIN, World, lab_at, millis};
 
 /// Between two questions whether it greets.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -35,7 +36,7 @@ pub(crate) fn measure(turns: u32, ports: &mut Ports, world: &World) -> Result<[R
     let alone = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.free("db", &LAB[..1])?));
     for turn in 0..turns {
         let place = world.place.join(format!("starts-{turn}"));
-        new_lab(&place, http, "sqlite", ports, world)?;
+        lab_at(&place, http, "sqlite", ports, world)?;
         let ours = |row: &mut Row| lab(&place, world).map(|took| row.add(Product::Wwwlab, took));
         let theirs = Alone::at(world.place.join(format!("alone-{turn}")), alone)?;
         ours(&mut first)?;

@@ -1,18 +1,15 @@
 //! A lab that comes up and goes down as its user has it: `wwwlab up -d`, `wwwlab down`.
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
 use wwwlab::ground::clock::Stopwatch;
 use wwwlab::lab::guard::Guard;
 
+use crate::ground::ours::{new_lab, wwwlab};
 use crate::ground::program::Program;
 use crate::ground::stop::Stop;
-use crate::ground::trouble::{Trouble, of};
-
-/// The executable that is measured.
-pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_wwwlab");
+use crate::ground::trouble::Trouble;
 
 /// A lab, not up; one that is, because a turn was broken off, is brought down with it.
 #[derive(Debug)]
@@ -38,13 +35,10 @@ impl Lab {
         guard: &Guard,
         stop: &Stop,
     ) -> Result<Self, Trouble> {
-        let said = directory.with_extension("log");
-        Program::run("wwwlab new", wwwlab().arg("new").arg(&directory), said, guard, stop)?;
-        let settings = directory.join("lab.toml");
-        let text = format!(
+        let settings = format!(
             "[lab]\nnetwork = \"{network}\"\n[network]\nclassroom = {classroom}\n[ports]\ndns = 0\nhttp = 0\napp = 0\n"
         );
-        fs::write(&settings, text).map_err(of(&settings))?;
+        new_lab(&directory, &settings, guard, stop)?;
         let lab = Self { directory };
         lab.turn(guard, stop)?;
         Ok(lab)
@@ -73,11 +67,4 @@ impl Drop for Lab {
         // That it is not up is what is wanted.
         let _ = self.command("down").output();
     }
-}
-
-/// In an environment that says nothing about another lab.
-fn wwwlab() -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.env_remove("WWWLAB_LAB").env_remove("WWWLAB_STATE").env_remove("WWWLAB_NETWORK");
-    command
 }

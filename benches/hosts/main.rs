@@ -10,11 +10,7 @@
 //!
 //! `BENCH_HOSTS` says how many turns, 1 to 100; default 10.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is a command: the result goes to stdout, the progress to stderr"
-)]
+#![expect(clippy::print_stderr, reason = "this is a command: its progress goes to stderr")]
 
 #[expect(dead_code, reason = "this bench needs a part of what the benches share")]
 #[path = "../ground/mod.rs"]
@@ -27,15 +23,14 @@ use std::process::{Command, ExitCode};
 
 use tempfile::TempDir;
 use wwwlab::ground::clock::Stopwatch;
-use wwwlab::ground::service::causes;
 use wwwlab::lab::guard::Guard;
 
 use crate::ground::installed::{exactly, versions};
 use crate::ground::program::Program;
-use crate::ground::stop::{Stop, until_stopped};
+use crate::ground::stop::Stop;
 use crate::ground::trouble::{Trouble, cannot};
-use crate::ground::{machine, number};
-use crate::lab::{Lab, PROGRAM};
+use crate::ground::{machine, number, ours};
+use crate::lab::Lab;
 use crate::report::Report;
 
 /// Turns, unless `BENCH_HOSTS` says otherwise.
@@ -46,16 +41,7 @@ const COMPUTERS: u32 = 20;
 const COMPUTERS_MOST: u32 = 200;
 
 fn main() -> ExitCode {
-    match until_stopped(bench) {
-        Ok(report) => {
-            println!("{report}");
-            ExitCode::SUCCESS
-        }
-        Err(trouble) => {
-            eprintln!("bench: {}", causes(&trouble).join(": "));
-            ExitCode::FAILURE
-        }
-    }
+    ground::bench::run(bench)
 }
 
 fn bench(stop: &Stop) -> Result<Report, Trouble> {
@@ -67,7 +53,7 @@ fn bench(stop: &Stop) -> Result<Report, Trouble> {
         return Err(Trouble::Missing { programs: vec!["mn", "brctl"], packages });
     };
     let place = TempDir::with_prefix("wwwlab-bench-").map_err(cannot("make a temporary directory"))?;
-    let guard = Guard::start(Path::new(PROGRAM), Vec::new(), None).map_err(cannot("start the guard"))?;
+    let guard = ours::guard()?;
     let lab =
         |name: &str, network, classroom| Lab::new(place.path().join(name), network, classroom, &guard, stop);
     let loopback = lab("loopback", "loopback", 0)?;

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use wwwlab::ground::clock::Stopwatch;
 
+use crate::ground::ours::wwwlab;
 use crate::ground::program::Program;
 use crate::ground::trouble::{Trouble, of};
-use crate::server::{World, wwwlab};
+use crate::server::World;
 use crate::zone::ORIGIN;
 
 /// How often the memory is looked at: so much may its last growth be missed.

@@ -9,11 +9,7 @@
 //!
 //! `BENCH_NAMES` says how many records the largest zone has, 1,000 to 10,000,000; default 1,000,000.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is a command: the result goes to stdout, the progress to stderr"
-)]
+#![expect(clippy::print_stderr, reason = "this is a command: its progress goes to stderr")]
 
 mod check;
 mod cpu;
@@ -26,22 +22,20 @@ mod server;
 mod zone;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use wwwlab::ground::service::causes;
-use wwwlab::lab::guard::Guard;
 
 use crate::ground::ports::Ports;
-use crate::ground::stop::{Stop, until_stopped};
+use crate::ground::stop::Stop;
 use crate::ground::summary::Summary;
 use crate::ground::trouble::{Trouble, cannot, of};
-use crate::ground::{machine, number};
+use crate::ground::{machine, number, ours};
 use crate::installed::Programs;
 use crate::report::{Promise, Report, Row};
-use crate::server::{PROGRAM, Product, Server, World};
+use crate::server::{Product, Server, World};
 use crate::zone::Kind;
 
 /// Records of the largest zone, unless `BENCH_NAMES` says otherwise.
@@ -73,23 +67,14 @@ const EDITED: Promise = Promise::Most(300.0);
 const EDITS: u32 = 50;
 
 fn main() -> ExitCode {
-    match until_stopped(bench) {
-        Ok(report) => {
-            println!("{report}");
-            ExitCode::SUCCESS
-        }
-        Err(trouble) => {
-            eprintln!("bench: {}", causes(&trouble).join(": "));
-            ExitCode::FAILURE
-        }
-    }
+    ground::bench::run(bench)
 }
 
 fn bench(stop: &Stop) -> Result<Report, Trouble> {
     let most = number::from("BENCH_NAMES", RECORDS_LEAST..=RECORDS_MOST, RECORDS)?;
     let programs = Programs::find()?;
     let place = TempDir::with_prefix("wwwlab-bench-").map_err(cannot("make a temporary directory"))?;
-    let guard = Guard::start(Path::new(PROGRAM), Vec::new(), None).map_err(cannot("start the guard"))?;
+    let guard = ours::guard()?;
     let world = World { programs: &programs, place: place.path(), guard: &guard, stop };
 
     let publish = |records| Published::new(records, &world);

@@ -15,6 +15,7 @@ use wwwlab::ground::clock::Stopwatch;
 use wwwlab::lab::guard::Guard;
 
 use crate::cpu;
+use crate::ground::ours::{LAB, new_lab, wwwlab};
 use crate::ground::ports::Ports;
 use crate::ground::processes::{self, Process};
 use crate::ground::program::Program;
@@ -23,17 +24,6 @@ use crate::ground::trouble::{Trouble, cannot, of};
 use crate::installed::Programs;
 use crate::load::{Asker, Ended};
 use crate::zone::{self, Kind, ORIGIN, is_right};
-
-/// The executable that is measured.
-pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_wwwlab");
-
-/// Where a lab listens on loopback, for its name servers.
-const LAB: [Ipv4Addr; 4] = [
-    Ipv4Addr::LOCALHOST,
-    Ipv4Addr::new(127, 0, 0, 2),
-    Ipv4Addr::new(127, 0, 0, 3),
-    Ipv4Addr::new(127, 0, 0, 4),
-];
 
 /// Between an answer that was not right and the next question.
 const PAUSE: Duration = Duration::from_micros(200);
@@ -265,25 +255,15 @@ fn lab(
     ports: &mut Ports,
     world: &World,
 ) -> Result<Command, Trouble> {
-    let said = place.with_extension("new.log");
-    Program::run("wwwlab new", wwwlab().arg("new").arg(place), said, world.guard, world.stop)?;
     let (http, app) = (ports.free("http", &LAB[..1])?, ports.free("app", &LAB[..1])?);
-    let settings: PathBuf = place.join("lab.toml");
-    let text = format!(
+    let settings = format!(
         "[ports]\ndns = {}\nhttp = {http}\napp = {app}\n[dns]\nzones = {{ \"{ORIGIN}\" = \"{}\", \"foobar.com\" = \
          \"zones/loopback/foobar.com.zone\" }}\n",
         address.port(),
         zone.display()
     );
-    fs::write(&settings, text).map_err(of(&settings))?;
+    new_lab(place, &settings, world.guard, world.stop)?;
     let mut command = wwwlab();
     command.arg("up").current_dir(place);
     Ok(command)
-}
-
-/// In an environment that says nothing about another lab.
-pub(crate) fn wwwlab() -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.env_remove("WWWLAB_LAB").env_remove("WWWLAB_STATE");
-    command
 }

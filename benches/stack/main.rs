@@ -10,11 +10,7 @@
 //!
 //! `BENCH_RUNS` says how many runs of each, 1 to 1000; default 20.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is a command: the result goes to stdout, the progress to stderr"
-)]
+#![expect(clippy::print_stderr, reason = "this is a command: its progress goes to stderr")]
 
 #[path = "../ground/mod.rs"]
 mod ground;
@@ -28,21 +24,18 @@ mod probe;
 mod report;
 mod stack;
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use wwwlab::ground::service::causes;
-use wwwlab::lab::guard::Guard;
 
 use crate::ground::ports::Ports;
-use crate::ground::stop::{Stop, until_stopped};
+use crate::ground::stop::Stop;
 use crate::ground::trouble::{Trouble, cannot};
 use crate::ground::{machine, number};
 use crate::installed::Programs;
 use crate::measured::Measured;
-use crate::ours::{Ours, PROGRAM};
+use crate::ours::Ours;
 use crate::peers::Peers;
 use crate::report::Report;
 use crate::stack::Stack;
@@ -54,23 +47,14 @@ const RUNS_MOST: u32 = 1000;
 const IDLE: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    match until_stopped(bench) {
-        Ok(report) => {
-            println!("{report}");
-            ExitCode::SUCCESS
-        }
-        Err(trouble) => {
-            eprintln!("bench: {}", causes(&trouble).join(": "));
-            ExitCode::FAILURE
-        }
-    }
+    ground::bench::run(bench)
 }
 
 fn bench(stop: &Stop) -> Result<Report, Trouble> {
     let runs = number::from("BENCH_RUNS", 1..=RUNS_MOST, RUNS)?;
     let programs = Programs::find()?;
     let place = TempDir::with_prefix("wwwlab-bench-").map_err(cannot("make a temporary directory"))?;
-    let guard = Guard::start(Path::new(PROGRAM), Vec::new(), None).map_err(cannot("start the guard"))?;
+    let guard = ground::ours::guard()?;
 
     eprintln!("preparing both in {}", place.path().display());
     let mut ports = Ports::new();
@@ -86,7 +70,7 @@ fn bench(stop: &Stop) -> Result<Report, Trouble> {
         }
     }
     let [(_, ours), (_, theirs)] = stacks;
-    let executable = std::fs::metadata(PROGRAM).map_err(cannot("look at the executable"))?;
+    let executable = std::fs::metadata(ground::ours::PROGRAM).map_err(cannot("look at the executable"))?;
     let report = Report {
         ours,
         theirs,

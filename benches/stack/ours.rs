@@ -1,31 +1,25 @@
 //! wwwlab as the user starts it: `wwwlab up` in a lab made by `wwwlab new`, with ports known beforehand.
 
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use nix::sys::signal::Signal;
 use wwwlab::ground::clock::Stopwatch;
 use wwwlab::lab::guard::Guard;
 
+use crate::ground::ours::{LAB, new_lab, wwwlab};
 use crate::ground::ports::Ports;
 use crate::ground::program::Program;
 use crate::ground::stop::Stop;
-use crate::ground::trouble::{Trouble, of};
+use crate::ground::trouble::Trouble;
 use crate::page::ENTRIES;
 use crate::probe::{self, Probe, What};
 use crate::stack::{Running, Stack};
 
-/// The executable that is measured.
-pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_wwwlab");
-
 const NAME: &str = "wwwlab";
 
-const SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
-const RESOLVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
-const ROOT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
-const TLD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 4);
+const SERVER: Ipv4Addr = LAB[0];
+const RESOLVER: Ipv4Addr = LAB[1];
 
 /// The lab, its guestbook signed.
 #[derive(Debug)]
@@ -45,18 +39,11 @@ impl Ours {
         guard: &Guard,
         stop: &Stop,
     ) -> Result<Self, Trouble> {
-        let ours = Self {
-            lab: new_lab(place.join("ours"), guard, stop)?,
-            said: place.join("ours.log"),
-            dns: ports.free("dns", &[SERVER, RESOLVER, ROOT, TLD])?,
-            http: ports.free("http", &[SERVER])?,
-            guard: guard.clone(),
-        };
-        let (dns, http, app) = (ours.dns, ours.http, ports.free("app", &[SERVER])?);
-        let settings = ours.lab.join("lab.toml");
-        fs::write(&settings, format!("[ports]\ndns = {dns}\nhttp = {http}\napp = {app}\n"))
-            .map_err(of(&settings))?;
-
+        let (dns, http) = (ports.free("dns", &LAB)?, ports.free("http", &LAB[..1])?);
+        let app = ports.free("app", &LAB[..1])?;
+        let lab = place.join("ours");
+        new_lab(&lab, &format!("[ports]\ndns = {dns}\nhttp = {http}\napp = {app}\n"), guard, stop)?;
+        let ours = Self { lab, said: place.join("ours.log"), dns, http, guard: guard.clone() };
         let running = ours.start()?;
         for (name, message) in ENTRIES {
             probe::until(&"the guestbook", running.watch, stop, || ours.sign(name, message))
@@ -109,18 +96,4 @@ impl Stack for Ours {
             ends_by: Signal::SIGINT,
         })
     }
-}
-
-/// Writes a lab to `lab`, which is also where the peers take the zone and the site from.
-pub(crate) fn new_lab(lab: PathBuf, guard: &Guard, stop: &Stop) -> Result<PathBuf, Trouble> {
-    let said = lab.with_extension("log");
-    Program::run("wwwlab new", wwwlab().arg("new").arg(&lab), said, guard, stop)?;
-    Ok(lab)
-}
-
-/// In an environment that says nothing about another lab.
-fn wwwlab() -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.env_remove("WWWLAB_LAB").env_remove("WWWLAB_STATE");
-    command
 }

@@ -16,12 +16,12 @@ use nix::unistd::{Group, User, getegid, geteuid};
 use wwwlab::ground::clock::Stopwatch;
 use wwwlab::lab::guard::Guard;
 
+use crate::ground::ours::new_lab;
 use crate::ground::ports::Ports;
 use crate::ground::program::Program;
 use crate::ground::stop::Stop;
 use crate::ground::trouble::{Trouble, cannot, of};
 use crate::installed::Programs;
-use crate::ours::new_lab;
 use crate::page::ENTRIES;
 use crate::probe::{Probe, What};
 use crate::stack::{Running, Stack};
@@ -65,7 +65,9 @@ impl Peers {
             guard: guard.clone(),
         };
         fs::create_dir(&peers.place).map_err(of(&peers.place))?;
-        let lab = new_lab(peers.place.join("lab"), guard, stop)?;
+        let lab = peers.place.join("lab");
+        // For its zone and its site.
+        new_lab(&lab, "", guard, stop)?;
         peers.configure(&lab)?;
         peers.initialise_database(stop)?;
         let running = peers.start()?;

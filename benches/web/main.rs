@@ -9,11 +9,7 @@
 //!
 //! `BENCH_WEB` says how many turns each has, 1 to 100; default 5.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is a command: the result goes to stdout, the progress to stderr"
-)]
+#![expect(clippy::print_stderr, reason = "this is a command: its progress goes to stderr")]
 
 #[path = "../names/cpu.rs"]
 mod cpu;
@@ -29,22 +25,19 @@ mod visitors;
 mod way;
 
 use std::fs;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use wwwlab::ground::service::causes;
-use wwwlab::lab::guard::Guard;
 
 use crate::ground::installed::{exactly, versions};
 use crate::ground::ports::Ports;
-use crate::ground::stop::{Stop, until_stopped};
+use crate::ground::stop::Stop;
 use crate::ground::trouble::{Trouble, cannot, of};
-use crate::ground::{machine, number};
+use crate::ground::{machine, number, ours};
 use crate::page::Page;
 use crate::report::{Promise, Report, Row};
-use crate::server::{PROGRAM, Product, Server, World};
+use crate::server::{Product, Server, World};
 use crate::upstream::Upstream;
 use crate::way::Way;
 
@@ -59,16 +52,7 @@ const IDLE: Duration = Duration::from_millis(500);
 const WARMING: u32 = 10;
 
 fn main() -> ExitCode {
-    match until_stopped(bench) {
-        Ok(report) => {
-            println!("{report}");
-            ExitCode::SUCCESS
-        }
-        Err(trouble) => {
-            eprintln!("bench: {}", causes(&trouble).join(": "));
-            ExitCode::FAILURE
-        }
-    }
+    ground::bench::run(bench)
 }
 
 fn bench(stop: &Stop) -> Result<Report, Trouble> {
@@ -81,7 +65,7 @@ fn bench(stop: &Stop) -> Result<Report, Trouble> {
     Page::write_all(&site)?;
     tls::make(place.path())?;
     let upstream = Upstream::start()?;
-    let guard = Guard::start(Path::new(PROGRAM), Vec::new(), None).map_err(cannot("start the guard"))?;
+    let guard = ours::guard()?;
     let world = World { nginx: &nginx, place: place.path(), app: upstream.address, guard: &guard, stop };
 
     let mut ports = Ports::new();

@@ -15,6 +15,7 @@ use wwwlab::ground::clock::Stopwatch;
 use wwwlab::lab::guard::Guard;
 
 use crate::cpu;
+use crate::ground::ours::{LAB, new_lab, wwwlab};
 use crate::ground::ports::Ports;
 use crate::ground::processes::{self, Process};
 use crate::ground::program::Program;
@@ -24,17 +25,6 @@ use crate::page::Page;
 use crate::tls;
 use crate::visitors::{self, Body, Door, Ended, Wanted};
 use crate::way::Way;
-
-/// The executable that is measured.
-pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_wwwlab");
-
-/// Where a lab listens on loopback.
-const LAB: [Ipv4Addr; 4] = [
-    Ipv4Addr::LOCALHOST,
-    Ipv4Addr::new(127, 0, 0, 2),
-    Ipv4Addr::new(127, 0, 0, 3),
-    Ipv4Addr::new(127, 0, 0, 4),
-];
 
 /// Between an answer that was not right and the next question.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -245,17 +235,14 @@ fn lab(
     ports: &mut Ports,
     world: &World,
 ) -> Result<Command, Trouble> {
-    let said = place.with_extension("new.log");
-    Program::run("wwwlab new", wwwlab().arg("new").arg(place), said, world.guard, world.stop)?;
-    Page::write_all(&place.join("site"))?;
     let (dns, app) = (ports.free("dns", &LAB)?, ports.free("app", &LAB[..1])?);
-    let settings = place.join("lab.toml");
-    let text = format!(
+    let settings = format!(
         "[ports]\ndns = {dns}\nhttp = {}\nhttps = {}\napp = {app}\n[web]\naccess_log = \"access.log\"\ntls = \"on\"\n",
         address.port(),
         secure.port()
     );
-    fs::write(&settings, text).map_err(of(&settings))?;
+    new_lab(place, &settings, world.guard, world.stop)?;
+    Page::write_all(&place.join("site"))?;
     let mut command = wwwlab();
     command.arg("up").current_dir(place);
     Ok(command)
@@ -283,11 +270,4 @@ fn nginx(place: &Path, [address, secure]: [SocketAddr; 2], world: &World) -> Res
     // Until it has read that file, it would write to the system's log.
     command.arg("-e").arg(place.join("error.log"));
     Ok(command)
-}
-
-/// In an environment that says nothing about another lab.
-fn wwwlab() -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.env_remove("WWWLAB_LAB").env_remove("WWWLAB_STATE");
-    command
 }
