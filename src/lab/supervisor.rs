@@ -3,16 +3,17 @@
 //! Everything runs on one thread. Keepers own their processes; the desk only passes requests to them and
 //! reads their conditions; so there is nothing to lock.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
+mod conversation;
+mod lock;
+
+use std::fs;
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use nix::fcntl::{Flock, FlockArg};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
@@ -22,12 +23,10 @@ use crate::ground::bind::{self, BindError};
 use crate::ground::chance;
 use crate::ground::clock;
 use crate::ground::event::Event;
-use crate::ground::lines::{LineReader, write_line};
 
 use super::application;
 use super::child::{StartFailure, describe, no_process_left};
 use super::config::{Config, Network};
-use super::control::{Request, Response};
 use super::database::{Database, DatabaseError, Wish};
 use super::design::Design;
 use super::desk::publish::Secure;
@@ -38,7 +37,6 @@ use super::faults::Faults;
 use super::faults::machines::Machines;
 use super::firewall::Firewalls;
 use super::guard::Guard;
-use super::hold;
 use super::hosts::ServiceName;
 use super::journal::{Heard, Journal};
 use super::keeper::{Keeper, Means, Sink};
@@ -54,12 +52,9 @@ use super::private;
 use super::status::LabStatus;
 use super::telemetry::Telemetry;
 use super::tls::{Change, Held, Serving, TlsError};
-use super::watcher;
 
 /// Commands that may talk to a lab at a time.
 const COMMANDS_MOST: usize = 64;
-/// A command that has not said what it wants by then is hung up on.
-const REQUEST_WITHIN: Duration = Duration::from_secs(5);
 /// Events that are shown in one go.
 const SHOWN_MOST: usize = 128;
 
@@ -140,7 +135,7 @@ pub struct Lab {
     /// What tells a collector, if one is to be told.
     telemetry: Option<Telemetry>,
     leases: Leases,
-    lock: Lock,
+    lock: lock::Lock,
     /// Cancelled when the lab is to end, and when it has ended.
     end: CancellationToken,
     ended: CancellationToken,
@@ -163,7 +158,7 @@ impl Lab {
         if publish.is_some() && network == Network::Loopback {
             return Err(UpError::PublishedAlready);
         }
-        let (mut lock, left_behind) = take_lock(&directory).await?;
+        let (mut lock, left_behind) = lock::take(&directory).await?;
         let wish = database.map_or_else(|| Wish::of(&config, &directory.root), Ok)?;
         let ports = ports::decide(&config, network, wish.needs_port())?;
         let tls = Serving::of(&config)
@@ -267,7 +262,8 @@ impl Lab {
             let first = first.map(|post| post.condition.clone()).collect();
             keepers.spawn(keeper.keep(received, first));
         }
-        let listener = listen(&socket).map_err(|source| UpError::State { path: socket, source })?;
+        let listener =
+            conversation::listen(&socket).map_err(|source| UpError::State { path: socket, source })?;
         let since = clock::unix_millis();
         let desk = Arc::new(Desk {
             design,
@@ -440,7 +436,7 @@ impl Lab {
                 },
                 accepted = self.listener.accept(), if conversations.len() < COMMANDS_MOST => match accepted {
                     Ok((stream, _)) => {
-                        let conversation = converse(stream, self.desk.clone(), self.end.clone(), self.ended.clone());
+                        let conversation = conversation::converse(stream, self.desk.clone(), self.end.clone(), self.ended.clone());
                         conversations.spawn(conversation);
                     }
                     // Out of descriptors, most likely: those who wait go on waiting, and this must not spin.
@@ -522,136 +518,3 @@ const ROUNDS: Duration = Duration::from_secs(1);
 
 /// Out of descriptors, or saying good-bye: how long to wait.
 const REST: Duration = Duration::from_millis(100);
-
-/// The lab's lock. Until there is a guard to remove its file, dropping it does.
-#[derive(Debug)]
-struct Lock {
-    /// Unlocked when it is closed.
-    _file: Flock<File>,
-    path: PathBuf,
-    file_is_the_guards: bool,
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        if !self.file_is_the_guards {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// Takes the lab's lock. If the last run could not clean up, because its guard was killed too, its pid.
-async fn take_lock(directory: &Directory) -> Result<(Lock, Option<u32>), UpError> {
-    let path = directory.lock_file();
-    let patience = clock::Stopwatch::start();
-    loop {
-        let failed = |source| UpError::State { path: path.clone(), source };
-        let file = open_lock(&path).map_err(failed)?;
-        let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => lock,
-            Err((_, nix::errno::Errno::EWOULDBLOCK)) if patience.elapsed() < REST => {
-                // Its holder may have been killed this very moment.
-                tokio::time::sleep(Duration::from_millis(5)).await;
-                continue;
-            }
-            Err((file, nix::errno::Errno::EWOULDBLOCK)) => {
-                let pid = read_pid(&file).unwrap_or_default();
-                return Err(UpError::AlreadyUp { lab: directory.name(), pid });
-            }
-            Err((_, errno)) => return Err(failed(errno.into())),
-        };
-        let left_behind = read_pid(&lock);
-        let still_there = same_file(&path, &lock).map_err(failed)?;
-        if !still_there || left_behind.is_some() && patience.elapsed() < GUARD_WITHIN {
-            // The last run was killed this very moment: its guard is at work and removes this file at the end.
-            drop(lock);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            continue;
-        }
-        let mut write = || {
-            lock.set_len(0)?;
-            lock.rewind()?;
-            writeln!(lock, "{}", std::process::id())
-        };
-        write().map_err(failed)?;
-        return Ok((Lock { _file: lock, path, file_is_the_guards: false }, left_behind));
-    }
-}
-
-/// A guard whose supervisor was killed has ended everything by then.
-const GUARD_WITHIN: Duration = Duration::from_millis(500);
-
-fn open_lock(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
-}
-
-fn read_pid(mut file: &File) -> Option<u32> {
-    let mut text = String::new();
-    file.rewind().ok()?;
-    file.take(32).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
-}
-
-fn same_file(path: &Path, file: &File) -> io::Result<bool> {
-    let open = file.metadata()?;
-    match fs::metadata(path) {
-        Ok(there) => Ok((there.dev(), there.ino()) == (open.dev(), open.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// The control socket, for this user alone. A socket that a crash left is replaced: the lock is ours.
-fn listen(path: &Path) -> io::Result<UnixListener> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
-}
-
-/// One command's conversation with the lab; its connection, if that is to be kept as a lease.
-async fn converse(
-    mut stream: UnixStream,
-    desk: Arc<Desk>,
-    end: CancellationToken,
-    ended: CancellationToken,
-) -> Option<UnixStream> {
-    let request = {
-        let mut reader = LineReader::new(&mut stream);
-        match tokio::time::timeout(REQUEST_WITHIN, reader.next::<Request>()).await {
-            Ok(Ok(Some(request))) => request,
-            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
-                let causes = vec!["the lab does not know this request".into(), error.to_string()];
-                let _ = write_line(&mut stream, &Response::Refused(causes)).await;
-                return None;
-            }
-            _ => return None,
-        }
-    };
-    if matches!(stream.try_read(&mut [0]), Ok(0)) {
-        // Whoever asked has given up: a lab that stood still must not do later what nobody wants any more.
-        return None;
-    }
-    let response = match request {
-        Request::Down => {
-            end.cancel();
-            ended.cancelled().await;
-            Response::Done("everything is down".into())
-        }
-        Request::Watch(wanted) => {
-            watcher::tell(stream, &desk.journal, wanted, ended).await;
-            return None;
-        }
-        Request::Measure(mark) => {
-            hold::keep(stream, &desk, mark, end).await;
-            return None;
-        }
-        Request::Lease => return Some(stream),
-        request => desk.answer(request).await,
-    };
-    let _ = tokio::time::timeout(REQUEST_WITHIN, write_line(&mut stream, &response)).await;
-    None
-}
