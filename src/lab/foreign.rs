@@ -4,6 +4,8 @@
 //! ready when its port accepts. It may have started processes of its own; signals go to the whole process group, and
 //! what is left of the group when its first process has ended is killed, so that the port is free again.
 
+mod written;
+
 use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +16,6 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
@@ -22,7 +23,7 @@ use tokio::task::JoinSet;
 
 use crate::ground::bind::{self, Transport};
 use crate::ground::channel::Report;
-use crate::ground::clock::{self, Stopwatch};
+use crate::ground::clock;
 use crate::ground::event::{Happened, Moment};
 
 use super::child::{END_WITHIN, Sign, StartFailure};
@@ -31,13 +32,8 @@ use super::guard::Guard;
 use super::holder;
 use super::network;
 
-/// A line that is longer is cut, in bytes.
-const LINE_LONGEST: usize = 4096;
 /// Lines that may wait to be heard.
 const LINES_MOST: usize = 256;
-/// Lines of one stream that are told in a second; more are counted, not told.
-const LINES_A_SECOND: u64 = 1000;
-const SECOND: Duration = Duration::from_secs(1);
 /// How often a program that starts is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// What an ended program wrote last is read by then; a process that left its group may hold its output open.
@@ -287,10 +283,10 @@ impl Running {
         let (telling, written) = mpsc::channel(LINES_MOST);
         let mut readers = JoinSet::new();
         if let Some(stream) = process.stdout.take() {
-            readers.spawn(listen(stream, telling.clone()));
+            readers.spawn(written::tell(stream, telling.clone()));
         }
         if let Some(stream) = process.stderr.take() {
-            readers.spawn(listen(stream, telling));
+            readers.spawn(written::tell(stream, telling));
         }
         Ok(Self { process, pid, written, _readers: readers, ended: None, guard: guard.clone() })
     }
@@ -366,154 +362,5 @@ impl Drop for Running {
     /// The fallback: the first process is killed as it is dropped, and this kills what it started.
     fn drop(&mut self) {
         self.signal(Signal::SIGKILL);
-    }
-}
-
-/// Tells the lines of `stream`, each at most [`LINE_LONGEST`], at most [`LINES_A_SECOND`].
-async fn listen(mut stream: impl AsyncRead + Unpin, telling: mpsc::Sender<Happened>) {
-    let mut lines = Lines::default();
-    let mut allowance = Allowance::new();
-    let mut buffer = [0; 4096];
-    loop {
-        let read = stream.read(&mut buffer);
-        let read = if allowance.kept_back == 0 {
-            read.await
-        } else {
-            match tokio::time::timeout(SECOND, read).await {
-                Ok(read) => read,
-                Err(_elapsed) => {
-                    if let Some(untold) = allowance.untold()
-                        && telling.send(untold).await.is_err()
-                    {
-                        return;
-                    }
-                    continue;
-                }
-            }
-        };
-        let end = read.unwrap_or(0);
-        let whole = if end == 0 { lines.rest() } else { lines.take(&buffer[..end]) };
-        for text in whole {
-            for what in allowance.allows(text) {
-                if telling.send(what).await.is_err() {
-                    return;
-                }
-            }
-        }
-        if end == 0 {
-            if let Some(untold) = allowance.untold() {
-                let _ = telling.send(untold).await;
-            }
-            return;
-        }
-    }
-}
-
-/// Bytes in, lines out.
-#[derive(Debug, Default)]
-struct Lines {
-    line: Vec<u8>,
-    /// Whether the end of the line that is being read is skipped.
-    cut: bool,
-}
-
-impl Lines {
-    fn take(&mut self, bytes: &[u8]) -> Vec<String> {
-        let mut whole = Vec::new();
-        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
-            let (text, ends) = match piece.split_last() {
-                Some((b'\n', text)) => (text, true),
-                _ => (piece, false),
-            };
-            let room = LINE_LONGEST - self.line.len();
-            self.cut |= text.len() > room;
-            self.line.extend_from_slice(&text[..text.len().min(room)]);
-            if ends {
-                whole.extend(self.rest());
-            }
-        }
-        whole
-    }
-
-    /// The line so far; nothing if it is empty.
-    fn rest(&mut self) -> Vec<String> {
-        let line = std::mem::take(&mut self.line);
-        let mut text = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
-        if std::mem::take(&mut self.cut) {
-            text.push_str(" … (cut)");
-        }
-        Vec::from_iter((!text.is_empty()).then_some(text))
-    }
-}
-
-/// How many lines may still be told in this second.
-#[derive(Debug)]
-struct Allowance {
-    second: Stopwatch,
-    told: u64,
-    kept_back: u64,
-}
-
-impl Allowance {
-    fn new() -> Self {
-        Self { second: Stopwatch::start(), told: 0, kept_back: 0 }
-    }
-
-    /// What to tell of the line `text`: it, or nothing; before it, what was kept back in the last second.
-    fn allows(&mut self, text: String) -> Vec<Happened> {
-        let mut told = Vec::new();
-        if self.second.elapsed() >= SECOND {
-            told.extend(self.untold());
-            *self = Self::new();
-        }
-        self.told += 1;
-        if self.told > LINES_A_SECOND {
-            self.kept_back += 1;
-        } else {
-            told.push(Happened::Wrote { text });
-        }
-        told
-    }
-
-    fn untold(&mut self) -> Option<Happened> {
-        let count = std::mem::take(&mut self.kept_back);
-        (count > 0).then_some(Happened::Untold { count })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_come_out_whole_however_they_come_in() {
-        let mut lines = Lines::default();
-        assert!(lines.take(b"one\r").is_empty());
-        assert_eq!(lines.take(b"\ntwo\n\nth"), ["one", "two"]);
-        assert_eq!(lines.take(b"ree \xff\n"), ["three \u{FFFD}"]);
-        assert!(lines.take(b"no end").is_empty());
-        assert_eq!(lines.rest(), ["no end"]);
-        assert!(lines.rest().is_empty());
-    }
-
-    #[test]
-    fn a_long_line_is_cut_and_the_next_is_whole() {
-        let mut lines = Lines::default();
-        assert!(lines.take(&vec![b'x'; 3 * LINE_LONGEST]).is_empty());
-        assert!(lines.line.len() <= LINE_LONGEST);
-        let cut = lines.take(b"yyy\nnext\n");
-        assert_eq!(cut[0], format!("{} … (cut)", "x".repeat(LINE_LONGEST)));
-        assert_eq!(cut[1], "next");
-        let fits = "z".repeat(LINE_LONGEST);
-        assert_eq!(lines.take(format!("{fits}\n").as_bytes()), [fits]);
-    }
-
-    #[test]
-    fn a_flood_is_counted() {
-        let mut allowance = Allowance::new();
-        let told: usize = (0..LINES_A_SECOND + 7).map(|_| allowance.allows("x".into()).len()).sum();
-        assert_eq!(told as u64, LINES_A_SECOND);
-        assert_eq!(allowance.untold(), Some(Happened::Untold { count: 7 }));
-        assert_eq!(allowance.untold(), None);
     }
 }
