@@ -25,7 +25,9 @@ pub(super) fn settings(address: SocketAddr) -> String {
          [www]\n{user}listen = {address}\n\
          pm = ondemand\npm.max_children = {WORKERS_MOST}\n\
          clear_env = no\ncatch_workers_output = yes\ndecorate_workers_output = no\n\
-         php_admin_flag[log_errors] = on\nphp_admin_flag[display_errors] = off\n"
+         php_admin_flag[log_errors] = on\nphp_admin_flag[display_errors] = off\n\
+         ; A script that was saved is run at the next request, not up to two seconds later.\n\
+         php_admin_value[opcache.revalidate_freq] = 0\n"
     )
 }
 

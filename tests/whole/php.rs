@@ -54,3 +54,18 @@ fn large_bodies_go_both_ways() {
     let page = stage.curl("http://www.foobar.com/").ok();
     assert!(page.ends_with("0123456789") && page.matches("0123456789").count() == 300_000, "{}", page.len());
 }
+
+/// PHP keeps what it has compiled, of files that are older than two seconds, and looks two seconds later whether they have
+/// changed, unless it is told to look each time.
+#[test]
+fn a_script_that_is_saved_is_run_at_the_next_request() {
+    let stage = example("php");
+    let script = stage.root().join("php/index.php");
+    fs::write(&script, "<?php echo 'as it was';").unwrap();
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    fs::File::options().write(true).open(&script).unwrap().set_modified(long_ago).unwrap();
+    stage.wwwlab(["up", "-d"]).ok();
+    assert_eq!(stage.curl("http://www.foobar.com/").ok(), "as it was");
+    fs::write(&script, "<?php echo 'as it is';").unwrap();
+    assert_eq!(stage.curl("http://www.foobar.com/").ok(), "as it is");
+}
