@@ -119,6 +119,18 @@ pub enum Ask {
         /// The one, which must be well.
         next: SocketAddr,
     },
+    /// Pass nothing on to this application server until told otherwise; one of several, of which another is well.
+    Rest {
+        /// Where it listens.
+        address: SocketAddr,
+    },
+    /// Pass requests on to it again once it is well.
+    Resume {
+        /// Where it listens.
+        address: SocketAddr,
+        /// Whether to do so too if it is not: it is then as any that fails.
+        even_ill: bool,
+    },
     /// Speak TLS so from now on.
     Tls(Wanted),
     /// Have DNS asked in private so from now on.
@@ -186,9 +198,9 @@ pub enum Reply {
     Flushed(usize),
     /// The application servers behind a web server.
     Upstreams(Vec<UpstreamState>),
-    /// One application server has another's place.
+    /// One application server has another's place, or rests.
     Replaced {
-        /// Requests that the other was still at work on when it was waited for no longer.
+        /// Requests that the one which gets no more was still at work on when it was waited for no longer.
         unfinished: u32,
     },
     /// What was asked.
