@@ -27,6 +27,9 @@ pub struct Ports {
     pub http: u16,
     /// Of the application server.
     pub app: u16,
+    /// Of its further processes, where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub further_apps: Vec<u16>,
     /// Of the database server, if the lab has one of its own.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub db: Option<u16>,
@@ -97,11 +100,20 @@ struct Need {
 /// Decides all ports. `database` says whether there is a database server that needs one.
 pub fn decide(config: &Config, network: Network, database: bool) -> Result<Ports, PortError> {
     let wanted = &config.ports;
+    let further = config.apps().count().saturating_sub(1);
     if network == Network::Hosts {
         let set = *wanted != config::Ports::default();
         let reason = "[ports] in lab.toml is for network `loopback`: a host of its own has the real ports";
         let reasons = set.then(|| reason.to_owned()).into_iter().collect();
-        return Ok(Ports { dns: 53, http: 80, app: 3000, db: database.then_some(3306), reasons });
+        let further_apps = (3001..).take(further).collect();
+        return Ok(Ports {
+            dns: 53,
+            http: 80,
+            app: 3000,
+            further_apps,
+            db: database.then_some(3306),
+            reasons,
+        });
     }
     let at = |hosts: &[Host]| hosts.iter().map(|host| host.address(network)).collect();
     let dns = Need {
@@ -120,12 +132,12 @@ pub fn decide(config: &Config, network: Network, database: bool) -> Result<Ports
         transports: &[Transport::Tcp],
         addresses: at(&[Host::Server]),
     };
-    let app =
+    let app_need =
         Need { what: "the application server", key: "app", real: 3000, stand_in: 3000, ..http_like(&http) };
     let db = Need { what: "the database", key: "db", real: 3306, stand_in: 3307, ..http_like(&http) };
     let mut decided = Decided::default();
     // Ports that are set come first, so that a free one is never one of them.
-    let mut needs = vec![(&dns, wanted.dns), (&http, wanted.http), (&app, wanted.app)];
+    let mut needs = vec![(&dns, wanted.dns), (&http, wanted.http), (&app_need, wanted.app)];
     needs.extend(database.then_some((&db, wanted.db)));
     needs.sort_by_key(|(_, wanted)| match wanted {
         Port::Fixed(_) => 0,
@@ -138,8 +150,22 @@ pub fn decide(config: &Config, network: Network, database: bool) -> Result<Ports
     }
     let known = |key| decided.ports.iter().find(|(decided, _)| *decided == key).map(|(_, port)| *port);
     let of = |key| known(key).unwrap_or_default();
-    let (dns, http, app, db) = (of(dns.key), of(http.key), of(app.key), known(db.key));
-    Ok(Ports { dns, http, app, db, reasons: decided.reasons })
+    let (dns, http, app, db) = (of(dns.key), of(http.key), of(app_need.key), known(db.key));
+    // What is set and has yet to be decided is nobody else's.
+    decided.ports.extend([("https", wanted.https), ("dot", wanted.dot)].into_iter().filter_map(
+        |(key, port)| match port {
+            Port::Fixed(port) => Some((key, port)),
+            Port::Auto | Port::Free => None,
+        },
+    ));
+    let mut further_apps = Vec::new();
+    for number in 1..=u16::try_from(further).unwrap_or_default() {
+        let what = "another process of the application";
+        let port = Need { what, ..http_like(&app_need) }.near(app.saturating_add(number), &decided)?;
+        decided.ports.push((app_need.key, port));
+        further_apps.push(port);
+    }
+    Ok(Ports { dns, http, app, further_apps, db, reasons: decided.reasons })
 }
 
 /// Decides the port of HTTPS, beside those that are decided; and why it is not the real one, if it is not.
@@ -209,16 +235,24 @@ impl Ports {
     fn known(&self) -> Vec<(&'static str, u16)> {
         let known =
             [("dns", Some(self.dns)), ("http", Some(self.http)), ("app", Some(self.app)), ("db", self.db)];
-        known.into_iter().filter_map(|(key, port)| Some((key, port?))).collect()
+        let known = known.into_iter().filter_map(|(key, port)| Some((key, port?)));
+        known.chain(self.further_apps.iter().map(|&port| ("app", port))).collect()
+    }
+
+    /// Those that were decided for the processes of the application, in order.
+    pub fn apps(&self) -> impl Iterator<Item = u16> {
+        [self.app].into_iter().chain(self.further_apps.iter().copied())
     }
 }
 
-/// A port for another process of the application beside the one at `former`: the decided one if that is free again, else the
+/// A port for another process of the application beside those at `former`: a decided one that is free again, else the
 /// next, else any free one.
-pub fn decide_beside(network: Network, taken: &Ports, former: u16) -> Result<u16, PortError> {
-    let next = taken.app.checked_add(1).unwrap_or(FREE_PORTS.start);
+pub fn decide_beside(network: Network, taken: &Ports, former: &[u16]) -> Result<u16, PortError> {
+    let last = taken.apps().max().unwrap_or(taken.app);
+    let next = last.checked_add(1).unwrap_or(FREE_PORTS.start);
+    let near: Vec<u16> = taken.apps().chain([next]).filter(|port| !former.contains(port)).collect();
     if network == Network::Hosts {
-        return Ok(if former == taken.app { next } else { taken.app });
+        return Ok(near.into_iter().next().unwrap_or(next));
     }
     let need = Need {
         what: "another process of the application",
@@ -228,18 +262,16 @@ pub fn decide_beside(network: Network, taken: &Ports, former: u16) -> Result<u16
         transports: &[Transport::Tcp],
         addresses: vec![Host::Server.address(network)],
     };
-    let known =
-        [("dns", Some(taken.dns)), ("http", Some(taken.http)), ("app", Some(former)), ("db", taken.db)];
-    let ports = known.into_iter().filter_map(|(key, port)| Some((key, port?))).collect();
+    let known = [("dns", Some(taken.dns)), ("http", Some(taken.http)), ("db", taken.db)];
+    let ports = known.into_iter().filter_map(|(key, port)| Some((key, port?)));
+    let ports = ports.chain(former.iter().map(|&port| ("app", port))).collect();
     let mut decided = Decided { ports, reasons: Vec::new() };
-    [need.real, need.stand_in]
-        .into_iter()
-        .find(|&port| need.take(port, &decided).is_ok())
-        .map_or_else(|| need.decide(Port::Free, &mut decided), Ok)
+    let free = near.into_iter().find(|&port| need.take(port, &decided).is_ok());
+    free.map_or_else(|| need.decide(Port::Free, &mut decided), Ok)
 }
 
 /// What was decided so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Decided {
     ports: Vec<(&'static str, u16)>,
     reasons: Vec<String>,
@@ -278,6 +310,11 @@ impl Need {
                 }
             },
         }
+    }
+
+    /// `port` if that can be had, else any free one.
+    fn near(&self, port: u16, decided: &Decided) -> Result<u16, PortError> {
+        self.take(port, decided).or_else(|_| self.decide(Port::Free, &mut decided.clone()))
     }
 
     /// `port`, if no other service of this lab has it and it can be bound.
@@ -394,7 +431,8 @@ mod tests {
 
     #[test]
     fn https_has_a_port_that_no_other_service_has() {
-        let taken = Ports { dns: 53, http: 80, app: 3000, db: None, reasons: Vec::new() };
+        let taken =
+            Ports { dns: 53, http: 80, app: 3000, further_apps: vec![3001], db: None, reasons: Vec::new() };
         let wanted = config::Ports { https: Port::Fixed(3000), ..config::Ports::default() };
         let error = decide_https(&wanting(wanted), Network::Loopback, &taken).unwrap_err().to_string();
         assert!(error.starts_with("port 3000 is set for `https` and for `app`"), "{error}");
