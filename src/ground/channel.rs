@@ -351,7 +351,7 @@ pub struct UpstreamState {
     /// Its share of the work, 1 to 100, beside the others'.
     pub weight: u32,
     /// `in`: it gets requests. `out`: it failed several times in a row. `on trial`: the next request tries it.
-    /// `fails checks`: it gets none until a check succeeds.
+    /// `fails checks`: it gets none until a check succeeds; `rests`: it gets none while it is started anew.
     pub state: String,
     /// How much longer it is out, in milliseconds; nothing where it is not, or not for a time.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -131,7 +131,8 @@ async fn measure(directory: &Directory) -> Result<(Matrix, Option<Failure>), Fai
     let mark = signs(&config).then(|| mark("spof"));
     let hold = Hold::take(directory, mark.clone()).await?;
     let (user, resolvers) = user(directory, &status, &config, mark).await?;
-    let turns = (2 * config.web.upstreams.len()).max(1);
+    let several = config.web.upstreams.len().max(config.apps().count());
+    let turns = if several > 1 { 2 * several } else { 1 };
     let mut measure = Measure { directory, user, resolvers, static_page: None, turns, hold };
     let checks = measure.begin().await?;
     let trials: usize = candidates.iter().map(|candidate| candidate.ways.len()).sum();

@@ -211,7 +211,7 @@ impl Desk {
                 for (number, post) in running.iter().enumerate() {
                     match self.reload(post, code).await {
                         Ok(over) => all.push(over),
-                        Err(why) => return Err(self.go_back(&running[..number], why).await),
+                        Err(why) => return Err(self.go_back(&running[..number], post.name, why).await),
                     }
                 }
                 Ok(Came::Over(all))
@@ -221,7 +221,7 @@ impl Desk {
                 for (number, post) in running.iter().enumerate() {
                     match self.blue_green(post, code).await {
                         Ok(cut) => unfinished = unfinished.saturating_add(cut),
-                        Err(why) => return Err(self.go_back(&running[..number], why).await),
+                        Err(why) => return Err(self.go_back(&running[..number], post.name, why).await),
                     }
                 }
                 Ok(Came::Others { unfinished })
@@ -243,8 +243,11 @@ impl Desk {
     }
 
     /// Has those serve what is kept that came into service before one that cannot: no two are to serve different versions.
-    /// `why` it cannot, and what became of them.
-    async fn go_back(&self, before: &[&Post], mut why: Refusal) -> Refusal {
+    /// `why` that one, `ill`, cannot, and what became of them.
+    async fn go_back(&self, before: &[&Post], ill: ServiceName, mut why: Refusal) -> Refusal {
+        if self.apps().count() > 1 {
+            why.insert(0, format!("{ill} cannot come into service"));
+        }
         for post in before {
             let name = post.name;
             if self.design.foreign(name).is_some() {
@@ -284,13 +287,13 @@ impl Desk {
             async move { self.started_anew(service, code).await }
         };
         let all = join_all(running.iter().map(|post| one(post))).await;
-        let (well, ill): (Vec<_>, Vec<_>) = running.iter().zip(all).partition(|(_, came)| came.is_ok());
-        let why: Refusal = ill.into_iter().filter_map(|(_, came)| came.err()).flatten().collect();
-        if why.is_empty() {
+        let came: Vec<_> = running.iter().copied().zip(all).collect();
+        let Some(ill) = came.iter().find(|(_, came)| came.is_err()).map(|(post, _)| post.name) else {
             return Ok(Came::Others { unfinished: 0 });
-        }
-        let well: Vec<&Post> = well.into_iter().map(|(post, _)| *post).collect();
-        Err(self.go_back(&well, why).await)
+        };
+        let well: Vec<&Post> = came.iter().filter(|(_, came)| came.is_ok()).map(|(post, _)| *post).collect();
+        let why = came.into_iter().filter_map(|(_, came)| came.err()).flatten().collect();
+        Err(self.go_back(&well, ill, why).await)
     }
 
     /// Ends a process and starts another in its place; where that cannot serve, the former one again.
@@ -298,18 +301,18 @@ impl Desk {
         let former = self.design.apps.of(service);
         self.serve(service, code.map(Path::to_owned));
         let Response::Refused(mut why) = self.act(Verb::Restart, service).await else { return Ok(()) };
-        why.push(self.former_again(service, former).await);
+        why.push(self.former_again(service, former).await.into());
         Err(why)
     }
 
     /// Starts the former process of `service` again, after one that could not serve: what came of that.
-    async fn former_again(&self, service: ServiceName, former: Option<Serving>) -> String {
+    async fn former_again(&self, service: ServiceName, former: Option<Serving>) -> &'static str {
         if let Some(former) = former {
             self.design.apps.put(service, former);
         }
         match self.act(Verb::Restart, service).await {
-            Response::Refused(_) => format!("the former {service} does not start either: `wwwlab status`"),
-            _ => format!("the former {service} is in service again"),
+            Response::Refused(_) => "the former one does not start either: `wwwlab status`",
+            _ => "the former one is in service again",
         }
     }
 
@@ -333,7 +336,7 @@ impl Desk {
         let beside = Beside { serving: next.clone(), ready, switch: switched, done };
         let _ = post.commands.send(Command::Replace(beside)).await;
         let stays = |mut why: Refusal| {
-            why.push(format!("the former {name} stays in service"));
+            why.push("the former one stays in service".into());
             why
         };
         match is_ready.await {

@@ -34,7 +34,7 @@ impl Desk {
                         let rest = running[number + 1..].iter().map(|post| post.name.as_str());
                         why.push(format!("{} was left as it is", rest.collect::<Vec<_>>().join(" and ")));
                     }
-                    return Err(self.go_back(&running[..number], why).await);
+                    return Err(self.go_back(&running[..number], post.name, why).await);
                 }
             }
         }
@@ -50,7 +50,7 @@ impl Desk {
             Err(why) => why,
             Ok(()) => {
                 let Err(mut why) = self.resume(address, false).await else { return Ok(unfinished) };
-                why.push(self.former_again(service, former).await);
+                why.push(self.former_again(service, former).await.into());
                 why
             }
         };
