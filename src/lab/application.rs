@@ -98,3 +98,24 @@ impl Held {
 fn number(service: ServiceName) -> Option<usize> {
     ServiceName::APPS.iter().position(|app| *app == service)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_process_serves_is_its_own() {
+        let held = Held::at([3000, 3001]);
+        let next = Serving { port: 3002, code: Some("v2".into()) };
+        let apart = held.with(ServiceName::App2, next.clone());
+        assert_eq!(held.of(ServiceName::App2), Some(Serving { port: 3001, code: None }), "it is apart");
+        assert_eq!(apart.of(ServiceName::App2), Some(next.clone()));
+        held.put(ServiceName::App, next);
+        // Who is not there has none, also when it is given one.
+        held.put(ServiceName::App3, Serving { port: 1, code: None });
+        assert_eq!((held.of(ServiceName::App3), held.of(ServiceName::Web)), (None, None));
+        held.serve_what_is_kept();
+        let all: Vec<(u16, bool)> = held.all().iter().map(|one| (one.port, one.code.is_some())).collect();
+        assert_eq!(all, [(3002, false), (3001, false)]);
+    }
+}

@@ -166,13 +166,10 @@ impl Keeper {
     /// The services that are to start before this one.
     pub fn comes_after(&self) -> &'static [ServiceName] {
         match self.name {
-            // An application that logs in to a server finds one that serves; the first one makes the tables.
-            name if name.is_app() => match (name, &self.means.design.database) {
-                (ServiceName::App, Database::Embedded) => &[],
-                (ServiceName::App, _) => &[ServiceName::Db],
-                (_, Database::Embedded) => &[ServiceName::App],
-                _ => &[ServiceName::Db, ServiceName::App],
-            },
+            // An application that logs in to a server finds one that serves.
+            name if name.is_app() && !matches!(self.means.design.database, Database::Embedded) => {
+                &[ServiceName::Db]
+            }
             // A resolver that is asked when it has nobody to ask remembers that for a second (RFC 9520 §3.2).
             name if name.host().is_resolver() => &[ServiceName::Root, ServiceName::Tld, ServiceName::Dns],
             _ => &[],

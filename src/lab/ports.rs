@@ -245,20 +245,25 @@ impl Ports {
     }
 }
 
-/// A port for another process of the application beside those at `former`: a decided one that is free again, else the
-/// next, else any free one.
-pub fn decide_beside(network: Network, taken: &Ports, former: &[u16]) -> Result<u16, PortError> {
-    let last = taken.apps().max().unwrap_or(taken.app);
-    let next = last.checked_add(1).unwrap_or(FREE_PORTS.start);
-    let near: Vec<u16> = taken.apps().chain([next]).filter(|port| !former.contains(port)).collect();
+/// A port for another process of the application in the place of the one at `former[number]`, beside all at `former`: the decided
+/// one if that is free again, else its other one, behind those of all; else any free one.
+pub fn decide_beside(
+    network: Network,
+    taken: &Ports,
+    number: usize,
+    former: &[u16],
+) -> Result<u16, PortError> {
+    let own = taken.apps().nth(number).unwrap_or(taken.app);
+    let count = u16::try_from(taken.apps().count()).unwrap_or(1);
+    let other = own.checked_add(count).unwrap_or(FREE_PORTS.start);
     if network == Network::Hosts {
-        return Ok(near.into_iter().next().unwrap_or(next));
+        return Ok(if former.contains(&own) { other } else { own });
     }
     let need = Need {
         what: "another process of the application",
         key: "app",
-        real: taken.app,
-        stand_in: next,
+        real: own,
+        stand_in: other,
         transports: &[Transport::Tcp],
         addresses: vec![Host::Server.address(network)],
     };
@@ -266,8 +271,8 @@ pub fn decide_beside(network: Network, taken: &Ports, former: &[u16]) -> Result<
     let ports = known.into_iter().filter_map(|(key, port)| Some((key, port?)));
     let ports = ports.chain(former.iter().map(|&port| ("app", port))).collect();
     let mut decided = Decided { ports, reasons: Vec::new() };
-    let free = near.into_iter().find(|&port| need.take(port, &decided).is_ok());
-    free.map_or_else(|| need.decide(Port::Free, &mut decided), Ok)
+    let near = [need.real, need.stand_in].into_iter().find(|&port| need.take(port, &decided).is_ok());
+    near.map_or_else(|| need.decide(Port::Free, &mut decided), Ok)
 }
 
 /// What was decided so far.
@@ -474,6 +479,48 @@ mod tests {
                 assert!(ports.reasons[0].starts_with("port 3307 instead of 3306: "), "{:?}", ports.reasons);
             }
             Err(error) => assert!(error.to_string().contains("`db` port under [ports]"), "{error}"),
+        }
+    }
+
+    #[test]
+    fn several_processes_of_the_application_have_ports_side_by_side_where_they_are_free() {
+        let with = |ports, count| {
+            let app = config::App { count, ..config::App::default() };
+            Config { app, ..wanting(ports) }
+        };
+        let decided = decide(&with(config::Ports::default(), 4), Network::Hosts, false).unwrap();
+        assert_eq!(decided.apps().collect::<Vec<_>>(), [3000, 3001, 3002, 3003]);
+        let free = || config::Ports { dns: Port::Free, http: Port::Free, ..config::Ports::default() };
+        // Somebody has the next one, and another is set for something else that has yet to be decided.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = listener.local_addr().unwrap().port();
+        let wanted = config::Ports { app: Port::Fixed(taken - 1), https: Port::Fixed(taken + 1), ..free() };
+        match decide(&with(wanted, 3), Network::Loopback, false) {
+            Ok(decided) => {
+                let apps: std::collections::HashSet<u16> = decided.apps().collect();
+                assert!(
+                    apps.len() == 3 && !apps.contains(&taken) && !apps.contains(&(taken + 1)),
+                    "{apps:?}"
+                );
+            }
+            // The one before may be somebody's as well.
+            Err(error) => assert!(error.to_string().contains(&format!("port {}", taken - 1)), "{error}"),
+        }
+    }
+
+    #[test]
+    fn another_process_of_the_application_has_a_port_that_none_of_them_has() {
+        let taken =
+            Ports { dns: 53, http: 80, app: 3000, further_apps: vec![3001], db: None, reasons: Vec::new() };
+        for (number, former, expected) in [
+            (0, [3000, 3001], 3002),
+            (1, [3002, 3001], 3003),
+            (0, [3002, 3003], 3000),
+            (1, [3000, 3003], 3001),
+        ] {
+            assert_eq!(decide_beside(Network::Hosts, &taken, number, &former).unwrap(), expected);
+            let here = decide_beside(Network::Loopback, &taken, number, &former).unwrap();
+            assert!(!former.contains(&here), "{here}");
         }
     }
 }

@@ -74,7 +74,9 @@ fn all_answer_and_one_may_go() {
         assert_eq!(app["to"]["address"], stage.service(name)["address"], "{path}");
         assert_eq!(db["from"]["name"], name, "{path}");
     }
-    until("each tells of its own", || ["app", "app2"].iter().all(|app| stage.log(app).contains("GET /")));
+    until("each tells of its own", || {
+        ["app", "app2"].iter().all(|app| stage.log(app).contains("/whoami → 200"))
+    });
     assert!(stage.wwwlab(["metrics", "app2"]).ok().contains("service=\"app2\""));
 
     // One that is killed costs nobody a page, nor what they write.
@@ -116,8 +118,9 @@ fn who_is_logged_in_at_one_is_so_at_all_but_where_each_remembers_by_itself() {
             });
         }
         stage.wwwlab(["up", "-d"]).ok();
-        let form = "-c jar -b jar -o /dev/null -d name=ada -d password=correct-horse -d again=correct-horse";
-        stage.curl(&format!("{form} http://www.foobar.com/register")).ok();
+        let account =
+            r#"-c jar -H Content-Type:application/json -d {"name":"ada","password":"correct-horse"}"#;
+        stage.curl(&format!("{account} http://www.foobar.com/api/accounts")).ok();
         let known =
             (0..4).filter(|_| stage.curl("-b jar http://www.foobar.com/whoami").out.contains("session  ada"));
         assert_eq!(known.count(), expected, "sessions in memory: {memory}");

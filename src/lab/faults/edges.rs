@@ -206,9 +206,10 @@ impl Doors {
     fn of(self, edge: Edge) -> String {
         match edge {
             Edge::ClientWeb => format!("{{ {}, {} }}", self.http, self.https),
-            // A deployment by blue-green takes the next one, and then one of these again.
+            // A deployment by blue-green takes as many behind them, and then these again.
             Edge::WebApp => {
-                let all = (0..=self.apps).map(|number| self.app.saturating_add(number).to_string());
+                let all = (0..self.apps.saturating_mul(2))
+                    .map(|number| self.app.saturating_add(number).to_string());
                 format!("{{ {} }}", all.collect::<Vec<_>>().join(", "))
             }
             Edge::AppDb => self.db.to_string(),
