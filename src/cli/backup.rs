@@ -15,7 +15,6 @@ use crate::lab::config::{Engine, Network, Sessions};
 use crate::lab::control::{self, Request, Verb};
 use crate::lab::database::address_file;
 use crate::lab::directory::Directory;
-use crate::lab::hosts::ServiceName;
 use crate::lab::network;
 use crate::services::database::backup::{self, BackupError, Doing, Manifest};
 use crate::services::database::{Server, Target, UrlFileError};
@@ -168,7 +167,9 @@ pub(super) fn reached(directory: &Directory, engine: Engine) -> Result<Target, U
 fn forget_sessions(directory: &Directory) -> Result<bool, Failure> {
     let remembers = directory.config()?.app.sessions == Sessions::Memory;
     if remembers {
-        block_on(control::ask(directory, &Request::Service(Verb::Restart, ServiceName::App)))??;
+        for app in directory.config()?.apps() {
+            block_on(control::ask(directory, &Request::Service(Verb::Restart, app)))??;
+        }
     }
     Ok(remembers)
 }

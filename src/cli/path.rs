@@ -308,7 +308,7 @@ fn is_whole(seen: &Seen, told: &[Told]) -> bool {
         && (answered.is_none() || told.iter().any(|told| from(connected.map(|end| end.from), told)))
         && (!by_app
             || told.iter().any(|told| {
-                told.service == "app"
+                told.service.starts_with("app")
                     && matches!(&told.what, What::Request(made) if Some(made.id.as_str()) == id)
             }))
 }

@@ -39,6 +39,7 @@ enum Which {
     /// Web server
     Web(Box<web::Config>),
     /// Application server
+    #[command(aliases = ["app2", "app3", "app4"])]
     App(app::Config),
     /// Take an embedded database away from its application, by an exclusive lock on its file
     Db(withhold::Config),

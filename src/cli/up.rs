@@ -285,9 +285,17 @@ fn next_lines(status: &LabStatus, program: &str) -> Vec<(String, &'static str)> 
         (format!("curl -H 'Host: {site}' http://{web}/"), "the web server, found by its address"),
         (format!("{program} curl http://{site}/"), "name and page: the whole path"),
         (format!("{program} cache"), "what the resolver remembers, counting down"),
-        (format!("{program} stop app"), "curl again: a 502 that says why; mend: start app"),
+        (format!("{program} stop app"), without_app(status)),
         (format!("{program} status"), "every service, its process, what it takes"),
     ]
+}
+
+/// What is to be seen when the application's first process is stopped.
+fn without_app(status: &LabStatus) -> &'static str {
+    match status.service(ServiceName::App2) {
+        None => "curl again: a 502 that says why; mend: start app",
+        Some(_) => "curl again: the other process answers; mend: start app",
+    }
 }
 
 /// The lines to try where hosts are machines of their own: there the tools need to be told nothing.
@@ -299,7 +307,7 @@ fn next_lines_on_hosts(status: &LabStatus, program: &str) -> Vec<(String, &'stat
         (format!("dig +trace {site}"), "asks the way from the root by itself"),
         (format!("curl http://{site}/"), "name and page: the whole path"),
         (format!("{program} cache"), "what the resolver remembers, counting down"),
-        (format!("{program} stop app"), "curl again: a 502 that says why; mend: start app"),
+        (format!("{program} stop app"), without_app(status)),
         (format!("{program} status"), "every service, its process, what it takes"),
     ]
 }

@@ -119,6 +119,18 @@ pub enum Ask {
         /// The one, which must be well.
         next: SocketAddr,
     },
+    /// Pass nothing on to this application server until told otherwise; one of several, of which another is well.
+    Rest {
+        /// Where it listens.
+        address: SocketAddr,
+    },
+    /// Pass requests on to it again once it is well.
+    Resume {
+        /// Where it listens.
+        address: SocketAddr,
+        /// Whether to do so too if it is not: it is then as any that fails.
+        even_ill: bool,
+    },
     /// Speak TLS so from now on.
     Tls(Wanted),
     /// Have DNS asked in private so from now on.
@@ -186,9 +198,9 @@ pub enum Reply {
     Flushed(usize),
     /// The application servers behind a web server.
     Upstreams(Vec<UpstreamState>),
-    /// One application server has another's place.
+    /// One application server has another's place, or rests.
     Replaced {
-        /// Requests that the other was still at work on when it was waited for no longer.
+        /// Requests that the one which gets no more was still at work on when it was waited for no longer.
         unfinished: u32,
     },
     /// What was asked.
@@ -339,7 +351,7 @@ pub struct UpstreamState {
     /// Its share of the work, 1 to 100, beside the others'.
     pub weight: u32,
     /// `in`: it gets requests. `out`: it failed several times in a row. `on trial`: the next request tries it.
-    /// `fails checks`: it gets none until a check succeeds.
+    /// `fails checks`: it gets none until a check succeeds; `rests`: it gets none while it is started anew.
     pub state: String,
     /// How much longer it is out, in milliseconds; nothing where it is not, or not for a time.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -228,8 +228,18 @@ impl Config {
     pub fn services(&self) -> impl Iterator<Item = ServiceName> {
         let resolvers = usize::try_from(self.resolver.count).unwrap_or(1);
         let absent = ServiceName::RESOLVERS.get(resolvers..).unwrap_or_default();
+        let apps = usize::try_from(self.app.count).unwrap_or(1);
+        let spare = ServiceName::APPS.get(apps..).unwrap_or_default();
         let no_second = (!self.dns.secondary).then_some(ServiceName::Dns2);
-        ServiceName::ALL.into_iter().filter(move |name| !absent.contains(name) && no_second != Some(*name))
+        let is_absent = move |name: &ServiceName| {
+            absent.contains(name) || spare.contains(name) || no_second == Some(*name)
+        };
+        ServiceName::ALL.into_iter().filter(move |name| !is_absent(name))
+    }
+
+    /// The processes of the application that a lab of these settings has, in order: one at least.
+    pub fn apps(&self) -> impl Iterator<Item = ServiceName> {
+        self.services().filter(|name| name.is_app())
     }
 
     /// The zones that `server` publishes in `network`; none if it is no name server.
@@ -280,10 +290,16 @@ impl Config {
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
         let parsed: Result<Self, toml::de::Error> =
             toml::from_str(text).and_then(|config: Self| {
-                match config.app.command.is_some() && config.app.fastcgi.is_some() {
-                    true => Err(toml::de::Error::custom("[app] has either command or fastcgi, not both")),
-                    false => Ok(config),
+                if config.app.command.is_some() && config.app.fastcgi.is_some() {
+                    return Err(toml::de::Error::custom("[app] has either command or fastcgi, not both"));
                 }
+                if config.app.count > 1 && !config.web.upstreams.is_empty() {
+                    return Err(toml::de::Error::custom(
+                        "[web] upstreams names the application servers, and [app] count more than one of this lab's own, which nobody \
+                         would ask: leave out one of them",
+                    ));
+                }
+                Ok(config)
             });
         parsed.map_err(|error: toml::de::Error| {
             let start = error.span().map_or(0, |span| span.start).min(text.len());

@@ -15,6 +15,7 @@ use crate::ground::lines::{LineReader, write_line};
 use crate::ground::metrics::Family;
 
 use super::application::How;
+use super::config::App;
 use super::directory::Directory;
 use super::dnssec;
 use super::faults::FaultState;
@@ -314,9 +315,8 @@ pub(super) async fn talk(
         io::Result::Ok(response.map(|response| (response, reader)))
     };
     let within = match request {
-        Request::Deploy(..) | Request::Service(Verb::Start | Verb::Restart, _) => {
-            starting(directory, ANSWER_WITHIN)
-        }
+        Request::Service(Verb::Start | Verb::Restart, _) => starting(&its(directory), ANSWER_WITHIN),
+        Request::Deploy(..) => deploying(&its(directory), ANSWER_WITHIN),
         _ => ANSWER_WITHIN,
     };
     match patiently(directory, within, talk).await? {
@@ -330,11 +330,20 @@ pub(super) async fn talk(
     }
 }
 
+/// `[app]` of the lab in `directory`.
+pub(super) fn its(directory: &Directory) -> App {
+    directory.config().map(|config| config.app).unwrap_or_default()
+}
+
 /// `within`, and the time that `[app] start_timeout` gives to a program of a student's, twice: where the new one does not start,
 /// the former one is started again.
-pub(super) fn starting(directory: &Directory, within: Duration) -> Duration {
-    let its = directory.config().map(|config| config.app.start_timeout).unwrap_or_default();
-    within.saturating_add(its.saturating_mul(2))
+fn starting(app: &App, within: Duration) -> Duration {
+    within.saturating_add(app.start_timeout.saturating_mul(2))
+}
+
+/// The same for each of several processes: they may come into service one after the other.
+pub(super) fn deploying(app: &App, within: Duration) -> Duration {
+    starting(app, within).saturating_mul(app.count)
 }
 
 /// What `talk` says, if it does so `within` a time and while the supervisor of the lab is not stopped.
@@ -362,5 +371,20 @@ pub async fn status(directory: &Directory) -> Result<LabStatus, ControlError> {
     match ask(directory, &Request::Status).await? {
         Response::Status(status) => Ok(*status),
         _ => Err(ControlError::Strange(directory.name())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_deploys_waits_for_as_long_as_each_process_may_take_to_start_and_the_former_one_after_it() {
+        let seconds = Duration::from_secs;
+        let app = |start_timeout, count| App { start_timeout, count, ..App::default() };
+        assert_eq!(starting(&app(seconds(10), 1), ANSWER_WITHIN), seconds(35));
+        assert_eq!(starting(&app(seconds(300), 4), ANSWER_WITHIN), seconds(615));
+        assert_eq!(deploying(&app(seconds(300), 1), ANSWER_WITHIN), seconds(615));
+        assert_eq!(deploying(&app(seconds(10), 4), ANSWER_WITHIN), seconds(140));
     }
 }

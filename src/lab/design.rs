@@ -43,8 +43,8 @@ pub struct Design {
     pub private: private::Held,
     /// Which zones are signed, which commands change.
     pub dnssec: dnssec::Held,
-    /// Where the application listens and what it serves, which deployments change.
-    pub app: application::Held,
+    /// Where each process of the application listens and what it serves, which deployments change.
+    pub apps: application::Held,
 }
 
 impl Design {
@@ -53,14 +53,17 @@ impl Design {
     pub fn addresses(&self, service: ServiceName) -> Vec<SocketAddr> {
         let port = match service {
             ServiceName::Web => self.ports.http,
-            ServiceName::App => self.app.get().port,
+            _ if service.is_app() => match self.apps.of(service) {
+                Some(serving) => serving.port,
+                None => return Vec::new(),
+            },
             ServiceName::Db => {
                 return self.database.address().and_then(Address::socket).into_iter().collect();
             }
             _ => self.ports.dns,
         };
         // An application, which may be a student's, has one address to listen at.
-        let most = if service == ServiceName::App { 1 } else { usize::MAX };
+        let most = if service.is_app() { 1 } else { usize::MAX };
         let addresses = self.host_addresses(service.host()).take(most);
         addresses.map(|address| SocketAddr::new(address, port)).collect()
     }
@@ -204,10 +207,11 @@ impl Design {
                 for alias in &web.aliases {
                     line.option("--alias", alias);
                 }
-                match self.address(ServiceName::App) {
-                    Some(app) if web.upstreams.is_empty() => line.option("--app", app.to_string()),
-                    _ => web.upstreams.iter().for_each(|app| line.option("--app", app.to_string())),
+                if web.upstreams.is_empty() {
+                    let apps = self.config.apps().filter_map(|app| self.address(app));
+                    apps.for_each(|app| line.option("--app", app.to_string()));
                 }
+                web.upstreams.iter().for_each(|app| line.option("--app", app.to_string()));
                 line.option("--balance", web.balance.as_str());
                 let times = [
                     ("--app-check", web.app_check),
@@ -251,10 +255,11 @@ impl Design {
                 line.option("--max-connections", web.max_connections.to_string());
                 line.option("--served-by", service.host().as_str());
             }
-            ServiceName::App => {
+            ServiceName::App | ServiceName::App2 | ServiceName::App3 | ServiceName::App4 => {
                 let own = self.path(&self.config.app.code);
                 let served = || Releases::of(&self.directory).served(own);
-                line.option("--code", self.app.get().code.unwrap_or_else(served));
+                let its = self.apps.of(service).and_then(|serving| serving.code);
+                line.option("--code", its.unwrap_or_else(served));
                 if self.config.app.sessions == Sessions::Memory {
                     line.option("--sessions", "memory");
                 }
@@ -276,7 +281,7 @@ impl Design {
     pub fn foreign(&self, service: ServiceName) -> Option<Program> {
         let app = &self.config.app;
         match service {
-            ServiceName::App => {}
+            _ if service.is_app() => {}
             ServiceName::Db => {
                 let place = self.place(service);
                 return self.database.own().map(|server| Program { place, ..server.command() });

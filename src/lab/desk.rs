@@ -181,8 +181,20 @@ impl Desk {
 
     /// How the lab stands.
     pub(super) fn status(&self) -> LabStatus {
-        let Design { config, network, directory, ports, database, has_ipv6: _, tls, private, dnssec: _, app } =
-            &*self.design;
+        let Design {
+            config,
+            network,
+            directory,
+            ports,
+            database,
+            has_ipv6: _,
+            tls,
+            private,
+            dnssec: _,
+            apps,
+        } = &*self.design;
+        let mut at = apps.all().into_iter().map(|serving| serving.port);
+        let (app, further_apps) = (at.next().unwrap_or(ports.app), at.collect());
         let me = std::process::id();
         let mut supervisor = usage::of(me).unwrap_or_default();
         if let Some(guard) = self.guard.pid().and_then(usage::of) {
@@ -195,7 +207,7 @@ impl Desk {
             network: network.to_string(),
             pid: me,
             since: self.since,
-            ports: Ports { app: app.get().port, ..ports.clone() },
+            ports: Ports { app, further_apps, ..ports.clone() },
             tls: tls.get().status(config, directory),
             private: private
                 .get()
@@ -424,8 +436,15 @@ impl Desk {
             return Err(vec![absent(name)]);
         };
         let (asker, reply) = oneshot::channel();
-        let long =
-            matches!(ask, Ask::ZoneUse { .. } | Ask::Deploy { .. } | Ask::Sign(_) | Ask::Replace { .. });
+        let long = matches!(
+            ask,
+            Ask::ZoneUse { .. }
+                | Ask::Deploy { .. }
+                | Ask::Sign(_)
+                | Ask::Replace { .. }
+                | Ask::Rest { .. }
+                | Ask::Resume { .. }
+        );
         let _ = post.commands.send(Command::Ask(ask, asker)).await;
         let within = if long { LONG_REPLY_WITHIN } else { REPLY_WITHIN };
         match tokio::time::timeout(within, reply).await {
@@ -454,6 +473,10 @@ fn absent(name: ServiceName) -> String {
     let remedy = match ServiceName::RESOLVERS.iter().position(|resolver| *resolver == name) {
         Some(index) => {
             format!(": set `count = {}` under [resolver] in lab.toml, and bring it up again", index + 1)
+        }
+        None if name.is_app() => {
+            let number = ServiceName::APPS.iter().position(|app| *app == name).unwrap_or_default();
+            format!(": set `count = {}` under [app] in lab.toml, and bring it up again", number + 1)
         }
         None if name == ServiceName::Dns2 => {
             ": set `secondary = true` under [dns] in lab.toml, and bring it up again".into()

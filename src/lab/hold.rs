@@ -72,8 +72,8 @@ enum Order {
 #[derive(Debug)]
 enum Otherwise {
     Down(Down),
-    /// The application, which served so before.
-    Tried(Serving),
+    /// The application, whose processes served so before.
+    Tried(Vec<Serving>),
 }
 
 /// The measure's end.
@@ -119,7 +119,9 @@ impl<'a> Hold<'a> {
             write_line(stream.get_mut(), order).await?;
             stream.next::<Response>().await
         };
-        match control::patiently(directory, control::starting(directory, DONE_WITHIN), said).await? {
+        match control::patiently(directory, control::deploying(&control::its(directory), DONE_WITHIN), said)
+            .await?
+        {
             Ok(Some(Response::Done(_) | Response::Deployed { .. })) => Ok(()),
             Ok(Some(Response::Refused(causes))) => Err(ControlError::Refused(causes)),
             Ok(Some(_)) => Err(ControlError::Strange(directory.name())),
@@ -159,7 +161,7 @@ pub(super) async fn keep(stream: UnixStream, desk: &Arc<Desk>, mark: Option<Mark
             }
             (Order::Try(how, code), None) => {
                 // Also what was refused may have gone half the way.
-                otherwise = Some(Otherwise::Tried(desk.design.app.get()));
+                otherwise = Some(Otherwise::Tried(desk.design.apps.all()));
                 desk.try_out(how, &code).await
             }
             (Order::Undo, None) => Response::Done(String::new()),

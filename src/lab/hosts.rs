@@ -35,13 +35,19 @@ pub enum ServiceName {
     Web,
     /// Application server.
     App,
+    /// A second process of it, where `[app] count` says so.
+    App2,
+    /// A third one.
+    App3,
+    /// A fourth one.
+    App4,
     /// Database.
     Db,
 }
 
 impl ServiceName {
     /// All of them, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Resolver,
         Self::Resolver2,
         Self::Resolver3,
@@ -52,15 +58,26 @@ impl ServiceName {
         Self::Dns2,
         Self::Web,
         Self::App,
+        Self::App2,
+        Self::App3,
+        Self::App4,
         Self::Db,
     ];
 
     /// The resolvers, in order; a lab has the first of them, as many as `[resolver] count` says.
     pub const RESOLVERS: [Self; 4] = [Self::Resolver, Self::Resolver2, Self::Resolver3, Self::Resolver4];
 
+    /// The processes of the application, in order; a lab has the first of them, as many as `[app] count` says.
+    pub const APPS: [Self; 4] = [Self::App, Self::App2, Self::App3, Self::App4];
+
+    /// Whether it is a process of the application.
+    pub fn is_app(self) -> bool {
+        Self::APPS.contains(&self)
+    }
+
     /// Whether it listens at the port of DNS.
     pub fn speaks_dns(self) -> bool {
-        !matches!(self, Self::Web | Self::App | Self::Db)
+        !self.is_app() && !matches!(self, Self::Web | Self::Db)
     }
 
     /// Its name in commands, logs and `ps`.
@@ -76,6 +93,9 @@ impl ServiceName {
             Self::Dns2 => "dns2",
             Self::Web => "web",
             Self::App => "app",
+            Self::App2 => "app2",
+            Self::App3 => "app3",
+            Self::App4 => "app4",
             Self::Db => "db",
         }
     }
@@ -89,7 +109,7 @@ impl ServiceName {
             Self::Dns => "name server of foobar.com.",
             Self::Dns2 => "second name server of foobar.com.",
             Self::Web => "web server",
-            Self::App => "application server",
+            Self::App | Self::App2 | Self::App3 | Self::App4 => "application server",
             Self::Db => "database",
         }
     }
@@ -104,7 +124,9 @@ impl ServiceName {
             Self::Root => Host::Root,
             Self::Tld => Host::Tld,
             Self::Dns2 => Host::Server2,
-            Self::Dns | Self::Web | Self::App | Self::Db => Host::Server,
+            Self::Dns | Self::Web | Self::App | Self::App2 | Self::App3 | Self::App4 | Self::Db => {
+                Host::Server
+            }
         }
     }
 }

@@ -167,7 +167,7 @@ impl Keeper {
     pub fn comes_after(&self) -> &'static [ServiceName] {
         match self.name {
             // An application that logs in to a server finds one that serves.
-            ServiceName::App if !matches!(self.means.design.database, Database::Embedded) => {
+            name if name.is_app() && !matches!(self.means.design.database, Database::Embedded) => {
                 &[ServiceName::Db]
             }
             // A resolver that is asked when it has nobody to ask remembers that for a second (RFC 9520 §3.2).

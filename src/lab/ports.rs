@@ -27,6 +27,9 @@ pub struct Ports {
     pub http: u16,
     /// Of the application server.
     pub app: u16,
+    /// Of its further processes, where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub further_apps: Vec<u16>,
     /// Of the database server, if the lab has one of its own.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub db: Option<u16>,
@@ -97,11 +100,20 @@ struct Need {
 /// Decides all ports. `database` says whether there is a database server that needs one.
 pub fn decide(config: &Config, network: Network, database: bool) -> Result<Ports, PortError> {
     let wanted = &config.ports;
+    let further = config.apps().count().saturating_sub(1);
     if network == Network::Hosts {
         let set = *wanted != config::Ports::default();
         let reason = "[ports] in lab.toml is for network `loopback`: a host of its own has the real ports";
         let reasons = set.then(|| reason.to_owned()).into_iter().collect();
-        return Ok(Ports { dns: 53, http: 80, app: 3000, db: database.then_some(3306), reasons });
+        let further_apps = (3001..).take(further).collect();
+        return Ok(Ports {
+            dns: 53,
+            http: 80,
+            app: 3000,
+            further_apps,
+            db: database.then_some(3306),
+            reasons,
+        });
     }
     let at = |hosts: &[Host]| hosts.iter().map(|host| host.address(network)).collect();
     let dns = Need {
@@ -120,12 +132,12 @@ pub fn decide(config: &Config, network: Network, database: bool) -> Result<Ports
         transports: &[Transport::Tcp],
         addresses: at(&[Host::Server]),
     };
-    let app =
+    let app_need =
         Need { what: "the application server", key: "app", real: 3000, stand_in: 3000, ..http_like(&http) };
     let db = Need { what: "the database", key: "db", real: 3306, stand_in: 3307, ..http_like(&http) };
     let mut decided = Decided::default();
     // Ports that are set come first, so that a free one is never one of them.
-    let mut needs = vec![(&dns, wanted.dns), (&http, wanted.http), (&app, wanted.app)];
+    let mut needs = vec![(&dns, wanted.dns), (&http, wanted.http), (&app_need, wanted.app)];
     needs.extend(database.then_some((&db, wanted.db)));
     needs.sort_by_key(|(_, wanted)| match wanted {
         Port::Fixed(_) => 0,
@@ -138,8 +150,22 @@ pub fn decide(config: &Config, network: Network, database: bool) -> Result<Ports
     }
     let known = |key| decided.ports.iter().find(|(decided, _)| *decided == key).map(|(_, port)| *port);
     let of = |key| known(key).unwrap_or_default();
-    let (dns, http, app, db) = (of(dns.key), of(http.key), of(app.key), known(db.key));
-    Ok(Ports { dns, http, app, db, reasons: decided.reasons })
+    let (dns, http, app, db) = (of(dns.key), of(http.key), of(app_need.key), known(db.key));
+    // What is set and has yet to be decided is nobody else's.
+    decided.ports.extend([("https", wanted.https), ("dot", wanted.dot)].into_iter().filter_map(
+        |(key, port)| match port {
+            Port::Fixed(port) => Some((key, port)),
+            Port::Auto | Port::Free => None,
+        },
+    ));
+    let mut further_apps = Vec::new();
+    for number in 1..=u16::try_from(further).unwrap_or_default() {
+        let what = "another process of the application";
+        let port = Need { what, ..http_like(&app_need) }.near(app.saturating_add(number), &decided)?;
+        decided.ports.push((app_need.key, port));
+        further_apps.push(port);
+    }
+    Ok(Ports { dns, http, app, further_apps, db, reasons: decided.reasons })
 }
 
 /// Decides the port of HTTPS, beside those that are decided; and why it is not the real one, if it is not.
@@ -209,37 +235,48 @@ impl Ports {
     fn known(&self) -> Vec<(&'static str, u16)> {
         let known =
             [("dns", Some(self.dns)), ("http", Some(self.http)), ("app", Some(self.app)), ("db", self.db)];
-        known.into_iter().filter_map(|(key, port)| Some((key, port?))).collect()
+        let known = known.into_iter().filter_map(|(key, port)| Some((key, port?)));
+        known.chain(self.further_apps.iter().map(|&port| ("app", port))).collect()
+    }
+
+    /// Those that were decided for the processes of the application, in order.
+    pub fn apps(&self) -> impl Iterator<Item = u16> {
+        [self.app].into_iter().chain(self.further_apps.iter().copied())
     }
 }
 
-/// A port for another process of the application beside the one at `former`: the decided one if that is free again, else the
-/// next, else any free one.
-pub fn decide_beside(network: Network, taken: &Ports, former: u16) -> Result<u16, PortError> {
-    let next = taken.app.checked_add(1).unwrap_or(FREE_PORTS.start);
+/// A port for another process of the application in the place of the one at `former[number]`, beside all at `former`: the decided
+/// one if that is free again, else its other one, behind those of all; else any free one.
+pub fn decide_beside(
+    network: Network,
+    taken: &Ports,
+    number: usize,
+    former: &[u16],
+) -> Result<u16, PortError> {
+    let own = taken.apps().nth(number).unwrap_or(taken.app);
+    let count = u16::try_from(taken.apps().count()).unwrap_or(1);
+    let other = own.checked_add(count).unwrap_or(FREE_PORTS.start);
     if network == Network::Hosts {
-        return Ok(if former == taken.app { next } else { taken.app });
+        return Ok(if former.contains(&own) { other } else { own });
     }
     let need = Need {
         what: "another process of the application",
         key: "app",
-        real: taken.app,
-        stand_in: next,
+        real: own,
+        stand_in: other,
         transports: &[Transport::Tcp],
         addresses: vec![Host::Server.address(network)],
     };
-    let known =
-        [("dns", Some(taken.dns)), ("http", Some(taken.http)), ("app", Some(former)), ("db", taken.db)];
-    let ports = known.into_iter().filter_map(|(key, port)| Some((key, port?))).collect();
+    let known = [("dns", Some(taken.dns)), ("http", Some(taken.http)), ("db", taken.db)];
+    let ports = known.into_iter().filter_map(|(key, port)| Some((key, port?)));
+    let ports = ports.chain(former.iter().map(|&port| ("app", port))).collect();
     let mut decided = Decided { ports, reasons: Vec::new() };
-    [need.real, need.stand_in]
-        .into_iter()
-        .find(|&port| need.take(port, &decided).is_ok())
-        .map_or_else(|| need.decide(Port::Free, &mut decided), Ok)
+    let near = [need.real, need.stand_in].into_iter().find(|&port| need.take(port, &decided).is_ok());
+    near.map_or_else(|| need.decide(Port::Free, &mut decided), Ok)
 }
 
 /// What was decided so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Decided {
     ports: Vec<(&'static str, u16)>,
     reasons: Vec<String>,
@@ -278,6 +315,11 @@ impl Need {
                 }
             },
         }
+    }
+
+    /// `port` if that can be had, else any free one.
+    fn near(&self, port: u16, decided: &Decided) -> Result<u16, PortError> {
+        self.take(port, decided).or_else(|_| self.decide(Port::Free, &mut decided.clone()))
     }
 
     /// `port`, if no other service of this lab has it and it can be bound.
@@ -394,7 +436,8 @@ mod tests {
 
     #[test]
     fn https_has_a_port_that_no_other_service_has() {
-        let taken = Ports { dns: 53, http: 80, app: 3000, db: None, reasons: Vec::new() };
+        let taken =
+            Ports { dns: 53, http: 80, app: 3000, further_apps: vec![3001], db: None, reasons: Vec::new() };
         let wanted = config::Ports { https: Port::Fixed(3000), ..config::Ports::default() };
         let error = decide_https(&wanting(wanted), Network::Loopback, &taken).unwrap_err().to_string();
         assert!(error.starts_with("port 3000 is set for `https` and for `app`"), "{error}");
@@ -436,6 +479,48 @@ mod tests {
                 assert!(ports.reasons[0].starts_with("port 3307 instead of 3306: "), "{:?}", ports.reasons);
             }
             Err(error) => assert!(error.to_string().contains("`db` port under [ports]"), "{error}"),
+        }
+    }
+
+    #[test]
+    fn several_processes_of_the_application_have_ports_side_by_side_where_they_are_free() {
+        let with = |ports, count| {
+            let app = config::App { count, ..config::App::default() };
+            Config { app, ..wanting(ports) }
+        };
+        let decided = decide(&with(config::Ports::default(), 4), Network::Hosts, false).unwrap();
+        assert_eq!(decided.apps().collect::<Vec<_>>(), [3000, 3001, 3002, 3003]);
+        let free = || config::Ports { dns: Port::Free, http: Port::Free, ..config::Ports::default() };
+        // Somebody has the next one, and another is set for something else that has yet to be decided.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = listener.local_addr().unwrap().port();
+        let wanted = config::Ports { app: Port::Fixed(taken - 1), https: Port::Fixed(taken + 1), ..free() };
+        match decide(&with(wanted, 3), Network::Loopback, false) {
+            Ok(decided) => {
+                let apps: std::collections::HashSet<u16> = decided.apps().collect();
+                assert!(
+                    apps.len() == 3 && !apps.contains(&taken) && !apps.contains(&(taken + 1)),
+                    "{apps:?}"
+                );
+            }
+            // The one before may be somebody's as well.
+            Err(error) => assert!(error.to_string().contains(&format!("port {}", taken - 1)), "{error}"),
+        }
+    }
+
+    #[test]
+    fn another_process_of_the_application_has_a_port_that_none_of_them_has() {
+        let taken =
+            Ports { dns: 53, http: 80, app: 3000, further_apps: vec![3001], db: None, reasons: Vec::new() };
+        for (number, former, expected) in [
+            (0, [3000, 3001], 3002),
+            (1, [3002, 3001], 3003),
+            (0, [3002, 3003], 3000),
+            (1, [3000, 3003], 3001),
+        ] {
+            assert_eq!(decide_beside(Network::Hosts, &taken, number, &former).unwrap(), expected);
+            let here = decide_beside(Network::Loopback, &taken, number, &former).unwrap();
+            assert!(!former.contains(&here), "{here}");
         }
     }
 }

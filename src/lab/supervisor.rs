@@ -191,7 +191,7 @@ impl Lab {
         };
         let carrier = Self::carrier(&executable, &published, &directory, &guard).await?;
         let has_ipv6 = super::network::has_ipv6();
-        let app = application::Held::new(application::Serving { port: ports.app, code: None });
+        let apps = application::Held::at(ports.apps());
         let seed = seed.or(config.lab.seed).unwrap_or_else(chance::seed);
         let faults = Arc::new(Faults::new(seed));
         let design = Arc::new(Design {
@@ -204,7 +204,7 @@ impl Lab {
             tls,
             private,
             dnssec,
-            app,
+            apps,
         });
         let secure_way = publish::https(&publish).zip(machines.clone()).map(|(here, machines)| Secure {
             here,
@@ -499,8 +499,10 @@ fn published(wanted: &[Publication], network: Network, ports: &Ports) -> Vec<Pub
     let there = |service: ServiceName| {
         let port = match service {
             ServiceName::Web => ports.http,
-            ServiceName::App => ports.app,
-            _ => ports.dns,
+            _ => match ServiceName::APPS.iter().position(|app| *app == service) {
+                Some(number) => ports.apps().nth(number).unwrap_or(ports.app),
+                None => ports.dns,
+            },
         };
         SocketAddr::new(service.host().address(network), port)
     };

@@ -8,10 +8,11 @@ use std::thread;
 
 use serde_json::Value;
 
+use super::apps::several;
 use super::stage::{Stage, signal, until};
 
 /// Another version of the lab's files, in a directory `name` of the lab.
-fn version(stage: &Stage, name: &str) {
+pub(super) fn version(stage: &Stage, name: &str) {
     let copied = stage.run("cp", ["-r", "app", name]);
     assert_eq!(copied.code, 0, "{copied:?}");
     stage.edit(&format!("{name}/VERSION"), |_| format!("{name}\n"));
@@ -20,7 +21,8 @@ fn version(stage: &Stage, name: &str) {
     });
 }
 
-fn chosen(stage: &Stage) -> Value {
+/// The release in service.
+pub(super) fn chosen(stage: &Stage) -> Value {
     let list: Value = serde_json::from_str(&stage.wwwlab(["deploy", "--list", "--json"]).ok()).unwrap();
     let mut chosen = list.as_array().unwrap().iter().filter(|release| release["chosen"] == true);
     let one = chosen.next().expect("one is chosen").clone();
@@ -207,17 +209,22 @@ fn a_web_server_that_stands_still_keeps_the_former_and_one_that_is_down_finds_th
 
 #[test]
 fn no_request_is_lost_by_reload() {
-    none_is_lost("reload");
+    none_is_lost(&Stage::new(), "reload");
 }
 
 #[test]
 fn no_request_is_lost_by_blue_green() {
-    none_is_lost("blue-green");
+    none_is_lost(&Stage::new(), "blue-green");
 }
 
-fn none_is_lost(how: &str) {
-    let stage = Stage::up();
-    version(&stage, "v2");
+#[test]
+fn no_request_is_lost_by_rolling() {
+    none_is_lost(&several(2), "rolling");
+}
+
+fn none_is_lost(stage: &Stage, how: &str) {
+    stage.wwwlab(["up", "-d"]).ok();
+    version(stage, "v2");
     let (port, done) = (stage.port("http"), AtomicBool::new(false));
     let statuses = thread::scope(|scope| {
         let asking: Vec<_> = (0..4).map(|_| scope.spawn(|| ask_until(port, &done))).collect();

@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
+use super::apps::several;
 use super::own_app::example;
 use super::stage::{PROGRAM, Stage, signal, until};
 
@@ -71,22 +72,57 @@ fn reload_and_blue_green_lose_no_request_of_a_thousand_a_second_and_restart_does
 }
 
 #[test]
+fn rolling_loses_no_request_of_a_thousand_a_second() {
+    let stage = several(2);
+    stage.wwwlab(["up", "-d"]).ok();
+    let all =
+        || (left(&stage), stage.service("app2")["version"].clone(), stage.service("app2")["address"].clone());
+    let before = all();
+    let told = measured(&stage, &["--how", "rolling", "--rate", "1000", "--lasts", "2s"]);
+    let way = &told["ways"][0];
+    assert!(way["how"] == "rolling" && way["requests"].as_u64().unwrap() >= 2000, "{way}");
+    assert_eq!((&way["failed"], &way["served"]), (&0.into(), &way["requests"]), "{way}");
+    assert_eq!(all(), before);
+    // Without being asked for, it is one of the ways.
+    let told = measured(&stage, &["--rate", "50", "--lasts", "500ms"]);
+    let ways: Vec<&str> =
+        told["ways"].as_array().unwrap().iter().map(|way| way["how"].as_str().unwrap()).collect();
+    assert_eq!((ways, all()), (vec!["restart", "reload", "rolling", "blue-green"], before));
+}
+
+#[test]
 fn one_who_is_killed_midway_leaves_the_lab_as_it_was() {
-    let stage = Stage::up();
-    let before = left(&stage);
-    for how in ["blue-green", "restart", "reload"] {
+    leaves_the_lab_as_it_was(&Stage::new(), &["blue-green", "restart", "reload"]);
+    leaves_the_lab_as_it_was(&several(2), &["rolling"]);
+}
+
+fn leaves_the_lab_as_it_was(stage: &Stage, ways: &[&str]) {
+    stage.wwwlab(["up", "-d"]).ok();
+    let before = left(stage);
+    for &how in ways {
         let mut measuring = stage.command(PROGRAM);
         measuring.args(["measure", "downtime", "--how", how, "--rate", "50", "--lasts", "30s"]);
         let mut measuring = measuring.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         until("the other version serves", || stage.service("app")["version"] == "1-measured");
+        until("all serve it", || serving(stage).iter().all(|version| version == "1-measured"));
         assert!(stage.page("/whoami").1.contains("version  1-measured"));
         let other = stage.wwwlab(["measure", "downtime"]).refused(1);
         assert!(other.contains("at work in this lab"), "{other}");
         assert!(stage.wwwlab(["deploy", "app"]).refused(1).contains("at work in this lab"));
         signal(measuring.id(), "KILL");
         measuring.wait().unwrap();
-        until("all is as before", || left(&stage) == before);
+        until("all is as before", || {
+            left(stage) == before && serving(stage).iter().all(|version| version == "1")
+        });
     }
+}
+
+/// The version that each process of the application serves.
+fn serving(stage: &Stage) -> Vec<Value> {
+    let status = stage.status();
+    let services = status["services"].as_array().unwrap().iter();
+    let apps = services.filter(|service| service["name"].as_str().unwrap().starts_with("app"));
+    apps.map(|service| service["version"].clone()).collect()
 }
 
 #[test]

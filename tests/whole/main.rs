@@ -7,6 +7,7 @@
 #![allow(clippy::print_stderr, reason = "a failing test shows the lab's logs")]
 
 mod api;
+mod apps;
 mod asker;
 mod backup;
 mod bad_days;

@@ -8,6 +8,7 @@ use std::process::{Child, Stdio};
 
 use serde_json::{Value, json};
 
+use super::apps::several;
 use super::hosts;
 use super::stage::{PATIENCE, PROGRAM, Stage, free_port, signal, until};
 
@@ -105,7 +106,7 @@ fn what_there_is_two_of_is_none() {
     let stage = Stage::new();
     let (own, other) = (free_port(), free_port());
     stage.edit("lab.toml", |text| {
-        text.replace("# count = 1 ", "count = 2 ")
+        text.replacen("# count = 1 ", "count = 2 ", 1)
             .replacen("[dns]", "[dns]\nsecondary = true\n", 1)
             .replacen("app = 0", &format!("app = {own}"), 1)
             .replacen(
@@ -142,6 +143,21 @@ fn what_there_is_two_of_is_none() {
     // It cannot be signed and left as it was where a request may reach another application's guestbook.
     assert_eq!(matrix["checks"], json!(["name", "static", "dynamic"]));
     assert!(all_run(&stage), "{:?}", states(&stage));
+}
+
+#[test]
+fn the_application_is_none_where_it_has_two_processes_and_one_is_stopped() {
+    let stage = several(2);
+    stage.edit("lab.toml", patient);
+    stage.wwwlab(["up", "-d"]).ok();
+    let matrix = measured(&stage);
+    assert_eq!(matrix["checks"], json!(["name", "static", "dynamic", "writing"]), "they have one guestbook");
+    for name in ["app", "app2"] {
+        let single = |how| trial(&matrix, name, how)["single_point_of_failure"].as_bool();
+        assert_eq!((single("stopped"), single("paused")), (Some(false), Some(true)), "{matrix:#}");
+    }
+    assert!(all_run(&stage), "{:?}", states(&stage));
+    assert_eq!(entries(&stage), 0, "what the measure wrote is gone");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::stage::Stage;
 
 fn with_resolvers(count: u32) -> Stage {
     let stage = Stage::new();
-    stage.edit("lab.toml", |text| text.replace("# count = 1 ", &format!("count = {count} ")));
+    stage.edit("lab.toml", |text| text.replacen("# count = 1 ", &format!("count = {count} "), 1));
     stage.wwwlab(["up", "-d"]).ok();
     stage
 }

@@ -168,7 +168,8 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for service in ["lab", "resolver", "resolver2", "root", "tld", "dns", "dns2", "web", "app", "db"]
+            for service in
+                ["lab", "resolver", "resolver2", "root", "tld", "dns", "dns2", "web", "app", "app2", "db"]
             {
                 eprintln!("--- {service}.log\n{}", self.log(service));
             }

@@ -13,7 +13,7 @@ use crate::dns::name::Name;
 use crate::ground::event::Micros;
 use crate::ground::service::causes;
 use crate::lab::application::{How, ROLLING};
-use crate::lab::config::Network;
+use crate::lab::config::{App, Network};
 use crate::lab::control::{self, ControlError, Request, Response, Verb};
 use crate::lab::directory::Directory;
 use crate::lab::hold::Hold;
@@ -35,7 +35,7 @@ use super::super::{Failure, World, event_loop, shell};
 The lab is as before at the end, also when the command is killed midway. A request counts from when it was meant to begin, whether \
 or not the ones before were answered; one that met a kept connection which was just closed is sent once more, as browsers do.")]
 pub(super) struct Arguments {
-    /// By which ways, one after the other: restart,reload,blue-green [default: all that `--what` has]
+    /// By which ways, one after the other: restart,reload,rolling,blue-green [default: all that `--what` has]
     #[arg(long, value_enum, value_delimiter = ',')]
     how: Vec<How>,
     /// What is changed
@@ -87,23 +87,27 @@ impl What {
     }
 
     /// The ways that it has.
-    fn ways(self, is_foreign: bool) -> &'static [How] {
+    fn ways(self, app: &App) -> &'static [How] {
         match self {
-            Self::App if is_foreign => &[How::Restart, How::BlueGreen],
-            Self::App => &[How::Restart, How::Reload, How::BlueGreen],
+            Self::App => match (is_foreign(app), app.count > 1) {
+                (true, false) => &[How::Restart, How::BlueGreen],
+                (true, true) => &[How::Restart, How::Rolling, How::BlueGreen],
+                (false, false) => &[How::Restart, How::Reload, How::BlueGreen],
+                (false, true) => &[How::Restart, How::Reload, How::Rolling, How::BlueGreen],
+            },
             Self::Web => &[How::Restart],
             Self::Zone => &[How::Restart, How::Reload],
         }
     }
 
     /// Why it has no other.
-    fn why_not(self, how: How, is_foreign: bool) -> String {
+    fn why_not(self, how: How, app: &App) -> String {
         match (self, how) {
-            (Self::App | Self::Web, How::Rolling) => ROLLING.into(),
+            (Self::App, How::Rolling) => ROLLING.into(),
             (Self::Zone, _) => "a name server goes over to another version of a zone between two answers, and so needs no second one to \
                 hand over to: --how restart,reload"
                 .into(),
-            (Self::App, _) if is_foreign => {
+            (Self::App, _) if is_foreign(app) => {
                 "a program of your own cannot be told to read other files: --how restart,blue-green".into()
             }
             (Self::App, _) => "the application has no such way: --how restart,reload,blue-green".into(),
@@ -112,6 +116,11 @@ impl What {
                 .into(),
         }
     }
+}
+
+/// Whether the application is a program of the student's own.
+fn is_foreign(app: &App) -> bool {
+    app.command.is_some() || app.fastcgi.is_some()
 }
 
 fn lasts(text: &str) -> Result<Duration, String> {
@@ -164,11 +173,11 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         return shell::again_there(directory);
     }
     let app = directory.config()?.app;
-    let is_foreign = app.command.is_some() || app.fastcgi.is_some();
+    let is_foreign = is_foreign(&app);
     let what = arguments.what;
-    let ways = if arguments.how.is_empty() { what.ways(is_foreign) } else { &arguments.how };
-    if let Some(&how) = ways.iter().find(|how| !what.ways(is_foreign).contains(how)) {
-        return Err(Failure::Unusable(what.why_not(how, is_foreign)));
+    let ways = if arguments.how.is_empty() { what.ways(&app) } else { &arguments.how };
+    if let Some(&how) = ways.iter().find(|how| !what.ways(&app).contains(how)) {
+        return Err(Failure::Unusable(what.why_not(how, &app)));
     }
     let mut measured = Vec::new();
     let (plan, site) = event_loop()?.block_on(async {

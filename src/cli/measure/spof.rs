@@ -131,7 +131,8 @@ async fn measure(directory: &Directory) -> Result<(Matrix, Option<Failure>), Fai
     let mark = signs(&config).then(|| mark("spof"));
     let hold = Hold::take(directory, mark.clone()).await?;
     let (user, resolvers) = user(directory, &status, &config, mark).await?;
-    let turns = (2 * config.web.upstreams.len()).max(1);
+    let several = config.web.upstreams.len().max(config.apps().count());
+    let turns = if several > 1 { 2 * several } else { 1 };
     let mut measure = Measure { directory, user, resolvers, static_page: None, turns, hold };
     let checks = measure.begin().await?;
     let trials: usize = candidates.iter().map(|candidate| candidate.ways.len()).sum();
@@ -309,7 +310,26 @@ impl Measure<'_> {
         let watch = Stopwatch::start();
         self.hold.undo().await?;
         let recovered = timeout(RECOVERED_WITHIN, self.recovered()).await;
-        Ok(Trial::of(how, &met, recovered.is_ok().then(|| watch.micros())))
+        let recovered = recovered.is_ok().then(|| watch.micros());
+        if let Down::Stop(name) | Down::Pause(name) = down
+            && name.is_app()
+        {
+            // Whether they are, the next one's trial tells.
+            let _ = timeout(RECOVERED_WITHIN, self.all_asked()).await;
+        }
+        Ok(Trial::of(how, &met, recovered))
+    }
+
+    /// Ends when each of several application servers is asked again: one that the web server has left out for a while would not be
+    /// missed when it is taken down next.
+    async fn all_asked(&self) {
+        while let Ok(Response::Upstreams(states)) = control::ask(self.directory, &Request::Upstreams).await
+            && states.len() > 1
+            && states.iter().any(|state| state.state != "in")
+        {
+            self.page().await;
+            sleep(LOOKS_EVERY).await;
+        }
     }
 
     /// What a user meets now; pages and names at the same time.

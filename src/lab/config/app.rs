@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds::{command, start_timeout};
+use super::bounds::{app_count, command, start_timeout};
 
 /// `[app]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -13,6 +13,9 @@ use super::bounds::{command, start_timeout};
 pub struct App {
     /// The application files ("code base"), relative to the lab directory; default `app`.
     pub code: PathBuf,
+    /// How many processes of it there are, each at a port of its own, behind the web server: 1 to 4; default 1.
+    #[serde(deserialize_with = "app_count")]
+    pub count: u32,
     /// A program of the student's own in place of wwwlab's, as words: 1 to [`WORDS_MOST`]; default none.
     #[serde(deserialize_with = "command")]
     pub command: Option<Vec<String>>,
@@ -31,7 +34,7 @@ pub struct App {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sessions {
-    /// In the memory of its process: a restart logs everybody out.
+    /// In the memory of its process: a restart logs everybody out, and of several each knows its own alone.
     Memory,
     /// In the database.
     #[default]
@@ -45,6 +48,7 @@ impl Default for App {
     fn default() -> Self {
         Self {
             code: "app".into(),
+            count: 1,
             command: None,
             fastcgi: None,
             root: "php".into(),

@@ -73,6 +73,10 @@ pub(super) fn resolver_count<'de, D: Deserializer<'de>>(deserializer: D) -> Resu
     bounded(deserializer, "count", 1..=4)
 }
 
+pub(super) fn app_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    bounded(deserializer, "count", 1..=4)
+}
+
 pub(super) fn cache_entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     bounded(deserializer, "cache_entries", 1..=1_000_000)
 }

@@ -98,6 +98,8 @@ fn values_have_bounds_and_the_message_names_them() {
         ("[app]\ncommand = [\"a\"]", "a line in quotes"),
         ("[app]\ncommand = \"a\"\nfastcgi = \"b\"", "either command or fastcgi"),
         ("[app]\nstart_timeout = \"6min\"", "start_timeout is a duration from"),
+        ("[app]\ncount = 5", "count is a number from 1 to 4, not 5"),
+        ("[app]\ncount = 2\n[web]\nupstreams = [\"127.0.0.1:3001\"]", "leave out one of them"),
         ("web = [", "lab.toml:1:"),
     ] {
         let error = parse(text).unwrap_err();

@@ -3,10 +3,17 @@
 //! By reload the process itself goes over to other files. By restart it is ended and another started. Blue-green starts another
 //! beside, at a port of its own; the web server, which alone knows what is under way, passes requests on to that one once it is
 //! well and says when the former one has answered all of its own; then that ends.
+//!
+//! Where the application has several processes, by restart all of them are ended at once, by every other way one comes after
+//! the other; and where one cannot, those before it go back, so that all serve the same. One after the other without a port
+//! of its own is [`rolling`].
+
+mod rolling;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
 use crate::ground::channel::{Ask, Reply};
@@ -26,10 +33,17 @@ use super::{Desk, Post, absent};
 enum Came {
     /// The application is down: it will serve it when it starts.
     Down,
-    /// The process with this number went over to it, which is this version.
-    Over(u32, String),
-    /// Another process serves it; so many requests the former one had not answered in time.
-    Another { unfinished: u32 },
+    /// The processes of these services went over to it.
+    Over(Vec<Over>),
+    /// Other processes serve it; so many requests the former ones had not answered in time.
+    Others { unfinished: u32 },
+}
+
+/// A process that went over to other files.
+struct Over {
+    service: ServiceName,
+    pid: u32,
+    version: String,
 }
 
 /// Why not; the causes, outermost first.
@@ -42,35 +56,37 @@ impl Desk {
         let Ok(_nobody_measures) = self.measuring.try_lock() else {
             return Response::Refused(vec![UNDER_WAY.into()]);
         };
-        let Some(post) = self.post(ServiceName::App) else {
-            return Response::Refused(vec![absent(ServiceName::App)]);
-        };
         let place = Releases::of(&self.design.directory);
         let own = self.design.path(&self.design.config.app.code);
         let code = releases.map(|releases| place.last(releases, own));
-        let came = match self.bring(post, how, code.as_deref()).await {
+        let came = match self.bring(how, code.as_deref()).await {
             Ok(came) => came,
             Err(why) => return Response::Refused(why),
         };
         let kept = releases.map_or(Ok(()), |releases| place.keep(releases));
         if kept.is_ok() {
-            self.serve_what_is_kept();
+            self.design.apps.serve_what_is_kept();
         }
-        let now = post.condition.borrow().clone();
+        let mut anew = Vec::new();
         let (served, unfinished) = match came {
             Came::Down => (false, 0),
-            // The process that said so may have ended since, and another have begun with what was kept then.
-            Came::Over(pid, version) => {
-                let is_there = now.pid == Some(pid);
-                let _ = post.commands.send(Command::Deployed(pid, version)).await;
-                (is_there, 0)
+            Came::Over(all) => {
+                // A process that said so may have ended since, and another have begun with what was kept then.
+                let is_anew = |over: &&Over| self.pid(over.service).is_some_and(|pid| pid != over.pid);
+                anew.extend(all.iter().filter(is_anew).map(|over| over.service.as_str()));
+                let is_served = all.iter().any(|over| self.pid(over.service) == Some(over.pid));
+                self.told(all).await;
+                (is_served, 0)
             }
-            Came::Another { unfinished } => (true, unfinished),
+            Came::Others { unfinished } => (true, unfinished),
         };
         match kept {
-            Ok(()) if now.pid.is_some() && !served => {
-                let remedy = "it is kept, but app was started anew meanwhile, with the former one: `wwwlab restart app`";
-                Response::Refused(vec![remedy.into()])
+            Ok(()) if !anew.is_empty() => {
+                let names = anew.join(" and ");
+                Response::Refused(vec![format!(
+                    "it is kept, but {names} was started anew meanwhile, with the former one: `wwwlab restart {}`",
+                    anew.first().unwrap_or(&"app")
+                )])
             }
             Ok(()) => Response::Deployed { served, unfinished },
             Err(error) => {
@@ -84,30 +100,28 @@ impl Desk {
     /// Has the application serve `code` by this way, for as long as somebody measures.
     pub(in crate::lab) async fn try_out(&self, how: How, code: &Path) -> Response {
         let _one_at_a_time = self.deploying.lock().await;
-        let Some(post) = self.post(ServiceName::App) else {
-            return Response::Refused(vec![absent(ServiceName::App)]);
-        };
-        match self.bring(post, how, Some(code)).await {
+        match self.bring(how, Some(code)).await {
             Ok(Came::Down) => Response::Refused(vec!["app is not up: `wwwlab start app` starts it".into()]),
-            Ok(Came::Over(pid, version)) => {
-                self.design.app.put(Serving { code: Some(code.to_owned()), ..self.design.app.get() });
-                let _ = post.commands.send(Command::Deployed(pid, version)).await;
+            Ok(Came::Over(all)) => {
+                all.iter().for_each(|over| self.serve(over.service, Some(code.to_owned())));
+                self.told(all).await;
                 Response::Deployed { served: true, unfinished: 0 }
             }
-            Ok(Came::Another { unfinished }) => Response::Deployed { served: true, unfinished },
+            Ok(Came::Others { unfinished }) => Response::Deployed { served: true, unfinished },
             Err(why) => Response::Refused(why),
         }
     }
 
     /// Has it serve as it did `before` that, without losing a request where that can be.
-    pub(in crate::lab) async fn take_back(&self, before: &Serving) -> Response {
+    pub(in crate::lab) async fn take_back(&self, before: &[Serving]) -> Response {
         let _one_at_a_time = self.deploying.lock().await;
-        let Some(post) = self.post(ServiceName::App) else {
-            return Response::Refused(vec![absent(ServiceName::App)]);
-        };
-        let taken_back = self.back_to(post, before).await;
+        let mut taken_back = Ok(());
+        for (post, before) in self.apps().zip(before) {
+            // Whatever came of the one before.
+            taken_back = taken_back.and(self.back_to(post, before).await);
+        }
         // Whatever came of it: who starts from now on serves what is kept, at the port that he has.
-        self.serve_what_is_kept();
+        self.design.apps.serve_what_is_kept();
         let removed = Releases::of(&self.design.directory).remove_trial();
         match taken_back.and(removed.map_err(|error| causes(&error))) {
             Ok(()) => Response::Done("all is as before".into()),
@@ -119,94 +133,202 @@ impl Desk {
     }
 
     async fn back_to(&self, post: &Post, before: &Serving) -> Result<(), Refusal> {
-        let now = self.design.app.get();
-        if now == *before {
-            return Ok(());
-        }
-        let own = self.design.path(&self.design.config.app.code);
-        let kept = Releases::of(&self.design.directory).served(own);
+        let Some(now) = self.design.apps.of(post.name).filter(|now| now != before) else { return Ok(()) };
         let has_other_process = now.port != before.port;
-        if !has_other_process && self.design.foreign(ServiceName::App).is_some() {
+        if !has_other_process && self.design.foreign(post.name).is_some() {
             // The same files, in another process at the same port.
             return Ok(());
         }
-        let how = if has_other_process { How::BlueGreen } else { How::Reload };
-        match self.bring(post, how, Some(&kept)).await? {
-            Came::Over(pid, version) => {
-                let _ = post.commands.send(Command::Deployed(pid, version)).await;
+        let state = self.service(post).condition.state;
+        match self.may_be_told(post, state)? {
+            // It will serve what is kept when it starts.
+            false => Ok(()),
+            true if has_other_process => self.blue_green(post, Some(&self.kept())).await.map(|_| ()),
+            true => {
+                let over = self.reload(post, &self.kept()).await?;
+                self.told(vec![over]).await;
+                Ok(())
             }
-            Came::Down | Came::Another { .. } => {}
         }
-        Ok(())
     }
 
-    /// Who starts from now on serves what is kept.
-    fn serve_what_is_kept(&self) {
-        self.design.app.put(Serving { code: None, ..self.design.app.get() });
+    /// The processes of the application, in order.
+    fn apps(&self) -> impl Iterator<Item = &Post> {
+        self.services.iter().filter(|post| post.name.is_app())
+    }
+
+    fn pid(&self, service: ServiceName) -> Option<u32> {
+        self.post(service).and_then(|post| post.condition.borrow().pid)
+    }
+
+    /// The files that are kept as those in service.
+    fn kept(&self) -> PathBuf {
+        let own = self.design.path(&self.design.config.app.code);
+        Releases::of(&self.design.directory).served(own)
+    }
+
+    /// Has whoever starts as `service` serve these files, wherever it listens.
+    fn serve(&self, service: ServiceName, code: Option<PathBuf>) {
+        if let Some(serving) = self.design.apps.of(service) {
+            self.design.apps.put(service, Serving { code, ..serving });
+        }
+    }
+
+    /// Tells of those who went over to other files.
+    async fn told(&self, all: Vec<Over>) {
+        for Over { service, pid, version } in all {
+            if let Some(post) = self.post(service) {
+                let _ = post.commands.send(Command::Deployed(pid, version)).await;
+            }
+        }
     }
 
     /// Brings the files in `code`, or what the program of a student's now is, into service.
-    async fn bring(&self, post: &Post, how: How, code: Option<&Path>) -> Result<Came, Refusal> {
+    async fn bring(&self, how: How, code: Option<&Path>) -> Result<Came, Refusal> {
         let is_foreign = self.design.foreign(ServiceName::App).is_some();
-        let refused = |why: &str| Err(vec![why.to_owned()]);
-        match how {
-            How::Rolling => {
-                return refused(ROLLING);
-            }
-            How::Reload if is_foreign => {
-                return refused(
-                    "a program of your own cannot be told to read other files: `--how blue-green` starts another beside it, \
-                     `--how restart` ends it first",
-                );
-            }
-            _ => {}
+        if how == How::Reload && is_foreign {
+            return Err(vec![
+                "a program of your own cannot be told to read other files: `--how blue-green` starts another beside it, \
+                 `--how restart` ends it first"
+                    .into(),
+            ]);
         }
-        match (self.service(post).condition.state, code) {
-            (State::Starting, _) => refused("app is just starting: try again when it serves"),
-            (State::Paused, _) => {
-                refused("app stands still and cannot be told: `wwwlab resume app`, then deploy")
+        if how == How::Rolling && self.apps().count() < 2 {
+            return Err(vec![ROLLING.into()]);
+        }
+        let mut running = Vec::new();
+        for post in self.apps() {
+            if self.may_be_told(post, self.service(post).condition.state)? {
+                running.push(post);
             }
-            (State::Stopped | State::Failed, _) => Ok(Came::Down),
-            (State::Running, Some(code)) if how == How::Reload => self.reload(post, code).await,
-            (State::Running, code) if how == How::Restart => self.restart(code).await,
-            (State::Running, code) => self.blue_green(post, code).await,
+        }
+        match (how, code) {
+            _ if running.is_empty() => Ok(Came::Down),
+            (How::Restart, code) => self.restart(&running, code).await,
+            (How::Rolling, code) => self.roll(&running, code).await,
+            (How::Reload, Some(code)) => {
+                let mut all: Vec<Over> = Vec::new();
+                for (number, post) in running.iter().enumerate() {
+                    match self.reload(post, code).await {
+                        Ok(over) => all.push(over),
+                        Err(why) => return Err(self.go_back(&running[..number], post.name, why).await),
+                    }
+                }
+                Ok(Came::Over(all))
+            }
+            (How::Reload | How::BlueGreen, code) => {
+                let mut unfinished: u32 = 0;
+                for (number, post) in running.iter().enumerate() {
+                    match self.blue_green(post, code).await {
+                        Ok(cut) => unfinished = unfinished.saturating_add(cut),
+                        Err(why) => return Err(self.go_back(&running[..number], post.name, why).await),
+                    }
+                }
+                Ok(Came::Others { unfinished })
+            }
         }
     }
 
-    async fn reload(&self, post: &Post, code: &Path) -> Result<Came, Refusal> {
-        let pid = self.service(post).condition.pid;
-        match self.ask(ServiceName::App, Ask::Deploy { directory: code.to_owned() }).await {
-            Ok(Reply::Deployed { version }) => Ok(pid.map_or(Came::Down, |pid| Came::Over(pid, version))),
+    /// Whether the process of `post` is to be told of other files: one that is down will find them when it starts.
+    fn may_be_told(&self, post: &Post, state: State) -> Result<bool, Refusal> {
+        let name = post.name;
+        match state {
+            State::Starting => Err(vec![format!("{name} is just starting: try again when it serves")]),
+            State::Paused => Err(vec![format!(
+                "{name} stands still and cannot be told: `wwwlab resume {name}`, then deploy"
+            )]),
+            State::Stopped | State::Failed => Ok(false),
+            State::Running => Ok(true),
+        }
+    }
+
+    /// Has those serve what is kept that came into service before one that cannot: no two are to serve different versions.
+    /// `why` that one, `ill`, cannot, and what became of them.
+    async fn go_back(&self, before: &[&Post], ill: ServiceName, mut why: Refusal) -> Refusal {
+        if self.apps().count() > 1 {
+            why.insert(0, format!("{ill} cannot come into service"));
+        }
+        for post in before {
+            let name = post.name;
+            if self.design.foreign(name).is_some() {
+                why.push(format!("{name} runs anew already, with its files as they now are"));
+                continue;
+            }
+            self.serve(name, None);
+            match self.reload(post, &self.kept()).await {
+                Ok(over) => {
+                    self.told(vec![over]).await;
+                    why.push(format!("{name} had it already, and serves the former version again"));
+                }
+                Err(causes) => why.push(format!(
+                    "{name} had it already, and cannot go back ({}): `wwwlab restart {name}`",
+                    causes.join(": ")
+                )),
+            }
+        }
+        why
+    }
+
+    /// The process of `post` goes over to the files in `code`.
+    async fn reload(&self, post: &Post, code: &Path) -> Result<Over, Refusal> {
+        let service = post.name;
+        let pid = self.service(post).condition.pid.unwrap_or_default();
+        match self.ask(service, Ask::Deploy { directory: code.to_owned() }).await {
+            Ok(Reply::Deployed { version }) => Ok(Over { service, pid, version }),
             Ok(Reply::Refused(causes)) | Err(causes) => Err(causes),
-            Ok(_) => Err(vec!["app answered something else".into()]),
+            Ok(_) => Err(vec![format!("{service} answered something else")]),
         }
     }
 
-    async fn restart(&self, code: Option<&Path>) -> Result<Came, Refusal> {
-        let former = self.design.app.get();
-        self.design.app.put(Serving { code: code.map(Path::to_owned), ..former.clone() });
-        match self.act(Verb::Restart, ServiceName::App).await {
-            Response::Refused(mut why) => {
-                self.design.app.put(former);
-                let again = self.act(Verb::Start, ServiceName::App).await;
-                why.push(match again {
-                    Response::Refused(_) => "the former one does not start either: `wwwlab status`".into(),
-                    _ => "the former one is in service again".into(),
-                });
-                Err(why)
-            }
-            _ => Ok(Came::Another { unfinished: 0 }),
+    /// All at once: nobody answers in between.
+    async fn restart(&self, running: &[&Post], code: Option<&Path>) -> Result<Came, Refusal> {
+        let one = |post: &Post| {
+            let service = post.name;
+            async move { self.started_anew(service, code).await }
+        };
+        let all = join_all(running.iter().map(|post| one(post))).await;
+        let came: Vec<_> = running.iter().copied().zip(all).collect();
+        let Some(ill) = came.iter().find(|(_, came)| came.is_err()).map(|(post, _)| post.name) else {
+            return Ok(Came::Others { unfinished: 0 });
+        };
+        let well: Vec<&Post> = came.iter().filter(|(_, came)| came.is_ok()).map(|(post, _)| *post).collect();
+        let why = came.into_iter().filter_map(|(_, came)| came.err()).flatten().collect();
+        Err(self.go_back(&well, ill, why).await)
+    }
+
+    /// Ends a process and starts another in its place; where that cannot serve, the former one again.
+    async fn started_anew(&self, service: ServiceName, code: Option<&Path>) -> Result<(), Refusal> {
+        let former = self.design.apps.of(service);
+        self.serve(service, code.map(Path::to_owned));
+        let Response::Refused(mut why) = self.act(Verb::Restart, service).await else { return Ok(()) };
+        why.push(self.former_again(service, former).await.into());
+        Err(why)
+    }
+
+    /// Starts the former process of `service` again, after one that could not serve: what came of that.
+    async fn former_again(&self, service: ServiceName, former: Option<Serving>) -> &'static str {
+        if let Some(former) = former {
+            self.design.apps.put(service, former);
+        }
+        match self.act(Verb::Restart, service).await {
+            Response::Refused(_) => "the former one does not start either: `wwwlab status`",
+            _ => "the former one is in service again",
         }
     }
 
-    async fn blue_green(&self, post: &Post, code: Option<&Path>) -> Result<Came, Refusal> {
-        let design = &self.design;
+    /// Another process of `post` beside it, at a port of its own, and then in its place; how many requests the former one had not
+    /// answered in time.
+    async fn blue_green(&self, post: &Post, code: Option<&Path>) -> Result<u32, Refusal> {
+        let (design, name) = (&self.design, post.name);
         let web = self.post(ServiceName::Web).map(|post| self.service(post).condition);
         self.may_move(web.as_ref())?;
-        let former = design.app.get();
-        let port = ports::decide_beside(design.network, &design.ports, former.port);
+        let all = design.apps.all();
+        let ports: Vec<u16> = all.iter().map(|serving| serving.port).collect();
+        let number = ServiceName::APPS.iter().position(|app| *app == name).unwrap_or_default();
+        let port = ports::decide_beside(design.network, &design.ports, number, &ports);
         let port = port.map_err(|error| causes(&error))?;
-        let address = ServiceName::App.host().address(design.network);
+        let Some(former) = design.apps.of(name) else { return Err(vec![absent(name)]) };
+        let address = name.host().address(design.network);
         let at = |serving: &Serving| SocketAddr::new(address, serving.port);
         let next = Serving { port, code: code.map(Path::to_owned) };
         let (ready, is_ready) = oneshot::channel();
@@ -224,19 +346,19 @@ impl Desk {
             Err(_) => return Err(vec!["the lab is going down".into()]),
         }
         // First: a web server that starts meanwhile starts with it.
-        design.app.put(next.clone());
+        design.apps.put(name, next.clone());
         let mut unfinished = 0;
         if web.is_some_and(|web| web.pid.is_some()) {
             let order = Ask::Replace { former: at(&former), next: at(&next) };
             match self.ask(ServiceName::Web, order).await {
                 Ok(Reply::Replaced { unfinished: cut }) => unfinished = cut,
                 Ok(Reply::Refused(why)) => {
-                    design.app.put(former);
+                    design.apps.put(name, former);
                     return Err(stays(why));
                 }
                 // Whoever does not answer may still obey: behind the order goes the one that takes it back.
                 answer => {
-                    design.app.put(former.clone());
+                    design.apps.put(name, former.clone());
                     self.order(ServiceName::Web, Ask::Replace { former: at(&next), next: at(&former) }).await;
                     return Err(stays(answer.err().unwrap_or(vec!["web answered something else".into()])));
                 }
@@ -244,12 +366,11 @@ impl Desk {
         }
         let _ = switch.send(());
         match is_done.await {
-            Ok(Some(_)) => Ok(Came::Another { unfinished }),
-            Ok(None) => Err(vec![
-                "the new one ended as soon as requests went to it, and the former one has ended as well: `wwwlab logs app` says why, \
-                 `wwwlab start app` starts the former version"
-                    .into(),
-            ]),
+            Ok(Some(_)) => Ok(unfinished),
+            Ok(None) => Err(vec![format!(
+                "the new one ended as soon as requests went to it, and the former one has ended as well: `wwwlab logs {name}` says why, \
+                 `wwwlab start {name}` starts the former version"
+            )]),
             Err(_) => Err(vec!["the lab is going down".into()]),
         }
     }
@@ -263,17 +384,24 @@ impl Desk {
                  `--how reload` or `--how restart`",
             );
         }
-        if self.published().iter().any(|published| published.service == ServiceName::App) {
-            return refused(
-                "app is published at its port, and blue-green gives it another: bring the lab up without that",
-            );
+        if let Some(published) = self.published().iter().find(|published| published.service.is_app()) {
+            return Err(vec![format!(
+                "{} is published at its port, and blue-green gives it another: bring the lab up without that",
+                published.service
+            )]);
         }
-        match web.map(|web| web.state) {
-            Some(State::Paused) => {
-                refused("web stands still and cannot be told: `wwwlab resume web`, then deploy")
-            }
-            Some(State::Starting) => refused("web is just starting: try again when it serves"),
-            _ => Ok(()),
+        may_be_asked(web)
+    }
+}
+
+/// Whether the web server, as it is, can be told of the application; one that is down need not be.
+fn may_be_asked(web: Option<&Condition>) -> Result<(), Refusal> {
+    let refused = |why: &str| Err(vec![why.to_owned()]);
+    match web.map(|web| web.state) {
+        Some(State::Paused) => {
+            refused("web stands still and cannot be told: `wwwlab resume web`, then deploy")
         }
+        Some(State::Starting) => refused("web is just starting: try again when it serves"),
+        _ => Ok(()),
     }
 }

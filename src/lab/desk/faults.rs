@@ -350,8 +350,8 @@ impl Desk {
     async fn have_all_so(&self, standing: &Standing) -> Result<String, String> {
         let mut told = String::new();
         for &service in standing.done_by() {
-            // A way has several who dial, and a lab not all of them.
-            if standing.edge.is_none() || self.post(service).is_some() {
+            // A way has several who dial, a database several who use it, and a lab not all of them.
+            if standing.done_by().len() == 1 || self.post(service).is_some() {
                 told += &self.have_it_so(service).await?;
             }
         }
@@ -366,7 +366,7 @@ impl Desk {
         done.await.unwrap_or_else(|_| Err("the lab is going down".into()))?;
         let told = self.faults.now().told_to(service);
         // An application of a student's is told nothing, and the one of the lab only where it was told something before.
-        let is_told = service.speaks_dns() || matches!(service, ServiceName::Web | ServiceName::App);
+        let is_told = service.speaks_dns() || service.is_app() || service == ServiceName::Web;
         if !is_told || self.design.foreign(service).is_some() {
             return Ok(String::new());
         }
@@ -393,6 +393,7 @@ impl Desk {
             http: ports.http,
             https: HTTPS,
             app: ports.app,
+            apps: u16::try_from(ports.apps().count()).unwrap_or(1),
             db: ports.db.unwrap_or(MYSQL),
         };
         let broken = edges::broken(self.faults.now().edges(), doors);

@@ -6,7 +6,6 @@ use super::Desk;
 use crate::ground::channel::{Ask, Mark, Reply};
 use crate::lab::control::{Response, Verb};
 use crate::lab::hold::Down;
-use crate::lab::hosts::ServiceName;
 
 impl Desk {
     /// Takes something down. What is not done is not done by half.
@@ -38,10 +37,15 @@ impl Desk {
 
     /// Takes some of the entries with this mark out of the guestbook: how many.
     pub(in crate::lab) async fn forget(&self, mark: &Mark) -> Result<usize, Vec<String>> {
-        match self.ask(ServiceName::App, Ask::Forget(mark.clone())).await {
-            Ok(Reply::Flushed(count)) => Ok(count),
-            Ok(Reply::Refused(causes)) | Err(causes) => Err(causes),
-            Ok(_) => Err(vec!["app answered something else".into()]),
+        let mut why = Vec::new();
+        // Any of several: they have one database.
+        for app in self.design.config.apps() {
+            match self.ask(app, Ask::Forget(mark.clone())).await {
+                Ok(Reply::Flushed(count)) => return Ok(count),
+                Ok(Reply::Refused(causes)) | Err(causes) => why.extend(causes),
+                Ok(_) => why.push(format!("{app} answered something else")),
+            }
         }
+        Err(why)
     }
 }

@@ -196,7 +196,9 @@ pub(in crate::lab) struct Doors {
     pub(in crate::lab) dns: u16,
     pub(in crate::lab) http: u16,
     pub(in crate::lab) https: u16,
+    /// The first of the application's, and how many there are from there on.
     pub(in crate::lab) app: u16,
+    pub(in crate::lab) apps: u16,
     pub(in crate::lab) db: u16,
 }
 
@@ -204,8 +206,12 @@ impl Doors {
     fn of(self, edge: Edge) -> String {
         match edge {
             Edge::ClientWeb => format!("{{ {}, {} }}", self.http, self.https),
-            // A deployment by blue-green takes the next one, and then this one again.
-            Edge::WebApp => format!("{{ {}, {} }}", self.app, self.app.saturating_add(1)),
+            // A deployment by blue-green takes as many behind them, and then these again.
+            Edge::WebApp => {
+                let all = (0..self.apps.saturating_mul(2))
+                    .map(|number| self.app.saturating_add(number).to_string());
+                format!("{{ {} }}", all.collect::<Vec<_>>().join(", "))
+            }
             Edge::AppDb => self.db.to_string(),
             _ => self.dns.to_string(),
         }
@@ -431,7 +437,7 @@ fn of_family(family: &str, addresses: &[IpAddr]) -> impl Iterator<Item = String>
 mod tests {
     use super::*;
 
-    const DOORS: Doors = Doors { dns: 53, http: 80, https: 443, app: 3000, db: 3306 };
+    const DOORS: Doors = Doors { dns: 53, http: 80, https: 443, app: 3000, apps: 1, db: 3306 };
 
     fn on(edge: Edge, way: Way) -> (&'static str, Broken) {
         let mut machines = broken([(edge, way)].into_iter(), DOORS);

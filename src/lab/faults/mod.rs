@@ -212,7 +212,7 @@ impl Standing {
     /// The services that carry it out: what is wrong with a database is done by who uses it, with a way by who dials.
     pub(super) fn done_by(&self) -> &[ServiceName] {
         match (self.deed, self.edge) {
-            (Deed::Rim(Wrong::Database(_)), _) => &[ServiceName::App],
+            (Deed::Rim(Wrong::Database(_)), _) => &ServiceName::APPS,
             (Deed::Rim(_), Some(edge)) => edge.broken_by(),
             _ => slice::from_ref(&self.service),
         }

@@ -19,7 +19,7 @@ impl Edge {
     pub(super) fn broken_by(self) -> &'static [ServiceName] {
         match self {
             Self::ClientWeb | Self::WebApp => &[ServiceName::Web],
-            Self::AppDb => &[ServiceName::App],
+            Self::AppDb => &ServiceName::APPS,
             _ => &ServiceName::RESOLVERS,
         }
     }

@@ -11,7 +11,7 @@ use super::{Deed, Limit};
 use crate::ground::fault::{DatabaseWrong, DnsWrong, HttpWrong, Wrong};
 use crate::lab::control::Verb;
 use crate::lab::hosts::ServiceName::{
-    self, App, Db, Dns, Dns2, Resolver, Resolver2, Resolver3, Resolver4, Root, Tld, Web,
+    self, App, App2, App3, App4, Db, Dns, Dns2, Resolver, Resolver2, Resolver3, Resolver4, Root, Tld, Web,
 };
 
 /// One fault.
@@ -168,7 +168,8 @@ pub(super) fn typed(time: Duration) -> String {
 const NAME_SERVERS: &[ServiceName] = &[Dns, Dns2, Tld, Root];
 const SPEAKS_DNS: &[ServiceName] = &[Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4];
 const WEB: &[ServiceName] = &[Web];
-const ALL: &[ServiceName] = &[Web, App, Db, Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4];
+const ALL: &[ServiceName] =
+    &[Web, App, App2, App3, App4, Db, Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4];
 
 /// The longest wait that an answer can be given: longer than any client's patience.
 const LONGEST_WAIT: u64 = 60_000;
@@ -641,7 +642,7 @@ pub const TABLE: &[Fault] = &[
     Fault {
         name: "crash-loop",
         kind: Kind::Process,
-        on: &[Web, App, Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4],
+        on: &[Web, App, App2, App3, App4, Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4],
         amount: Some(Amount {
             option: "delay",
             unit: Unit::Time,
@@ -662,7 +663,9 @@ pub const TABLE: &[Fault] = &[
     Fault {
         name: "cpu",
         kind: Kind::Process,
-        on: &[Web, App, Db, Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4],
+        on: &[
+            Web, App, App2, App3, App4, Db, Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4,
+        ],
         amount: Some(Amount { option: "share", unit: Unit::Percent, least: 1, most: 99, default: 5 }),
         occasion: None,
         further: None,
@@ -677,7 +680,7 @@ pub const TABLE: &[Fault] = &[
     Fault {
         name: "memory",
         kind: Kind::Process,
-        on: &[App, Web, Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4],
+        on: &[App, App2, App3, App4, Web, Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4],
         amount: Some(Amount { option: "limit", unit: Unit::Megabytes, least: 1, most: 100_000, default: 1 }),
         occasion: None,
         further: None,
@@ -692,7 +695,7 @@ pub const TABLE: &[Fault] = &[
     Fault {
         name: "descriptors",
         kind: Kind::Process,
-        on: &[Web, App, Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4],
+        on: &[Web, App, App2, App3, App4, Dns, Dns2, Tld, Root, Resolver, Resolver2, Resolver3, Resolver4],
         amount: Some(Amount { option: "limit", unit: Unit::Count, least: 1, most: 1_000_000, default: 15 }),
         occasion: None,
         further: None,

@@ -8,7 +8,7 @@ use std::process::ExitStatus;
 use nix::sys::signal::Signal;
 use tokio::sync::oneshot;
 
-use crate::lab::application::{Held, Serving};
+use crate::lab::application::Serving;
 use crate::lab::child::{Sign, StartFailure, describe};
 use crate::lab::design::Design;
 use crate::lab::process::{Running, Starting};
@@ -54,8 +54,8 @@ impl Keeper {
 
     /// Starts it, and hears the former one meanwhile.
     async fn start_beside(&mut self, serving: &Serving) -> Result<Running, StartFailure> {
-        let app = Held::new(serving.clone());
-        let starting: Starting = self.starting(&Design { app, ..(*self.means.design).clone() })?;
+        let apps = self.means.design.apps.with(self.name, serving.clone());
+        let starting: Starting = self.starting(&Design { apps, ..(*self.means.design).clone() })?;
         let (sink, end) = (self.sink.clone(), self.means.end.clone());
         let ready = starting.ready(move |report| sink.report(report));
         tokio::pin!(ready);

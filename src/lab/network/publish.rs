@@ -117,6 +117,9 @@ impl FromStr for Publication {
             ServiceName::Db => return Err("the database is there for its own host alone".into()),
             ServiceName::Web => 8080,
             ServiceName::App => 3000,
+            ServiceName::App2 => 3001,
+            ServiceName::App3 => 3002,
+            ServiceName::App4 => 3003,
             _ => 5300,
         };
         if https.is_some() && service != ServiceName::Web {

@@ -162,7 +162,10 @@ impl<'a> Tree<'a> {
             }
             Happened::Request { .. } => self.passed.map(|at| self.id(at)),
             Happened::Passed { id, .. } => self.tells(WEB).then(|| request_span(WEB, id)),
-            Happened::Statement { id: Some(id), .. } => self.tells(APP).then(|| request_span(APP, id)),
+            Happened::Statement { id: Some(id), .. } => {
+                let app = &event.service;
+                self.tells(app).then(|| request_span(app, id))
+            }
             Happened::Asked { .. } => self.question.map(|at| self.id(at)),
             Happened::Question { walk: None, .. } => {
                 let step = self.events.iter().position(|asked| is_step(asked, event, self.cast));
@@ -180,9 +183,8 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// The services that tell of requests.
+/// The service that tells of requests first.
 const WEB: &str = "web";
-const APP: &str = "app";
 
 /// A span that has yet to be given its place.
 fn span(event: &Event, kind: Kind, name: String, micros: u64) -> Span {

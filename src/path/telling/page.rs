@@ -83,7 +83,9 @@ impl Teller<'_> {
         let failed_at = self.failure.as_ref().map(|failure| failure.heading);
         self.steps[at].failed = failed_at == Some(Heading::Web);
         let made = self.told.iter().find_map(|told| match &told.what {
-            What::Request(made) if made.id == request.id && told.service == "app" => Some((told, made)),
+            What::Request(made) if made.id == request.id && told.service.starts_with("app") => {
+                Some((told, made))
+            }
             _ => None,
         });
         if made.is_none() && passed.is_none() && failed_at != Some(Heading::Application) {

@@ -112,9 +112,13 @@ impl Connection {
         })
     }
 
-    /// Begins a transaction: what follows is done wholly or not at all, by the time that it [ends](Self::end).
+    /// Begins a transaction that changes something: what follows is done wholly or not at all, by the time that it [ends](Self::end).
     pub(super) async fn begin(&mut self) -> sqlx::Result<()> {
-        self.say("BEGIN").await
+        match self {
+            // Who reads first and writes then is refused at once while another process writes: there is nothing to wait for.
+            Self::Sqlite(_) => self.say("BEGIN IMMEDIATE").await,
+            Self::MySql(_) => self.say("BEGIN").await,
+        }
     }
 
     /// Ends a transaction: what was `done` stays, unless something of it failed.

@@ -409,6 +409,14 @@ impl Service for Web {
                 Ok(unfinished) => Reply::Replaced { unfinished },
                 Err(error) => Reply::Refused(causes(&error)),
             },
+            Ask::Rest { address } => match self.pools.rest(address).await {
+                Ok(unfinished) => Reply::Replaced { unfinished },
+                Err(error) => Reply::Refused(causes(&error)),
+            },
+            Ask::Resume { address, even_ill } => match self.pools.resume(address, even_ill).await {
+                Ok(()) => Reply::Done,
+                Err(error) => Reply::Refused(causes(&error)),
+            },
             Ask::Faults(set) => self.faults.take(set),
             Ask::Tls(wanted) => match self.door.set(&wanted) {
                 Ok(()) => Reply::Done,

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +27,8 @@ pub(super) struct Pool {
     balance: Mutex<Balance>,
     clock: Stopwatch,
     journal: Journal,
+    /// Told whenever one has a request less.
+    released: Notify,
     /// Cancelled when nobody has it any more.
     gone: DropGuard,
 }
@@ -59,6 +62,7 @@ impl Pool {
             balance: Mutex::new(Balance::new(members, policy)),
             clock: Stopwatch::start(),
             journal,
+            released: Notify::new(),
             gone: CancellationToken::new().drop_guard(),
         })
     }
@@ -83,6 +87,31 @@ impl Pool {
     /// Requests that one of them is at work on.
     pub(super) fn under_way(&self, which: usize) -> u32 {
         self.balance().list(self.clock.elapsed()).get(which).map_or(0, |told| told.under_way)
+    }
+
+    /// Gives one of them no more requests; whether that can be, since another has them.
+    pub(super) fn rest(&self, which: usize) -> bool {
+        let now = self.clock.elapsed();
+        self.balance().rest(which, now)
+    }
+
+    /// Gives it requests again.
+    pub(super) fn resume(&self, which: usize) {
+        self.balance().resume(which);
+    }
+
+    /// Waits until it is at work on nothing.
+    pub(super) async fn idle(&self, which: usize) {
+        loop {
+            // First: what is released after the look is not missed.
+            let released = self.released.notified();
+            tokio::pin!(released);
+            released.as_mut().enable();
+            if self.under_way(which) == 0 {
+                return;
+            }
+            released.await;
+        }
     }
 
     /// Cancelled when the last request that was given to one of them has ended, and nobody keeps this pool.
@@ -171,5 +200,6 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         self.pool.balance().release(self.which, self.is_known);
+        self.pool.released.notify_waiters();
     }
 }

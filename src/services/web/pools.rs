@@ -1,8 +1,11 @@
-//! One application server put in another's place, while requests go on.
+//! One application server put in another's place, or out of it for a while, while requests go on.
 //!
 //! The pool is swapped whole: a request that has begun ends with the pool that it began with, and the former one is gone, its
 //! kept connections with it, when the last such request is. Only then may whoever asked end the former server: so nothing
 //! is lost, not even what is on its way to a port that is about to close.
+//!
+//! One of several rests instead: the others have its requests, and it may be ended once it has answered its own. It is back
+//! when it is well.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,6 +68,11 @@ pub(super) enum ReplaceError {
     /// Something is, already.
     #[error("requests are passed on to {0} already")]
     Twice(SocketAddr),
+    /// Nobody else would answer.
+    #[error(
+        "no other application server would answer while {0} rests: `wwwlab upstreams` shows how they stand"
+    )]
+    Alone(SocketAddr),
     /// It is not well.
     #[error("the application at {address} is not well: asked for {}, {}", check::PATH, said(*.status))]
     Unwell {
@@ -120,6 +128,42 @@ impl Pools {
             Ok(()) => Ok(0),
             Err(_elapsed) => Ok(unfinished.upgrade().map_or(0, |left| left.under_way(which))),
         }
+    }
+
+    /// Passes nothing on to the application server at `address` until it is told otherwise, and waits until it has answered what
+    /// it has; how many requests it had not, when that took too long.
+    pub(super) async fn rest(&self, address: SocketAddr) -> Result<u32, ReplaceError> {
+        let _one_at_a_time = self.turn.lock().await;
+        let (pool, which) = self.member(address)?;
+        if !pool.rest(which) {
+            return Err(ReplaceError::Alone(address));
+        }
+        self.making
+            .journal
+            .note(format!("the application server at {address} rests: others have its requests"));
+        match timeout(FINISH_WITHIN, pool.idle(which)).await {
+            Ok(()) => Ok(0),
+            Err(_elapsed) => Ok(pool.under_way(which)),
+        }
+    }
+
+    /// Passes requests on to it again, once it is well; if it is not, only with `even_ill`.
+    pub(super) async fn resume(&self, address: SocketAddr, even_ill: bool) -> Result<(), ReplaceError> {
+        let _one_at_a_time = self.turn.lock().await;
+        let (pool, which) = self.member(address)?;
+        let well = self.well(&pool, which, address).await;
+        if well.is_ok() || even_ill {
+            pool.resume(which);
+            self.making.journal.note(format!("requests go to the application server at {address} again"));
+        }
+        well
+    }
+
+    /// The pool in service, and which of its members that is.
+    fn member(&self, address: SocketAddr) -> Result<(Arc<Pool>, usize), ReplaceError> {
+        let pool = self.now();
+        let which = pool.members().position(|member| member.address == address);
+        which.map(|which| (pool, which)).ok_or(ReplaceError::Unknown(address))
     }
 
     /// Waits until the new one is well. A program of a student's need not know what it is asked for, but is to answer.

@@ -7,6 +7,7 @@ use crate::ground::clock;
 use crate::ground::metrics::{Family, Value};
 use crate::lab::control::{self, ControlError, Request, Response};
 use crate::lab::directory::Directory;
+use crate::lab::hosts::ServiceName;
 use crate::lab::status::LabStatus;
 use crate::lab::usage;
 use crate::measure::load::strain::{Fill, Pool, ServiceStrain, Strain};
@@ -92,8 +93,14 @@ impl<'a> Watching<'a> {
             }
         });
         let open = value(&after.families, "wwwlab_connections_open", "web");
-        let most = value(&after.families, "wwwlab_database_connections_most", "app");
-        let used = grown("wwwlab_database_connections_used_seconds_total", "app");
+        // Each process of the application has a pool of its own: all of them together.
+        let apps = || ServiceName::APPS.into_iter().map(ServiceName::as_str);
+        let sum = |amounts: &mut dyn Iterator<Item = f64>| amounts.reduce(|all, more| all + more);
+        let most = sum(
+            &mut apps().filter_map(|app| value(&after.families, "wwwlab_database_connections_most", app))
+        );
+        let used = "wwwlab_database_connections_used_seconds_total";
+        let used = sum(&mut apps().filter_map(|app| grown(used, app)));
         let pool = most.zip(used).filter(|&(most, _)| most >= 1.0);
         let machine =
             before.machine.zip(after.machine).and_then(|((worked, all), (then_worked, then_all))| {

@@ -53,13 +53,15 @@ struct Entry {
     requests: u64,
     failures: u64,
     health: Health,
+    /// It gets nothing, whatever becomes of the others.
+    rests: bool,
 }
 
 /// How one stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Told {
     pub(super) member: Member,
-    /// `in`, `out`, `on trial` or `fails checks`.
+    /// `in`, `out`, `on trial`, `fails checks` or `rests`.
     pub(super) state: &'static str,
     /// How much longer it is out, if that is known.
     pub(super) out: Option<Duration>,
@@ -89,14 +91,17 @@ impl Balance {
             requests: 0,
             failures: 0,
             health: Health::default(),
+            rests: false,
         };
         Self { policy, members: members.iter().take(MEMBERS_MOST).map(entry).collect() }
     }
 
     /// Who gets a request of `client`, that was not tried; it has it then, until it is released. Those that are out are
-    /// asked when nobody else is left: better a late answer than none.
+    /// asked when nobody else is left: better a late answer than none. Who rests is about to end.
     pub(super) fn choose(&mut self, now: Duration, client: IpAddr, tried: Tried) -> Option<usize> {
-        let left: Vec<usize> = (0..self.members.len()).filter(|&which| !tried.has(which)).collect();
+        let left: Vec<usize> = (0..self.members.len())
+            .filter(|&which| !tried.has(which) && !self.members[which].rests)
+            .collect();
         let fit: Vec<usize> =
             left.iter().copied().filter(|&which| self.members[which].health.is_fit(now)).collect();
         let among = if fit.is_empty() { left } else { fit };
@@ -136,13 +141,33 @@ impl Balance {
 
     /// A check of it came to its end.
     pub(super) fn checked(&mut self, which: usize, is_well: bool) -> Option<Change> {
-        self.members.get_mut(which)?.health.checked(is_well)
+        let entry = self.members.get_mut(which)?;
+        if entry.rests { None } else { entry.health.checked(is_well) }
+    }
+
+    /// It gets no more requests; whether that can be, since another does.
+    pub(super) fn rest(&mut self, which: usize, now: Duration) -> bool {
+        let mut others = self.members.iter().enumerate().filter(|(other, _)| *other != which);
+        let has_another = others.any(|(_, entry)| !entry.rests && entry.health.is_fit(now));
+        if let Some(entry) = self.members.get_mut(which).filter(|_| has_another) {
+            entry.rests = true;
+        }
+        has_another
+    }
+
+    /// It gets requests again, and nothing of what was before is held against it.
+    pub(super) fn resume(&mut self, which: usize) {
+        if let Some(entry) = self.members.get_mut(which) {
+            entry.rests = false;
+            entry.health = Health::default();
+        }
     }
 
     /// How each stands.
     pub(super) fn list(&self, now: Duration) -> Vec<Told> {
         let told = |entry: &Entry| {
             let (state, out) = match entry.health.standing(now) {
+                _ if entry.rests => ("rests", None),
                 Standing::In => ("in", None),
                 Standing::Out(left) => ("out", Some(left)),
                 Standing::OnTrial => ("on trial", None),

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use super::health::FAILURES_MOST;
 use super::*;
 
 const NOW: Duration = Duration::ZERO;
@@ -56,7 +57,7 @@ fn a_client_stays_where_it_is_when_another_server_goes() {
     assert_eq!(before, again);
     let share = |which| before.iter().filter(|chosen| **chosen == which).count();
     assert!((850..1150).contains(&share(0)) && (1850..2150).contains(&share(2)), "{} {}", share(0), share(2));
-    for _ in 0..health::FAILURES_MOST {
+    for _ in 0..FAILURES_MOST {
         balance.failed(1, NOW);
     }
     let after: Vec<usize> = (0..4000).map(|number| choose(&mut balance, number)).collect();
@@ -71,7 +72,7 @@ fn a_client_stays_where_it_is_when_another_server_goes() {
 fn who_is_out_is_asked_when_nobody_else_is_left() {
     for policy in [Policy::RoundRobin, Policy::LeastConnections, Policy::Hash] {
         let mut balance = of(&[1, 1], policy);
-        for _ in 0..health::FAILURES_MOST {
+        for _ in 0..FAILURES_MOST {
             balance.failed(0, NOW);
         }
         assert!(served(&mut balance, 8).iter().all(|which| *which == 1));
@@ -105,4 +106,32 @@ fn what_is_told_adds_up() {
     balance.release(0, true);
     balance.release(0, true);
     assert_eq!(balance.list(NOW)[0].under_way, 0);
+}
+
+#[test]
+fn who_rests_gets_nothing_while_another_does_and_begins_anew_when_back() {
+    for policy in [Policy::RoundRobin, Policy::LeastConnections, Policy::Hash] {
+        let mut balance = of(&[1, 1], policy);
+        for _ in 0..FAILURES_MOST {
+            balance.failed(0, NOW);
+        }
+        assert!(!balance.rest(1, NOW), "the other one is out: nobody would answer");
+        assert!(balance.rest(0, NOW));
+        assert!(!balance.rest(1, NOW), "the other one rests");
+        assert_eq!(served(&mut balance, 6), [1; 6], "{policy:?}");
+        assert_eq!(balance.checked(0, false).or(balance.checked(0, false)), None, "nobody asks for it now");
+        let told = balance.list(NOW);
+        assert_eq!((told[0].state, told[1].state), ("rests", "in"));
+        let mut tried = Tried::default();
+        tried.add(1);
+        assert_eq!(balance.choose(NOW, client(0), tried), None, "also not where the other one failed");
+        balance.resume(0);
+        let told = balance.list(NOW);
+        assert_eq!(
+            (told[0].state, told[0].failures_in_a_row, told[0].failures),
+            ("in", 0, FAILURES_MOST.into())
+        );
+        assert!(served(&mut balance, 40).contains(&0), "{policy:?}");
+        assert!(!of(&[1], policy).rest(0, NOW), "who is alone cannot");
+    }
 }

@@ -1,4 +1,4 @@
-//! One application server in another's place: nothing that is under way is lost, and one that is not well does not get it.
+//! One application server in another's place, or out of it for a while: nothing that is under way is lost, and one that is not well does not get it.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -64,5 +64,63 @@ async fn who_is_not_well_or_not_there_does_not_get_the_place() {
     let strange = stand.order(Ask::Replace { former: gone, next: ill.address }).await;
     assert!(matches!(strange, Reply::Refused(_)));
     assert_eq!(stand.ask(&get("/")).await.text(), "ok", "the former one serves");
+    stand.close_clean().await;
+}
+
+#[tokio::test]
+async fn one_that_rests_is_said_to_when_it_has_answered_what_it_had_and_is_back_when_it_is_well() {
+    let former = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = former.local_addr().unwrap();
+    let other = Application::answering(OK).await;
+    let stand = Stand::start(address, |config| config.app = vec![address.into(), other.address.into()]).await;
+    let mut waiting = TcpStream::connect(stand.address()).await.unwrap();
+    waiting.write_all(get("/").as_bytes()).await.unwrap();
+    let (mut at_work, _) = former.accept().await.unwrap();
+    let mut resting = Box::pin(stand.order(Ask::Rest { address }));
+    let others_answer = async {
+        // From when it rests on.
+        loop {
+            let Reply::Upstreams(states) = stand.order(Ask::Upstreams).await else { panic!() };
+            if states[0].state == "rests" {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..6 {
+            assert_eq!(stand.ask(&get("/")).await.text(), "ok");
+        }
+    };
+    tokio::select! {
+        said = &mut resting => panic!("it is still at work: {said:?}"),
+        _ = former.accept() => panic!("it gets no more"),
+        () = others_answer => {}
+    }
+    at_work
+        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nlate")
+        .await
+        .unwrap();
+    let mut answer = Vec::new();
+    waiting.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.ends_with(b"late"));
+    assert_eq!(resting.as_mut().await, Reply::Replaced { unfinished: 0 });
+    drop(resting);
+    let alone = stand.order(Ask::Rest { address: other.address }).await;
+    let Reply::Refused(causes) = alone else { panic!("{alone:?}") };
+    assert!(causes[0].contains("no other application server would answer"), "{causes:?}");
+
+    // It is not back before it is well, unless it is to be whatever it is.
+    drop(former);
+    let resume = |even_ill| Ask::Resume { address, even_ill };
+    let state = async || match stand.order(Ask::Upstreams).await {
+        Reply::Upstreams(states) => states[0].state.clone(),
+        other => panic!("{other:?}"),
+    };
+    for (even_ill, expected) in [(false, "rests"), (true, "in")] {
+        let Reply::Refused(causes) = stand.order(resume(even_ill)).await else { panic!("nobody is there") };
+        assert!(causes[0].contains("is not well: asked for /healthz"), "{causes:?}");
+        assert_eq!(state().await, expected);
+    }
+    let strange = stand.order(Ask::Rest { address: nobody().1 }).await;
+    assert!(matches!(strange, Reply::Refused(_)), "{strange:?}");
     stand.close_clean().await;
 }
