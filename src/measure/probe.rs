@@ -8,15 +8,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::{Method, Request};
-use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
+use super::line::Line;
 use crate::dns::types::Rcode;
 use crate::ground::channel::Mark;
 use crate::ground::clock::Stopwatch;
@@ -28,8 +27,6 @@ const COLD_WITHIN: Duration = Duration::from_millis(3_500);
 const WARM_WITHIN: Duration = Duration::from_secs(2);
 /// Two SYNs have gone by then (RFC 6298 §2).
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
-/// Bytes of a page that are taken.
-const BODY_MOST: usize = 1 << 20;
 
 /// Who asks, and where.
 #[derive(Debug, Clone)]
@@ -139,28 +136,8 @@ impl User {
         let request = request
             .body(Full::new(Bytes::from(form)))
             .map_err(|error| Trouble::Malformed(error.to_string()))?;
-        let wrong = |error: hyper::Error| asking::trouble_of_http(&error);
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(wrong)?;
-        let talk = async {
-            let response = sender.send_request(request).await.map_err(wrong)?;
-            let status = response.status().as_u16();
-            let mut body = response.into_body();
-            let mut bytes = 0;
-            while let Some(frame) = body.frame().await {
-                bytes += frame.map_err(wrong)?.data_ref().map_or(0, Bytes::len);
-                if bytes > BODY_MOST {
-                    return Err(Trouble::Malformed(format!("the page has more than {BODY_MOST} bytes")));
-                }
-            }
-            Ok(status)
-        };
-        tokio::pin!(talk);
-        tokio::select! {
-            biased;
-            status = &mut talk => status,
-            // The connection is driven beside the request; when it ends first, the request says how.
-            _ = connection => talk.await,
-        }
+        let mut line = Line::over(stream).await?;
+        line.ask(request).await.map_err(|broken| broken.trouble)
     }
 }
 
