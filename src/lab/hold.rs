@@ -62,6 +62,8 @@ enum Order {
     Down(Down),
     /// Have the application serve the files in this directory, absolute, by this way, while nothing else is otherwise.
     Try(How, PathBuf),
+    /// Have the web server show new certificates by this way, while nothing else is otherwise.
+    Certify(How),
     /// Bring back what is down, or take back what is tried.
     Undo,
     /// Take out of the guestbook what was written: nothing more will be.
@@ -74,6 +76,8 @@ enum Otherwise {
     Down(Down),
     /// The application, whose processes served so before.
     Tried(Vec<Serving>),
+    /// The web server, which shows other certificates.
+    Certified,
 }
 
 /// The measure's end.
@@ -101,6 +105,11 @@ impl<'a> Hold<'a> {
     /// Has the application serve the files in `code` by this way, and returns when it does.
     pub async fn attempt(&mut self, how: How, code: PathBuf) -> Result<(), ControlError> {
         self.order(&Order::Try(how, code)).await
+    }
+
+    /// Has the web server show new certificates by this way, and returns when it does.
+    pub async fn certify(&mut self, how: How) -> Result<(), ControlError> {
+        self.order(&Order::Certify(how)).await
     }
 
     /// Undoes what was done last, if anything was, and returns when all serves as before.
@@ -152,7 +161,9 @@ pub(super) async fn keep(stream: UnixStream, desk: &Arc<Desk>, mark: Option<Mark
         };
         let Ok(Ok(Some(order))) = order else { break };
         response = match (order, &otherwise) {
-            (Order::Down(_) | Order::Try(..), Some(_)) => refused("something is down or tried already"),
+            (Order::Down(_) | Order::Try(..) | Order::Certify(_), Some(_)) => {
+                refused("something is down or tried already")
+            }
             (Order::Down(what), None) => {
                 is_clean = mark.is_none();
                 let response = desk.take_down(&what).await;
@@ -163,6 +174,10 @@ pub(super) async fn keep(stream: UnixStream, desk: &Arc<Desk>, mark: Option<Mark
                 // Also what was refused may have gone half the way.
                 otherwise = Some(Otherwise::Tried(desk.design.apps.all()));
                 desk.try_out(how, &code).await
+            }
+            (Order::Certify(how), None) => {
+                otherwise = Some(Otherwise::Certified);
+                desk.try_certificates(how).await
             }
             (Order::Undo, None) => Response::Done(String::new()),
             (Order::Undo, Some(what)) => {
@@ -213,6 +228,7 @@ async fn undo(desk: &Arc<Desk>, what: &Otherwise) -> Response {
     match what {
         Otherwise::Down(what) => desk.bring_back(what).await,
         Otherwise::Tried(before) => desk.take_back(before).await,
+        Otherwise::Certified => desk.take_back_certificates().await,
     }
 }
 

@@ -110,13 +110,25 @@ impl Serving {
             next.port = Some(ports::decide_https(config, directory.network, ports)?);
         }
         let (now, certs) = (clock::unix_millis() / 1000, Certs::of(directory));
-        next.shown = certs.ready(&certs::sites(config), next.certificate, now)?;
-        let told = next.shown.iter().filter_map(|shown| certs.tell(&shown.file));
-        let told: Vec<certs::told::Told> = told.collect();
-        next.until = told.iter().map(|told| told.until).min().unwrap_or_default();
-        next.serials = told.into_iter().map(|told| told.serial).collect();
-        next.look_at = now + LOOK_EVERY;
+        next.show(certs.ready(&certs::sites(config), next.certificate, now)?, &certs, now);
         Ok(next)
+    }
+
+    /// This with new certificates that are on trial: those that are kept stay as they are, and so does all else.
+    pub fn on_trial(&self, config: &Config, directory: &Directory) -> Result<Self, TlsError> {
+        let (now, certs) = (clock::unix_millis() / 1000, Certs::of(directory));
+        let mut next = self.clone();
+        next.show(certs.trial(&certs::sites(config), now)?, &certs, now);
+        Ok(next)
+    }
+
+    fn show(&mut self, shown: Vec<Certificate>, certs: &Certs, now: u64) {
+        let told = shown.iter().filter_map(|shown| certs.tell(&shown.file));
+        let told: Vec<certs::told::Told> = told.collect();
+        self.until = told.iter().map(|told| told.until).min().unwrap_or_default();
+        self.serials = told.into_iter().map(|told| told.serial).collect();
+        self.shown = shown;
+        self.look_at = now + LOOK_EVERY;
     }
 
     /// The same, to be looked at later.

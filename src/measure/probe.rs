@@ -8,18 +8,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::{Method, Request};
-use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
+use super::line::Line;
 use crate::dns::types::Rcode;
 use crate::ground::channel::Mark;
-use crate::ground::clock::Stopwatch;
+use crate::ground::clock::{self, Stopwatch};
 use crate::path::asking::{self, Lookup, Trouble, Trust};
 
 /// A resolver that has to ask others gives up after 2.5 s.
@@ -28,8 +27,6 @@ const COLD_WITHIN: Duration = Duration::from_millis(3_500);
 const WARM_WITHIN: Duration = Duration::from_secs(2);
 /// Two SYNs have gone by then (RFC 6298 §2).
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
-/// Bytes of a page that are taken.
-const BODY_MOST: usize = 1 << 20;
 
 /// Who asks, and where.
 #[derive(Debug, Clone)]
@@ -64,17 +61,35 @@ impl Outcome {
     pub fn works(&self) -> bool {
         self.symptom.is_none()
     }
+
+    /// The same for who gives up sooner.
+    fn within(&self, limit: Duration) -> Self {
+        let micros = clock::whole_micros(limit);
+        if self.micros <= micros {
+            return self.clone();
+        }
+        Self { micros, symptom: Some(silent(limit).symptom().to_owned()) }
+    }
 }
 
 impl User {
-    /// The name, where the resolvers may have to ask for it.
-    pub async fn name(&self) -> Outcome {
-        as_a_stub(&self.ask_all(COLD_WITHIN).await)
-    }
-
-    /// The name, where the resolvers remember it.
-    pub async fn name_remembered(&self) -> Outcome {
-        as_a_stub(&self.ask_all(WARM_WITHIN).await)
+    /// The name where the resolvers remember it, then where they have to ask for it: `forget` has the one with this place among
+    /// them forget all it knows.
+    ///
+    /// One that does not answer the first question is not asked another, but waited for longer: what it does not say when it may
+    /// remember, it does not say when it would have to ask.
+    pub async fn name_warm_and_cold(&self, forget: impl AsyncFn(usize)) -> (Outcome, Outcome) {
+        let (forget, each) = (&forget, self.resolvers.iter().enumerate());
+        let asked = each.map(|(place, &resolver)| async move {
+            let first = self.ask(resolver, COLD_WITHIN).await;
+            if first.symptom.as_deref() == Some(silent(COLD_WITHIN).symptom()) {
+                return (first.within(WARM_WITHIN), first);
+            }
+            forget(place).await;
+            (first.within(WARM_WITHIN), self.ask(resolver, COLD_WITHIN).await)
+        });
+        let (warm, cold): (Vec<_>, Vec<_>) = join_all(asked).await.into_iter().unzip();
+        (as_a_stub(&warm), as_a_stub(&cold))
     }
 
     /// The name at every resolver, each of which has to have it.
@@ -139,28 +154,8 @@ impl User {
         let request = request
             .body(Full::new(Bytes::from(form)))
             .map_err(|error| Trouble::Malformed(error.to_string()))?;
-        let wrong = |error: hyper::Error| asking::trouble_of_http(&error);
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(wrong)?;
-        let talk = async {
-            let response = sender.send_request(request).await.map_err(wrong)?;
-            let status = response.status().as_u16();
-            let mut body = response.into_body();
-            let mut bytes = 0;
-            while let Some(frame) = body.frame().await {
-                bytes += frame.map_err(wrong)?.data_ref().map_or(0, Bytes::len);
-                if bytes > BODY_MOST {
-                    return Err(Trouble::Malformed(format!("the page has more than {BODY_MOST} bytes")));
-                }
-            }
-            Ok(status)
-        };
-        tokio::pin!(talk);
-        tokio::select! {
-            biased;
-            status = &mut talk => status,
-            // The connection is driven beside the request; when it ends first, the request says how.
-            _ = connection => talk.await,
-        }
+        let mut line = Line::over(stream).await?;
+        line.ask(request).await.map_err(|broken| broken.trouble)
     }
 }
 
@@ -268,6 +263,52 @@ mod tests {
         let user = User { page_within: Duration::from_millis(20), ..patient };
         assert_eq!(user.get("/").await.symptom.as_deref(), Some("timeout"));
         assert_eq!(User { mark: None, ..user }.sign().await, None);
+    }
+
+    /// What a user meets of a resolver that answers so many questions with SERVFAIL and is silent then; how often it was asked,
+    /// and told to forget.
+    async fn warm_and_cold(answers: usize) -> (Outcome, Outcome, usize, usize) {
+        let resolver = tokio::net::UdpSocket::bind(("127.0.0.1", 0)).await.unwrap();
+        let web = "127.0.0.1:9".parse().unwrap();
+        let user = User { resolvers: vec![resolver.local_addr().unwrap()], ..user(web) };
+        let (asked, told) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+        let answer = async {
+            let mut question = [0; 512];
+            loop {
+                let (length, client) = resolver.recv_from(&mut question).await.unwrap();
+                asked.set(asked.get() + 1);
+                if asked.get() <= answers {
+                    // SERVFAIL.
+                    question[2] |= 0x80;
+                    question[3] |= 2;
+                    resolver.send_to(&question[..length], client).await.unwrap();
+                }
+            }
+        };
+        let (warm, cold) = tokio::select! {
+            met = user.name_warm_and_cold(async |_| told.set(told.get() + 1)) => met,
+            _ = answer => unreachable!(),
+        };
+        (warm, cold, asked.get(), told.get())
+    }
+
+    #[tokio::test]
+    async fn a_resolver_that_is_silent_is_asked_once_and_another_twice() {
+        let (warm, cold, asked, told) = warm_and_cold(0).await;
+        assert_eq!((asked, told), (1, 0));
+        let timeout = Some("timeout".to_owned());
+        assert_eq!((warm.micros, &warm.symptom, &cold.symptom), (2_000_000, &timeout, &timeout));
+        assert!(cold.micros >= 3_500_000, "{cold:?}");
+        let (_, cold, asked, told) = warm_and_cold(2).await;
+        assert_eq!((asked, told, cold.symptom.as_deref()), (2, 1, Some("SERVFAIL")));
+    }
+
+    #[test]
+    fn who_gives_up_sooner_has_seen_less() {
+        let late = outcome(2_500_000, Some("SERVFAIL"));
+        assert_eq!(late.within(Duration::from_secs(2)), outcome(2_000_000, Some("timeout")));
+        assert_eq!(late.within(Duration::from_millis(2_500)), late);
+        assert!(!outcome(2_000_001, None).within(Duration::from_secs(2)).works());
     }
 
     #[test]

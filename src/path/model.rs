@@ -263,6 +263,9 @@ pub struct Certificate {
     pub from: u64,
     /// Until when.
     pub until: u64,
+    /// Its number, hexadecimal with colons, as `wwwlab cert show` has it.
+    #[serde(default)]
+    pub serial: String,
 }
 
 /// Where and how a path ended before the page.

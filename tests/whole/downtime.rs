@@ -6,6 +6,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use super::apps::several;
+use super::https::{certificate, s_client, secured};
 use super::own_app::example;
 use super::stage::{PROGRAM, Stage, signal, until};
 
@@ -194,6 +195,79 @@ fn a_zone_that_could_not_be_left_as_it_is_is_not_measured_so() {
     stage.wwwlab(["stop", "dns"]).ok();
     let why = stage.wwwlab(["measure", "downtime", "--what", "zone"]).refused(1);
     assert!(why.contains("www.foobar.com is not served as it is (refused)"), "{why}");
+}
+
+/// The certificate that strangers are shown, and whether any is on trial.
+fn shown(stage: &Stage) -> (String, bool) {
+    let said = s_client(stage, &["-showcerts"]).ok();
+    (certificate(&said).to_owned(), stage.root().join("certs/issued/trial").exists())
+}
+
+const CERTIFICATE: [&str; 6] = ["--what", "certificate", "--rate", "200", "--lasts", "1s"];
+
+#[test]
+fn strangers_meet_another_certificate_without_a_request_lost_and_a_restart_loses_some() {
+    let stage = secured();
+    let all: Value = serde_json::from_str(&stage.wwwlab(["cert", "show", "--json"]).ok()).unwrap();
+    let (before, web) = (shown(&stage), stage.pid("web"));
+    let told = measured(&stage, &[&CERTIFICATE[..], &["--how", "reload"]].concat());
+    assert_eq!((&told["what"], &told["path"]), (&"certificate".into(), &"/whoami".into()), "{told}");
+    assert_eq!(told["address"], stage.status()["tls"]["addresses"][0], "{told}");
+    let way = &told["ways"][0];
+    assert_eq!((&way["failed"], &way["served"]), (&0.into(), &way["requests"]), "{way}");
+    let [former, new] = way["certificates"].as_array().unwrap().as_slice() else { panic!("{way}") };
+    assert!(all.as_array().unwrap().iter().any(|one| one["serial"] == former["serial"]), "{all}: {way}");
+    let number = |value: &Value| value.as_u64().unwrap();
+    let counted: u64 =
+        [former, new].iter().map(|one| number(&one["handshakes"]) + number(&one["over_kept"])).sum();
+    assert_eq!(counted, number(&way["requests"]), "each is by one of them: {way}");
+    assert!(number(&former["over_kept"]) > 0 && number(&new["handshakes"]) > 0, "{way}");
+    assert!(former["last_micros"].as_u64() <= way["change"]["ends_micros"].as_u64(), "{way}");
+    assert!(way["renewed_micros"].as_u64() > former["last_micros"].as_u64(), "{way}");
+    assert_eq!((shown(&stage), stage.pid("web")), (before.clone(), web));
+    until("a request meets nobody", || {
+        let told = measured(&stage, &[&CERTIFICATE[..], &["--how", "restart"]].concat());
+        let way = &told["ways"][0];
+        assert_eq!(way["certificates"].as_array().unwrap().len(), 2, "{way}");
+        way["symptoms"].to_string().contains("refused")
+    });
+    assert_eq!(shown(&stage), before);
+    assert!(stage.pid("web") != web, "it was really restarted");
+}
+
+#[test]
+fn who_is_killed_while_another_certificate_is_shown_leaves_the_former() {
+    let stage = secured();
+    let before = shown(&stage);
+    for how in ["reload", "restart"] {
+        let mut measuring = stage.command(PROGRAM);
+        measuring.args(["measure", "downtime", "--what", "certificate", "--how", how]);
+        measuring.args(["--rate", "20", "--lasts", "30s"]);
+        let mut measuring = measuring.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        until("the other certificate is shown", || {
+            let said = s_client(&stage, &["-showcerts"]);
+            said.code == 0 && certificate(&said.out) != before.0
+        });
+        signal(measuring.id(), "KILL");
+        measuring.wait().unwrap();
+        until("all is as before", || s_client(&stage, &[]).code == 0 && shown(&stage) == before);
+    }
+}
+
+#[test]
+fn a_certificate_that_is_not_shown_or_not_believed_is_not_measured() {
+    let stage = secured();
+    for how in ["blue-green", "rolling"] {
+        let why = stage.wwwlab(["measure", "downtime", "--what", "certificate", "--how", how]).refused(2);
+        assert!(why.contains("between two handshakes") && why.contains("--how restart,reload"), "{why}");
+    }
+    stage.wwwlab(["cert", "use", "expired"]).ok();
+    let why = stage.wwwlab(["measure", "downtime", "--what", "certificate"]).refused(1);
+    assert!(why.contains("/whoami by HTTPS is not served as it is (certificate not believed)"), "{why}");
+    stage.wwwlab(["unsecure"]).ok();
+    let why = stage.wwwlab(["measure", "downtime", "--what", "certificate"]).refused(2);
+    assert!(why.contains("`wwwlab secure` first"), "{why}");
+    assert!(!stage.root().join("certs/issued/trial").exists());
 }
 
 #[test]

@@ -361,3 +361,20 @@ fn who_has_a_service_run_again_has_ended_the_fault() {
     assert!(pause < other && !said.contains("does not answer"), "{said}");
     assert!(curl(&stage, "-i http://www.foobar.com/about.html").contains("200 OK"));
 }
+
+#[test]
+fn the_same_requests_are_answered_wrong_again_with_the_same_seed() {
+    // Of each of forty requests, one after the other: whether it met the fault.
+    let met = |seed: &str, add: &str, symptom: &str| -> Vec<bool> {
+        let stage = Stage::new();
+        stage.wwwlab(["up", "-d", "--seed", seed]).ok();
+        fault(&stage, &format!("add {add} --chance 30%")).ok();
+        (0..40).map(|_| curl(&stage, "-i http://www.foobar.com/about.html").contains(symptom)).collect()
+    };
+    for (add, symptom) in [("http-500 web", "500 Internal Server Error"), ("truncated-body web", "exit 18")] {
+        let first = met("86", add, symptom);
+        assert!(first.contains(&true) && first.contains(&false), "{add}: {first:?}");
+        assert_eq!(met("86", add, symptom), first, "{add}");
+        assert_ne!(met("169", add, symptom), first, "{add}");
+    }
+}

@@ -11,7 +11,7 @@ use super::stage::{PROGRAM, Said, Stage, until};
 const NOT_BELIEVED: i32 = 60;
 
 /// A lab that speaks HTTPS besides.
-fn secured() -> Stage {
+pub(super) fn secured() -> Stage {
     let stage = Stage::new();
     stage.edit("lab.toml", |text| text.replacen("[ports]\n", "[ports]\nhttps = 0\n", 1));
     stage.wwwlab(["up", "-d"]).ok();
@@ -40,7 +40,7 @@ fn curl(stage: &Stage, more: &[&str]) -> Said {
 }
 
 /// What `openssl s_client` says of a connection, without one request.
-fn s_client(stage: &Stage, more: &[&str]) -> Said {
+pub(super) fn s_client(stage: &Stage, more: &[&str]) -> Said {
     let at = format!("127.0.0.1:{}", https_port(stage));
     let mut command = stage.command("openssl");
     command.args([
@@ -178,7 +178,7 @@ fn a_connection_that_is_open_goes_on_with_its_certificate() {
     let _ = client.wait();
 }
 
-fn certificate(said: &str) -> &str {
+pub(super) fn certificate(said: &str) -> &str {
     let begin = said.find("-----BEGIN CERTIFICATE-----").unwrap();
     &said[begin..begin + said[begin..].find("-----END").unwrap()]
 }

@@ -20,10 +20,13 @@ use crate::lab::hold::Hold;
 use crate::lab::hosts::ServiceName;
 use crate::lab::network;
 use crate::lab::releases::Releases;
+use crate::lab::status::LabStatus;
 use crate::measure::downtime::Probe;
 use crate::measure::downtime::account::{Account, Span};
+use crate::measure::downtime::certificates;
 use crate::measure::downtime::picture::{self, Panel};
 use crate::measure::downtime::prober::{Asked, Plan, ProbeError, Prober, RATE};
+use crate::path::asking::Trust;
 use crate::services::app::CodeBase;
 
 use super::super::screen::{BAD, BOLD, Cell, DIM, GOOD, LIMITED, Table};
@@ -41,9 +44,9 @@ pub(super) struct Arguments {
     /// What is changed
     #[arg(long, value_enum, default_value_t)]
     what: What,
-    /// Requests a second, 1 to 5000
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(i64::from(*RATE.start())..=i64::from(*RATE.end())))]
-    rate: u32,
+    /// Requests a second, 1 to 5000 [default: 1000, with `--what certificate` 200]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(i64::from(*RATE.start())..=i64::from(*RATE.end())))]
+    rate: Option<u32>,
     /// How long they come at least, 500ms to 30s; longer where the change takes longer
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = lasts)]
     lasts: Duration,
@@ -75,6 +78,8 @@ enum What {
     Web,
     /// The site's zone, whose file its name server reads again, while users ask that for the site's address
     Zone,
+    /// The site's certificate, while users ask by HTTPS, every second of them over a connection of its own
+    Certificate,
 }
 
 impl What {
@@ -83,6 +88,16 @@ impl What {
             Self::App => "the application",
             Self::Web => "the web server",
             Self::Zone => "the zone",
+            Self::Certificate => "the certificate",
+        }
+    }
+
+    /// Requests a second, unless others are asked for.
+    fn rate(self) -> u32 {
+        match self {
+            // A handshake costs either side much more than a page.
+            Self::Certificate => 200,
+            Self::App | Self::Web | Self::Zone => 1000,
         }
     }
 
@@ -96,7 +111,7 @@ impl What {
                 (false, true) => &[How::Restart, How::Reload, How::Rolling, How::BlueGreen],
             },
             Self::Web => &[How::Restart],
-            Self::Zone => &[How::Restart, How::Reload],
+            Self::Zone | Self::Certificate => &[How::Restart, How::Reload],
         }
     }
 
@@ -106,6 +121,9 @@ impl What {
             (Self::App, How::Rolling) => ROLLING.into(),
             (Self::Zone, _) => "a name server goes over to another version of a zone between two answers, and so needs no second one to \
                 hand over to: --how restart,reload"
+                .into(),
+            (Self::Certificate, _) => "a web server goes over to another certificate between two handshakes, and so needs no second one \
+                to hand over to: --how restart,reload"
                 .into(),
             (Self::App, _) if is_foreign(app) => {
                 "a program of your own cannot be told to read other files: --how restart,blue-green".into()
@@ -179,25 +197,29 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
     if let Some(&how) = ways.iter().find(|how| !what.ways(&app).contains(how)) {
         return Err(Failure::Unusable(what.why_not(how, &app)));
     }
+    let rate = arguments.rate.unwrap_or_else(|| what.rate());
     let mut measured = Vec::new();
     let (plan, site) = event_loop()?.block_on(async {
         let status = control::status(directory).await?;
         let (service, asked) = match what {
-            What::App | What::Web => {
+            What::App | What::Web | What::Certificate => {
                 let standard = if is_foreign { "/" } else { "/whoami" };
                 let path = arguments.path.clone().unwrap_or_else(|| standard.into());
-                (ServiceName::Web, Asked::Page { host: status.site_name.clone(), path })
+                let trust = (what == What::Certificate).then(|| trust(&status, directory)).transpose()?;
+                (ServiceName::Web, Asked::Page { host: status.site_name.clone(), path, trust })
             }
             What::Zone => (ServiceName::Dns, Asked::Name(Box::new(name(&status.site_name)?))),
         };
-        let address = status.service(service).and_then(|service| service.address);
+        let https = status.tls.as_ref().filter(|_| what == What::Certificate);
+        let address = match https {
+            Some(tls) => tls.addresses.first().copied(),
+            None => status.service(service).and_then(|service| service.address),
+        };
         let plan = Plan {
             address: address.ok_or_else(|| Failure::Said(format!("this lab has no {service}")))?,
             asked,
-            rate: arguments.rate,
-            at_least: u64::try_from(arguments.lasts.as_millis()).unwrap_or(u64::MAX)
-                * u64::from(arguments.rate)
-                / 1000,
+            rate,
+            at_least: u64::try_from(arguments.lasts.as_millis()).unwrap_or(u64::MAX) * u64::from(rate) / 1000,
             patience: arguments.patience,
         };
         is_served(&plan, world)?;
@@ -216,6 +238,7 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
                 }
                 Some(reload) => Change::Asked(reload.clone()),
                 None if what == What::Web => Change::Asked(restart(ServiceName::Web)),
+                None if what == What::Certificate => Change::Certified(how),
                 None => Change::Tried(how, prepared(code.as_deref(), directory)?),
             };
             let seen = changed(change, &plan, directory, &mut hold).await;
@@ -269,6 +292,7 @@ fn is_served(plan: &Plan, world: &World) -> Result<(), Failure> {
 
 fn shown(asked: &Asked) -> String {
     match asked {
+        Asked::Page { path, trust: Some(_), .. } => format!("{} by HTTPS", printable(path)),
         Asked::Page { path, .. } => printable(path),
         Asked::Name(name) => format!("the address of {}", name.to_string().trim_end_matches('.')),
     }
@@ -277,6 +301,16 @@ fn shown(asked: &Asked) -> String {
 fn name(site: &str) -> Result<Name, Failure> {
     site.parse()
         .map_err(|error| Failure::Said(format!("the site's name, {site}, is no domain name: {error}")))
+}
+
+/// Whom users believe who ask by HTTPS.
+fn trust(status: &LabStatus, directory: &Directory) -> Result<Trust, Failure> {
+    match &status.tls {
+        Some(_) => super::super::path::trust(directory),
+        None => Err(Failure::Unusable(
+            "the lab speaks no HTTPS, and so shows no certificate that could be changed: `wwwlab secure` first".into(),
+        )),
+    }
 }
 
 /// What has the site's zone read again: from the file that it is served from, so that nothing is left to be undone.
@@ -317,6 +351,8 @@ fn restart(service: ServiceName) -> Request {
 enum Change {
     /// This version of the application comes into service by this way, until it is taken back.
     Tried(How, PathBuf),
+    /// New certificates are shown by this way, until they are taken back.
+    Certified(How),
     /// What leaves nothing to be taken back.
     Asked(Request),
 }
@@ -334,6 +370,7 @@ async fn changed(
     let begins_micros = prober.micros();
     match change {
         Change::Tried(how, files) => hold.attempt(how, files).await?,
+        Change::Certified(how) => hold.certify(how).await?,
         Change::Asked(request) => {
             control::ask(directory, &request).await?;
         }
@@ -368,7 +405,11 @@ fn tell(one: &Measured, what: What, plan: &Plan, world: &mut World) -> Result<()
         shown(&plan.asked),
         plan.address
     )?;
-    writeln!(world.out, "{}", picture::text(probes, account, world.width))?;
+    write!(world.out, "{}", picture::text(probes, account, world.width))?;
+    for line in certificates::in_words(account) {
+        writeln!(world.out, "  {dim}{line}{dim:#}")?;
+    }
+    writeln!(world.out)?;
     world.out.flush()?;
     Ok(())
 }
@@ -413,6 +454,13 @@ fn remarks(measured: &[Measured], arguments: &Arguments, world: &mut World) -> R
         world.out,
         "  {dim}delayed: served, but later than {late} after it was meant to begin; all is as before{dim:#}"
     )?;
+    if arguments.what == What::Certificate {
+        writeln!(
+            world.out,
+            "  {dim}every second request shook hands anew; a connection that is kept goes on with the certificate that it began \
+             with{dim:#}"
+        )?;
+    }
     let worst = measured.iter().map(|one| one.account.begun_late_p99_micros).max().unwrap_or_default();
     if worst > micros(arguments.delayed) {
         writeln!(

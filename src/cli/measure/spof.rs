@@ -9,7 +9,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
@@ -37,12 +39,13 @@ const STATIC_PAGES: [&str; 4] = ["/about.html", "/robots.txt", "/favicon.svg", "
 /// The page that the application makes.
 const DYNAMIC_PAGE: &str = "/";
 
-/// Whoever has not said by then what they remember is not waited for before they are told to forget it.
-const REMEMBERED_WITHIN: Duration = Duration::from_secs(1);
 /// How long a part may take until all works again.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(30);
 /// Between two looks whether it does.
 const LOOKS_EVERY: Duration = Duration::from_millis(50);
+/// One that has heard nothing for so long is joined by another, and so many are under way at most.
+const JOINED_AFTER: Duration = Duration::from_millis(200);
+const LOOKS_MOST: usize = 8;
 /// A page is waited for so much longer than the web server waits for its application; and in all so long at least and at most.
 const PAGE_LONGER: Duration = Duration::from_millis(500);
 const PAGE_AT_LEAST: Duration = Duration::from_millis(5_500);
@@ -334,21 +337,13 @@ impl Measure<'_> {
 
     /// What a user meets now; pages and names at the same time.
     async fn meet(&self, down: Option<ServiceName>) -> Met {
-        let names = async {
-            let warm = self.user.name_remembered();
-            tokio::pin!(warm);
-            let remembered = timeout(REMEMBERED_WITHIN, &mut warm).await;
-            let resolvers = self.resolvers.iter().filter(|&&resolver| down != Some(resolver));
-            join_all(resolvers.map(|&resolver| async move {
+        let forget = async |place: usize| {
+            if let Some(&resolver) = self.resolvers.get(place).filter(|&&resolver| down != Some(resolver)) {
                 // One that cannot be told is seen to fail, or to remember.
                 let _ = control::ask(self.directory, &Request::CacheFlush(resolver, None)).await;
-            }))
-            .await;
-            match remembered {
-                Ok(warm) => (warm, self.user.name().await),
-                Err(_elapsed) => tokio::join!(warm, self.user.name()),
             }
         };
+        let names = self.user.name_warm_and_cold(forget);
         let ((warm, cold), file, page, signing) =
             tokio::join!(names, self.file(), self.page(), self.user.sign());
         let pages = [(Check::Static, file), (Check::Dynamic, Some(page)), (Check::Writing, signing)];
@@ -378,9 +373,20 @@ impl Measure<'_> {
 }
 
 /// Ends when it works, or there is nothing that could.
-async fn until(mut look: impl AsyncFnMut() -> Option<Outcome>) {
-    while look().await.is_some_and(|outcome| !outcome.works()) {
-        sleep(LOOKS_EVERY).await;
+///
+/// A look that hears nothing is joined by another: what it asked may have been lost in a cable that was whole a moment too late, and
+/// what is to be known is since when it works, not how long who came too early waits.
+async fn until(look: impl AsyncFn() -> Option<Outcome>) {
+    let mut looks = FuturesUnordered::from_iter([look()]);
+    loop {
+        match timeout(JOINED_AFTER, looks.next()).await {
+            Ok(Some(Some(outcome))) if !outcome.works() => sleep(LOOKS_EVERY).await,
+            Ok(_) => return,
+            Err(_elapsed) => {}
+        }
+        if looks.len() < LOOKS_MOST {
+            looks.push(look());
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `ca.crl` | what it has taken back: what `--crlfile` takes |
 //! | `issued/NAME.pem` | a site's key and certificate, in one file for the same reason |
 //! | `issued/expired/NAME.pem`, … | the same, wrong on purpose |
+//! | `issued/trial/NAME.pem` | the same, on trial for as long as somebody measures |
 //!
 //! [`authority`] makes and reads the authority, `leaf` what it issues, `revoked` what it takes back, [`told`] says what is in a
 //! certificate. None of them reads the clock.
@@ -218,7 +219,33 @@ impl Certs {
         wanted.iter().map(|site| self.have(&authority, site, kind, now)).collect()
     }
 
-    /// The same, with new certificates in any case; with `anew` the authority is new, too.
+    /// New certificates for `sites` beside those that are kept, until [`Self::remove_trial`].
+    pub fn trial(&self, sites: &[Site], now: u64) -> Result<Vec<tls::Certificate>, CertsError> {
+        let _lock = self.lock()?;
+        let authority = self.have_authority(sites, now)?;
+        let make = |site: &Site| {
+            let file = self.trial_place().join(format!("{}.pem", first_name(site)));
+            self.write(&file, &Subject::of(site, Kind::Good, &authority, now).make(&authority)?)?;
+            Ok(tls::Certificate { names: site.names.clone(), file })
+        };
+        sites.iter().map(make).collect()
+    }
+
+    /// Removes what was on trial, if anything was.
+    pub fn remove_trial(&self) -> Result<(), CertsError> {
+        match fs::remove_dir_all(self.trial_place()) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(CertsError::File { path: self.trial_place(), source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn trial_place(&self) -> PathBuf {
+        self.place.join("issued").join("trial")
+    }
+
+    /// The same as [`Self::ready`], with new certificates in any case; with `anew` the authority is new, too.
     pub fn renew(&self, sites: &[Site], anew: bool, now: u64) -> Result<Vec<Told>, CertsError> {
         let _lock = self.lock()?;
         let authority =

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::certificates::{self, Certificate};
 use super::{Probe, Symptom};
 
 /// What users noticed of one change.
@@ -34,6 +35,13 @@ pub struct Account {
     pub begun_late_p99_micros: u64,
     /// When the change began and ended, in microseconds since the first request.
     pub change: Span,
+    /// By which certificates it was asked, in the order in which they came; by plain HTTP and DNS none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<Certificate>,
+    /// From when on all handshakes that were begun showed the last of them, in microseconds since the first request; nothing
+    /// where there was only one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renewed_micros: Option<u64>,
 }
 
 /// How often one symptom was seen.
@@ -89,6 +97,7 @@ impl Account {
             counts.into_iter().map(|(symptom, count)| Counted { symptom, count }).collect();
         symptoms.sort_by_key(|counted| std::cmp::Reverse(counted.count));
         let (requests, served) = (count(probes), count(&waits));
+        let certificates = certificates::of(probes);
         Self {
             requests,
             served,
@@ -102,6 +111,8 @@ impl Account {
             longest_micros: waits.last().copied().unwrap_or_default(),
             begun_late_p99_micros: quantile(&late, 99),
             change,
+            renewed_micros: certificates::renewed(probes, &certificates),
+            certificates,
         }
     }
 }
@@ -140,7 +151,7 @@ pub(super) mod tests {
                 'r' => (100, Some(Symptom::Refused)),
                 _ => (400, None),
             };
-            Probe { intended, sent: intended, ended: intended + waited, failed }
+            Probe { intended, sent: intended, ended: intended + waited, failed, sealed: None }
         };
         story.chars().enumerate().map(probe).collect()
     }
@@ -176,7 +187,7 @@ pub(super) mod tests {
 
     #[test]
     fn waits_count_from_when_a_request_was_meant_to_begin() {
-        let late = Probe { intended: 1_000, sent: 91_000, ended: 91_500, failed: None };
+        let late = Probe { intended: 1_000, sent: 91_000, ended: 91_500, failed: None, sealed: None };
         let account = Account::of(&[late], 50_000, CHANGE);
         assert_eq!(
             (account.delayed, account.longest_micros, account.begun_late_p99_micros),

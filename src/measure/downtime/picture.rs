@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use crate::ground::event::Micros;
 
-use super::Probe;
 use super::account::{Account, Span};
+use super::{Probe, Sealed, certificates};
 
 /// A column of the picture.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -16,6 +16,9 @@ struct Column {
     in_time: u64,
     delayed: u64,
     failed: u64,
+    handshakes: u64,
+    /// Those of the handshakes that showed the new certificate.
+    renewed: u64,
 }
 
 /// One kind of a column's requests.
@@ -32,7 +35,7 @@ const LEVELS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇',
 pub fn text(probes: &[Probe], account: &Account, width: Option<usize>) -> String {
     let wide = width.unwrap_or(usize::MAX).saturating_sub(NAMES).clamp(*COLUMNS.start(), *COLUMNS.end());
     let whole = whole(probes, account);
-    let columns = columns(probes, account.delayed_after_micros, whole, wide);
+    let columns = columns(probes, account, whole, wide);
     let mut text = String::new();
     let rows: [(&str, Part); 3] = [
         ("served", |column| column.in_time),
@@ -42,6 +45,10 @@ pub fn text(probes: &[Probe], account: &Account, width: Option<usize>) -> String
     for (name, of) in rows {
         let bars: String = columns.iter().map(|column| level(of(column), column.all())).collect();
         line(&mut text, name, &bars);
+    }
+    if account.renewed_micros.is_some() {
+        let bars: String = columns.iter().map(|column| level(column.renewed, column.handshakes)).collect();
+        line(&mut text, "renewed", &bars);
     }
     let at = |micros: u64| place(micros, whole, wide);
     let (begins, ends) = (at(account.change.begins_micros), at(account.change.ends_micros));
@@ -84,13 +91,19 @@ fn place(micros: u64, whole: u64, wide: usize) -> usize {
         .min(wide.saturating_sub(1))
 }
 
-fn columns(probes: &[Probe], delayed_after: u64, whole: u64, wide: usize) -> Vec<Column> {
+fn columns(probes: &[Probe], account: &Account, whole: u64, wide: usize) -> Vec<Column> {
+    let new = certificates::newest(&account.certificates).map(|one| one.serial.as_str());
     let mut columns = vec![Column::default(); wide];
     for probe in probes {
+        if let Some(Sealed { serial, shaken_micros: Some(shaken) }) = &probe.sealed {
+            let column = &mut columns[place(*shaken, whole, wide)];
+            column.handshakes += 1;
+            column.renewed += u64::from(new == Some(&**serial));
+        }
         let column = &mut columns[place(probe.intended, whole, wide)];
         match probe.failed {
             Some(_) => column.failed += 1,
-            None if probe.waited() > delayed_after => column.delayed += 1,
+            None if probe.waited() > account.delayed_after_micros => column.delayed += 1,
             None => column.in_time += 1,
         }
     }
@@ -122,8 +135,9 @@ const BAR: usize = (WIDTH - 2 * MARGIN) / BARS_WIDE;
 /// In time, late, failed: seen apart by whoever sees no red or green, too, since they differ in brightness.
 const COLOURS: [(&str, &str); 3] = [("served", "#57a773"), ("delayed", "#e3a008"), ("failed", "#9b1c1c")];
 
-/// Below the bars: when it was changed.
+/// Below the bars: when it was changed, and below that, where the new certificate was met.
 const CHANGE: &str = "#1f6feb";
+const RENEWED: &str = "#8250df";
 
 /// Draws `panels` one below the other.
 pub fn draw(heading: &str, panels: &[Panel<'_>]) -> String {
@@ -137,7 +151,9 @@ pub fn draw(heading: &str, panels: &[Panel<'_>]) -> String {
         MARGIN + 14,
     );
     let mut x = MARGIN;
-    for (name, colour) in COLOURS.into_iter().chain([("the change", CHANGE)]) {
+    let is_renewed = panels.iter().any(|panel| panel.account.renewed_micros.is_some());
+    let renewed = is_renewed.then_some(("handshakes with the new certificate", RENEWED));
+    for (name, colour) in COLOURS.into_iter().chain([("the change", CHANGE)]).chain(renewed) {
         let y = MARGIN + 30;
         // Writing to a String does not fail.
         let _ = write!(
@@ -158,7 +174,7 @@ pub fn draw(heading: &str, panels: &[Panel<'_>]) -> String {
 fn draw_panel(picture: &mut String, panel: &Panel<'_>, top: usize) {
     let Panel { title, probes, account } = panel;
     let whole = whole(probes, account);
-    let columns = columns(probes, account.delayed_after_micros, whole, BARS_WIDE);
+    let columns = columns(probes, account, whole, BARS_WIDE);
     let mut say = |x: usize, y: usize, attributes: &str, what: &str| {
         // Writing to a String does not fail.
         let _ = writeln!(picture, "<text x=\"{x}\" y=\"{y}\" {attributes}>{}</text>", escaped(what));
@@ -179,6 +195,9 @@ fn draw_panel(picture: &mut String, panel: &Panel<'_>, top: usize) {
     };
     bar(MARGIN + from * BAR, floor + 1, (to - from + 1) * BAR, 4, CHANGE);
     for (index, column) in columns.iter().enumerate() {
+        if account.renewed_micros.is_some() && column.renewed > 0 {
+            bar(MARGIN + index * BAR, floor + 5, BAR, 3, RENEWED);
+        }
         let mut below = floor;
         for (count, (_, colour)) in [column.in_time, column.delayed, column.failed].into_iter().zip(COLOURS) {
             let share = usize::try_from(count * 100 / column.all().max(1)).unwrap_or(BARS).min(BARS);
@@ -194,6 +213,15 @@ fn draw_panel(picture: &mut String, panel: &Panel<'_>, top: usize) {
 
 /// An account as one line: `2,000 served, 3 of them later than 50 ms; 95 failed (95 × 502 Bad Gateway); unavailable for 98 ms`.
 pub fn in_words(account: &Account) -> String {
+    let mut words = what_became(account);
+    if let Some(renewed) = account.renewed_micros {
+        // Writing to a String does not fail.
+        let _ = write!(words, "; all handshakes with the new certificate from {} on", Micros(renewed));
+    }
+    words
+}
+
+fn what_became(account: &Account) -> String {
     let mut words = format!("{} served", account.served);
     if account.delayed > 0 {
         // Writing to a String does not fail.
@@ -264,6 +292,18 @@ mod tests {
             in_words(&account),
             "16 served, 1 of them later than 50.0 ms; 4 failed (3 × 502 Bad Gateway, 1 × refused); unavailable for 4.0 ms"
         );
+    }
+
+    #[test]
+    fn where_the_new_certificate_was_met_has_a_row_and_a_bar() {
+        let probes = certificates::tests::sealed("okoknknfnkkknnmmnnmm");
+        let account = Account::of(&probes, 50_000, Span { begins_micros: 3_000, ends_micros: 4_000 });
+        let text = text(&probes, &account, Some(31));
+        assert_eq!(text.lines().nth(3), Some("  renewed      █ █ █   ██  ██"), "{text}");
+        let picture = draw("x", &[Panel { title: "y".into(), probes: &probes, account: &account }]);
+        assert!(picture.contains("handshakes with the new certificate"), "{picture}");
+        assert_eq!(picture.matches(RENEWED).count(), 1 + 7, "legend, and a bar for each column with one");
+        assert!(in_words(&account).ends_with("all handshakes with the new certificate from 4.0 ms on"));
     }
 
     #[test]

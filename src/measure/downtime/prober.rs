@@ -2,12 +2,10 @@
 //!
 //! A loop that waits for each answer asks little while nothing answers, and so leaves out just what is to be measured
 //! (coordinated omission). Here each request has its time by the clock; one for which no connection is free waits, and its
-//! wait counts. Connections are bounded and kept open, as browsers do; and as browsers do, a request that met a connection
-//! which was closed before a word of an answer is sent once more over a new one (RFC 9112 §9.3.1).
+//! wait counts. Connections are bounded and kept open, as browsers do ([`super::browser`]).
 //!
 //! It has a thread of its own: nothing that is done to the lab meanwhile holds it up.
 
-use std::error::Error as _;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,19 +13,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::Request;
-use hyper::body::Bytes;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{HOST, HeaderValue, USER_AGENT};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout_at};
 
+use super::browser::{Browser, Page};
 use super::{Probe, Symptom, question};
 use crate::dns::name::Name;
 use crate::ground::clock;
+use crate::path::asking::Trust;
 
 /// Requests a second at most, and at least.
 pub const RATE: std::ops::RangeInclusive<u32> = 1..=5_000;
@@ -35,8 +28,6 @@ pub const RATE: std::ops::RangeInclusive<u32> = 1..=5_000;
 pub const CONNECTIONS: usize = 32;
 /// No measurement takes longer than this, whatever it measures.
 pub const LONGEST: Duration = Duration::from_secs(120);
-/// Bytes of an answer's body at most.
-const BODY_MOST: usize = 1 << 20;
 /// Between two looks at how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
@@ -49,6 +40,8 @@ pub enum Asked {
         host: String,
         /// Which.
         path: String,
+        /// Who is believed, where it is asked for by HTTPS.
+        trust: Option<Trust>,
     },
     /// The addresses of a name, by DNS over UDP.
     Name(Box<Name>),
@@ -108,22 +101,15 @@ struct Shared {
 /// What is asked for, checked.
 #[derive(Debug)]
 enum Target {
-    Page { host: HeaderValue, path: String },
+    Page(Page),
     Name(Box<Name>),
 }
 
 impl Target {
     fn of(asked: &Asked) -> Result<Self, ProbeError> {
-        let unaskable = |what: &str| ProbeError::Unaskable { what: what.to_owned() };
         Ok(match asked {
             Asked::Name(name) => Self::Name(name.clone()),
-            Asked::Page { host, path } => {
-                let value = HeaderValue::try_from(host).map_err(|_| unaskable(host))?;
-                if !path.starts_with('/') || request(path, &value).is_err() {
-                    return Err(unaskable(path));
-                }
-                Self::Page { host: value, path: path.clone() }
-            }
+            Asked::Page { host, path, trust } => Self::Page(Page::new(host, path, trust.clone())?),
         })
     }
 }
@@ -214,7 +200,7 @@ async fn probe(shared: Arc<Shared>) -> Vec<Probe> {
 /// One connection or socket, with one request after the other.
 async fn ask_in_turn(shared: Arc<Shared>) -> Vec<Probe> {
     let mut probes = Vec::new();
-    let (mut line, mut asker) = (None, None);
+    let (mut browser, mut asker) = (Browser::default(), None);
     loop {
         let number = shared.next.fetch_add(1, Ordering::AcqRel);
         if number >= shared.end.load(Ordering::Acquire) {
@@ -227,91 +213,20 @@ async fn ask_in_turn(shared: Arc<Shared>) -> Vec<Probe> {
         let address = shared.plan.address;
         let ask = async {
             match &shared.target {
-                Target::Page { host, path } => ask(address, (host, path), &mut line).await,
+                Target::Page(page) => {
+                    browser.ask(address, page, page.is_strangers(number), || shared.micros()).await
+                }
                 Target::Name(name) => question::ask(address, name, &mut asker).await,
             }
         };
         let asked = timeout_at((at + shared.plan.patience).into(), ask).await;
         let failed = asked.unwrap_or(Err(Symptom::Silent)).err();
-        if failed == Some(Symptom::Silent) {
-            // Its answer may still come, and would be taken for the next one's.
-            line = None;
-        }
-        probes.push(Probe { intended, sent, ended: shared.micros(), failed });
+        probes.push(Probe { intended, sent, ended: shared.micros(), failed, sealed: browser.sealed.take() });
         shared.ended.fetch_add(1, Ordering::AcqRel);
     }
 }
 
-/// One connection; it ends when this is dropped.
-struct Line {
-    sender: SendRequest<Empty<Bytes>>,
-    _connection: JoinSet<()>,
-}
-
-/// Asks over `line`, if that is still open, else over a new one, which it then is.
-async fn ask(server: SocketAddr, page: (&HeaderValue, &str), line: &mut Option<Line>) -> Result<(), Symptom> {
-    if let Some(mut kept) = line.take()
-        && kept.sender.ready().await.is_ok()
-    {
-        match exchange(page, &mut kept).await {
-            Err(Broken { symptom: Symptom::Reset | Symptom::Closed, was_heard: false }) => {}
-            came => {
-                *line = Some(kept);
-                return came.map_err(|broken| broken.symptom);
-            }
-        }
-    }
-    let mut new = connect(server).await.map_err(|error| of(&error))?;
-    let came = exchange(page, &mut new).await;
-    *line = Some(new);
-    came.map_err(|broken| broken.symptom)
-}
-
-async fn connect(address: SocketAddr) -> io::Result<Line> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    let mut driving = JoinSet::new();
-    driving.spawn(async move {
-        // How it ended is told to the request that it carried.
-        let _ = connection.await;
-    });
-    Ok(Line { sender, _connection: driving })
-}
-
-/// A request that was not answered well.
-struct Broken {
-    symptom: Symptom,
-    /// Whether an answer had begun.
-    was_heard: bool,
-}
-
-async fn exchange((host, path): (&HeaderValue, &str), line: &mut Line) -> Result<(), Broken> {
-    let unheard = |symptom| Broken { symptom, was_heard: false };
-    let request = request(path, host).map_err(|_| unheard(Symptom::Malformed))?;
-    let answer = line.sender.send_request(request).await.map_err(|error| unheard(broken(&error)))?;
-    let status = answer.status();
-    let heard = |symptom| Broken { symptom, was_heard: true };
-    // A body that is cut short, or is too long to be a page.
-    Limited::new(answer.into_body(), BODY_MOST).collect().await.map_err(|_| heard(Symptom::Closed))?;
-    if status.is_client_error() || status.is_server_error() {
-        return Err(heard(Symptom::Status(status.as_u16())));
-    }
-    Ok(())
-}
-
-fn request(path: &str, host: &HeaderValue) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
-    let request = Request::builder().uri(path).header(HOST, host);
-    request.header(USER_AGENT, "wwwlab-measure").body(Empty::new())
-}
-
-fn broken(error: &hyper::Error) -> Symptom {
-    if error.is_parse() {
-        return Symptom::Malformed;
-    }
-    error.source().and_then(|source| source.downcast_ref::<io::Error>()).map_or(Symptom::Closed, of)
-}
-
+/// What the operating system's error is to a user.
 pub(super) fn of(error: &io::Error) -> Symptom {
     match error.kind() {
         ErrorKind::ConnectionRefused => Symptom::Refused,
@@ -335,7 +250,7 @@ mod tests {
     }
 
     fn page(host: &str, path: &str) -> Asked {
-        Asked::Page { host: host.into(), path: path.into() }
+        Asked::Page { host: host.into(), path: path.into(), trust: None }
     }
 
     /// A server on a thread of its own that answers each request of a connection with the next of `answers`, the last again

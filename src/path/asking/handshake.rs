@@ -187,6 +187,7 @@ fn read(der: &[u8]) -> Option<Certificate> {
         names: names.take(NAMES_MOST).collect(),
         from: u64::try_from(parsed.validity().not_before.timestamp()).ok()?,
         until: u64::try_from(parsed.validity().not_after.timestamp()).ok()?,
+        serial: short(&parsed.raw_serial_as_string().to_ascii_uppercase()),
     })
 }
 

@@ -21,6 +21,7 @@ pub use lookup::{Answered, Lookup, look_up};
 pub use target::{Target, TargetError};
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 
 use super::model::{Exchange, Tls};
 use crate::ground::chance::RequestId;
@@ -135,10 +136,20 @@ pub async fn open(
     let (_, stream) = connect::connect(server, client).await?;
     match trust {
         None => Ok(Box::new(stream)),
-        Some(trust) => {
-            handshake::shake(stream, host, trust).await.1.map(|sealed| Box::new(sealed) as Box<dyn Stream>)
-        }
+        Some(trust) => seal(stream, host, trust).await.map(|(sealed, _)| Box::new(sealed) as Box<dyn Stream>),
     }
+}
+
+/// Shakes hands with `host` over `stream`, for 10 s at most: what is sealed in it, and the number of the certificate that was
+/// shown, hexadecimal with colons.
+pub async fn seal(
+    stream: TcpStream,
+    host: &str,
+    trust: &Trust,
+) -> Result<(impl Stream + use<>, String), Trouble> {
+    let (tls, sealed) = handshake::shake(stream, host, trust).await;
+    let serial = tls.chain.into_iter().next().map(|own| own.serial).unwrap_or_default();
+    Ok((sealed?, serial))
 }
 
 /// A connection, or what is sealed in one.

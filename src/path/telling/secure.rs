@@ -81,7 +81,7 @@ fn agreed_on(agreed: &Agreed) -> String {
 
 /// What a certificate says, in one line.
 fn says(certificate: &Certificate) -> String {
-    let Certificate { subject, issuer, names, from, until } = certificate;
+    let Certificate { subject, issuer, names, from, until, serial: _ } = certificate;
     let names = if names.is_empty() { String::new() } else { format!(", for {}", names.join(", ")) };
     let issuer = if subject == issuer { "itself" } else { issuer };
     format!("{subject}, issued by {issuer}, valid {} to {}{names}", minute(*from), minute(*until))

@@ -347,6 +347,7 @@ fn seen_by_https(trouble: Option<Trouble>) -> Seen {
         names: vec!["www.foobar.com".into()],
         from: 1_795_288_500,
         until: 1_797_880_500,
+        serial: "5B:0C".into(),
     };
     let agreed = Agreed {
         version: "TLSv1.3".into(),
