@@ -178,7 +178,7 @@ fn table(faults: &[FaultState]) -> Table {
         .numbers("ID", 0)
         .column("FAULT", 0)
         .column("ON", 0)
-        .column("OPTIONS", 1)
+        .folding("OPTIONS", 1)
         .numbers("FOR", 2)
         .numbers("ENDS IN", 1);
     for fault in faults {
@@ -206,7 +206,7 @@ fn explain(name: Option<&str>, world: &mut World) -> Result<u8, Failure> {
     }
     for kind in Kind::ALL {
         writeln!(world.out, "{bold}{}{bold:#}", kind.heading())?;
-        let mut table = Table::default().column("FAULT", 0).column("WHAT IT DOES", 0);
+        let mut table = Table::default().column("FAULT", 0).folding("WHAT IT DOES", 0);
         for Fault { name, what, .. } in TABLE.iter().filter(|fault| fault.kind == kind) {
             table.row([(*name).into(), (*what).into()]);
         }

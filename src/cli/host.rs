@@ -56,8 +56,8 @@ fn table(machines: &[MachineState]) -> Table {
     let mut table = Table::default()
         .column("HOST", 0)
         .column("IS", 0)
-        .column("ADDRESSES", 1)
-        .column("SERVICES", 1)
+        .folding("ADDRESSES", 2)
+        .folding("SERVICES", 1)
         .column("STATE", 0);
     for machine in machines {
         let words = |words: Vec<String>| words.join(" ");

@@ -215,8 +215,8 @@ fn table(status: &LabStatus, now: u64) -> Table {
     let server_disk = disk(on_server().map(|service| service.disk_bytes).sum());
     let all_disk = disk(status.services.iter().map(|service| service.disk_bytes).sum());
     for (label, host, what, usage, disk) in [
-        ("together", "server", "they share one machine", server, server_disk),
-        ("the lab", "", "with its supervisor", all, all_disk),
+        ("together", "server", "one machine", server, server_disk),
+        ("the lab", "", "and supervisor", all, all_disk),
     ] {
         let [cpu, memory] = amounts(Some(usage));
         let dim = |text: &str| Cell::styled(text, DIM);
