@@ -45,15 +45,24 @@ impl World {
         }
     }
 
-    /// Prints `text`, a paragraph each line, so that no word is broken at the terminal's edge; what follows a paragraph's first
-    /// line is indented by two more than `indent`.
+    /// Prints `text`, indented, so that the terminal's edge breaks no word; what goes on in a further line is indented by two more.
     pub(super) fn say(&mut self, indent: usize, style: Style, text: &str) -> io::Result<()> {
-        for paragraph in text.lines() {
-            let room = self.width.map_or(usize::MAX, |width| width.saturating_sub(indent + 2));
-            for (at, line) in lines(paragraph, room).iter().enumerate() {
-                let indent = " ".repeat(indent + if at == 0 { 0 } else { 2 });
-                writeln!(self.out, "{indent}{style}{line}{style:#}")?;
-            }
+        for line in text.lines() {
+            write!(self.out, "{}", " ".repeat(indent))?;
+            self.go_on(indent, indent + 2, style, line)?;
+        }
+        Ok(())
+    }
+
+    /// Prints `text` from column `at` on, to the end of the line, and what has no room there below, from column `hanging` on.
+    pub(super) fn go_on(&mut self, at: usize, hanging: usize, style: Style, text: &str) -> io::Result<()> {
+        let parts = match self.width {
+            Some(width) if at + text.width() > width => lines(text, width.saturating_sub(at.max(hanging))),
+            _ => vec![text.to_owned()],
+        };
+        for (number, part) in parts.iter().enumerate() {
+            let indent = " ".repeat(if number == 0 { 0 } else { hanging });
+            writeln!(self.out, "{indent}{style}{part}{style:#}")?;
         }
         Ok(())
     }
@@ -332,7 +341,10 @@ mod tests {
             plain(40),
             "  NAME  WHAT                       AFTER\n  web   answers late, and slowly,    7 s\n        and not at all\n"
         );
-        assert_eq!(plain(20), "  NAME  AFTER\n  web     7 s\n  (too narrow for WHAT; all of it: | less -S)\n");
+        assert_eq!(
+            plain(20),
+            "  NAME  AFTER\n  web     7 s\n  (too narrow for WHAT; all of it: | less -S)\n"
+        );
     }
 
     proptest::proptest! {

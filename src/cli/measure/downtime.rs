@@ -374,7 +374,7 @@ fn compared(measured: &[Measured]) -> Table {
         .numbers("UNAVAILABLE", 0)
         .numbers("TOOK", 3)
         .numbers("P99", 2)
-        .column("SYMPTOMS", 1);
+        .folding("SYMPTOMS", 1);
     for Measured { how, account, .. } in measured {
         let failed = if account.failed > 0 { BAD } else { GOOD };
         let delayed = if account.delayed > 0 { LIMITED } else { GOOD };

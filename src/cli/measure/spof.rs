@@ -380,7 +380,7 @@ fn show(matrix: &Matrix, world: &mut World) -> Result<(), Failure> {
     for check in &matrix.checks {
         table = table.column(check.heading(), 0);
     }
-    table = table.column("SYMPTOM", 2).numbers("NOTICED", 3).numbers("RECOVERED", 4).column("SPOF", 1);
+    table = table.folding("SYMPTOM", 2).numbers("NOTICED", 3).numbers("RECOVERED", 4).column("SPOF", 1);
     for component in &matrix.components {
         for trial in &component.trials {
             let mut row: Vec<Cell> = vec![component.name.as_str().into(), trial.how.to_string().into()];
