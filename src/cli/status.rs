@@ -49,7 +49,8 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         let words: Vec<&str> =
             words.into_iter().map(String::as_str).filter(|words| !words.is_empty()).collect();
         if service.condition.state != State::Running && !words.is_empty() {
-            world.say(2, DIM, &format!("{}: {}", service.name, printable(&words.join("; "))))?;
+            let (name, state) = (service.name, service.condition.state);
+            world.say(2, DIM, &format!("{name}, {state}: {}", printable(&words.join("; "))))?;
         }
     }
     for service in &status.services {
