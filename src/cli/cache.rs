@@ -62,10 +62,10 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
                 .column("NAME", 0)
                 .column("TYPE", 0)
                 .numbers("TTL", 0)
-                .column("ANSWER", 1)
-                .numbers("USED", 2)
+                .column("ANSWER", 2)
+                .numbers("USED", 3)
                 .column("SAID BY", 4)
-                .column("RECORDS", 3);
+                .folding("RECORDS", 1);
             for entry in entries {
                 // The first record beside the count of the rest; `--json` has them all.
                 let rest = entry.records.len().saturating_sub(1);

@@ -1,8 +1,11 @@
 //! `wwwlab doctor`: what works on this machine, one line each, with the remedy.
 
+use anstyle::Style;
+use unicode_width::UnicodeWidthStr;
+
 use crate::lab::control;
 use crate::lab::directory::Directory;
-use crate::lab::doctor::{self, Verdict};
+use crate::lab::doctor::{self, Finding, Verdict};
 
 use super::screen::{BAD, BOLD, DIM, GOOD, LIMITED};
 use super::{Failure, World, block_on};
@@ -37,15 +40,18 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
             Verdict::Bad => ("✗", BAD),
         };
         let (bold, dim) = (BOLD, DIM);
-        write!(
-            world.out,
-            "{style}{sign}{style:#} {bold}{:<widest$}{bold:#}  {}",
-            finding.subject, finding.found
-        )?;
-        if finding.remedy.is_empty() {
-            writeln!(world.out)?;
+        let Finding { subject, found, remedy, .. } = finding;
+        let column = widest + 4;
+        write!(world.out, "{style}{sign}{style:#} {bold}{subject:<widest$}{bold:#}  ")?;
+        let in_one_line = column + found.width() + 3 + remedy.width();
+        if remedy.is_empty() {
+            world.go_on(column, column, Style::new(), found)?;
+        } else if world.width.is_none_or(|width| in_one_line <= width) {
+            writeln!(world.out, "{found} {dim}→ {remedy}{dim:#}")?;
         } else {
-            writeln!(world.out, " {dim}→ {}{dim:#}", finding.remedy)?;
+            world.go_on(column, column, Style::new(), found)?;
+            write!(world.out, "{:column$}{dim}→ {dim:#}", "")?;
+            world.go_on(column + 2, column + 2, dim, remedy)?;
         }
     }
     Ok(u8::from(bad))

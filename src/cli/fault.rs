@@ -1,5 +1,6 @@
 //! `wwwlab fault`: what is wrong with the lab on purpose; `fault add` lays one, `fault clear` ends it, `fault explain` tells of it.
 
+use anstyle::Style;
 use clap::builder::PossibleValuesParser;
 
 use crate::ground::clock;
@@ -37,7 +38,7 @@ enum What {
     },
     /// End a fault, or all of them
     Clear {
-        /// Its number, or `all` [default: all]
+        /// Its number, its name (each of that name), or `all` [default: all]
         which: Option<String>,
     },
     /// What a fault is in real life, how it looks and how it is found; without a name, which there are
@@ -139,13 +140,13 @@ pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Re
         }
         Some(What::Explain { name, .. }) => return explain(name.as_deref(), world),
         Some(What::Add(add)) => (Request::AddFault(add.wanted()), false),
-        Some(What::Clear { which }) => (Request::ClearFaults(which_one(which.as_deref())?), false),
+        Some(What::Clear { which }) => return clear(which.as_deref(), &place.find()?, world),
         Some(What::List { json }) => (Request::Faults, *json || arguments.json),
         None => (Request::Faults, arguments.json),
     };
     let directory: Directory = place.find()?;
     match block_on(control::ask(&directory, &request))?? {
-        Response::Done(sentence) => writeln!(world.out, "{}", printable(&sentence))?,
+        Response::Done(said) => world.say(0, Style::new(), &printable(&said))?,
         Response::Faults(faults) if json => world.json(&faults)?,
         Response::Faults(faults) if faults.is_empty() => {
             let (command, program) = (COMMAND, &world.program);
@@ -160,16 +161,35 @@ pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Re
     Ok(0)
 }
 
-/// The number of one fault; nothing for all.
-fn which_one(which: Option<&str>) -> Result<Option<u32>, Failure> {
-    match which {
-        None | Some("all") => Ok(None),
-        Some(number) => number.parse().map(Some).map_err(|_| {
-            Failure::Unusable(format!(
-                "{number:?} is no fault's number: `wwwlab fault list` shows them, `all` ends all"
-            ))
-        }),
+/// Ends those that are meant, one by its number, each of a name, or all.
+fn clear(which: Option<&str>, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
+    let numbers = match which {
+        None | Some("all") => vec![None],
+        Some(number) if number.parse::<u32>().is_ok() => vec![number.parse().ok()],
+        Some(name) => {
+            let Ok(fault) = wanted::fault(name) else {
+                return Err(Failure::Unusable(format!(
+                    "{name:?} is no fault's number or name: `wwwlab fault list` shows what is laid, `all` ends all"
+                )));
+            };
+            let Response::Faults(laid) = block_on(control::ask(directory, &Request::Faults))?? else {
+                return Err(ControlError::Strange(directory.name()).into());
+            };
+            let named = laid.iter().filter(|state| state.fault == fault.name);
+            let numbers: Vec<Option<u32>> = named.map(|state| Some(state.id)).collect();
+            if numbers.is_empty() {
+                return Err(Failure::Said(format!("no {name} is laid: `wwwlab fault list` shows what is")));
+            }
+            numbers
+        }
+    };
+    for number in numbers {
+        match block_on(control::ask(directory, &Request::ClearFaults(number)))?? {
+            Response::Done(said) => world.say(0, Style::new(), &printable(&said))?,
+            _ => return Err(ControlError::Strange(directory.name()).into()),
+        }
     }
+    Ok(0)
 }
 
 fn table(faults: &[FaultState]) -> Table {
@@ -178,7 +198,7 @@ fn table(faults: &[FaultState]) -> Table {
         .numbers("ID", 0)
         .column("FAULT", 0)
         .column("ON", 0)
-        .column("OPTIONS", 1)
+        .folding("OPTIONS", 1)
         .numbers("FOR", 2)
         .numbers("ENDS IN", 1);
     for fault in faults {
@@ -195,22 +215,30 @@ fn table(faults: &[FaultState]) -> Table {
 }
 
 fn explain(name: Option<&str>, world: &mut World) -> Result<u8, Failure> {
-    let (bold, dim) = (BOLD, DIM);
+    let (bold, dim, command) = (BOLD, DIM, COMMAND);
+    let program = world.program.clone();
     if let Some(name) = name {
         let fault = wanted::fault(name).map_err(Failure::Unusable)?;
         writeln!(world.out, "{bold}{}{bold:#}", fault.name)?;
         for (heading, text) in fault.page() {
-            writeln!(world.out, "\n{dim}{heading}{dim:#}\n  {text}")?;
+            writeln!(world.out, "\n{dim}{heading}{dim:#}")?;
+            world.say(2, Style::new(), &text)?;
         }
+        writeln!(world.out, "\n{dim}Lay it{dim:#}\n  {command}{program} fault add {name}{command:#}")?;
         return Ok(0);
     }
     for kind in Kind::ALL {
         writeln!(world.out, "{bold}{}{bold:#}", kind.heading())?;
-        let mut table = Table::default().column("FAULT", 0).column("WHAT IT DOES", 0);
+        let mut table = Table::default().column("FAULT", 0).folding("WHAT IT DOES", 0);
         for Fault { name, what, .. } in TABLE.iter().filter(|fault| fault.kind == kind) {
             table.row([(*name).into(), (*what).into()]);
         }
         writeln!(world.out, "{}", table.render(world.width))?;
     }
+    writeln!(
+        world.out,
+        "{command}{program} fault explain NAME{command:#}  {dim}how it looks to dig, curl and a browser, how it is found{dim:#}"
+    )?;
+    writeln!(world.out, "{command}{program} fault add NAME{command:#}      {dim}lays it{dim:#}")?;
     Ok(0)
 }

@@ -64,7 +64,16 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         Some(What::Clear { host }) => (Wish::Clear { host: host.clone() }, false),
     };
     match block_on(control::ask(directory, &Request::Firewall(wish)))?? {
-        Response::Done(sentence) => writeln!(world.out, "{}", shown(&sentence))?,
+        Response::Done(sentence) => {
+            writeln!(world.out, "{}", shown(&sentence))?;
+            if let Some(What::Apply { host, .. }) = &arguments.what {
+                let next = format!(
+                    "`{0} firewall show {host}` says what each rule counted, `{0} firewall clear {host}` takes all of them away",
+                    world.program
+                );
+                world.say(0, DIM, &next)?;
+            }
+        }
         Response::Firewalls(applied) if json => world.json(&applied)?,
         Response::Firewalls(applied) => write!(world.out, "{}", table(&applied).render(world.width))?,
         Response::Firewall(standing) if json => world.json(&standing)?,

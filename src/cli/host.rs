@@ -4,7 +4,7 @@ use crate::lab::control::{self, ControlError, Request, Response};
 use crate::lab::directory::Directory;
 use crate::lab::network::wiring::MachineState;
 
-use super::screen::{BAD, Cell, GOOD, Table};
+use super::screen::{BAD, Cell, DIM, GOOD, Table};
 use super::{Failure, World, block_on};
 
 #[derive(Debug, clap::Args)]
@@ -44,7 +44,13 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         None => (Request::Machines, arguments.json),
     };
     match block_on(control::ask(directory, &request))?? {
-        Response::Done(sentence) => writeln!(world.out, "{sentence}")?,
+        Response::Done(sentence) => {
+            writeln!(world.out, "{sentence}")?;
+            if let Some(What::Off { host }) = &arguments.what {
+                let (dim, program) = (DIM, &world.program);
+                writeln!(world.out, "{dim}`{program} host on {host}` gives its power back{dim:#}")?;
+            }
+        }
         Response::Machines(machines) if json => world.json(&machines)?,
         Response::Machines(machines) => write!(world.out, "{}", table(&machines).render(world.width))?,
         _ => return Err(ControlError::Strange(directory.name()).into()),
@@ -56,8 +62,8 @@ fn table(machines: &[MachineState]) -> Table {
     let mut table = Table::default()
         .column("HOST", 0)
         .column("IS", 0)
-        .column("ADDRESSES", 1)
-        .column("SERVICES", 1)
+        .folding("ADDRESSES", 2)
+        .folding("SERVICES", 1)
         .column("STATE", 0);
     for machine in machines {
         let words = |words: Vec<String>| words.join(" ");

@@ -4,7 +4,7 @@ use crate::lab::control::{self, ControlError, Request, Response};
 use crate::lab::directory::Directory;
 use crate::lab::network::wiring::CableState;
 
-use super::screen::{BAD, Cell, GOOD, Table};
+use super::screen::{BAD, Cell, DIM, GOOD, Table};
 use super::{Failure, World, block_on};
 
 #[derive(Debug, clap::Args)]
@@ -44,7 +44,13 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         None => (Request::Cables, arguments.json),
     };
     match block_on(control::ask(directory, &request))?? {
-        Response::Done(sentence) => writeln!(world.out, "{sentence}")?,
+        Response::Done(sentence) => {
+            writeln!(world.out, "{sentence}")?;
+            if let Some(What::Down { cable }) = &arguments.what {
+                let (dim, program) = (DIM, &world.program);
+                writeln!(world.out, "{dim}`{program} link up {cable}` plugs it in again{dim:#}")?;
+            }
+        }
         Response::Cables(cables) if json => world.json(&cables)?,
         Response::Cables(cables) => write!(world.out, "{}", table(&cables).render(world.width))?,
         _ => return Err(ControlError::Strange(directory.name()).into()),

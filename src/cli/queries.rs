@@ -57,8 +57,8 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         .column("SERVER", 0)
         .column("OVER", 0)
         .numbers("ANSWERED", 0)
-        .column("TYPES", 2)
-        .column("OUTCOMES", 1)
+        .folding("TYPES", 2)
+        .folding("OUTCOMES", 1)
         .numbers("SILENT", 4)
         .numbers("LIMITED", 3)
         .numbers("DROPPED", 3);

@@ -11,6 +11,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::lab::doctor;
 use crate::lab::status::State;
+use crate::path::waterfall::lines;
 
 /// What a command may use of the outside.
 pub struct World {
@@ -18,7 +19,7 @@ pub struct World {
     pub out: Box<dyn Write>,
     /// Standard error.
     pub err: Box<dyn Write>,
-    /// Columns of the terminal; nothing where the output is no terminal.
+    /// Columns of the terminal; nothing where the output goes elsewhere, into a file or a pipe, which has room for all.
     pub width: Option<usize>,
     /// How the user can call this program from here.
     pub program: String,
@@ -39,9 +40,31 @@ impl World {
         Self {
             out: Box::new(anstream::stdout()),
             err: Box::new(anstream::stderr()),
-            width: terminal_size::terminal_size().map(|(columns, _)| columns.0.into()),
+            width: terminal_size::terminal_size_of(io::stdout()).map(|(columns, _)| columns.0.into()),
             program: program(),
         }
+    }
+
+    /// Prints `text`, indented, so that the terminal's edge breaks no word; what goes on in a further line is indented by two more.
+    pub(super) fn say(&mut self, indent: usize, style: Style, text: &str) -> io::Result<()> {
+        for line in text.lines() {
+            write!(self.out, "{}", " ".repeat(indent))?;
+            self.go_on(indent, indent + 2, style, line)?;
+        }
+        Ok(())
+    }
+
+    /// Prints `text` from column `at` on, to the end of the line, and what has no room there below, from column `hanging` on.
+    pub(super) fn go_on(&mut self, at: usize, hanging: usize, style: Style, text: &str) -> io::Result<()> {
+        let parts = match self.width {
+            Some(width) if at + text.width() > width => lines(text, width.saturating_sub(at.max(hanging))),
+            _ => vec![text.to_owned()],
+        };
+        for (number, part) in parts.iter().enumerate() {
+            let indent = " ".repeat(if number == 0 { 0 } else { hanging });
+            writeln!(self.out, "{indent}{style}{part}{style:#}")?;
+        }
+        Ok(())
     }
 
     /// Prints `value` as JSON, for scripts.
@@ -84,7 +107,11 @@ pub(super) fn state_style(state: State) -> Style {
     }
 }
 
-/// A table whose columns line up; where it does not fit, its least important columns are left out.
+/// The least width to which a column is folded: an address of IPv6 has room.
+const FOLDED_LEAST: usize = 24;
+
+/// A table whose columns line up. Where it does not fit, they close up, then those fold of which the text may, then the least
+/// important are left out.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     columns: Vec<Column>,
@@ -95,8 +122,18 @@ pub(super) struct Table {
 struct Column {
     heading: &'static str,
     right: bool,
+    /// Whether its text may go on in a further line.
+    folds: bool,
     /// 0 is never left out; the highest goes first.
     expendable: u8,
+}
+
+/// What of a table is shown, and how.
+struct Layout {
+    /// The columns, each with its width.
+    shown: Vec<(usize, usize)>,
+    /// Spaces before each column.
+    gap: usize,
 }
 
 /// One cell: its text and its colour.
@@ -122,13 +159,19 @@ impl<T: Into<String>> From<T> for Cell {
 impl Table {
     /// Adds a column of text.
     pub(super) fn column(mut self, heading: &'static str, expendable: u8) -> Self {
-        self.columns.push(Column { heading, right: false, expendable });
+        self.columns.push(Column { heading, right: false, folds: false, expendable });
+        self
+    }
+
+    /// Adds a column of text that may go on in further lines where the table is too wide.
+    pub(super) fn folding(mut self, heading: &'static str, expendable: u8) -> Self {
+        self.columns.push(Column { heading, right: false, folds: true, expendable });
         self
     }
 
     /// Adds a column of numbers, set to the right.
     pub(super) fn numbers(mut self, heading: &'static str, expendable: u8) -> Self {
-        self.columns.push(Column { heading, right: true, expendable });
+        self.columns.push(Column { heading, right: true, folds: false, expendable });
         self
     }
 
@@ -137,51 +180,93 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// The table, indented by two, within `width` columns if it can be.
+    /// The table, indented as its columns are apart, within `width` columns if it can be.
     pub(super) fn render(&self, width: Option<usize>) -> String {
-        let widths: Vec<usize> = (0..self.columns.len()).map(|index| self.width(index)).collect();
-        let mut shown: Vec<usize> = (0..self.columns.len()).collect();
-        while width.is_some_and(|most| shown.iter().map(|&index| widths[index] + 2).sum::<usize>() > most) {
-            let least = shown.iter().copied().max_by_key(|&index| self.columns[index].expendable);
-            match least {
-                Some(index) if self.columns[index].expendable > 0 => shown.retain(|&kept| kept != index),
-                _ => break,
-            }
-        }
+        let layout = self.layout(width.unwrap_or(usize::MAX));
         let mut text = String::new();
         if self.columns.iter().any(|column| !column.heading.is_empty()) {
-            let heading = |&index: &usize| (index, Cell::styled(self.columns[index].heading, DIM));
-            self.line(&mut text, shown.iter().map(heading), &widths);
+            let headings = self.columns.iter().map(|column| Cell::styled(column.heading, DIM));
+            self.lines(&mut text, &headings.collect::<Vec<_>>(), &layout);
         }
         for row in &self.rows {
-            let cell = |&index: &usize| (index, row.get(index).cloned().unwrap_or_default());
-            self.line(&mut text, shown.iter().map(cell), &widths);
+            self.lines(&mut text, row, &layout);
         }
-        let left_out = (0..self.columns.len()).filter(|index| !shown.contains(index));
-        let left_out: Vec<&str> = left_out.map(|index| self.columns[index].heading).collect();
+        let is_shown = |index: usize| layout.shown.iter().any(|(shown, _)| *shown == index);
+        let left_out = self.columns.iter().enumerate().filter(|(index, _)| !is_shown(*index));
+        let left_out: Vec<&str> = left_out.map(|(_, column)| column.heading).collect();
         if !left_out.is_empty() {
-            let dim = DIM;
+            let (dim, gap) = (DIM, " ".repeat(layout.gap));
+            let left_out = left_out.join(", ");
             // Writing to a String does not fail.
-            let _ = writeln!(text, "  {dim}(too narrow for {}){dim:#}", left_out.join(", "));
+            let _ = writeln!(text, "{gap}{dim}(too narrow for {left_out}; all of it: | less -S){dim:#}");
         }
         text
     }
 
-    fn line(&self, text: &mut String, cells: impl Iterator<Item = (usize, Cell)>, widths: &[usize]) {
-        let mut line = String::new();
-        for (index, cell) in cells {
-            let padding = " ".repeat(widths[index].saturating_sub(cell.text.width()));
-            let Cell { text, style } = cell;
-            let written = if self.columns[index].right {
-                write!(line, "  {padding}{style}{text}{style:#}")
-            } else {
-                write!(line, "  {style}{text}{style:#}{padding}")
+    /// How the table fits into `most` columns.
+    fn layout(&self, most: usize) -> Layout {
+        let mut shown: Vec<usize> = (0..self.columns.len()).collect();
+        loop {
+            let widths: Vec<(usize, usize)> = shown.iter().map(|&index| (index, self.width(index))).collect();
+            let folded = |&(index, width): &(usize, usize)| match self.columns[index].folds {
+                true => (index, width.min(FOLDED_LEAST)),
+                false => (index, width),
             };
-            // Writing to a String does not fail.
-            let _ = written;
+            let narrow: Vec<(usize, usize)> = widths.iter().map(folded).collect();
+            for (widths, gap) in [(&widths, 2), (&widths, 1), (&narrow, 2), (&narrow, 1)] {
+                let taken: usize = widths.iter().map(|(_, width)| width.saturating_add(gap)).sum();
+                if let Some(spare) = most.checked_sub(taken) {
+                    return Layout { shown: self.widened(widths, spare), gap };
+                }
+            }
+            let least = shown.iter().copied().max_by_key(|&index| self.columns[index].expendable);
+            match least {
+                Some(index) if self.columns[index].expendable > 0 => shown.retain(|&kept| kept != index),
+                _ => return Layout { shown: narrow, gap: 1 },
+            }
         }
-        text.push_str(line.trim_end());
-        text.push('\n');
+    }
+
+    /// `widths` with as much of `spare` as folded columns can use.
+    fn widened(&self, widths: &[(usize, usize)], mut spare: usize) -> Vec<(usize, usize)> {
+        let widen = |&(index, width): &(usize, usize)| {
+            let more = self.width(index).saturating_sub(width).min(spare);
+            spare -= more;
+            (index, width + more)
+        };
+        widths.iter().map(widen).collect()
+    }
+
+    /// One row: a line, and more where a cell is folded.
+    fn lines(&self, text: &mut String, cells: &[Cell], layout: &Layout) {
+        let none = Cell::default();
+        let folded = |&(index, width): &(usize, usize)| {
+            let cell = cells.get(index).unwrap_or(&none);
+            let parts = match cell.text.width() > width {
+                true => lines(&cell.text, width),
+                false => vec![cell.text.clone()],
+            };
+            (index, width, cell.style, parts)
+        };
+        let folded: Vec<_> = layout.shown.iter().map(folded).collect();
+        let height = folded.iter().map(|(.., parts)| parts.len()).max().unwrap_or(1);
+        for at in 0..height {
+            let mut line = String::new();
+            for (index, width, style, parts) in &folded {
+                let part = parts.get(at).map_or("", String::as_str);
+                let gap = " ".repeat(layout.gap);
+                let padding = " ".repeat(width.saturating_sub(part.width()));
+                let written = if self.columns[*index].right {
+                    write!(line, "{gap}{padding}{style}{part}{style:#}")
+                } else {
+                    write!(line, "{gap}{style}{part}{style:#}{padding}")
+                };
+                // Writing to a String does not fail.
+                let _ = written;
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
     }
 
     fn width(&self, index: usize) -> usize {
@@ -239,8 +324,38 @@ mod tests {
         table.row(["web".into(), "1234".into(), "running".into()]);
         let plain = |width| anstream::adapter::strip_str(&table.render(width)).to_string();
         assert_eq!(plain(None), "  NAME   PID  STATE\n  web   1234  running\n");
-        assert_eq!(plain(Some(16)), "  NAME  STATE\n  web   running\n  (too narrow for PID)\n");
-        assert_eq!(plain(Some(3)), "  NAME\n  web\n  (too narrow for PID, STATE)\n");
+        assert_eq!(plain(Some(19)), " NAME  PID STATE\n web  1234 running\n", "it closes up first");
+        assert_eq!(
+            plain(Some(16)),
+            "  NAME  STATE\n  web   running\n  (too narrow for PID; all of it: | less -S)\n"
+        );
+        assert_eq!(plain(Some(3)), " NAME\n web\n (too narrow for PID, STATE; all of it: | less -S)\n");
+    }
+
+    #[test]
+    fn a_table_folds_what_may_be_folded() {
+        let mut table = Table::default().column("NAME", 0).folding("WHAT", 1).numbers("AFTER", 0);
+        table.row(["web".into(), "answers late, and slowly, and not at all".into(), "7 s".into()]);
+        let plain = |width| anstream::adapter::strip_str(&table.render(Some(width))).to_string();
+        assert_eq!(
+            plain(40),
+            "  NAME  WHAT                       AFTER\n  web   answers late, and slowly,    7 s\n        and not at all\n"
+        );
+        assert_eq!(
+            plain(20),
+            "  NAME  AFTER\n  web     7 s\n  (too narrow for WHAT; all of it: | less -S)\n"
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_may_be_left_out_is_within_the_width(width in 12usize..200, words in "[a-z ]{0,80}", other in "[a-z]{0,30}") {
+            let mut table = Table::default().column("NAME", 0).folding("WHAT", 2).column("OTHER", 1);
+            table.row(["web".into(), words.into(), other.into()]);
+            let plain = anstream::adapter::strip_str(&table.render(Some(width))).to_string();
+            let rows = plain.lines().filter(|line| !line.contains("too narrow"));
+            proptest::prop_assert!(rows.into_iter().all(|line| line.width() <= width), "{}", plain);
+        }
     }
 
     #[test]

@@ -67,21 +67,20 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         lines.push((line, "the same from this machine, carried into the network"));
     }
     let resolver = status.private.iter().flat_map(|private| &private.services).next();
-    if let Some((resolver, url)) = resolver.and_then(|resolver| Some((resolver, resolver.https.first()?)))
-        && directory.network == Network::Loopback
+    if let Some((tls, url)) =
+        resolver.and_then(|resolver| Some((resolver.tls.first()?, resolver.https.first()?)))
     {
-        if let Some(tls) = resolver.tls.first() {
-            let line = format!(
-                "dig +tls +tls-ca={authority} +tls-hostname=resolver.foobar.com @{} -p {} {site}",
-                tls.ip(),
-                tls.port()
-            );
-            lines.push((line, "DNS over TLS: nobody on the way reads the name"));
-        }
         let plain = status.service(ServiceName::Web).and_then(|web| web.address);
         let plain = plain.map_or(80, |address| address.port());
         let page = if plain == 80 { format!("http://{site}/") } else { format!("http://{site}:{plain}/") };
-        let line = format!("curl --doh-url {url} --cacert {authority} {page}");
+        let on_the_client = match directory.network {
+            Network::Loopback => String::new(),
+            Network::Hosts => format!("{program} shell -- "),
+        };
+        let dig = format!("dig +tls +tls-ca={authority} +tls-hostname=resolver.foobar.com @{}", tls.ip());
+        let line = format!("{on_the_client}{dig} -p {} {site}", tls.port());
+        lines.push((line, "DNS over TLS: nobody on the way reads the name"));
+        let line = format!("{on_the_client}curl --doh-url {url} --cacert {authority} {page}");
         lines.push((line, "DNS over HTTPS: a name of the lab, known to the real curl"));
     }
     lines.push((format!("{program} cert use expired"), "what a certificate is for: curl again"));

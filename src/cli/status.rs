@@ -11,7 +11,7 @@ use crate::lab::faults::FaultState;
 use crate::lab::firewall::Applied;
 use crate::lab::hosts::Host;
 use crate::lab::private::PrivateService;
-use crate::lab::status::{LabStatus, State, Usage};
+use crate::lab::status::{LabStatus, ServiceStatus, State, Usage};
 
 use super::cert::validity;
 use super::screen::{BAD, BOLD, Cell, DIM, Table, ago, bytes, pace, state_style};
@@ -44,41 +44,37 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         status.seed,
     )?;
     write!(world.out, "{}", table(&status, now).render(world.width))?;
-    for service in status.services.iter().filter(|service| service.condition.state != State::Running) {
-        if !service.condition.detail.is_empty() {
-            writeln!(world.out, "  {dim}{}: {}{dim:#}", service.name, service.condition.detail)?;
+    for service in &status.services {
+        let words = [&service.condition.detail, &remedy(service, &status)];
+        let words: Vec<&str> =
+            words.into_iter().map(String::as_str).filter(|words| !words.is_empty()).collect();
+        if service.condition.state != State::Running && !words.is_empty() {
+            let (name, state) = (service.name, service.condition.state);
+            world.say(2, DIM, &format!("{name}, {state}: {}", printable(&words.join("; "))))?;
         }
     }
     for service in &status.services {
         if let Some(version) = &service.condition.version {
-            writeln!(
-                world.out,
-                "  {dim}{}: version {} of its files{dim:#}",
-                service.name,
-                printable(version)
-            )?;
+            world.say(2, DIM, &format!("{}: version {} of its files", service.name, printable(version)))?;
         }
     }
-    let bad = BAD;
     for (names, how) in [(&status.cut, "is cut: `wwwlab link up"), (&status.off, "is off: `wwwlab host on")] {
         for name in names {
-            writeln!(world.out, "  {bad}{name} {how} {name}`{bad:#}")?;
+            world.say(2, BAD, &format!("{name} {how} {name}`"))?;
         }
     }
     for Applied { host, file } in &status.firewalls {
         let file = printable(file.as_deref().unwrap_or("no file"));
-        writeln!(
-            world.out,
-            "  {dim}{host} has the firewall of {file}: `wwwlab firewall show {host}`{dim:#}"
-        )?;
+        world.say(2, DIM, &format!("{host} has the firewall of {file}: `wwwlab firewall show {host}`"))?;
     }
     for state @ FaultState { id, fault, details, .. } in &status.faults {
         let target = state.target();
         let details = printable(details);
         let with = if details.is_empty() { details } else { format!(" ({details})") };
-        writeln!(
-            world.out,
-            "  {bad}fault {id} is laid: {fault} on {target}{with}: `wwwlab fault clear {id}`{bad:#}"
+        world.say(
+            2,
+            BAD,
+            &format!("fault {id} is laid: {fault} on {target}{with}: `wwwlab fault clear {id}`"),
         )?;
     }
     remark(&status, world)?;
@@ -88,7 +84,6 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
 
 /// What else is to be said of the addresses and ports: those of IPv6, one for each host, and why a port is not the real one.
 pub(super) fn remark(status: &LabStatus, world: &mut World) -> Result<(), Failure> {
-    let dim = DIM;
     let mut hosts: Vec<String> = Vec::new();
     for service in &status.services {
         for address in &service.further {
@@ -100,19 +95,16 @@ pub(super) fn remark(status: &LabStatus, world: &mut World) -> Result<(), Failur
     }
     for published in &status.published {
         let (service, here, there) = (published.service, published.here, published.there);
-        writeln!(
-            world.out,
-            "  {dim}published: {service} at {here} of this machine, carried to {there}{dim:#}"
-        )?;
+        world.say(2, DIM, &format!("published: {service} at {here} of this machine, carried to {there}"))?;
     }
     if let Some(address) = status.metrics {
-        writeln!(world.out, "  {dim}metrics: http://{address}/metrics{dim:#}")?;
+        world.say(2, DIM, &format!("metrics: http://{address}/metrics"))?;
     }
     if !hosts.is_empty() {
-        writeln!(world.out, "  {dim}at the same ports over IPv6: {}{dim:#}", hosts.join(", "))?;
+        world.say(2, DIM, &format!("at the same ports over IPv6: {}", hosts.join(", ")))?;
     }
     for reason in &status.ports.reasons {
-        writeln!(world.out, "  {dim}{reason}{dim:#}")?;
+        world.say(2, DIM, reason)?;
     }
     https(status, world)?;
     private(status, world)
@@ -120,7 +112,6 @@ pub(super) fn remark(status: &LabStatus, world: &mut World) -> Result<(), Failur
 
 /// How DNS is asked in private, if it is.
 pub(super) fn private(status: &LabStatus, world: &mut World) -> Result<(), Failure> {
-    let dim = DIM;
     let Some(private) = &status.private else { return Ok(()) };
     for PrivateService { service, https, tls, quic } in &private.services {
         let written = |places: &[SocketAddr]| places.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -130,15 +121,15 @@ pub(super) fn private(status: &LabStatus, world: &mut World) -> Result<(), Failu
             .filter(|(_, places)| !places.is_empty());
         let ways: Vec<String> =
             ways.map(|(way, places)| format!("over {way} at {}", places.join(" and "))).collect();
-        writeln!(world.out, "  {dim}{service}: asked in private {}{dim:#}", ways.join(", "))?;
+        world.say(2, DIM, &format!("{service}: asked in private {}", ways.join(", ")))?;
     }
     let valid = validity(private.until, clock::unix_millis() / 1000);
-    writeln!(
-        world.out,
-        "  {dim}DNS in private: the certificates are valid {valid}; --cacert {}{dim:#}",
-        private.authority
+    world.say(
+        2,
+        DIM,
+        &format!("DNS in private: the certificates are valid {valid}; --cacert {}", private.authority),
     )?;
-    private.reasons.iter().try_for_each(|reason| writeln!(world.out, "  {dim}{reason}{dim:#}"))?;
+    private.reasons.iter().try_for_each(|reason| world.say(2, DIM, reason))?;
     Ok(())
 }
 
@@ -148,37 +139,50 @@ pub(super) fn https(status: &LabStatus, world: &mut World) -> Result<(), Failure
     let Some(tls) = &status.tls else { return Ok(()) };
     let places: Vec<String> = tls.addresses.iter().map(ToString::to_string).collect();
     let beside = if tls.tls == Tls::Only { "; plain HTTP is redirected there" } else { "" };
-    writeln!(world.out, "  {dim}web: asked over HTTPS at {}{beside}{dim:#}", places.join(" and "))?;
+    world.say(2, DIM, &format!("web: asked over HTTPS at {}{beside}", places.join(" and ")))?;
     let valid = validity(tls.until, clock::unix_millis() / 1000);
     let style = if tls.certificate == Kind::Good { dim } else { bad };
     let kind = tls.certificate;
-    writeln!(
-        world.out,
-        "  {style}web over HTTPS: the certificate is {kind}, valid {valid}; --cacert {}{style:#}",
-        tls.authority
+    world.say(
+        2,
+        style,
+        &format!("web over HTTPS: the certificate is {kind}, valid {valid}; --cacert {}", tls.authority),
     )?;
     if let Some(seconds) = tls.hsts_seconds {
-        writeln!(
-            world.out,
-            "  {dim}web over HTTPS: browsers are told to ask in no other way for {seconds} s{dim:#}"
+        world.say(
+            2,
+            DIM,
+            &format!("web over HTTPS: browsers are told to ask in no other way for {seconds} s"),
         )?;
     }
     if let Some(file) = &tls.key_log {
-        writeln!(world.out, "  {dim}web over HTTPS: the secrets of all connections are in {file}{dim:#}")?;
+        world.say(2, DIM, &format!("web over HTTPS: the secrets of all connections are in {file}"))?;
     }
-    tls.reason.iter().try_for_each(|reason| writeln!(world.out, "  {dim}{reason}{dim:#}"))?;
+    tls.reason.iter().try_for_each(|reason| world.say(2, DIM, reason))?;
     Ok(())
 }
 
 /// What is wrong though everything runs.
 pub(super) fn warn(status: &LabStatus, world: &mut World) -> Result<(), Failure> {
-    let bad = BAD;
     for service in &status.services {
         for warning in &service.condition.warnings {
-            writeln!(world.out, "  {bad}{}: {}{bad:#}", service.name, printable(warning))?;
+            world.say(2, BAD, &format!("{}: {}", service.name, printable(warning)))?;
         }
     }
     Ok(())
+}
+
+/// What brings a service back that does not run; nothing where something else has to be mended first, which has a line of its own.
+fn remedy(service: &ServiceStatus, status: &LabStatus) -> String {
+    let is_wanted = status.faults.iter().any(|fault| fault.service == service.name);
+    let is_off = status.off.iter().any(|host| host == service.host.as_str());
+    let verb = match service.condition.state {
+        _ if is_wanted || is_off => return String::new(),
+        State::Stopped | State::Failed => "start",
+        State::Paused => "resume",
+        State::Running | State::Starting => return String::new(),
+    };
+    format!("`wwwlab {verb} {}` brings it back", service.name)
 }
 
 fn table(status: &LabStatus, now: u64) -> Table {
@@ -218,8 +222,8 @@ fn table(status: &LabStatus, now: u64) -> Table {
     let server_disk = disk(on_server().map(|service| service.disk_bytes).sum());
     let all_disk = disk(status.services.iter().map(|service| service.disk_bytes).sum());
     for (label, host, what, usage, disk) in [
-        ("together", "server", "they share one machine", server, server_disk),
-        ("the lab", "", "with its supervisor", all, all_disk),
+        ("together", "server", "one machine", server, server_disk),
+        ("the lab", "", "and supervisor", all, all_disk),
     ] {
         let [cpu, memory] = amounts(Some(usage));
         let dim = |text: &str| Cell::styled(text, DIM);

@@ -76,7 +76,7 @@ pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Re
             // What was started so far is killed as it is dropped.
             () = &mut quit => return Err(Failure::Said("ended before the lab was up".into())),
         };
-        introduce(&lab.status(), place, &directory, world, watch.micros())?;
+        introduce(&lab.status(), place, &directory, Beside::Events, world, watch.micros())?;
         let (bold, dim) = (BOLD, DIM);
         writeln!(world.out, "{bold}What happens{bold:#} {dim}(^C ends the lab){dim:#}")?;
         world.out.flush()?;
@@ -150,7 +150,7 @@ fn detach(
         progress(text, world)
     }))??;
     let status = block_on(control::status(directory))??;
-    introduce(&status, place, directory, world, watch.micros())?;
+    introduce(&status, place, directory, Beside::Prompt, world, watch.micros())?;
     let (command, program) = (COMMAND, &world.program);
     writeln!(world.out, "The lab goes on in the background; {command}{program} down{command:#} ends it.")?;
     Ok(0)
@@ -192,11 +192,21 @@ pub(super) fn printable(text: &str) -> String {
         .collect()
 }
 
+/// What the terminal shows from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    /// What happens in the lab: commands are for another terminal.
+    Events,
+    /// The shell's prompt again.
+    Prompt,
+}
+
 /// The lab as a table, and what to try next.
 fn introduce(
     status: &LabStatus,
     place: &Place,
     directory: &Directory,
+    beside: Beside,
     world: &mut World,
     micros: u64,
 ) -> Result<(), Failure> {
@@ -239,20 +249,23 @@ fn introduce(
     super::status::remark(status, world)?;
     super::status::warn(status, world)?;
     let there = match (&directory.toml, place.lab.is_none()) {
-        (Some(_), true) => format!(" {dim}(there, cd {} first){dim:#}", quoted(directory.root.as_os_str())),
+        (Some(_), true) if beside == Beside::Events => {
+            format!(" {dim}(there, cd {} first){dim:#}", quoted(directory.root.as_os_str()))
+        }
         _ => String::new(),
     };
-    writeln!(world.out, "\n{bold}Try in another terminal{bold:#}{there}")?;
+    let elsewhere = if beside == Beside::Events { " in another terminal" } else { "" };
+    writeln!(world.out, "\n{bold}Try{elsewhere}{bold:#}{there}")?;
     let lines = match directory.network {
         Network::Loopback => next_lines(status, &world.program),
         Network::Hosts => next_lines_on_hosts(status, &world.program),
     };
     let widest = lines.iter().map(|(command, _)| command.len()).max().unwrap_or_default();
     let longest = lines.iter().map(|(_, why)| why.len()).max().unwrap_or_default();
-    let beside = world.width.is_none_or(|width| widest + longest + 4 <= width);
+    let fits = world.width.is_none_or(|width| widest + longest + 4 <= width);
     for (command, why) in lines {
         let style = COMMAND;
-        if beside {
+        if fits {
             writeln!(world.out, "  {style}{command:<widest$}{style:#}  {dim}{why}{dim:#}")?;
         } else {
             writeln!(world.out, "  {style}{command}{style:#}\n      {dim}{why}{dim:#}")?;

@@ -117,7 +117,7 @@ pub enum Happened {
         target: String,
         /// The status of the answer.
         status: u16,
-        /// Who made the answer: `file`, `app`, `web`, or for the application the name of its page.
+        /// Who made the answer: `file`, `app`, `web`, or for the application the name of its page, [`NO_PAGE`] if it has none.
         by: String,
         /// Body bytes, where known before sending.
         #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -405,6 +405,9 @@ impl Happened {
         }
     }
 }
+
+/// Who makes an application's answer where it has no page for what was asked.
+pub const NO_PAGE: &str = "no page";
 
 /// As much of a request's identifier as a line shows, and as finds it again.
 pub const SHOWN_OF_ID: usize = 8;

@@ -48,8 +48,8 @@ pub enum DnssecError {
     /// It is no zone of the lab.
     #[error("no name server of this lab publishes {0}: there are {1}")]
     Unknown(String, String),
-    /// What is wrong on purpose is wrong with signatures.
-    #[error("{0} is not signed, so that nothing of it can be wrong: `wwwlab zone sign` signs it")]
+    /// What is wrong on purpose is wrong with signatures, and it is keys that roll.
+    #[error("{0} is not signed, and has neither keys nor signatures: `wwwlab zone sign` signs it")]
     NotSigned(String),
     /// Its key is being replaced.
     #[error(

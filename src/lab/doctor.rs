@@ -72,6 +72,8 @@ pub fn examine(directory: &Directory, running: bool) -> Vec<Finding> {
     }
     findings.push(tool("dig", "asks a name server: the lab's first tool", "apt install bind9-dnsutils"));
     findings.push(tool("curl", "asks a web server: the lab's second tool", "apt install curl"));
+    findings.push(tool("delv", "validates signed zones by itself", "apt install bind9-dnsutils"));
+    findings.push(tool("sqlite3", "opens the guestbook's database (`wwwlab db`)", "apt install sqlite3"));
     findings.push(machines(directory.network));
     if cfg!(target_os = "linux") {
         findings.push(tool(
@@ -83,6 +85,11 @@ pub fn examine(directory: &Directory, running: bool) -> Vec<Finding> {
             "nft",
             "puts firewalls in place, on network `hosts`",
             "apt install nftables",
+        ));
+        findings.push(administrators_tool(
+            "tc",
+            "makes ways slow or narrow (`fault add latency`, `bandwidth`), on network `hosts`",
+            "apt install iproute2",
         ));
         findings.push(tool("tcpdump", "shows the packets, on network `hosts`", "apt install tcpdump"));
     }

@@ -123,7 +123,10 @@ fn remark(line: &Line) -> String {
     };
     match line.cached {
         [before, after] if before != after => format!("{}, then {}", cached(before), cached(after)),
-        _ if line.steps[0] != line.steps[1] => format!("{} steps, then {}", line.steps[0], line.steps[1]),
+        _ if line.steps[0] != line.steps[1] => match line.steps {
+            [1, after] => format!("1 step, then {after}"),
+            [before, after] => format!("{before} steps, then {after}"),
+        },
         _ => String::new(),
     }
 }

@@ -223,8 +223,8 @@ fn indent(step: &Step, least: usize) -> String {
     " ".repeat(least + 2 * usize::from(step.depth.min(4)))
 }
 
-/// `words` in lines of at most `width` columns; a word that is longer is cut into pieces.
-fn lines(words: &str, width: usize) -> Vec<String> {
+/// `words` in lines of at most `width` columns, 8 at least; a word that is longer is cut into pieces.
+pub(crate) fn lines(words: &str, width: usize) -> Vec<String> {
     let width = width.max(8);
     let mut lines = vec![String::new()];
     let mut used = 0;

@@ -54,8 +54,12 @@ fn doctor_finds_the_tools_and_names_remedies() {
         "resolv.conf",
         "dig",
         "curl",
+        "delv",
+        "sqlite3",
         "namespaces",
         "ping",
+        "nft",
+        "tc",
         "tcpdump",
     ] {
         let finding = find(subject);
@@ -69,6 +73,7 @@ fn doctor_finds_the_tools_and_names_remedies() {
     let said = String::from_utf8(said.stdout).unwrap();
     assert!(said.contains("apt install bind9-dnsutils") && said.contains("apt install curl"), "{said}");
     assert!(said.contains("apt install iputils-ping") && said.contains("apt install tcpdump"), "{said}");
+    assert!(said.contains("apt install sqlite3"), "{said}");
 }
 
 #[test]

@@ -313,7 +313,10 @@ fn a_command_that_is_killed_leaves_a_fault_whole_or_none() {
 fn what_cannot_be_laid_says_why() {
     let stage = Stage::up();
     let why = |arguments: &str| fault(&stage, arguments).refused(1);
-    assert!(why("add servfial").contains("there is no fault \"servfial\", did you mean servfail?"));
+    assert!(
+        why("add servfial")
+            .contains("there is no fault \"servfial\": did you mean servfail? `wwwlab fault explain`")
+    );
     assert!(why("add servfail web").contains("servfail cannot be laid on web, but on: dns"));
     assert!(why("add servfail dns2").contains("this lab has no dns2"));
     assert!(why("add slow-dns --delay 2h").contains("--delay is 1ms to 1m, not \"2h\""));
@@ -321,6 +324,7 @@ fn what_cannot_be_laid_says_why() {
     assert!(why("add cpu db").contains("SQLite has no process of its own"));
     assert!(why("clear 9").contains("there is no fault 9"));
     fault(&stage, "clear nine").refused(2);
+    assert!(why("clear servfail").contains("no servfail is laid"));
     fault(&stage, "add servfail --every 2 --chance 3%").refused(2);
     fault(&stage, "add stop web").ok();
     assert!(why("add pause web").contains("fault 1 is laid on web already (stop): `wwwlab fault clear 1`"));

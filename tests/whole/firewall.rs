@@ -68,7 +68,9 @@ fn the_public_comes_in_and_nobody_else_does() {
     }
 
     let said = stage.wwwlab(["firewall", "apply", "server"]).ok();
-    assert_eq!(said, "server has the firewall of firewall/server.nft: 10 rules\n");
+    let (said, next) = said.split_once('\n').unwrap();
+    assert_eq!(said, "server has the firewall of firewall/server.nft: 10 rules");
+    assert!(next.contains("firewall clear server` takes all of them away"), "{next}");
     let wanted = json!([{"host": "server", "file": "firewall/server.nft"}]);
     assert_eq!(stage.status()["firewalls"], wanted);
     assert!(stage.wwwlab(["status"]).ok().contains("server has the firewall of firewall/server.nft"));

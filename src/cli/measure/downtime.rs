@@ -32,6 +32,7 @@ use crate::services::app::CodeBase;
 use super::super::screen::{BAD, BOLD, Cell, DIM, GOOD, LIMITED, Table};
 use super::super::up::printable;
 use super::super::{Failure, World, event_loop, shell};
+use super::drawing;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -186,6 +187,7 @@ struct Measured {
 }
 
 pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
+    drawing::can_be_written(arguments.svg.as_deref())?;
     if directory.network == Network::Hosts && network::here(&directory.machines()).is_none() {
         // The lab's users are there.
         return shell::again_there(directory);
@@ -255,9 +257,6 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         }
         Ok::<_, Failure>((plan, status.site_name))
     })?;
-    if let Some(file) = &arguments.svg {
-        draw(&measured, what, &plan, file)?;
-    }
     if arguments.json {
         let ways = measured.iter().map(|one| Way { how: one.how, account: &one.account }).collect();
         let (path, name) = match &plan.asked {
@@ -265,10 +264,13 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
             Asked::Name(_) => (None, Some(site.as_str())),
         };
         world.json(&Told { what, path, name, address: plan.address, rate: plan.rate, ways })?;
-        return Ok(0);
+    } else {
+        write!(world.out, "{}", compared(&measured).render(world.width))?;
+        remarks(&measured, arguments, world)?;
     }
-    write!(world.out, "{}", compared(&measured).render(world.width))?;
-    remarks(&measured, arguments, world)?;
+    if let Some(file) = &arguments.svg {
+        draw(&measured, what, &plan, file)?;
+    }
     Ok(0)
 }
 
@@ -424,7 +426,7 @@ fn compared(measured: &[Measured]) -> Table {
         .numbers("UNAVAILABLE", 0)
         .numbers("TOOK", 3)
         .numbers("P99", 2)
-        .column("SYMPTOMS", 1);
+        .folding("SYMPTOMS", 1);
     for Measured { how, account, .. } in measured {
         let failed = if account.failed > 0 { BAD } else { GOOD };
         let delayed = if account.delayed > 0 { LIMITED } else { GOOD };
@@ -481,8 +483,7 @@ fn draw(measured: &[Measured], what: What, plan: &Plan, file: &Path) -> Result<(
         .collect();
     let heading =
         format!("{} changed, at {} requests a second for {}", what.as_str(), plan.rate, shown(&plan.asked));
-    fs::write(file, picture::draw(&heading, &panels))
-        .map_err(|error| Failure::System(format!("cannot write the picture to {}", file.display()), error))
+    drawing::write(file, &picture::draw(&heading, &panels))
 }
 
 impl From<ProbeError> for Failure {

@@ -1,6 +1,7 @@
 //! `wwwlab measure`: something is done to the lab, and what its users notice of that is measured.
 
 mod downtime;
+mod drawing;
 mod load;
 mod spof;
 

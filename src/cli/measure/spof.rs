@@ -4,7 +4,6 @@
 //! each part a trial ([`Measure::trial`]). What is down is down by a hold, so that the lab brings it back whatever becomes of this
 //! process.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,7 +32,7 @@ use crate::measure::spof::{
     Check, Component, How, Kind, Matrix, Met, Trial, Works, markdown, shown, shown_or_none, svg,
 };
 
-use super::{mark, signs};
+use super::{drawing, mark, signs};
 
 /// The files that a static page is looked for among; the first that is there is the one.
 const STATIC_PAGES: [&str; 4] = ["/about.html", "/robots.txt", "/favicon.svg", "/favicon.ico"];
@@ -77,6 +76,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
+    drawing::can_be_written(arguments.svg.as_deref())?;
     if directory.network == Network::Hosts && network::here(&directory.machines()).is_none() {
         // Its user is on its client.
         return shell::again_there(directory);
@@ -93,15 +93,13 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
         writeln!(world.err, "ended: the lab brings back what was down")?;
         return Ok(INTERRUPTED);
     };
-    if let Some(file) = &arguments.svg {
-        fs::write(file, svg::draw(&matrix)).map_err(|error| {
-            Failure::System(format!("cannot write the picture to {}", file.display()), error)
-        })?;
-    }
     match (arguments.json, arguments.markdown) {
         (true, _) => world.json(&matrix)?,
         (_, true) => write!(world.out, "{}", markdown::write(&matrix))?,
         _ => show(&matrix, world)?,
+    }
+    if let Some(file) = &arguments.svg {
+        drawing::write(file, &svg::draw(&matrix))?;
     }
     failure.map_or(Ok(0), Err)
 }
@@ -424,7 +422,7 @@ fn show(matrix: &Matrix, world: &mut World) -> Result<(), Failure> {
     for check in &matrix.checks {
         table = table.column(check.heading(), 0);
     }
-    table = table.column("SYMPTOM", 2).numbers("NOTICED", 3).numbers("RECOVERED", 4).column("SPOF", 1);
+    table = table.folding("SYMPTOM", 2).numbers("NOTICED", 3).numbers("RECOVERED", 4).column("SPOF", 1);
     for component in &matrix.components {
         for trial in &component.trials {
             let mut row: Vec<Cell> = vec![component.name.as_str().into(), trial.how.to_string().into()];

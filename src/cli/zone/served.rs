@@ -30,11 +30,11 @@ pub(super) fn list(json: bool, directory: &Directory, world: &mut World) -> Resu
     let root = format!("{}/", directory.root.display());
     let any_signed = zones.iter().any(|(_, zone)| zone.signed.is_some());
     let mut table =
-        Table::default().column("ZONE", 0).column("SERVER", 2).numbers("SERIAL", 0).numbers("RECORDS", 3);
+        Table::default().column("ZONE", 0).column("SERVER", 1).numbers("SERIAL", 0).numbers("RECORDS", 3);
     if any_signed {
-        table = table.column("SIGNED", 4);
+        table = table.folding("SIGNED", 0);
     }
-    let mut table = table.column("FILE", 1);
+    let mut table = table.column("FILE", 2);
     for (server, zone) in &zones {
         let serial = zone.serial.map_or("none".to_owned(), |serial| serial.to_string());
         let file = zone.file.strip_prefix(&root).unwrap_or(&zone.file).to_owned();

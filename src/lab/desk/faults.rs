@@ -74,7 +74,14 @@ impl Desk {
         };
         self.tell(&standing, "laid");
         let (Standing { id, fault, .. }, target) = (&*standing, standing.target());
-        Response::Done(format!("fault {id} is laid on {target}: {}{}{told}", fault.what, details(&standing)))
+        let mut said = format!("fault {id} is laid on {target}: {}{}{told}", fault.what, details(&standing));
+        if standing.is_before_the_cache() {
+            said.push_str(
+                "\nthe resolver goes on with what it remembers: `wwwlab cache flush` has it ask anew",
+            );
+        }
+        let _ = write!(said, "\n`wwwlab fault clear {id}` ends it");
+        Response::Done(said)
     }
 
     pub(super) async fn clear_faults(self: &Arc<Self>, id: Option<u32>) -> Response {
@@ -89,6 +96,9 @@ impl Desk {
                 still.into_iter().chain(others).map(|standing| standing.id).collect()
             }
         };
+        let now = self.faults.now();
+        let lied =
+            now.laid.iter().any(|standing| ids.contains(&standing.id) && standing.stays_in_the_cache());
         let (mut ended, mut failures) = (Vec::new(), Vec::new());
         for id in ids {
             match self.end_fault(id, "cleared").await {
@@ -111,7 +121,15 @@ impl Desk {
         match (failures.is_empty(), ended.is_empty()) {
             (false, _) => Response::Refused(failures),
             (true, true) => Response::Done("no fault is laid".into()),
-            (true, false) => Response::Done(ended.join("\n")),
+            (true, false) => {
+                if lied {
+                    ended.push(
+                        "the resolver may still remember what it was told: `wwwlab cache` shows it, `wwwlab cache flush` forgets it"
+                            .into(),
+                    );
+                }
+                Response::Done(ended.join("\n"))
+            }
         }
     }
 

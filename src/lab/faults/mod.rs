@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::ground::clock;
-use crate::ground::fault::{FAULTS_MOST, FaultSet, Laid, When, Wrong};
+use crate::ground::fault::{DnsWrong, FAULTS_MOST, FaultSet, Laid, When, Wrong};
 
 use super::control::Verb;
 use super::hosts::ServiceName;
@@ -221,6 +221,26 @@ impl Standing {
     /// What it is laid on, by name.
     pub(super) fn target(&self) -> &'static str {
         self.edge.map_or(self.service.as_str(), Edge::as_str)
+    }
+
+    /// Whether only who asks a name server meets it, so that whoever asks a resolver that remembers does not.
+    pub(super) fn is_before_the_cache(&self) -> bool {
+        let name_server = matches!(
+            self.service,
+            ServiceName::Root | ServiceName::Tld | ServiceName::Dns | ServiceName::Dns2
+        );
+        name_server && !matches!(self.deed, Deed::Limit(..))
+    }
+
+    /// Whether resolvers remember what it had them told, when it has ended: answers that were wrong, not those that never came.
+    pub(super) fn stays_in_the_cache(&self) -> bool {
+        use DnsWrong::{Nxdomain, Stale, Ttl, WrongAddress};
+        let told = matches!(
+            self.deed,
+            Deed::Rim(Wrong::Dns(Nxdomain | WrongAddress(_) | Ttl { .. } | Stale))
+                | Deed::Edge(Way::Forged(_))
+        );
+        told && self.is_before_the_cache()
     }
 }
 

@@ -531,7 +531,7 @@ pub const TABLE: &[Fault] = &[
         what: "refuses new connections (a reset) and datagrams (ICMP port unreachable); open connections go on",
         life: "A firewall that rejects; a port where nobody listens.",
         dig: "`connection refused`, at once.",
-        curl: "`(7) Failed to connect … Connection refused`, at once.",
+        curl: "`(7) Failed to connect`, at once; with `-v` the reason, `Connection refused`.",
         browser: "ERR_CONNECTION_REFUSED.",
         find: "As with `stop`, but `ss -ltn` on the host shows the port open: so it is something before it. Over UDP the ICMP \
                message comes from the router that refuses, and a capture shows its address.",

@@ -81,10 +81,10 @@ pub fn fault(name: &str) -> Result<&'static Fault, String> {
     TABLE.iter().find(|fault| fault.name == name).ok_or_else(|| {
         let nearest = TABLE.iter().map(|fault| (strsim::damerau_levenshtein(name, fault.name), fault.name));
         let meant = match nearest.min() {
-            Some((far, nearest)) if far <= 1 + name.len() / 3 => format!(", did you mean {nearest}?"),
-            _ => String::new(),
+            Some((far, nearest)) if far <= 1 + name.len() / 3 => format!(": did you mean {nearest}?"),
+            _ => ":".to_owned(),
         };
-        format!("there is no fault {name:?}{meant}: `wwwlab fault explain` lists them")
+        format!("there is no fault {name:?}{meant} `wwwlab fault explain` lists them")
     })
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{STEPS_MOST, Span, Teller, What, client, middle, step};
-use crate::ground::event::Micros;
+use crate::ground::event::{Micros, NO_PAGE};
 use crate::path::asking::{Seen, Timed, Trouble};
 use crate::path::model::{Exchange, Heading, Party, Said};
 
@@ -120,6 +120,9 @@ impl Teller<'_> {
         step.said.push(Said::new(
             "hears",
             match (&made, &passed) {
+                (Some((_, made)), _) if made.by == NO_PAGE => {
+                    format!("{}: it has no page for that", made.status)
+                }
                 (Some((_, made)), _) => {
                     format!("{}, made by its page {:?} in {}", made.status, made.by, Micros(made.micros))
                 }

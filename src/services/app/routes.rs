@@ -15,6 +15,7 @@ use super::passwords::Passwords;
 use super::refusal::Refusal;
 use super::sessions::Kept;
 use super::{api, book, health, members, origin, pages};
+use crate::ground::event::NO_PAGE;
 use crate::ground::journal::Journal;
 use crate::services::database::{Store, StoreError};
 use crate::services::tally::requests::Requests;
@@ -51,10 +52,10 @@ pub(super) fn routes(application: Arc<Application>) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .fallback(async |Extension(asked): Extension<Asked>| {
-            (Extension(By("nothing")), Refusal::NoSuchPage.answer(&asked))
+            (Extension(By(NO_PAGE)), Refusal::NoSuchPage.answer(&asked))
         })
         .method_not_allowed_fallback(async |Extension(asked): Extension<Asked>| {
-            (Extension(By("nothing")), Refusal::NoSuchMethod.answer(&asked))
+            (Extension(By(NO_PAGE)), Refusal::NoSuchMethod.answer(&asked))
         })
         .layer(from_fn(origin::guard))
         .layer(from_fn_with_state(application.clone(), around))

@@ -5,7 +5,6 @@ mod shown;
 mod watching;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,7 +29,7 @@ use crate::measure::load::{
     svg,
 };
 
-use super::{mark, signs};
+use super::{drawing, mark, signs};
 use aims::{Aimed, Kind, UNSIGNED, aim};
 use shown::Progress;
 use watching::{LOOKS_EVERY, Watching};
@@ -116,6 +115,7 @@ pub(in crate::cli::measure) fn run(
     directory: &Directory,
     world: &mut World,
 ) -> Result<u8, Failure> {
+    drawing::can_be_written(arguments.svg.as_deref())?;
     if directory.network == Network::Hosts && network::here(&directory.machines()).is_none() {
         // The lab's client is who asks.
         return shell::again_there(directory);
@@ -129,13 +129,11 @@ pub(in crate::cli::measure) fn run(
             report = measure(arguments, directory, world) => report,
         }
     })??;
-    if let Some(file) = &arguments.svg {
-        fs::write(file, svg::draw(&report)).map_err(|error| {
-            Failure::System(format!("cannot write the picture to {}", file.display()), error)
-        })?;
-    }
     if arguments.json {
         world.json(&report)?;
+    }
+    if let Some(file) = &arguments.svg {
+        drawing::write(file, &svg::draw(&report))?;
     }
     let is_kept = report.runs.iter().all(|run| run.sustained.is_some());
     Ok(if is_kept { 0 } else { NOT_KEPT })

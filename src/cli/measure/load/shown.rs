@@ -128,7 +128,7 @@ fn table(steps: &[Step]) -> Table {
         .numbers("P99", 0)
         .numbers("P99.9", 5)
         .numbers("SENT LATE", 6)
-        .column("ERRORS", 1);
+        .folding("ERRORS", 1);
     for step in steps {
         let rate = if step.is_kept() { GOOD } else { BAD };
         let time = |quantile| Cell::from(step.time(quantile).map_or_else(|| "-".into(), millis));
