@@ -19,7 +19,7 @@ pub enum How {
     /// The process reads the new files and goes over to them: no request is lost
     #[default]
     Reload,
-    /// One of several processes after the other, while the others serve (`count` under [app] in lab.toml)
+    /// One of several processes after the other, while the others serve (`[app] count = 2` in lab.toml)
     Rolling,
     /// Another process is started beside, and gets all requests once it is well; the former one ends
     BlueGreen,
