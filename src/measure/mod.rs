@@ -2,7 +2,7 @@
 //! what still works.
 //!
 //! It stands apart from `lab`, which it does not know: who drives the lab (`cli/measure`) hands over addresses, and what was
-//! seen. [`probe`] asks as a user's programs do (by a [`line`]), and [`load`] as a crowd does; they are all of this part that touches a socket, the rest is pure.
+//! seen. [`probe`] asks as a user's programs do (over a `line`), and [`load`] as a crowd does; they are all of this part that touches a socket, the rest is pure.
 //!
 //! - [`downtime`]: what users notice of a change.
 //! - [`load`]: how many requests a second the lab bears.
