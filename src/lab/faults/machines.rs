@@ -16,7 +16,7 @@ use super::edges::{self, Broken, ROOT};
 use crate::lab::child::StartFailure;
 use crate::lab::doctor::in_path_or_administrators;
 use crate::lab::guard::Guard;
-use crate::lab::network::errand::{Ended, Errand, Errands, Lost};
+use crate::lab::network::errands::{Ended, Errand, Errands, Lost};
 use crate::lab::network::held::Attacker;
 
 /// The two programs answer in milliseconds; who has not by then never will.

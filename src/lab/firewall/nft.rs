@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::FirewallError;
 use crate::lab::doctor::in_path_or_administrators;
-use crate::lab::network::errand::{Ended, Errand, Errands, Lost};
+use crate::lab::network::errands::{Ended, Errand, Errands, Lost};
 
 /// A ruleset that is longer when it is printed is not shown, in bytes. More than any file makes that may be applied, with all that nft
 /// writes beside a rule: what was put in place can be taken away.
