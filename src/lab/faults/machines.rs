@@ -8,18 +8,15 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
 use tokio::sync::OnceCell;
 
 use super::edges::{self, Broken, ROOT};
 use crate::lab::child::StartFailure;
-use crate::lab::doctor::in_path;
+use crate::lab::doctor::in_path_or_administrators;
 use crate::lab::guard::Guard;
-use crate::lab::network::WITHIN;
+use crate::lab::network::errands::{Ended, Errand, Errands, Lost};
 use crate::lab::network::held::Attacker;
 
 /// The two programs answer in milliseconds; who has not by then never will.
@@ -31,9 +28,7 @@ const NO_NETEM: &str = "kind is unknown";
 /// The machines of a lab, and what faults have made of them.
 #[derive(Debug)]
 pub(in crate::lab) struct Machines {
-    executable: PathBuf,
-    /// Where they are to be entered.
-    place: PathBuf,
+    errands: Errands,
     /// What each was told last, and nothing of one whose answer was an error: it may have half of it.
     told: tokio::sync::Mutex<BTreeMap<&'static str, Option<Broken>>>,
     /// Whether their kernel can hold packets back, once somebody wanted to know.
@@ -91,7 +86,8 @@ pub(in crate::lab) enum MachineError {
 impl Machines {
     /// Those to be entered at `place` by `executable`.
     pub(in crate::lab) fn new(executable: PathBuf, place: PathBuf) -> Self {
-        Self { executable, place, told: tokio::sync::Mutex::default(), holds_back: OnceCell::new() }
+        let errands = Errands::new(executable, place);
+        Self { errands, told: tokio::sync::Mutex::default(), holds_back: OnceCell::new() }
     }
 
     /// Whether the kernel can hold packets back (netem): it is asked to, once, where no fault ever is. Where nobody can say,
@@ -123,7 +119,7 @@ impl Machines {
         for machine in edges::machines() {
             let wanted = wanted.remove(machine).unwrap_or_default();
             // A further resolver or name server is there where `lab.toml` says so.
-            if !self.place.join(machine).exists() {
+            if !self.errands.place(machine).exists() {
                 continue;
             }
             let before = told.entry(machine).or_insert_with(|| Some(Broken::default()));
@@ -148,7 +144,7 @@ impl Machines {
         log: File,
         guard: &Guard,
     ) -> Result<Attacker, StartFailure> {
-        Attacker::start(&self.executable, &self.place.join(router), wanted, log, guard).await
+        Attacker::start(self.errands.executable(), &self.errands.place(router), wanted, log, guard).await
     }
 
     async fn change(
@@ -202,43 +198,25 @@ impl Machines {
         arguments: &[&str],
         input: &str,
     ) -> Result<(), MachineError> {
-        let found = find(program).ok_or(MachineError::NotInstalled { program, package })?;
-        let failed = |source| MachineError::Process { program, machine, source };
-        let mut child = Command::new(&self.executable)
-            .args([WITHIN, "--capable"])
-            .arg(self.place.join(machine))
-            .arg("--")
-            .arg(found)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(failed)?;
-        let given = child.stdin.take();
-        let talk = async {
-            if let Some(mut given) = given {
-                // Who does not read to the end says why by its exit.
-                let _ = given.write_all(input.as_bytes()).await;
-            }
-            child.wait_with_output().await
+        let found = in_path_or_administrators(program);
+        let errand = Errand {
+            program: &found.ok_or(MachineError::NotInstalled { program, package })?,
+            arguments,
+            input,
+            directory: Path::new("/"),
+            within: ANSWERS_WITHIN,
+            said_most: 0,
         };
-        let said = tokio::time::timeout(ANSWERS_WITHIN, talk).await;
-        let Output { status, stderr, .. } =
-            said.map_err(|_| MachineError::Silent { program, machine })?.map_err(failed)?;
+        let Ended { status, complained, .. } =
+            self.errands.run(machine, errand).await.map_err(|lost| match lost {
+                Lost::Run(source) => MachineError::Process { program, machine, source },
+                Lost::Silent => MachineError::Silent { program, machine },
+            })?;
         if status.success() {
             return Ok(());
         }
-        let words = String::from_utf8_lossy(&stderr);
-        let said = words.lines().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
+        let said = complained.lines().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
         let said = said.chars().filter(|letter| !letter.is_control()).take(200).collect();
         Err(MachineError::Refused { program, machine, said })
     }
-}
-
-/// Where `program` is: what belongs to a machine's administrator is in no ordinary user's PATH.
-fn find(program: &str) -> Option<PathBuf> {
-    let further = ["/usr/sbin", "/sbin"].map(|directory| Path::new(directory).join(program));
-    in_path(program).or_else(|| further.into_iter().find(|file| file.is_file()))
 }

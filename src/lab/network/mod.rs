@@ -3,13 +3,14 @@
 //! [`plan`] says which machines there are, without doing anything. One process of this executable, `wwwlab network`,
 //! makes them: it alone has namespaces to make and to hold, so it is a process of its own that is started before the
 //! services and ended after them; with it, everything is gone. Where a host can be entered stands in the lab's state,
-//! as links that lead to that process's descriptors (`hosts/server/net`); [`within`] starts a program there. [`held`] is the
+//! as links that lead to that process's descriptors (`hosts/server/net`); [`within`] starts a program there, `errands` runs one to its end. [`held`] is the
 //! supervisor's side of it, [`wiring`] that of its users;
 //! [`publish`] is what can be reached from outside, [`tap`] listens to its packets, and [`spoof`] answers some in others' names.
 //!
 //! What only Linux can do is in `kernel`; elsewhere [`NetworkError::NotLinux`] is all there is.
 
 mod carry;
+pub(in crate::lab) mod errands;
 pub mod held;
 #[cfg(target_os = "linux")]
 mod kernel;
