@@ -340,6 +340,33 @@ fn the_ways_behind_the_web_server_are_broken_without_a_kernel() {
     assert!(milliseconds(&late) >= 400, "{late}");
 }
 
+/// Whatever a file of rules takes away, a fault that is laid stays so.
+#[test]
+fn a_firewall_that_flushes_everything_leaves_a_fault_laid() {
+    let _turn = one_at_a_time();
+    let stage = up();
+    let page = || curl(&stage, 60, "/guestbook");
+    until("the page is there", || page().contains(WELL));
+    let server = place(&stage, "server");
+    fault(&stage, "add cut web-app").ok();
+    let rules = || on(&server, "nft list table inet wwwlab_faults").ok();
+    let laid = rules();
+    assert!(laid.contains("drop"), "{laid}");
+    std::fs::write(stage.root().join("more.nft"), "flush ruleset\ntable ip more { }\n").unwrap();
+    let own = "include \"./more.nft\"\nadd table ip gone; flush ruleset\ntable ip own { }";
+    std::fs::write(stage.root().join("own.nft"), own).unwrap();
+    stage.wwwlab(["firewall", "apply", "server", "own.nft"]).ok();
+    assert_eq!(rules(), laid);
+    let tables = on(&server, "nft list tables").ok();
+    assert!(tables.contains("table ip own") && !tables.contains("gone"), "{tables}");
+    assert!(page().contains("HTTP/1.1 50"));
+    fault(&stage, "clear").ok();
+    until("the page is there again", || page().contains(WELL));
+    // Without one nothing of the lab's is there.
+    stage.wwwlab(["firewall", "apply", "server", "own.nft"]).ok();
+    assert_eq!(on(&server, "nft list tables").ok(), "table ip own\n");
+}
+
 /// Which questions are lost follows from the lab's seed. A name is not found when the resolver has asked in vain for as long as
 /// it may; with these seeds it has asked four times then, or is about to, and each of the four is lost.
 #[test]

@@ -22,13 +22,21 @@ impl Desk {
             return Response::Refused(vec![error.to_string()]);
         }
         let answer = match wish {
-            Wish::Apply { file, .. } => firewalls.apply(&host, file).await.map(|(name, ruleset)| {
-                let rules = match ruleset.rules() {
-                    1 => "1 rule".to_owned(),
-                    count => format!("{count} rules"),
+            Wish::Apply { file, .. } => {
+                // No fault comes or goes meanwhile: what is laid is laid again with the file.
+                let _turn = self.faults.turn.lock().await;
+                let kept = match &self.edges {
+                    Some(machines) => machines.rules(&host).await,
+                    None => String::new(),
                 };
-                self.done(format!("{host} has the firewall of {name}: {rules}"))
-            }),
+                firewalls.apply(&host, file, &kept).await.map(|(name, ruleset)| {
+                    let rules = match ruleset.rules() {
+                        1 => "1 rule".to_owned(),
+                        count => format!("{count} rules"),
+                    };
+                    self.done(format!("{host} has the firewall of {name}: {rules}"))
+                })
+            }
             Wish::Clear { .. } => {
                 let done =
                     || self.done(format!("{host} has no firewall: every port that listens can be reached"));

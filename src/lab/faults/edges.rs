@@ -236,7 +236,7 @@ impl Broken {
     pub(in crate::lab) fn rules(&self) -> String {
         // What is not there cannot be deleted, so it is made first.
         let mut text = format!("table inet {TABLE}\ndelete table inet {TABLE}\n");
-        if [&self.passing, &self.arriving, &self.marking].iter().all(|lines| lines.is_empty()) {
+        if !self.has_rules() {
             return text;
         }
         let _ = writeln!(text, "table inet {TABLE} {{");
@@ -256,6 +256,11 @@ impl Broken {
         }
         text.push_str("}\n");
         text
+    }
+
+    /// Whether the table has any.
+    pub(in crate::lab) fn has_rules(&self) -> bool {
+        [&self.passing, &self.arriving, &self.marking].iter().any(|lines| !lines.is_empty())
     }
 
     /// The interfaces with queues of faults.

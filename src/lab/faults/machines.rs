@@ -136,6 +136,13 @@ impl Machines {
         failed
     }
 
+    /// The lines that have `nft` lay again, in one transaction with others, what was laid last on `machine`; none where nothing is.
+    pub(in crate::lab) async fn rules(&self, machine: &str) -> String {
+        let told = self.told.lock().await;
+        let laid = told.get(machine).and_then(Option::as_ref).filter(|broken| broken.has_rules());
+        laid.map(Broken::rules).unwrap_or_default()
+    }
+
     /// Has an attacker on `router` do as `wanted` says, from when this returns on.
     pub(in crate::lab) async fn attack(
         &self,

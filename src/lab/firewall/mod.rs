@@ -167,11 +167,13 @@ impl Firewalls {
         Ok(Standing { applied: self.applied_on(host), ruleset, listing })
     }
 
-    /// Puts the ruleset of `file` in place on `host`, of all that stands there; what stands then.
+    /// Puts the ruleset of `file` in place on `host`, of all that stands there; what stands then. `kept` are the lab's own rules
+    /// that are laid there, which a file that flushes everything would take away: they are laid again in the same transaction.
     pub(super) async fn apply(
         &self,
         host: &str,
         file: Option<PathBuf>,
+        kept: &str,
     ) -> Result<(String, Ruleset), FirewallError> {
         let _turn = self.turn.lock().await;
         let file = file.unwrap_or_else(|| self.root.join(DIRECTORY).join(format!("{host}.nft")));
@@ -184,7 +186,7 @@ impl Firewalls {
                 io::ErrorKind::FileTooLarge => FirewallError::FileTooLong(path),
                 _ => FirewallError::Unreadable { host: host.into(), file: path, source },
             })?;
-        let transaction = format!("{}\n{}", self.removal(host).await?, without_flush(&text));
+        let transaction = format!("{}\n{}\n{kept}", self.removal(host).await?, without_flush(&text));
         // What the file includes is found beside it.
         let beside = file.parent().unwrap_or(&self.root);
         let name = self.name(&file);
