@@ -23,6 +23,8 @@ use crate::lab::hosts::{Host, ServiceName};
 pub(in crate::lab) const TABLE: &str = "wwwlab_faults";
 /// The handle of the queueing discipline that faults have.
 pub(in crate::lab) const ROOT: &str = "7a0:";
+/// The port of DNS over TLS, and over QUIC, on hosts of their own (RFC 7858 §3.1, RFC 9250 §4.1.1).
+const DNS_OVER_TLS: u16 = 853;
 /// The rate of a class that is not to be narrow.
 const WIDE: &str = "100gbit";
 
@@ -204,6 +206,8 @@ impl Doors {
     fn of(self, edge: Edge) -> String {
         match edge {
             Edge::ClientWeb => format!("{{ {}, {} }}", self.http, self.https),
+            // In private, too.
+            Edge::ClientResolver => format!("{{ {}, {}, {DNS_OVER_TLS} }}", self.dns, self.https),
             // A deployment by blue-green takes the next one, and then this one again.
             Edge::WebApp => format!("{{ {}, {} }}", self.app, self.app.saturating_add(1)),
             Edge::AppDb => self.db.to_string(),
@@ -389,7 +393,7 @@ fn passing(edge: Edge, way: Way, doors: Doors) -> Vec<String> {
                 ]);
             }
             // The attacker passes it on.
-            Way::Forged(_) => lines.push(format!("{questions} udp dport {port} drop")),
+            Way::Forged(_) => lines.push(format!("{questions} udp dport {} drop", doors.dns)),
             Way::Late { .. } | Way::Narrow(_) => {}
         }
     }
@@ -466,6 +470,10 @@ mod tests {
         let rules = broken.rules();
         assert!(rules.contains("ip daddr { 198.41.0.4 } ip saddr { 192.0.2.53, "), "{rules}");
         assert!(rules.contains("udp dport 53 reject with icmpx type port-unreachable"), "{rules}");
+        let rules = on(Edge::ClientResolver, Way::Cut).1.rules();
+        assert!(rules.contains("meta l4proto { tcp, udp } th dport { 53, 443, 853 } drop"), "{rules}");
+        let rules = on(Edge::ClientResolver, Way::Forged(Ipv4Addr::LOCALHOST)).1.rules();
+        assert!(rules.contains("udp dport 53 drop") && !rules.contains("853"), "{rules}");
         assert!(!on(Edge::WebApp, Way::Refuse).1.rules().contains("udp"), "there are none");
     }
 
