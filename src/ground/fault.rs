@@ -48,7 +48,7 @@ pub enum Wrong {
     Http(HttpWrong),
     /// With what an application does with its database.
     Database(DatabaseWrong),
-    /// With a way, done by who dials.
+    /// With a way, done by who dials, or by who is asked where no service of the lab dials.
     Edge {
         /// Who is asked on it.
         asked: Asked,
@@ -61,6 +61,8 @@ pub enum Wrong {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Asked {
+    /// The service itself, by whoever comes; all others are asked by the service.
+    Here,
     /// The only one that the service dials.
     Only,
     /// Who has these addresses.
@@ -71,6 +73,7 @@ impl Asked {
     /// Whether `address` is one of its own.
     pub fn is_at(self, address: IpAddr) -> bool {
         match self {
+            Self::Here => false,
             Self::Only => true,
             Self::At(one, other) => one == address || other == Some(address),
         }
@@ -100,6 +103,11 @@ pub enum EdgeWrong {
     Reset,
     /// No answer comes back.
     HalfOpen,
+    /// Answers have so many thousand bits a second, all together.
+    Narrow {
+        /// Thousands; 1 at least.
+        kilobits: u64,
+    },
 }
 
 /// What is wrong with answers to DNS questions.

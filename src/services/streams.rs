@@ -19,9 +19,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::faults::{Active, Faults, Watch};
+use super::faults::Active;
+use super::faults::gate::{Arrival, Gate};
 use crate::ground::fault::{DnsWrong, Wrong};
-use crate::ground::listeners::{Accepted, Listeners};
 use crate::ground::service::{Closed, DRAIN};
 
 pub(super) use conversation::hold;
@@ -54,8 +54,8 @@ pub(super) trait Respond: Clone + Send + Sync + 'static {
 
 /// What becomes of a connection: what is spoken over it, to its end.
 pub(super) trait Hold: Clone + Send + Sync + 'static {
-    /// Holds the connection that was accepted, which sits at `seat` for as long.
-    fn hold(&self, accepted: Accepted, seat: Seat) -> impl Future<Output = ()> + Send + 'static;
+    /// Holds the connection that has come in, which sits at `seat` for as long.
+    fn hold(&self, arrival: Arrival, seat: Seat) -> impl Future<Output = ()> + Send + 'static;
 }
 
 /// DNS over TCP as it is, answered by this.
@@ -63,11 +63,11 @@ pub(super) trait Hold: Clone + Send + Sync + 'static {
 pub(super) struct Plain<R>(pub(super) R);
 
 impl<R: Respond> Hold for Plain<R> {
-    fn hold(&self, accepted: Accepted, seat: Seat) -> impl Future<Output = ()> + Send + 'static {
+    fn hold(&self, arrival: Arrival, seat: Seat) -> impl Future<Output = ()> + Send + 'static {
         let responder = self.0.clone();
-        let Accepted { mut stream, client, .. } = accepted;
+        let Arrival { stream, client, .. } = arrival;
         async move {
-            let (read, write) = stream.split();
+            let (read, write) = tokio::io::split(stream);
             hold(read, write, client, responder, &seat).await;
         }
     }
@@ -108,67 +108,36 @@ pub(super) async fn answer(
 
 /// Accepts and answers until `stop`, then lets open answers finish.
 pub(super) async fn serve(
-    mut listeners: Listeners,
+    mut gate: Gate,
     holder: impl Hold,
     room: Arc<Room>,
-    faults: Faults,
     stop: CancellationToken,
 ) -> Closed {
-    let mut wrong = faults.watch();
     let mut conversations = JoinSet::new();
     loop {
-        let accepted = tokio::select! {
+        let arrived = tokio::select! {
             () = stop.cancelled() => break,
             Some(_) = conversations.join_next() => continue,
-            accepted = listeners.accept() => accepted,
-            () = wrong.until(true, is_closed) => match closed(listeners, &mut wrong, &stop).await {
-                Some(again) => {
-                    listeners = again;
-                    continue;
-                }
-                None => {
-                    listeners = Listeners::new(Vec::new());
-                    break;
-                }
-            },
+            arrived = gate.accept() => arrived,
         };
-        let Ok(accepted) = accepted else {
+        let Ok(arrival) = arrived else {
             sleep(BREATH).await;
             continue;
         };
-        // Answers that are ready are joined here; waiting for more of them only delays these.
-        let _ = accepted.stream.set_nodelay(true);
-        if let Some(seat) = room.seat(accepted.client.ip(), &stop) {
-            conversations.spawn(holder.hold(accepted, seat));
+        if let Some(seat) = room.seat(arrival.client.ip(), &stop) {
+            conversations.spawn(holder.hold(arrival, seat));
         }
     }
-    drop(listeners);
+    drop(gate);
     let drained = timeout(DRAIN, async { while conversations.join_next().await.is_some() {} }).await;
     let cut = if drained.is_ok() { 0 } else { conversations.len() };
     conversations.shutdown().await;
     Closed { cut }
 }
 
-/// Whether the port is to be closed.
-fn is_closed(active: &Active) -> bool {
-    active.has(Wrong::Dns(DnsWrong::NoTcp))
-}
-
-/// Closes the port, as the operating system does it, until that is no longer wrong; nothing if the service is to stop before.
-async fn closed(listeners: Listeners, wrong: &mut Watch, stop: &CancellationToken) -> Option<Listeners> {
-    let addresses = listeners.addresses();
-    drop(listeners);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return None,
-            () = wrong.until(false, is_closed) => {}
-        }
-        match Listeners::bind(&addresses) {
-            Ok(listeners) => return Some(listeners),
-            // A stranger has taken the port meanwhile: it is had again when the stranger is gone.
-            Err(_) => sleep(BREATH).await,
-        }
-    }
+/// Whether the port of DNS over TCP is to be closed.
+pub(super) fn is_closed(active: &Active) -> bool {
+    active.is_refused() || active.has(Wrong::Dns(DnsWrong::NoTcp))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ fn stage() -> Stage {
 }
 
 /// A lab of which DNS is asked in private.
-fn private() -> Stage {
+pub(crate) fn private() -> Stage {
     let stage = stage();
     stage.edit("lab.toml", |text| {
         let text = text.replacen("# doh = false", "doh = true   ", 1);
@@ -48,16 +48,16 @@ fn url(stage: &Stage) -> String {
     of(stage, "resolver")["https"][0].as_str().unwrap().to_owned()
 }
 
-fn https(stage: &Stage) -> SocketAddr {
+pub(crate) fn https(stage: &Stage) -> SocketAddr {
     url(stage).trim_start_matches("https://").trim_end_matches("/dns-query").parse().unwrap()
 }
 
-fn tls(stage: &Stage, service: &str) -> SocketAddr {
+pub(crate) fn tls(stage: &Stage, service: &str) -> SocketAddr {
     of(stage, service)["tls"][0].as_str().unwrap().parse().unwrap()
 }
 
 /// dig or kdig at `address`, who believe the lab's authority and say whom they expect.
-fn ask(stage: &Stage, tool: &str, address: SocketAddr, host: &str, line: &str) -> Said {
+pub(crate) fn ask(stage: &Stage, tool: &str, address: SocketAddr, host: &str, line: &str) -> Said {
     let (at, port) = (format!("@{}", address.ip()), address.port().to_string());
     let trust = [format!("+tls-ca={}", authority(stage)), format!("+tls-hostname={host}")];
     let words = [&*at, "-p", &port, &trust[0], &trust[1], "+retry=0"].into_iter().chain(line.split(' '));

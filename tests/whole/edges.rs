@@ -1,8 +1,9 @@
 //! Faults on the ways between services: each both ways, with it its symptom on the real dig and curl, and none without it. In
-//! network `hosts` on the client, and nothing of them left in the machines' kernels; on `loopback` by who dials.
+//! network `hosts` on the client, and nothing of them left in the machines' kernels; on `loopback` by who dials or is asked.
 
 use serde_json::{Value, json};
 
+use super::dns_privacy::{ask, https, private, tls};
 use super::hosts::{on, on_hosts, one_at_a_time, place, up};
 use super::stage::{Said, Stage, until};
 
@@ -340,6 +341,153 @@ fn the_ways_behind_the_web_server_are_broken_without_a_kernel() {
     assert!(milliseconds(&late) >= 400, "{late}");
 }
 
+/// What curl says on `loopback`; it gives up after so many seconds.
+fn curl_here(stage: &Stage, seconds: u32, url: &str) -> String {
+    let Said { out, err, code } = stage.curl(&format!("-Si --max-time {seconds} {url}"));
+    format!("{out}{err}\nexit {code}")
+}
+
+/// `hasty` shows `symptom` with the fault, soon after it was laid, and not `well`, which `patient` shows before and, soon, after it.
+#[track_caller]
+fn breaks(
+    stage: &Stage,
+    add: &str,
+    patient: impl Fn() -> String,
+    hasty: impl Fn() -> String,
+    well: &str,
+    symptom: &str,
+) {
+    let before = patient();
+    assert!(before.contains(well) && !before.contains(symptom), "without {add}: {before}");
+    fault(stage, &format!("add {add}")).ok();
+    until(&format!("{add} shows {symptom}"), || {
+        let with = hasty();
+        with.contains(symptom) && !with.contains(well)
+    });
+    fault(stage, "clear all").ok();
+    until(&format!("nothing is left of {add}"), || {
+        let after = patient();
+        after.contains(well) && !after.contains(symptom)
+    });
+}
+
+/// On `loopback` the web server breaks the way by which its visitors come, with TLS and without.
+#[test]
+fn the_way_to_the_web_server_is_broken_without_a_kernel() {
+    let stage = Stage::new();
+    stage.edit("lab.toml", |text| text.replacen("[ports]\n", "[ports]\nhttps = 0\n", 1));
+    stage.wwwlab(["up", "-d"]).ok();
+    stage.wwwlab(["secure"]).ok();
+    for (url, well, reset) in [
+        ("http://www.foobar.com/about.html", WELL, "exit 56"),
+        ("https://www.foobar.com/about.html", "HTTP/2 200", "exit 35"),
+    ] {
+        let page = || curl_here(&stage, 30, url);
+        until("the page is there", || page().contains(well));
+        for (add, symptom) in [
+            ("cut client-web", "exit 28"),
+            ("half-open client-web", "exit 28"),
+            ("refuse client-web", "exit 7"),
+            ("reset client-web", reset),
+        ] {
+            breaks(&stage, add, page, || curl_here(&stage, 2, url), well, symptom);
+        }
+    }
+    // The kernel shakes hands all the same: that is how it differs from a cut of packets.
+    fault(&stage, "add cut client-web").ok();
+    let connects = || {
+        let line = "-o /dev/null -w [%{time_connect}] --max-time 2 http://www.foobar.com/about.html";
+        stage.curl(line)
+    };
+    let said = connects();
+    assert!(said.code == 28 && !said.out.contains("[0.000000]"), "{said:?}");
+    // Who starts again finds it; and names are not its matter.
+    stage.wwwlab(["restart", "web"]).ok();
+    assert!(curl_here(&stage, 2, "http://www.foobar.com/").contains("exit 28"));
+    assert!(stage.dig("127.0.0.2", "+timeout=30 www.foobar.com").contains("status: NOERROR"));
+    // Who asked in vain and has gone has signed nothing.
+    let signing = "-d name=Ada -d message=lost --max-time 2 http://www.foobar.com/guestbook";
+    assert_eq!(stage.curl(signing).code, 28);
+    fault(&stage, "clear").ok();
+    until("the page is there", || curl_here(&stage, 30, "http://www.foobar.com/guestbook").contains(WELL));
+    assert!(!stage.page("/guestbook").1.contains("lost"));
+}
+
+/// A port that somebody else has when it is to be opened again is had again when they are gone.
+#[test]
+fn a_port_that_was_closed_by_a_fault_is_had_again() {
+    let stage = Stage::up();
+    let page = || curl_here(&stage, 30, "http://www.foobar.com/about.html");
+    until("the page is there", || page().contains(WELL));
+    fault(&stage, "add refuse client-web").ok();
+    let mut somebody = None;
+    until("the port is free", || {
+        somebody = std::net::TcpListener::bind(("127.0.0.1", stage.port("http"))).ok();
+        somebody.is_some()
+    });
+    fault(&stage, "clear").ok();
+    until("it is told", || stage.log("web").contains("a fault had it closed, and it is tried until"));
+    drop(somebody);
+    until("the page is there again", || page().contains(WELL));
+}
+
+#[test]
+fn an_answer_has_no_more_bits_a_second_than_its_way_without_a_kernel() {
+    let stage = Stage::up();
+    // At this rate 40,000 bytes take 40 s.
+    std::fs::write(stage.root().join("site/long.txt"), "0123456789".repeat(4_000)).unwrap();
+    let long = |seconds| curl_here(&stage, seconds, "http://www.foobar.com/long.txt");
+    until("the file is there", || long(30).contains("exit 0"));
+    fault(&stage, "add bandwidth client-web --rate 8kbit").ok();
+    let said = long(8);
+    assert!(said.contains("exit 28") && said.contains("0123456789"), "{said}");
+    fault(&stage, "clear").ok();
+    assert!(long(30).contains("exit 0"));
+}
+
+/// On `loopback` the resolver breaks the way by which its clients come, whatever they speak.
+#[test]
+fn the_way_to_the_resolver_is_broken_without_a_kernel() {
+    let stage = private();
+    let (dot, doh) = (tls(&stage, "resolver"), https(&stage));
+    let plain = |line: &str| stage.dig("127.0.0.2", &format!("{line} www.foobar.com"));
+    for (how, symptoms) in [
+        ("", ["timed out", "timed out", "connection refused"]),
+        ("+tcp", ["timed out", "timed out", "connection refused"]),
+    ] {
+        for (fault, symptom) in ["cut", "half-open", "refuse"].into_iter().zip(symptoms) {
+            let add = format!("{fault} client-resolver");
+            let hasty = || plain(&format!("{how} +timeout=2"));
+            breaks(&stage, &add, || plain(&format!("{how} +timeout=30")), hasty, "status: NOERROR", symptom);
+        }
+    }
+    let patient = || plain("+timeout=30");
+    let hasty = || plain("+timeout=2");
+    breaks(&stage, "loss client-resolver --share 99", patient, hasty, "status: NOERROR", "timed out");
+    let over_tcp = || plain("+tcp +timeout=30");
+    breaks(&stage, "reset client-resolver", over_tcp, over_tcp, "status: NOERROR", "connection reset");
+    // TCP sends again what is lost, and UDP knows of no connections.
+    fault(&stage, "add loss client-resolver --share 99").ok();
+    assert!(plain("+tcp +timeout=30").contains("status: NOERROR"));
+    fault(&stage, "clear").ok();
+    fault(&stage, "add reset client-resolver").ok();
+    assert!(plain("+timeout=30").contains("status: NOERROR"));
+    fault(&stage, "clear").ok();
+    for (address, how) in [(dot, "+tls"), (doh, "+https"), (dot, "+quic")] {
+        let asked = |seconds: u32| {
+            let line = format!("{how} +timeout={seconds} www.foobar.com A");
+            // How kdig says that nobody answers is another matter with each release, and some of them end by a signal.
+            let said = ask(&stage, "kdig", address, "resolver.foobar.com", &line);
+            let is_answered = said.out.contains("status: NOERROR");
+            if is_answered { "answered".to_owned() } else { "no answer".to_owned() }
+        };
+        for fault in ["cut", "half-open", "refuse"] {
+            let add = format!("{fault} client-resolver");
+            breaks(&stage, &add, || asked(30), || asked(2), "answered", "no answer");
+        }
+    }
+}
+
 /// Whatever a file of rules takes away, a fault that is laid stays so.
 #[test]
 fn a_firewall_that_flushes_everything_leaves_a_fault_laid() {
@@ -392,9 +540,11 @@ fn the_same_questions_are_lost_again_with_the_same_seed() {
 fn what_cannot_be_laid_on_a_way_says_why() {
     let stage = Stage::up();
     let why = |arguments: &str| fault(&stage, arguments).refused(1);
-    assert!(why("add cut client-web").contains("`wwwlab up --network hosts`"));
+    assert!(why("add spoof client-resolver").contains("`wwwlab up --network hosts`"));
     assert!(why("add bandwidth resolver-root").contains("only the queues of a kernel"));
+    assert!(why("add bandwidth client-resolver").contains("only the queues of a kernel"));
     assert!(why("add loss web-app").contains("all of web-app is TCP"));
+    assert!(why("add loss client-web").contains("all of client-web is TCP"));
     assert!(why("add latency client-web --jitter 5ms").contains("without --jitter"));
     assert!(why("add cut app-db").contains("SQLite is inside the application"));
     assert!(why("add cut resolver-dns2").contains("dns2"));

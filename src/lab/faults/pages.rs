@@ -14,8 +14,13 @@ macro_rules! nftables {
 }
 
 macro_rules! by_who_dials {
-    () => {
-        "On `loopback` by the service that dials, which does not send, or does not hear; not of client-web and client-resolver"
+    ($asked:literal) => {
+        concat!(
+            nftables!(),
+            ". On `loopback` by the service that dials, which does not send, or does not hear; of client-web and client-resolver by the \
+             service that is asked, ",
+            $asked
+        )
     };
 }
 
@@ -62,7 +67,8 @@ impl Fault {
                  client-resolver by the service that answers, which waits once before its answer, without --jitter"
             }
             (Deed::Edge(Way::Narrow(_)), _) => {
-                "in network `hosts`, by a queue (tc, htb) of the host that is asked; not on `loopback`"
+                "in network `hosts`, by a queue (tc, htb) of the host that is asked; on `loopback`, of client-web alone, by the web server, which gives its \
+                 answers in pieces: what is counted is what it writes, without the headers of packets"
             }
             (Deed::Edge(Way::Forged(_)), _) => {
                 "in network `hosts`, by a process on the router before the host that is asked, `wwwlab spoof`: a rule of nftables holds \
@@ -72,13 +78,29 @@ impl Fault {
             (Deed::Edge(Way::Lossy(_)), _) => {
                 concat!(
                     nftables!(),
-                    "; the kernel draws which packets. On `loopback`, of resolver-root, -tld, -dns and -dns2 alone, by the resolver: the chances follow from the \
-                     lab's seed, and a question that is lost is asked again after 15 ms, up to 20 times"
+                    "; the kernel draws which packets. On `loopback`, of the ways of DNS alone and over UDP, by the resolver: the chances follow from the \
+                     lab's seed, and a question of its own that is lost is asked again after 15 ms, up to 20 times"
                 )
             }
-            (Deed::Edge(_), _) => {
-                concat!(nftables!(), ". ", by_who_dials!())
+            (Deed::Edge(Way::Cut), _) => {
+                by_who_dials!(
+                    "which reads nothing. The kernel shakes hands all the same, for as many as wait in its queue: curl connects and \
+                     waits, `(28) Operation timed out` with `--max-time`. Who still waits when it is over is answered"
+                )
             }
+            (Deed::Edge(Way::HalfOpen), _) => {
+                by_who_dials!(
+                    "which reads and does what it is asked, and says nothing. The kernel shakes hands all the same: curl connects and \
+                     waits, `(28) Operation timed out` with `--max-time`"
+                )
+            }
+            (Deed::Edge(Way::Refuse), _) => {
+                by_who_dials!(
+                    "whose port is closed, as `ss -ltn` shows, and opened again when it is over, as soon as nobody else has it; over UDP \
+                     and QUIC what was asked and not yet answered is lost with it"
+                )
+            }
+            (Deed::Edge(_), _) => by_who_dials!("which ends its connections by a reset"),
             (Deed::Rim(_), Kind::Database) => {
                 "in both networks, by the application, which does it to its own connections"
             }
@@ -122,8 +144,9 @@ pub fn markdown() -> String {
          The ways between services are broken in network `hosts` (`wwwlab up --network hosts`) by the kernel of the lab's own\n\
          machines: the programs `nft` (package nftables) and `tc` (iproute2) are run there, and a student may look at what they were\n\
          given: `wwwlab shell internet -- nft list ruleset`, `wwwlab shell server -- tc qdisc`. Other tables there are left alone.\n\
-         On `loopback` the kernel is the user's own, and is told nothing: who dials breaks the way at its own rim. What a client\n\
-         sees is the same, but a capture is not: a question that is lost was never sent. Answers that have begun come to their end.\n",
+         On `loopback` the kernel is the user's own, and is told nothing: who dials breaks the way at its own rim, and who\n\
+         is asked where the client is the user. What a client sees is nearly the same, but a capture is not: a question that is\n\
+         lost was never sent, and a handshake of TCP is the kernel's. Answers that have begun come to their end.\n",
     );
     for kind in Kind::ALL {
         let _ = write!(text, "\n## {}\n", kind.heading());

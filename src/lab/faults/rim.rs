@@ -1,8 +1,8 @@
-//! The ways that are broken by who dials on them, and not by a kernel: what the service is told; pure.
+//! The ways that are broken by a service at one of their ends, and not by a kernel: what it is told; pure.
 //!
 //! On `loopback` no machine is between two services, and the kernel is the user's own, which no fault of a lab may touch. So
 //! whoever dials breaks the way itself: it sends nothing, or does not hear what comes back. Whoever comes to the web server
-//! or to the resolver is no service of the lab; there it is the answer that is late, and what only a kernel can do is refused.
+//! or to the resolver is no service of the lab; there it is done by who is asked, and what only a kernel can do is refused.
 
 use super::edges::{Edge, Way};
 use super::wanted::HowOften;
@@ -42,23 +42,19 @@ impl Edge {
                  laid here: `wwwlab fault explain`"
             )
         };
-        if !self.is_dialled_here() {
-            return match (self, way) {
-                (_, Way::Late { jitter: 1.., .. }) => Err(machines(&format!(
-                    "who comes on {self} is no service of the lab, so here its answer as a whole is late, without --jitter; a kernel holds packets back"
-                ))),
-                (Self::ClientWeb, Way::Late { millis, .. }) => {
-                    Ok((Wrong::Http(HttpWrong::SlowFirstByte { millis }), HowOften::Always))
-                }
-                (_, Way::Late { millis, .. }) => {
-                    Ok((Wrong::Dns(DnsWrong::Slow { millis }), HowOften::Always))
-                }
-                _ => Err(machines(&format!(
-                    "who comes on {self} is no service of the lab: only a kernel can break its way"
-                ))),
-            };
-        }
+        let is_dialled = self.is_dialled_here();
         let (wrong, how_often) = match way {
+            Way::Late { jitter: 1.., .. } if !is_dialled => {
+                return Err(machines(&format!(
+                    "who comes on {self} is no service of the lab, so here its answer as a whole is late, without --jitter; a kernel holds packets back"
+                )));
+            }
+            Way::Late { millis, .. } if self == Self::ClientWeb => {
+                return Ok((Wrong::Http(HttpWrong::SlowFirstByte { millis }), HowOften::Always));
+            }
+            Way::Late { millis, .. } if !is_dialled => {
+                return Ok((Wrong::Dns(DnsWrong::Slow { millis }), HowOften::Always));
+            }
             Way::Late { millis, jitter } => {
                 let stream = Stream::of(u64::from(seed), JITTER | self.number());
                 (EdgeWrong::Late { millis, jitter, stream }, HowOften::Always)
@@ -73,6 +69,9 @@ impl Edge {
                 )));
             }
             Way::Forged(_) => return Err(machines("an attacker is between two machines")),
+            Way::Narrow(kilobits) if self == Self::ClientWeb => {
+                (EdgeWrong::Narrow { kilobits }, HowOften::Always)
+            }
             Way::Narrow(_) => return Err(machines("only the queues of a kernel have so many bits a second")),
             Way::Cut => (EdgeWrong::Cut, HowOften::Always),
             Way::Refuse => (EdgeWrong::Refuse, HowOften::Always),
@@ -85,6 +84,7 @@ impl Edge {
     fn to(self, network: Network) -> Asked {
         let host = self.asked().host();
         match self {
+            Self::ClientWeb | Self::ClientResolver => Asked::Here,
             Self::WebApp | Self::AppDb => Asked::Only,
             _ => Asked::At(host.address(network), host.addresses(network).nth(1)),
         }
@@ -113,11 +113,34 @@ mod tests {
     }
 
     #[test]
+    fn who_is_asked_breaks_the_way_by_which_strangers_come() {
+        let both = [Edge::ClientWeb, Edge::ClientResolver];
+        for (way, wrong) in [
+            (Way::Cut, EdgeWrong::Cut),
+            (Way::Refuse, EdgeWrong::Refuse),
+            (Way::Reset, EdgeWrong::Reset),
+            (Way::HalfOpen, EdgeWrong::HalfOpen),
+        ] {
+            for edge in both {
+                let told = (Wrong::Edge { asked: Asked::Here, wrong }, HowOften::Always);
+                assert_eq!(rim(edge, way).unwrap(), told, "{edge}");
+            }
+        }
+        let lost = Wrong::Edge { asked: Asked::Here, wrong: EdgeWrong::Lost };
+        assert_eq!(rim(Edge::ClientResolver, Way::Lossy(30)).unwrap(), (lost, HowOften::Chance(300_000)));
+    }
+
+    #[test]
+    fn answers_of_the_web_server_alone_are_narrowed() {
+        let narrow = Wrong::Edge { asked: Asked::Here, wrong: EdgeWrong::Narrow { kilobits: 9 } };
+        assert_eq!(rim(Edge::ClientWeb, Way::Narrow(9)).unwrap().0, narrow);
+        assert!(rim(Edge::ClientResolver, Way::Narrow(9)).is_err());
+    }
+
+    #[test]
     fn what_only_a_kernel_can_do_says_why() {
         let why = |edge, way| rim(edge, way).unwrap_err();
-        for way in [Way::Cut, Way::Refuse, Way::Reset, Way::HalfOpen, Way::Lossy(3), Way::Narrow(9)] {
-            assert!(why(Edge::ClientWeb, way).contains("who comes on client-web is no service"), "{way:?}");
-        }
+        assert!(why(Edge::ClientWeb, Way::Lossy(3)).contains("all of client-web is TCP"));
         assert!(why(Edge::WebApp, Way::Lossy(3)).contains("all of web-app is TCP"));
         assert!(why(Edge::ResolverRoot, Way::Narrow(9)).contains("`wwwlab up --network hosts`"));
         assert!(why(Edge::ClientResolver, Way::Late { millis: 5, jitter: 1 }).contains("without --jitter"));

@@ -64,6 +64,7 @@ use crate::ground::fault;
 use crate::ground::journal::Journal;
 use crate::ground::listeners::Listeners;
 use crate::ground::service::{Closed, Service, causes};
+use crate::services::faults::gate::Gate;
 use crate::services::faults::{self, Active, Faults};
 use crate::services::private::{self, Over};
 use crate::services::streams::{self, Plain, Replies, Respond, Room};
@@ -329,10 +330,16 @@ impl Service for Authoritative {
             transport: Transport::Tcp,
         };
         let room = Arc::<Room>::default();
-        let private = private::Door::new(conversing.clone(), room.clone(), journal, stop.clone());
+        let private = private::Door::new(
+            conversing.clone(),
+            room.clone(),
+            faults.clone(),
+            journal.clone(),
+            stop.clone(),
+        );
         private.set(&config.private.wanted(Vec::new()))?;
-        let serving =
-            streams::serve(listeners, Plain(conversing), room.clone(), faults.clone(), stop.clone());
+        let gate = Gate::new(listeners, faults.clone(), journal).closed_by(streams::is_closed);
+        let serving = streams::serve(gate, Plain(conversing), room.clone(), stop.clone());
         let conversations = tokio::spawn(serving);
         Ok(Self { addresses, shelf, tally, room, private, faults, stop, tasks, conversations })
     }

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Active, Faults};
-use crate::ground::fault::{EdgeWrong, Wrong, wait};
+use crate::ground::fault::{Asked, EdgeWrong, Wrong, wait};
 
 /// What is about to be done on a way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl Active {
         let (mut late, mut met) = (Duration::ZERO, Met::Whole);
         for (laid, occasions) in &self.laid {
             let Wrong::Edge { asked, wrong } = laid.wrong else { continue };
-            if !to.is_none_or(|to| asked.is_at(to)) {
+            if asked == Asked::Here || !to.is_none_or(|to| asked.is_at(to)) {
                 continue;
             }
             let next = || occasions.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
@@ -116,6 +116,8 @@ impl Active {
                 }
                 // What is open is not refused, what is not open not reset, and TCP sends again what is lost.
                 (EdgeWrong::Refuse | EdgeWrong::Reset | EdgeWrong::Lost, _) => continue,
+                // Answers are narrowed by who gives them.
+                (EdgeWrong::Narrow { .. }, _) => continue,
             };
             late += longer;
             if met == Met::Whole {
@@ -132,7 +134,7 @@ mod tests {
 
     use super::*;
     use crate::ground::chance::Stream;
-    use crate::ground::fault::{Asked, FaultSet, Laid, When};
+    use crate::ground::fault::{FaultSet, Laid, When};
 
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3));
     const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 4));
@@ -160,6 +162,18 @@ mod tests {
         assert_eq!(met(EdgeWrong::Refuse), [refused, Met::Whole, refused]);
         assert_eq!(met(EdgeWrong::Reset), [Met::Whole, reset, Met::Whole]);
         assert_eq!(met(EdgeWrong::Lost), [Met::Whole, Met::Whole, Met::Silent], "always is each time again");
+    }
+
+    #[test]
+    fn the_way_by_which_others_come_is_another_than_those_that_are_dialled() {
+        let wrong = Wrong::Edge { asked: Asked::Here, wrong: EdgeWrong::Cut };
+        let faults = Faults::default();
+        let laid = vec![Laid { id: 1, wrong, when: When::Always, only: None }];
+        faults.take(FaultSet { generation: 1, laid });
+        let active = faults.now().unwrap();
+        for to in [None, Some(HERE)] {
+            assert_eq!(active.way(to, Moment::Dialling), (Duration::ZERO, Met::Whole));
+        }
     }
 
     #[test]

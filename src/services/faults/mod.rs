@@ -5,12 +5,18 @@
 //!
 //! - [`dns`]: what a fault makes of an answer to a DNS question; pure, from octets to octets.
 //! - [`edges`]: what a broken way makes of dialling and asking.
+//! - [`arriving`]: what it makes of connections and datagrams that come in; [`gate`]: of the port at which they come.
+//! - `narrow`: when answers are given that have so many bits a second.
 
+pub(super) mod arriving;
 pub(super) mod dns;
 pub(super) mod edges;
+pub(super) mod gate;
+mod narrow;
 
-use std::sync::Arc;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
@@ -25,6 +31,10 @@ pub(super) struct Faults(Arc<Shared>);
 struct Shared {
     is_any: AtomicBool,
     set: watch::Sender<Arc<Active>>,
+    /// Connections that were given up, whose other ends cannot be told now. A plain mutex: held to add one.
+    untold: Mutex<Vec<OwnedFd>>,
+    /// What narrows the answers of all connections together.
+    line: narrow::Line,
 }
 
 /// The faults of one service as they change.
@@ -53,6 +63,9 @@ impl Faults {
             let laid = set.laid.iter().map(|laid| (laid.clone(), AtomicU64::new(count(laid)))).collect();
             *now = Arc::new(Active { generation: set.generation, laid });
             self.0.is_any.store(!now.laid.is_empty(), Ordering::Relaxed);
+            if !now.is_unheard() {
+                self.0.untold.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            }
             true
         });
         Reply::Done

@@ -13,7 +13,6 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +20,8 @@ use tokio_util::task::TaskTracker;
 
 use super::exchange::{self, Message};
 use crate::ground::journal::Journal;
-use crate::ground::listeners::Accepted;
+use crate::services::faults::arriving::Arrived;
+use crate::services::faults::gate::Arrival;
 use crate::services::streams::{Hold, IDLE, Respond, Seat};
 use crate::services::tls::Greeter;
 
@@ -51,9 +51,9 @@ pub(super) struct Https<R> {
 }
 
 impl<R: Respond> Hold for Https<R> {
-    fn hold(&self, accepted: Accepted, seat: Seat) -> impl Future<Output = ()> + Send + 'static {
+    fn hold(&self, arrival: Arrival, seat: Seat) -> impl Future<Output = ()> + Send + 'static {
         let Self { greeter, responder, journal } = self.clone();
-        let Accepted { stream, client, here } = accepted;
+        let Arrival { stream, client, here } = arrival;
         async move {
             let greeted = tokio::select! {
                 () = seat.to_be_left() => return,
@@ -152,7 +152,7 @@ impl<F, S> Service<F> for S where
 }
 
 async fn speak_http1<F: Future<Output = Result<Response<Message>, Silence>>>(
-    sealed: TlsStream<TcpStream>,
+    sealed: TlsStream<Arrived>,
     at_work: &AtWork,
     service: impl Service<F>,
 ) {
@@ -171,7 +171,7 @@ async fn speak_http1<F: Future<Output = Result<Response<Message>, Silence>>>(
     let _ = timeout(GOODBYE, connection).await;
 }
 
-async fn speak_http2<F>(sealed: TlsStream<TcpStream>, at_work: &AtWork, service: impl Service<F>)
+async fn speak_http2<F>(sealed: TlsStream<Arrived>, at_work: &AtWork, service: impl Service<F>)
 where
     F: Future<Output = Result<Response<Message>, Silence>> + Send + 'static,
 {

@@ -7,7 +7,7 @@
 //! - [`Door`]: what listens, opened, closed and given other certificates while the service runs.
 //! - `tls`: a handshake, and then what DNS over TCP is as well.
 //! - `https`: connections of HTTP/1.1 and HTTP/2; `exchange`: one request and its response.
-//! - `quic`: connections of QUIC, and a stream for each question.
+//! - `quic`: connections of QUIC, and a stream for each question; `way`: its socket.
 //! - `padded`: answers as long as others, for who asks so.
 //!
 //! All connections sit in the room of those over TCP, within the same bounds. What is wrong on purpose with TCP (`no-tcp`) is not
@@ -18,6 +18,7 @@ mod https;
 mod padded;
 mod quic;
 mod tls;
+mod way;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -35,9 +36,11 @@ use crate::ground::listeners::Listeners;
 use crate::ground::service::causes;
 use crate::ground::tls::{Certificate, Private};
 use crate::services::faults::Faults;
+use crate::services::faults::gate::Gate;
 use crate::services::streams::{self, Respond, Room};
 use crate::services::tls::{Greeter, TlsError, offer};
 use padded::Padded;
+use way::Way;
 
 /// What is agreed on to be spoken inside TLS (RFC 7301): the word that is registered for DNS (RFC 7858 §3.1 has none; clients
 /// say this one), and those of HTTP, the favourite first.
@@ -86,6 +89,7 @@ pub(in crate::services) trait Over: Respond {
 pub(in crate::services) struct Door<R> {
     responder: R,
     room: Arc<Room>,
+    faults: Faults,
     journal: Journal,
     stop: CancellationToken,
     /// A plain mutex: held for one change, never across an await.
@@ -122,7 +126,7 @@ enum Next {
     },
     /// These are new.
     Streams(Listeners, Arc<ServerConfig>),
-    Quic(Vec<(Endpoint, SocketAddr)>),
+    Quic(Vec<(Endpoint, Arc<Way>)>),
 }
 
 /// An offer in the form that its transport has it.
@@ -132,14 +136,16 @@ enum Offer {
 }
 
 impl<R: Over> Door<R> {
-    /// Closed, until [`Self::set`] says otherwise; for good when `stop` is. Who comes in sits in `room`.
+    /// Closed, until [`Self::set`] says otherwise; for good when `stop` is. Who comes in sits in `room`; the way to it is broken as
+    /// `faults` says.
     pub(in crate::services) fn new(
         responder: R,
         room: Arc<Room>,
+        faults: Faults,
         journal: Journal,
         stop: CancellationToken,
     ) -> Self {
-        Self { responder, room, journal, stop, open: Mutex::default(), closing: Mutex::default() }
+        Self { responder, room, faults, journal, stop, open: Mutex::default(), closing: Mutex::default() }
     }
 
     /// Where it is open.
@@ -193,7 +199,8 @@ impl<R: Over> Door<R> {
                 (Some(place), offer) => Next::Stays { place, offer },
                 (None, Offer::Streams(offer)) => Next::Streams(Listeners::bind(addresses)?, offer),
                 (None, Offer::Quic(config)) => {
-                    let bind = |&address: &SocketAddr| quic::bind(address, (*config).clone());
+                    let bind =
+                        |&address: &SocketAddr| quic::bind(address, (*config).clone(), self.faults.clone());
                     Next::Quic(addresses.iter().map(bind).collect::<Result<_, _>>()?)
                 }
             };
@@ -215,7 +222,7 @@ impl<R: Over> Door<R> {
                     (listeners.addresses(), self.serve(transport, listeners, offer, &tasks, &stop))
                 }
                 Next::Quic(endpoints) => (
-                    endpoints.iter().map(|(_, bound)| *bound).collect(),
+                    endpoints.iter().map(|(_, way)| way.address()).collect(),
                     self.serve_quic(endpoints, &tasks, &stop),
                 ),
             };
@@ -241,14 +248,15 @@ impl<R: Over> Door<R> {
         let greeter = Arc::new(Greeter::new(offer));
         let (responder, journal) = (Padded(self.responder.over(transport)), self.journal.clone());
         let (greeting, room) = (greeter.clone(), self.room.clone());
+        let gate = Gate::new(listeners, self.faults.clone(), journal.clone());
         match transport {
             Transport::Https => {
                 let https = https::Https { greeter: greeting, responder, journal };
-                tasks.spawn(streams::serve(listeners, https, room, Faults::default(), stop.clone()));
+                tasks.spawn(streams::serve(gate, https, room, stop.clone()));
             }
             _ => {
                 let tls = tls::Tls { greeter: greeting, responder, journal };
-                tasks.spawn(streams::serve(listeners, tls, room, Faults::default(), stop.clone()));
+                tasks.spawn(streams::serve(gate, tls, room, stop.clone()));
             }
         }
         Offering::Streams(greeter)
@@ -256,7 +264,7 @@ impl<R: Over> Door<R> {
 
     fn serve_quic(
         &self,
-        endpoints: Vec<(Endpoint, SocketAddr)>,
+        endpoints: Vec<(Endpoint, Arc<Way>)>,
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> Offering {
@@ -265,8 +273,8 @@ impl<R: Over> Door<R> {
             room: self.room.clone(),
             journal: self.journal.clone(),
         };
-        for (endpoint, here) in &endpoints {
-            tasks.spawn(quic.clone().serve(endpoint.clone(), *here, stop.clone()));
+        for (endpoint, way) in &endpoints {
+            tasks.spawn(quic.clone().serve(endpoint.clone(), way.clone(), stop.clone()));
         }
         Offering::Quic(endpoints.into_iter().map(|(endpoint, _)| endpoint).collect())
     }

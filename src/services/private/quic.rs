@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::way::Way;
 use crate::dns::message::question;
 use crate::ground::bind::{self, BindError, Transport};
 use crate::ground::clock::Stopwatch;
@@ -25,6 +27,7 @@ use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 use crate::ground::service::DRAIN;
 use crate::ground::tls::{Agreed, Shaken};
+use crate::services::faults::Faults;
 use crate::services::streams::{self, IDLE, Respond, Room, Seat};
 use crate::services::tls::TlsError;
 
@@ -70,14 +73,18 @@ pub(super) fn offered(offer: Arc<rustls::ServerConfig>) -> Result<ServerConfig, 
     Ok(config)
 }
 
-/// A socket at `address` that offers `config`.
-pub(super) fn bind(address: SocketAddr, config: ServerConfig) -> Result<(Endpoint, SocketAddr), TlsError> {
+/// A socket at `address` that offers `config`, the way to which is broken as `faults` says.
+pub(super) fn bind(
+    address: SocketAddr,
+    config: ServerConfig,
+    faults: Faults,
+) -> Result<(Endpoint, Arc<Way>), TlsError> {
     let failed = |source| BindError { address, transport: Transport::Quic, source };
     let make = |socket: tokio::net::UdpSocket| -> io::Result<_> {
-        let bound = socket.local_addr()?;
-        let socket = socket.into_std()?;
-        let runtime = Arc::new(TokioRuntime);
-        Ok((Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime)?, bound))
+        let (way, runtime) = (Way::new(socket, faults)?, Arc::new(TokioRuntime));
+        let settings = EndpointConfig::default();
+        let endpoint = Endpoint::new_with_abstract_socket(settings, Some(config), way.clone(), runtime)?;
+        Ok((endpoint, way))
     };
     Ok(make(bind::udp(address)?).map_err(failed)?)
 }
@@ -92,12 +99,15 @@ pub(super) struct Quic<R> {
 
 impl<R: Respond> Quic<R> {
     /// Answers until `stop`; then who is in may finish.
-    pub(super) async fn serve(self, endpoint: Endpoint, here: SocketAddr, stop: CancellationToken) {
+    pub(super) async fn serve(self, endpoint: Endpoint, way: Arc<Way>, stop: CancellationToken) {
+        let here = way.address();
         let mut connections = JoinSet::new();
+        let mut minding = pin!(way.mind(&self.journal, &stop));
         loop {
             let incoming = tokio::select! {
                 () = stop.cancelled() => break,
                 Some(_) = connections.join_next() => continue,
+                () = &mut minding => break,
                 incoming = endpoint.accept() => incoming,
             };
             let Some(incoming) = incoming else { break };

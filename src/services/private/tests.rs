@@ -70,7 +70,7 @@ impl Stand {
         certificate(&directory.path().join("localhost.pem"));
         let (journal, told) = journal();
         let stop = CancellationToken::new();
-        let door = Door::new(Echo(Transport::Udp), Arc::default(), journal, stop.clone());
+        let door = Door::new(Echo(Transport::Udp), Arc::default(), Faults::default(), journal, stop.clone());
         Self { directory, door, stop, _told: told }
     }
 

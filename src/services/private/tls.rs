@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::ground::journal::Journal;
-use crate::ground::listeners::Accepted;
+use crate::services::faults::gate::Arrival;
 use crate::services::streams::{Hold, Respond, Seat, hold};
 use crate::services::tls::Greeter;
 
@@ -16,9 +16,9 @@ pub(super) struct Tls<R> {
 }
 
 impl<R: Respond> Hold for Tls<R> {
-    fn hold(&self, accepted: Accepted, seat: Seat) -> impl Future<Output = ()> + Send + 'static {
+    fn hold(&self, arrival: Arrival, seat: Seat) -> impl Future<Output = ()> + Send + 'static {
         let Self { greeter, responder, journal } = self.clone();
-        let Accepted { stream, client, here } = accepted;
+        let Arrival { stream, client, here } = arrival;
         async move {
             let greeted = tokio::select! {
                 () = seat.to_be_left() => return,

@@ -33,6 +33,7 @@ use crate::ground::journal::Journal;
 use crate::ground::listeners::Listeners;
 use crate::ground::service::{Closed, DRAIN, Service};
 use crate::services::faults::Faults;
+use crate::services::faults::gate::Gate;
 use crate::services::private::{self, Door, Over};
 use crate::services::streams::{self, Plain, Replies, Respond, Room};
 use crate::services::tls::TlsError;
@@ -124,14 +125,15 @@ impl Service for Resolver {
         let walk = walk::Walk::new(&config, journal.clone(), faults.clone()).map_err(StartError::Recursor)?;
         let front = Front::new(walk, &config, journal.clone(), faults.clone());
         let stop = CancellationToken::new();
-        let serve = |socket| udp::serve(socket, front.clone(), journal.clone(), stop.clone());
-        let datagrams = sockets.into_iter().map(serve).collect();
+        let serve =
+            |(socket, &address)| udp::serve(socket, address, front.clone(), journal.clone(), stop.clone());
+        let datagrams = sockets.into_iter().zip(&addresses).map(serve).collect();
         let room = Arc::<Room>::default();
         let conversing = Conversing { front: front.clone(), transport: Transport::Tcp };
-        let door = Door::new(conversing.clone(), room.clone(), journal, stop.clone());
+        let door = Door::new(conversing.clone(), room.clone(), faults.clone(), journal.clone(), stop.clone());
         door.set(&config.private.wanted(config.https_listen))?;
-        let streams =
-            tokio::spawn(streams::serve(listeners, Plain(conversing), room.clone(), faults, stop.clone()));
+        let gate = Gate::new(listeners, faults, journal).closed_by(streams::is_closed);
+        let streams = tokio::spawn(streams::serve(gate, Plain(conversing), room.clone(), stop.clone()));
         let listening = Listening::by_both(&addresses);
         Ok(Self { front, listening, stop, datagrams, streams, room, door })
     }

@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::conversation::UNDER_WAY_MOST;
 use super::room::CONNECTIONS_OF_ONE_MOST;
 use super::*;
+use crate::ground::journal::journal;
+use crate::ground::listeners::Listeners;
+use crate::services::faults::Faults;
 
 /// `now…` is answered at once, `late…` when released, `many` with many long messages, `silence` and anything else with nothing.
 #[derive(Clone)]
@@ -73,10 +76,9 @@ impl Server {
         let told = Told { released, under_way: watch::Sender::new(0), most_under_way: Arc::default() };
         let stop = CancellationToken::new();
         let served = tokio::spawn(serve(
-            listeners,
+            Gate::new(listeners, Faults::default(), journal().0),
             Plain(told.clone()),
             Arc::default(),
-            Faults::default(),
             stop.clone(),
         ));
         Self { address, told, stop, served }

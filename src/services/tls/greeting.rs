@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use rustls::server::Acceptor;
 use rustls::{AlertDescription, InvalidMessage, ServerConfig};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -17,6 +16,7 @@ use crate::ground::clock::Stopwatch;
 use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 use crate::ground::tls::{Agreed, Shaken};
+use crate::services::faults::arriving::Arrived;
 
 use super::Swapped;
 
@@ -43,11 +43,11 @@ impl Greeter {
     /// Shakes hands over `stream`, whose ends are `client` and `server`, and tells how it went; nothing where it failed.
     pub(in crate::services) async fn greet(
         &self,
-        stream: TcpStream,
+        stream: Arrived,
         client: SocketAddr,
         server: SocketAddr,
         journal: &Journal,
-    ) -> Option<TlsStream<TcpStream>> {
+    ) -> Option<TlsStream<Arrived>> {
         let stopwatch = Stopwatch::start();
         let mut sni = None;
         let shaken = match timeout(WITHIN, shake(stream, self.offer.get(), &mut sni)).await {
@@ -64,10 +64,10 @@ impl Greeter {
 }
 
 async fn shake(
-    stream: TcpStream,
+    stream: Arrived,
     offer: Arc<ServerConfig>,
     sni: &mut Option<String>,
-) -> io::Result<TlsStream<TcpStream>> {
+) -> io::Result<TlsStream<Arrived>> {
     let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
     *sni = begun.client_hello().server_name().map(str::to_owned);
     begun.into_stream(offer).await

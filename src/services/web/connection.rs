@@ -17,11 +17,12 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::services::faults::arriving::Arrived;
 
 use super::answer::Server;
 use super::answered::Answered;
@@ -79,7 +80,7 @@ pub(super) struct Surroundings {
 
 /// Answers requests until the client goes, is silent for too long or has to make room, `stop` lets it finish the one
 /// that it is at, or `cut` ends it.
-pub(super) async fn serve(stream: TcpStream, ends: Ends, seat: Seat, around: Surroundings) {
+pub(super) async fn serve(stream: Arrived, ends: Ends, seat: Seat, around: Surroundings) {
     let course = Arc::new(Course::new(seat));
     let (line, must_be_http2) = match &around.greeter {
         None => (Line::Plain(stream), false),

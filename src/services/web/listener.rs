@@ -10,15 +10,15 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use hyper::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderValue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use crate::ground::chance::RequestId;
 use crate::ground::clock::{self, Stopwatch};
 use crate::ground::event::Happened;
-use crate::ground::listeners::{Accepted, Listeners};
 use crate::ground::tls::Shaken;
+use crate::services::faults::arriving::Arrived;
+use crate::services::faults::gate::{Arrival, Gate};
 use crate::services::tally::connections::Connections;
 
 use super::answer::By;
@@ -39,10 +39,10 @@ const TURNING_AWAY_ALONE: Duration = Duration::from_millis(200);
 /// Between two notes that there is no descriptor or memory left.
 const NOTED_EVERY: Duration = Duration::from_secs(5);
 
-/// The listening sockets and what a connection needs.
+/// Where connections come in, and what they need.
 #[derive(Debug)]
 pub(super) struct Listener {
-    pub(super) sockets: Listeners,
+    pub(super) gate: Gate,
     pub(super) seating: Seating,
     pub(super) around: Surroundings,
 }
@@ -69,10 +69,10 @@ impl Listener {
         let mut spare = Spare::take();
         loop {
             let accepted = tokio::select! {
-                accepted = self.sockets.accept() => accepted,
+                accepted = self.gate.accept() => accepted,
                 () = stop.cancelled() => return,
             };
-            let Accepted { stream, client, here } = match accepted {
+            let Arrival { stream, client, here } = match accepted {
                 Ok(connection) => connection,
                 Err(error) if concerns_one_client(&error) => continue,
                 Err(error) => {
@@ -98,8 +98,6 @@ impl Listener {
             };
             counted.accepted();
             if let Some(seat) = seats.take().await {
-                // Without it a small answer may wait for the acknowledgement of the one before.
-                let _ = stream.set_nodelay(true);
                 let open = || capacity.saturating_sub(seats.free());
                 let journal = &self.around.server.journal;
                 journal.tell(|| Happened::Connected { client, server: here, open: open() });
@@ -140,8 +138,7 @@ impl Listener {
     /// Accepts one that waits, and tells it that there is no descriptor for it; whether there was one.
     async fn turn_one_away(&mut self) -> bool {
         // Who waits is there at once.
-        let Ok(Ok(Accepted { stream, here, .. })) = timeout(Duration::ZERO, self.sockets.accept()).await
-        else {
+        let Ok(Ok(Arrival { stream, here, .. })) = timeout(Duration::ZERO, self.gate.accept()).await else {
             return false;
         };
         self.seating.counted.accepted();
@@ -182,7 +179,7 @@ impl Listener {
     }
 }
 
-async fn turn_away(mut stream: TcpStream, answer: Vec<u8>) -> io::Result<()> {
+async fn turn_away(mut stream: Arrived, answer: Vec<u8>) -> io::Result<()> {
     stream.write_all(&answer).await?;
     // Closing over a request that nobody read would reset the connection, and take the answer away.
     stream.shutdown().await?;

@@ -78,6 +78,7 @@ use crate::ground::metrics::Family;
 use crate::ground::service::{Closed, DRAIN, Service, causes};
 use crate::ground::tls::{Certificate, Wanted};
 use crate::services::faults::Faults;
+use crate::services::faults::gate::Gate;
 use crate::services::tally::connections::Connections;
 use crate::services::tally::requests::Requests;
 
@@ -378,7 +379,7 @@ impl Service for Web {
             certificates: config.certificate,
             key_log: config.key_log,
         })?;
-        tasks.spawn(Listener { sockets, seating, around }.serve());
+        tasks.spawn(Listener { gate: gate(sockets, &server), seating, around }.serve());
         Ok(Self {
             addresses,
             stop,
@@ -457,6 +458,11 @@ impl Web {
         let counted = self.server.counted.families().into_iter().chain(self.connections.families());
         counted.chain([passed, failed, under_way]).collect()
     }
+}
+
+/// Where those come in who come to `sockets`.
+fn gate(sockets: Listeners, server: &Server) -> Gate {
+    Gate::new(sockets, server.faults.clone(), server.journal.clone()).bound_by(listening_at)
 }
 
 /// Listens at `addresses`.

@@ -72,7 +72,8 @@ impl Door {
         let stop = self.around.stop.child_token();
         let around =
             Surroundings { stop: stop.clone(), greeter: Some(greeter.clone()), ..self.around.clone() };
-        let listener = Listener { sockets, seating: self.seating.clone(), around };
+        let gate = super::super::gate(sockets, &around.server);
+        let listener = Listener { gate, seating: self.seating.clone(), around };
         self.around.tasks.spawn(listener.serve());
         Open { wanted: wanted.listen.clone(), bound, greeter, stop }
     }

@@ -5,21 +5,22 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+
+use crate::services::faults::arriving::Arrived;
 
 /// Either.
 #[derive(Debug)]
 pub(in crate::services::web) enum Line {
     /// What is written is on the wire.
-    Plain(TcpStream),
+    Plain(Arrived),
     /// What is written is sealed first.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Arrived>>),
 }
 
 impl Line {
     /// The socket.
-    fn socket(&self) -> &TcpStream {
+    fn socket(&self) -> &Arrived {
         match self {
             Self::Plain(socket) => socket,
             Self::Tls(sealed) => sealed.get_ref().0,
@@ -33,7 +34,7 @@ impl Line {
 
     /// Waits for something to read. What TLS holds is not in the socket any more: there one can only try.
     pub(in crate::services::web) fn poll_read_ready(
-        &self,
+        &mut self,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         match self {

@@ -5,10 +5,10 @@ mod door;
 mod line;
 
 use hyper::header::HeaderValue;
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use crate::ground::tls::Wanted;
+use crate::services::faults::arriving::Arrived;
 
 pub(super) use crate::services::tls::{Greeter, Swapped, TlsError};
 pub(super) use door::Door;
@@ -19,7 +19,7 @@ const HTTP2: &[u8] = b"h2";
 const ALPN: [&[u8]; 2] = [HTTP2, b"http/1.1"];
 
 /// Whether it was agreed on to speak HTTP/2 (RFC 9113 §3.2).
-pub(super) fn is_http2(sealed: &TlsStream<TcpStream>) -> bool {
+pub(super) fn is_http2(sealed: &TlsStream<Arrived>) -> bool {
     sealed.get_ref().1.alpn_protocol() == Some(HTTP2)
 }
 

@@ -453,6 +453,7 @@ mod tests {
 
     use super::super::room::Seats;
     use super::*;
+    use crate::services::faults::arriving::Arrived;
 
     /// What the last answer left behind is as good as a request: who makes room is somebody else.
     #[tokio::test]
@@ -462,7 +463,7 @@ mod tests {
         let (stream, _) = listener.accept().await.unwrap();
         let seats = Seats::new(1);
         let course = Arc::new(Course::new(seats.take().await.unwrap()));
-        let mut rim = Rim::new(Line::Plain(stream), course.clone(), Patience::default());
+        let mut rim = Rim::new(Line::Plain(Arrived::whole(stream)), course.clone(), Patience::default());
         let mut written = 0;
         let write = async |rim: &mut Rim| {
             std::future::poll_fn(|context| {
