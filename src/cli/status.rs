@@ -148,20 +148,23 @@ pub(super) fn https(status: &LabStatus, world: &mut World) -> Result<(), Failure
     let Some(tls) = &status.tls else { return Ok(()) };
     let places: Vec<String> = tls.addresses.iter().map(ToString::to_string).collect();
     let beside = if tls.tls == Tls::Only { "; plain HTTP is redirected there" } else { "" };
-    writeln!(world.out, "  {dim}https: at {}{beside}{dim:#}", places.join(" and "))?;
+    writeln!(world.out, "  {dim}web: asked over HTTPS at {}{beside}{dim:#}", places.join(" and "))?;
     let valid = validity(tls.until, clock::unix_millis() / 1000);
     let style = if tls.certificate == Kind::Good { dim } else { bad };
     let kind = tls.certificate;
     writeln!(
         world.out,
-        "  {style}https: the certificate is {kind}, valid {valid}; --cacert {}{style:#}",
+        "  {style}web over HTTPS: the certificate is {kind}, valid {valid}; --cacert {}{style:#}",
         tls.authority
     )?;
     if let Some(seconds) = tls.hsts_seconds {
-        writeln!(world.out, "  {dim}https: browsers are told to ask in no other way for {seconds} s{dim:#}")?;
+        writeln!(
+            world.out,
+            "  {dim}web over HTTPS: browsers are told to ask in no other way for {seconds} s{dim:#}"
+        )?;
     }
     if let Some(file) = &tls.key_log {
-        writeln!(world.out, "  {dim}https: the secrets of all connections are in {file}{dim:#}")?;
+        writeln!(world.out, "  {dim}web over HTTPS: the secrets of all connections are in {file}{dim:#}")?;
     }
     tls.reason.iter().try_for_each(|reason| writeln!(world.out, "  {dim}{reason}{dim:#}"))?;
     Ok(())
