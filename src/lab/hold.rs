@@ -22,6 +22,7 @@ use super::application::{How, Serving};
 use super::control::{self, ControlError, Request, Response};
 use super::desk::Desk;
 use super::directory::Directory;
+use super::faults::edges::Edge;
 use super::hosts::ServiceName;
 use super::releases::Releases;
 
@@ -52,6 +53,8 @@ pub enum Down {
     Pause(ServiceName),
     /// A cable of network `hosts` that is cut: nothing comes back.
     Cut(String),
+    /// A way between two services that is cut by the fault of this name, as on `loopback`, where there are no cables.
+    Way(Edge),
 }
 
 /// What a holder may say.

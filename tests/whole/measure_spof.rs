@@ -66,7 +66,9 @@ fn every_part_of_the_simple_stack_is_one() {
     stage.curl("-d name=Ada -d message=kept http://www.foobar.com/guestbook").ok();
     let told = stage.wwwlab(["measure", "spof", "--json", "--svg", "spof.svg"]).ok();
     let matrix: Value = serde_json::from_str(&told).unwrap();
-    assert_eq!(with_verdict(&matrix, true), ["resolver", "root", "tld", "dns", "web", "app", "db"]);
+    let services = ["resolver", "root", "tld", "dns", "web", "app", "db"];
+    let ways = ["client-web", "client-resolver", "resolver-root", "resolver-tld", "resolver-dns", "web-app"];
+    assert_eq!(with_verdict(&matrix, true), [&services[..], &ways].concat());
     assert_eq!(matrix["checks"], json!(["name", "static", "dynamic", "writing"]));
     let of = |works: [&str; 4]| json!({"name": works[0], "static": works[1], "dynamic": works[2], "writing": works[3]});
     for (name, how, works, symptom) in [
@@ -79,6 +81,10 @@ fn every_part_of_the_simple_stack_is_one() {
         ("app", "stopped", ["yes", "yes", "no", "no"], "curl: 502"),
         ("app", "paused", ["yes", "yes", "no", "no"], "curl: 504"),
         ("db", "locked", ["yes", "yes", "no", "no"], "curl: 503"),
+        ("client-web", "cut", ["yes", "no", "no", "no"], "curl: timeout"),
+        ("client-resolver", "cut", ["no", "no", "no", "no"], "dig: timeout"),
+        ("resolver-tld", "cut", ["warm", "warm", "warm", "warm"], "dig: SERVFAIL"),
+        ("web-app", "cut", ["yes", "yes", "no", "no"], "curl: 504"),
     ] {
         let trial = trial(&matrix, name, how);
         assert_eq!((&trial["works"], &trial["symptoms"]), (&of(works), &json!([symptom])), "{trial:#}");
@@ -87,6 +93,7 @@ fn every_part_of_the_simple_stack_is_one() {
     let picture = fs::read_to_string(stage.root().join("spof.svg")).unwrap();
     assert!(picture.starts_with("<svg ") && picture.contains(">dns</text>"), "{picture}");
     assert!(all_run(&stage), "{:?}", states(&stage));
+    assert!(stage.status().get("faults").is_none(), "no way is broken any more");
     assert_eq!(entries(&stage), 1, "what the measure wrote is gone, and nothing else");
 }
 
@@ -134,11 +141,14 @@ fn what_there_is_two_of_is_none() {
         stage.page("/").0 == 200 && states.as_array().unwrap().iter().all(|state| state["requests"] != 0)
     });
     let matrix = measured(&stage);
-    assert_eq!(with_verdict(&matrix, false), ["resolver", "resolver2", "dns", "dns2"], "{matrix:#}");
+    let spare = ["resolver", "resolver2", "dns", "dns2", "resolver-dns", "resolver-dns2"];
+    assert_eq!(with_verdict(&matrix, false), spare, "{matrix:#}");
     // Another one is asked for who refuses; who stands still has to be waited for.
     let single = |how| trial(&matrix, "app", how)["single_point_of_failure"].as_bool();
     assert_eq!((single("stopped"), single("paused")), (Some(false), Some(true)), "{matrix:#}");
-    assert_eq!(with_verdict(&matrix, true), ["root", "tld", "web", "app", "db"]);
+    let services = ["root", "tld", "web", "app", "db"];
+    let ways = ["client-web", "client-resolver", "resolver-root", "resolver-tld", "web-app"];
+    assert_eq!(with_verdict(&matrix, true), [&services[..], &ways].concat());
     // It cannot be signed and left as it was where a request may reach another application's guestbook.
     assert_eq!(matrix["checks"], json!(["name", "static", "dynamic"]));
     assert!(all_run(&stage), "{:?}", states(&stage));
@@ -238,6 +248,12 @@ fn what_is_down_by_a_connection_is_back_when_that_ends() {
         drop(stream);
         until("it is back", || all_run(&stage));
     }
+    let faults = || stage.wwwlab(["fault", "list", "--json"]).ok();
+    let mut stream = held(&stage);
+    assert!(say(&mut stream, r#"{"down":{"way":"client-web"}}"#).contains("done"));
+    assert!(faults().contains("client-web"));
+    drop(stream);
+    until("the way is whole", || faults().trim() == "[]");
     let mut stream = held(&stage);
     let why = stage.wwwlab(["measure", "spof"]).refused(1);
     assert!(why.contains("a measure is under way in this lab"), "{why}");

@@ -21,6 +21,7 @@ use crate::ground::clock::Stopwatch;
 use crate::lab::config::{Config, Engine, Network, Tls};
 use crate::lab::control::{self, ControlError, Request, Response};
 use crate::lab::directory::Directory;
+use crate::lab::faults::edges::Edge;
 use crate::lab::hold::{Down, Hold};
 use crate::lab::hosts::ServiceName;
 use crate::lab::network;
@@ -55,7 +56,8 @@ const INTERRUPTED: u8 = 128 + 2;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Takes up to a minute, and the lab down with it, part by part; afterwards it is as before, also when this is killed. \
+Takes up to a minute, and the lab down with it, part by part: each service, and each cable, or way between two services where \
+there are no cables; afterwards it is as before, also when this is killed. \
 `works`: for everybody; `warm`: only for whose resolver remembers the name; `fails`: for nobody. NOTICED: how long \
 a user who asks then waits until they know that something is wrong, at most 3.5 s for a name and 5.5 s or more for a page; RECOVERED: from when it was brought back until all worked again. \
 Exit codes: 0 measured, whatever the verdicts; 130 ended by ^C; 1 to 3 as those of wwwlab.")]
@@ -223,9 +225,25 @@ async fn candidates(directory: &Directory, status: &LabStatus) -> Result<Vec<Can
             kind: Kind::Cable,
             resolver: None,
         }));
+    } else {
+        candidates.extend(ways(status).map(|edge| Candidate {
+            ways: vec![(How::Cut, Down::Way(edge))],
+            name: edge.to_string(),
+            kind: Kind::Way,
+            resolver: None,
+        }));
     }
     candidates.truncate(PARTS_MOST);
     Ok(candidates)
+}
+
+/// The ways between the services that the lab has.
+fn ways(status: &LabStatus) -> impl Iterator<Item = Edge> {
+    Edge::ALL.into_iter().filter(|edge| match edge {
+        // A file has no way to it, and a server elsewhere is not the lab's to be cut off.
+        Edge::AppDb => status.database.engine == Engine::Mysql && status.ports.db.is_some(),
+        edge => status.service(edge.asked()).is_some(),
+    })
 }
 
 /// The lab's user, who has the address of its web server at hand; and the resolvers that they ask.

@@ -115,6 +115,20 @@ impl Desk {
         }
     }
 
+    /// Ends the fault `name` on `edge`, if it is laid.
+    pub(super) async fn clear_way(self: &Arc<Self>, edge: Edge, name: &str) -> Response {
+        let _turn = self.faults.turn.lock().await;
+        let now = self.faults.now();
+        let laid =
+            now.laid.iter().find(|standing| standing.edge == Some(edge) && standing.fault.name == name);
+        let Some(standing) = laid else { return Response::Done(String::new()) };
+        match self.end_fault(standing.id, "cleared").await {
+            Some(Err(why)) => Response::Refused(vec![why]),
+            Some(Ok(sentence)) => Response::Done(sentence),
+            None => Response::Done(String::new()),
+        }
+    }
+
     /// Does to a service what somebody wants. Whoever has it run again has ended the fault by which it did not.
     pub(super) async fn act_by_hand(self: &Arc<Self>, verb: Verb, name: ServiceName) -> Response {
         let mut response = self.act(verb, name).await;

@@ -5,8 +5,12 @@ use std::sync::Arc;
 use super::Desk;
 use crate::ground::channel::{Ask, Mark, Reply};
 use crate::lab::control::{Response, Verb};
+use crate::lab::faults::wanted::Wanted;
 use crate::lab::hold::Down;
 use crate::lab::hosts::ServiceName;
+
+/// The fault by which a way is down.
+const CUT: &str = "cut";
 
 impl Desk {
     /// Takes something down. What is not done is not done by half.
@@ -15,6 +19,9 @@ impl Desk {
             Down::Stop(service) => self.act(Verb::Stop, *service).await,
             Down::Pause(service) => self.act(Verb::Pause, *service).await,
             Down::Cut(cable) => self.cable(cable, false).await,
+            Down::Way(edge) => {
+                self.add_fault(&Wanted { what: CUT.into(), edge: Some(*edge), ..Wanted::default() }).await
+            }
         }
     }
 
@@ -29,6 +36,7 @@ impl Desk {
                 let is_cut = self.wiring.as_ref().is_some_and(|wiring| wiring.amiss().0.iter().any(same));
                 return if is_cut { self.cable(cable, true).await } else { Response::Done(String::new()) };
             }
+            Down::Way(edge) => return self.clear_way(*edge, CUT).await,
         };
         match self.undo(verb, service).await {
             Ok(said) => Response::Done(said),

@@ -55,6 +55,8 @@ pub enum Kind {
     Service,
     /// A cable of network `hosts`.
     Cable,
+    /// A way between two services of `loopback`, where there are no cables.
+    Way,
 }
 
 /// How it was down.
