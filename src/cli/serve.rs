@@ -40,7 +40,7 @@ enum Which {
     Web(Box<web::Config>),
     /// Application server
     App(app::Config),
-    /// Take an embedded database away from its application, by an exclusive lock on its file
+    /// Take a database away from its application, by an exclusive lock on its file or on a server's tables
     Db(withhold::Config),
 }
 

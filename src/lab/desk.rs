@@ -55,6 +55,8 @@ pub(super) struct Desk {
     pub(super) design: Arc<Design>,
     pub(super) since: u64,
     pub(super) guard: Guard,
+    /// This program, for processes that are no service's.
+    pub(super) executable: PathBuf,
     pub(super) journal: Journal,
     pub(super) faults: Arc<Faults>,
     /// What goes on for as long as its fault is laid.

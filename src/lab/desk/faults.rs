@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -15,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::{Desk, absent};
 use crate::ground::channel::{Ask, Reply};
 use crate::ground::event::Happened;
-use crate::ground::fault::{DatabaseWrong, Wrong};
+use crate::ground::fault::Wrong;
 use crate::ground::service::causes;
-use crate::lab::child::describe;
+use crate::lab::child::{Running, Sign, Starting, describe};
 use crate::lab::control::{Response, Verb};
 use crate::lab::database::Database;
 use crate::lab::faults::edges::{self, Doors, Edge, Way};
@@ -36,6 +37,12 @@ const TURN: Duration = Duration::from_millis(100);
 /// A pause before an attacker is sent for one that ended, so that this does not spin.
 const NEXT_ATTACKER: Duration = Duration::from_secs(1);
 
+/// The log of who holds the tables of a database server.
+const HOLDER: &str = "db-locked";
+
+/// Why what is not of the lab is left alone.
+const ELSEWHERE: &str = "the database is not of this lab: break it where it runs";
+
 /// The ports that hosts of their own have for HTTPS, which can be switched on later, and for a database server.
 const HTTPS: u16 = 443;
 const MYSQL: u16 = 3306;
@@ -46,6 +53,7 @@ impl Desk {
             Ok(checked) => checked,
             Err(why) => return Response::Refused(vec![why]),
         };
+        checked.deed = checked.deed.on(&self.design.database);
         let _turn = self.faults.turn.lock().await;
         let refusal = self.faults.conflict(&checked).or_else(|| self.not_here(&checked));
         let refusal = match refusal {
@@ -190,33 +198,19 @@ impl Desk {
             };
         }
         if let Deed::Rim(Wrong::Database(wrong)) = checked.deed {
-            return match (wrong, database) {
+            return match wrong {
                 _ if self.design.foreign(ServiceName::App).is_some() => Some(format!(
                     "{name} is laid on the connections of wwwlab's own application, and this one is yours: `wwwlab fault add stop db`"
                 )),
-                (DatabaseWrong::Full, Database::Own(_) | Database::Elsewhere(_)) => Some(
-                    "a server's disk is the machine's: only the file of SQLite can be kept from growing"
-                        .into(),
-                ),
                 _ => None,
             };
         }
         match (service, database) {
-            (ServiceName::Db, Database::Embedded) if name == "db-gone" => {
-                return Some(
-                    "SQLite is inside the application, and does not go without it: `wwwlab fault add db-locked`, or `stop app`".into(),
-                );
-            }
             (ServiceName::Db, Database::Elsewhere(_)) => {
-                return Some("the database is not of this lab: break it where it runs".into());
+                return Some(ELSEWHERE.into());
             }
             (ServiceName::Db, Database::Embedded) if matches!(checked.deed, Deed::Share(_)) => {
                 return Some("SQLite has no process of its own: lay it on app".into());
-            }
-            (ServiceName::Db, database) if name == "db-locked" && !matches!(database, Database::Embedded) => {
-                return Some(
-                    "only the file of SQLite is locked as a whole: `wwwlab fault add pause db`".into(),
-                );
             }
             _ => {}
         }
@@ -268,6 +262,9 @@ impl Desk {
                 self.break_edges().await
             }
             Deed::Edge(_) => self.break_edges().await,
+            Deed::Lock => self.hold_tables(standing).await,
+            // Every database that a lab has itself is gone by other deeds.
+            Deed::Gone => Err(ELSEWHERE.into()),
             Deed::CrashLoop { .. } | Deed::Share(_) => {
                 let stop = CancellationToken::new();
                 let (desk, deed, service, until) =
@@ -295,6 +292,10 @@ impl Desk {
                 let whole = self.break_edges().await;
                 self.stop(id).await;
                 whole
+            }
+            Deed::Lock | Deed::Gone => {
+                self.stop(id).await;
+                Ok(String::new())
             }
             Deed::Verb(Verb::Pause) => self.undo(Verb::Resume, service).await,
             Deed::Verb(_) => self.undo(Verb::Start, service).await,
@@ -446,6 +447,43 @@ impl Desk {
         let log = log.map_err(|error| chain(&error))?;
         let attacker = machines.attack(edge.router(), &wanted, log, &self.guard).await;
         attacker.map_err(|failure| chain(&failure))
+    }
+
+    /// Has a session hold the tables of the lab's database server. However the session ends, its fault is over: whoever starts
+    /// the server again or ends the session there has found it.
+    async fn hold_tables(self: &Arc<Self>, standing: &Arc<Standing>) -> Result<String, String> {
+        let mut holder = self.holder(standing.service).await?;
+        let stop = CancellationToken::new();
+        let (desk, laid, until) = (self.clone(), standing.clone(), stop.clone());
+        let task = tokio::spawn(async move {
+            let status = loop {
+                tokio::select! {
+                    () = until.cancelled() => {
+                        holder.end(Signal::SIGTERM, |_| {}).await;
+                        return;
+                    }
+                    sign = holder.sign() => if let Sign::Ended(status) = sign { break status },
+                }
+            };
+            let (id, target) = (laid.id, laid.target());
+            desk.journal.note(format!(
+                "the session that held the tables of {target} for fault {id} has ended ({}): the fault is over",
+                describe(status)
+            ));
+            desk.faults.is_over(id);
+        });
+        self.going.lock().await.insert(standing.id, Going { stop, task });
+        Ok(String::new())
+    }
+
+    async fn holder(&self, service: ServiceName) -> Result<Running, String> {
+        let chain = |error: &(dyn std::error::Error + 'static)| causes(error).join(": ");
+        let log = Log::open(&self.design.directory.log(HOLDER)).and_then(|log| log.handle());
+        let log = log.map_err(|error| chain(&error))?;
+        let arguments = self.design.holder(service, &self.executable);
+        let starting = Starting::spawn(&self.executable, &arguments, log, &self.guard);
+        let starting = starting.map_err(|failure| chain(&failure))?;
+        starting.ready(|_| {}).await.map_err(|failure| chain(&failure))
     }
 
     /// Kills a service, has it started again, and lets it run for `millis`, again and again.
