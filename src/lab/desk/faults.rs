@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +17,7 @@ use crate::ground::channel::{Ask, Reply};
 use crate::ground::event::Happened;
 use crate::ground::fault::Wrong;
 use crate::ground::service::causes;
-use crate::lab::child::{Running, Sign, Starting, describe};
+use crate::lab::child::describe;
 use crate::lab::control::{Response, Verb};
 use crate::lab::database::Database;
 use crate::lab::faults::edges::{self, Doors, Edge, Way};
@@ -36,9 +35,6 @@ const TURN: Duration = Duration::from_millis(100);
 
 /// A pause before an attacker is sent for one that ended, so that this does not spin.
 const NEXT_ATTACKER: Duration = Duration::from_secs(1);
-
-/// The log of who holds the tables of a database server.
-const HOLDER: &str = "db-locked";
 
 /// Why what is not of the lab is left alone.
 const ELSEWHERE: &str = "the database is not of this lab: break it where it runs";
@@ -449,43 +445,6 @@ impl Desk {
         attacker.map_err(|failure| chain(&failure))
     }
 
-    /// Has a session hold the tables of the lab's database server. However the session ends, its fault is over: whoever starts
-    /// the server again or ends the session there has found it.
-    async fn hold_tables(self: &Arc<Self>, standing: &Arc<Standing>) -> Result<String, String> {
-        let mut holder = self.holder(standing.service).await?;
-        let stop = CancellationToken::new();
-        let (desk, laid, until) = (self.clone(), standing.clone(), stop.clone());
-        let task = tokio::spawn(async move {
-            let status = loop {
-                tokio::select! {
-                    () = until.cancelled() => {
-                        holder.end(Signal::SIGTERM, |_| {}).await;
-                        return;
-                    }
-                    sign = holder.sign() => if let Sign::Ended(status) = sign { break status },
-                }
-            };
-            let (id, target) = (laid.id, laid.target());
-            desk.journal.note(format!(
-                "the session that held the tables of {target} for fault {id} has ended ({}): the fault is over",
-                describe(status)
-            ));
-            desk.faults.is_over(id);
-        });
-        self.going.lock().await.insert(standing.id, Going { stop, task });
-        Ok(String::new())
-    }
-
-    async fn holder(&self, service: ServiceName) -> Result<Running, String> {
-        let chain = |error: &(dyn std::error::Error + 'static)| causes(error).join(": ");
-        let log = Log::open(&self.design.directory.log(HOLDER)).and_then(|log| log.handle());
-        let log = log.map_err(|error| chain(&error))?;
-        let arguments = self.design.holder(service, &self.executable);
-        let starting = Starting::spawn(&self.executable, &arguments, log, &self.guard);
-        let starting = starting.map_err(|failure| chain(&failure))?;
-        starting.ready(|_| {}).await.map_err(|failure| chain(&failure))
-    }
-
     /// Kills a service, has it started again, and lets it run for `millis`, again and again.
     async fn crash(&self, service: ServiceName, millis: u64, until: &CancellationToken) {
         while !until.is_cancelled() {
@@ -522,8 +481,8 @@ impl Desk {
 /// What goes on for as long as a fault is laid.
 #[derive(Debug)]
 pub(in crate::lab) struct Going {
-    stop: CancellationToken,
-    task: tokio::task::JoinHandle<()>,
+    pub(super) stop: CancellationToken,
+    pub(super) task: tokio::task::JoinHandle<()>,
 }
 
 /// What was asked for beside its name.

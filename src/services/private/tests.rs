@@ -406,3 +406,19 @@ async fn who_has_asked_by_half_over_https_makes_room() {
     // How it ends is of no interest, only that it does.
     let _ = timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("open after 30 s");
 }
+
+#[tokio::test]
+async fn who_has_asked_by_half_over_tls_makes_room() {
+    let stand = Stand::new();
+    stand.door.set(&stand.wanted(&["127.0.0.1:0"], &[])).unwrap();
+    let mut stream = stand.connect(Transport::Tls, b"dot").await.unwrap();
+    // A question, and behind it a part of another: with the answer the part has been read as well.
+    stream.write_all(&[framed(7), framed(8)[..9].to_vec()].concat()).await.unwrap();
+    let mut answer = vec![0; framed(7).len() + 3];
+    timeout(PATIENCE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.ends_with(b"tls"));
+    let _seats = crowd(&stand, 1).await;
+    let mut rest = Vec::new();
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("open after 30 s");
+    assert!(rest.is_empty());
+}
