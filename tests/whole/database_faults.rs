@@ -51,8 +51,11 @@ fn is_away(stage: &Stage, fault_name: &str, says: &str) {
     is_away_now(stage, says);
 }
 
+/// Asks for something, and has the answer's status and the answer.
+type Ask = fn(&Stage) -> (u16, String);
+
 fn is_away_now(stage: &Stage, says: &str) {
-    let asks: [fn(&Stage) -> (u16, String); 3] =
+    let asks: [Ask; 3] =
         [|stage| stage.page("/guestbook"), |stage| stage.page("/"), |stage| sign(stage, "lost")];
     for ask in asks {
         until(says, || {

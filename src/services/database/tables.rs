@@ -143,6 +143,8 @@ fn locking(tables: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::task::spawn_blocking;
+
     use super::*;
     use crate::services::database::{Store, Target};
     use crate::services::mariadb::MariaDb;
@@ -167,7 +169,8 @@ mod tests {
             let tables = Tables::lock(&file).await.unwrap();
             // What a student finds, a moment after the lock is there.
             let busy = "SELECT info FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP%'";
-            while !server.sql(busy).contains("the session that holds the tables") {}
+            let list = || spawn_blocking(move || server.sql(busy));
+            while !list().await.unwrap().contains("the session that holds the tables") {}
             // Who reads waits as well; what is said depends on whether the lock's time or the call's is over first.
             let refused = store.newest(5).await.unwrap_err();
             assert!(
