@@ -41,7 +41,7 @@ enum Which {
     /// Application server
     #[command(aliases = ["app2", "app3", "app4"])]
     App(app::Config),
-    /// Take an embedded database away from its application, by an exclusive lock on its file
+    /// Take a database away from its application, by an exclusive lock on its file or on a server's tables
     Db(withhold::Config),
 }
 

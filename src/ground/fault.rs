@@ -172,8 +172,10 @@ pub enum HttpWrong {
 pub enum DatabaseWrong {
     /// Nothing can be written.
     ReadOnly,
-    /// The file cannot grow.
+    /// There is no room for more: a file cannot grow, a server says that the table is full.
     Full,
+    /// There is no file where the database was; an embedded one alone.
+    Gone,
     /// Every connection is in use by others.
     Busy,
     /// The connection is held so much longer by each call.

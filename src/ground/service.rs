@@ -34,6 +34,11 @@ pub trait Service: Sized {
         async move { Reply::Refused(vec![format!("this service cannot do that: {ask:?}")]) }
     }
 
+    /// Returns when there is nothing left to serve, so that the service ends by itself; for nearly all of them never.
+    fn over(&self) -> impl Future<Output = ()> {
+        std::future::pending()
+    }
+
     /// Stops accepting, lets open work finish for at most [`DRAIN`], ends the rest, and joins every task.
     fn close(self) -> impl Future<Output = Closed>;
 }

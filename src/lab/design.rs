@@ -14,6 +14,7 @@ use super::directory::Directory;
 use super::dnssec::{self, copies};
 use super::foreign::{Program, Ready};
 use super::hosts::{Host, ServiceName};
+use super::network;
 use super::php;
 use super::ports::Ports;
 use super::private;
@@ -273,6 +274,16 @@ impl Design {
                 line.option("--served-by", service.host().as_str());
             }
             ServiceName::Db => line.option("--withhold", self.directory.database()),
+        }
+        line.0
+    }
+
+    /// The command line after `executable` that runs who holds the tables of the lab's database server, the service `service`.
+    pub fn holder(&self, service: ServiceName, executable: &Path) -> Vec<OsString> {
+        let mut line = CommandLine(vec!["serve".into(), service.as_str().into()]);
+        line.option("--lock-tables", address_file(&self.directory));
+        if let Some(place) = self.place(service) {
+            line.0.splice(0..0, network::within(&place).into_iter().chain([executable.into()]));
         }
         line.0
     }

@@ -1,6 +1,6 @@
 //! What requests to a running lab are answered from: it passes them on to keepers and services, and reads how
 //! they stand. What is asked of the network's cables and machines is in [`wires`], of its firewalls in [`firewall`],
-//! of HTTPS in [`tls`], of what carries it to a web server that is published in [`publish`], of DNS in private in [`private`], of signed zones in [`dnssec`], of faults in [`faults`],
+//! of HTTPS in [`tls`], of what carries it to a web server that is published in [`publish`], of DNS in private in [`private`], of signed zones in [`dnssec`], of faults in [`faults`] and [`tables`],
 //! of the application's versions in [`deploy`], of measures in [`measure`].
 
 mod deploy;
@@ -10,6 +10,7 @@ mod firewall;
 mod measure;
 mod private;
 pub(super) mod publish;
+mod tables;
 mod tls;
 mod wires;
 
@@ -55,6 +56,8 @@ pub(super) struct Desk {
     pub(super) design: Arc<Design>,
     pub(super) since: u64,
     pub(super) guard: Guard,
+    /// This program, for processes that are no service's.
+    pub(super) executable: PathBuf,
     pub(super) journal: Journal,
     pub(super) faults: Arc<Faults>,
     /// What goes on for as long as its fault is laid.

@@ -240,7 +240,7 @@ impl Lab {
         let end = CancellationToken::new();
         let means = Means {
             design: design.clone(),
-            executable,
+            executable: executable.clone(),
             guard: guard.clone(),
             faults: faults.clone(),
             end: end.clone(),
@@ -269,6 +269,7 @@ impl Lab {
             design,
             since,
             guard,
+            executable,
             services,
             measuring: tokio::sync::Mutex::default(),
             securing: tokio::sync::Mutex::default(),

@@ -1,6 +1,7 @@
 //! One service as a process: the child's side of the channel, from the first report to the exit code.
 
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -57,7 +58,7 @@ impl std::fmt::Debug for Upward<'_> {
     }
 }
 
-/// Runs a service until it is told to end (SIGTERM, SIGINT) or its supervisor is gone.
+/// Runs a service until it is told to end (SIGTERM, SIGINT), its supervisor is gone, or it has nothing left to serve.
 /// Returns whether it could start.
 pub async fn run<S: Service>(config: S::Config, upward: Upward<'_>) -> io::Result<bool> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -97,6 +98,7 @@ async fn serve<S: Service>(
     let mut rest_until = clock::now();
     // Orders are carried out side by side: one that takes its time holds up neither the others nor the end.
     let mut under_way = FuturesUnordered::new();
+    let mut over = pin!(service.over());
     loop {
         let hear = async {
             // A time and not a length: what is made anew for each order would never end otherwise.
@@ -109,6 +111,7 @@ async fn serve<S: Service>(
         tokio::select! {
             _ = terminate.recv() => return,
             _ = interrupt.recv() => return,
+            () = &mut over => return,
             order = next_order(&mut orders), if under_way.len() < ORDERS_MOST => {
                 // No order any more: the supervisor is gone, and a service never outlives its lab.
                 let Some(Order { number, ask }) = order else { return };

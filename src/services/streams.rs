@@ -27,7 +27,9 @@ use crate::ground::service::{Closed, DRAIN};
 pub(super) use conversation::hold;
 use replies::Outgoing;
 pub(super) use replies::Replies;
-pub(super) use room::{Room, Seat};
+#[cfg(test)]
+pub(super) use room::CONNECTIONS_OF_ONE_MOST;
+pub(super) use room::{Asking, Room, Seat};
 
 /// How long a connection may be silent, or slow to take an answer: in tenths of a second, as the keepalive option
 /// tells it (RFC 7828 §3.1).

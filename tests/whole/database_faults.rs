@@ -1,8 +1,11 @@
 //! Faults of the database, with both engines: what a visitor gets meanwhile, and that all is as before after it.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::stage::{Said, Stage, until};
+use serde_json::Value;
+
+use super::stage::{Said, Stage, processes_of, signal, until};
 
 const FORM: &str = "http://www.foobar.com/guestbook";
 
@@ -41,6 +44,38 @@ fn well(stage: &Stage, kept: &str, new: &str) {
     assert!(stage.page("/guestbook").1.contains(new));
 }
 
+/// With `fault_name` laid every dynamic page is a 503 that names the database, and soon one that `says` so: on a busy machine the
+/// application's own time may be over before that of what it waits for.
+fn is_away(stage: &Stage, fault_name: &str, says: &str) {
+    fault(stage, &format!("add {fault_name}")).ok();
+    is_away_now(stage, says);
+}
+
+/// Asks for something, and has the answer's status and the answer.
+type Ask = fn(&Stage) -> (u16, String);
+
+fn is_away_now(stage: &Stage, says: &str) {
+    let asks: [Ask; 3] =
+        [|stage| stage.page("/guestbook"), |stage| stage.page("/"), |stage| sign(stage, "lost")];
+    for ask in asks {
+        until(says, || {
+            let answer = ask(stage);
+            named(&answer, "");
+            answer.1.contains(says)
+        });
+    }
+    assert_eq!(stage.page("/about.html").0, 200, "files come");
+}
+
+/// What the real client of a server says.
+fn sql(stage: &Stage, statement: &str) -> String {
+    stage.wwwlab(["db", "--", "-N", "-B", "-e", statement]).ok()
+}
+
+fn laid(stage: &Stage) -> Vec<Value> {
+    serde_json::from_str(&fault(stage, "list --json").ok()).unwrap()
+}
+
 fn is_broken_and_mended(stage: &Stage) {
     until("the guestbook can be signed", || sign(stage, "first").0 == 303);
 
@@ -70,6 +105,12 @@ fn is_broken_and_mended(stage: &Stage) {
     stage.wwwlab(["restart", "app"]).ok();
     until("it is told", || sign(stage, "lost").0 == 503);
     well(stage, "fifth", "sixth");
+
+    // Neither can be by turns: it is there, or it is not.
+    for name in ["db-locked", "db-gone"] {
+        let why = fault(stage, &format!("add {name} --every 2")).refused(1);
+        assert!(why.contains("is there or is not"), "{why}");
+    }
 }
 
 #[test]
@@ -90,8 +131,23 @@ fn a_file_is_broken_and_mended() {
     fault(&stage, "add db-read-only --every 2").ok();
     let signed: Vec<bool> = (0..6).map(|_| sign(&stage, "some").0 == 303).collect();
     assert!(signed.contains(&true) && signed.contains(&false), "{signed:?}");
-    let why = fault(&stage, "add db-gone").refused(1);
-    assert!(why.contains("SQLite is inside the application"), "{why}");
+    well(&stage, "some", "eighth");
+
+    is_away(&stage, "db-locked", "is locked by another process");
+    well(&stage, "eighth", "ninth");
+
+    is_away(&stage, "db-gone", "cannot be reached");
+    // It is the application alone to which it is not there.
+    let file = stage.state().join("db").join("foobar.sqlite");
+    let rows = Command::new("sqlite3")
+        .args([file.as_os_str(), "SELECT count(*) FROM entries WHERE message IN ('ninth', 'lost')".as_ref()])
+        .output()
+        .expect("sqlite3: `make test` installs it");
+    assert_eq!(String::from_utf8_lossy(&rows.stdout), "1\n", "{rows:?}");
+    // Who starts it meanwhile is told with its start.
+    stage.wwwlab(["restart", "app"]).ok();
+    is_away_now(&stage, "cannot be reached");
+    well(&stage, "ninth", "tenth");
 }
 
 #[test]
@@ -104,7 +160,56 @@ fn a_server_is_broken_and_mended() {
     fault(&stage, "clear").ok();
     until("it is back", || stage.page("/guestbook").0 == 200);
     well(&stage, "sixth", "seventh");
-    assert!(fault(&stage, "add disk-full").refused(1).contains("only the file of SQLite"));
+
+    fault(&stage, "add disk-full").ok();
+    for _ in 0..2 {
+        named(&sign(&stage, "lost"), "is full");
+        named(&stage.page("/"), "is full");
+    }
+    let (status, page) = stage.page("/guestbook");
+    assert!(status == 200 && page.contains("seventh") && !page.contains("lost"), "{page}");
+    well(&stage, "seventh", "eighth");
+}
+
+#[test]
+fn the_tables_of_a_server_are_locked_for_as_long_as_their_session_lives() {
+    let stage = with("mysql");
+    until("the guestbook can be signed", || sign(&stage, "first").0 == 303);
+    is_away(&stage, "db-locked", "holds a lock for too long");
+    let why = fault(&stage, "add db-locked").refused(1);
+    assert!(why.contains("fault 1 is laid on db already (db-locked)"), "{why}");
+    well(&stage, "first", "second");
+
+    // A student finds the session and ends it; so does who starts the server again; so does whoever kills the process.
+    let holder = "SELECT id FROM information_schema.processlist WHERE info LIKE '%the session that holds the tables%' \
+                  AND id <> CONNECTION_ID()";
+    let ended_by: [&dyn Fn(); 3] = [
+        &|| _ = sql(&stage, &format!("KILL {}", sql(&stage, holder).trim())),
+        &|| _ = stage.wwwlab(["restart", "db"]).ok(),
+        &|| {
+            let holds = |pid: &u32| {
+                let words = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                words.contains("--lock-tables")
+            };
+            let holders: Vec<u32> = processes_of(&stage.root()).into_iter().filter(holds).collect();
+            assert_eq!(holders.len(), 1);
+            signal(holders[0], "KILL");
+        },
+    ];
+    for ends in ended_by {
+        is_away(&stage, "db-locked", "holds a lock for too long");
+        assert_eq!(laid(&stage).len(), 1);
+        ends();
+        until("the fault is over", || laid(&stage).is_empty());
+        until("the tables are free", || stage.page("/guestbook").0 == 200);
+        assert_eq!(sql(&stage, holder), "");
+        well(&stage, "second", "second");
+    }
+    // In its time, too.
+    fault(&stage, "add db-locked --for 500ms").ok();
+    until("it is over in its time", || laid(&stage).is_empty());
+    well(&stage, "second", "third");
+    assert_eq!(sql(&stage, "SELECT count(*) FROM entries WHERE message = 'lost'"), "0\n");
 }
 
 #[test]

@@ -347,6 +347,52 @@ fn rfc4035_the_chain_is_seen_and_validated_where_each_host_is_a_machine() {
     assert!(has_flag(&shell("dig +dnssec www.foobar.com"), "ad"));
 }
 
+/// Its parent vouches for the lab's key: with another, nobody who validates would believe a word of it.
+#[test]
+fn rfc4035_a_file_that_brings_keys_replaces_nothing_where_its_zone_is_to_be_signed() {
+    let stage = Stage::new();
+    stage.edit("lab.toml", |text| text.replace("[dnssec]", "[dnssec]\nsign = true\n#"));
+    let zone = "zones/loopback/foobar.com.zone";
+    let plain = fs::read_to_string(stage.root().join(zone)).unwrap();
+    let key = format!("{plain}\n{OWN_KEY}\n");
+    stage.edit(zone, |_| key.clone());
+    let why = "its file brings keys or signatures of its own: take them out of the file";
+    let warnings = || stage.wwwlab(["status"]).ok();
+    let up = stage.wwwlab(["up", "-d"]).ok();
+    assert!(up.contains("zone foobar.com. is refused, nothing answers for it: ") && up.contains(why), "{up}");
+    assert!(warnings().contains(why) && stage.wwwlab(["zone", "list"]).ok().contains(why));
+    assert!(stage.dig("127.0.0.1", "+norec foobar.com SOA").contains("SERVFAIL"));
+    assert!(has_flag(&stage.dig("127.0.0.2", "+dnssec com SOA"), "ad"), "the others are signed");
+
+    // As its file is, without anybody's vouching.
+    stage.wwwlab(["zone", "unsign", "foobar.com"]).ok();
+    let insecure = stage.dig("127.0.0.2", "+dnssec www.foobar.com");
+    assert!(insecure.contains("NOERROR") && !has_flag(&insecure, "ad"), "{insecure}");
+    until("nothing is amiss any more", || !warnings().contains(why));
+
+    // Without the key it is signed; with it again, what was signed stays.
+    stage.edit(zone, |_| plain.clone());
+    until("it has no key", || keys(&stage, "127.0.0.1", "foobar.com").is_empty());
+    stage.wwwlab(["zone", "sign", "foobar.com"]).ok();
+    assert!(delv(&stage, "www.foobar.com").contains("; fully validated"));
+    let own = keys(&stage, "127.0.0.1", "foobar.com");
+    stage.edit(zone, |_| key);
+    until("it is refused", || {
+        warnings().contains("zone foobar.com. is refused, an older version is in service: ")
+    });
+    assert!(warnings().contains(why) && stage.wwwlab(["zone", "list"]).ok().contains(why));
+    stage.wwwlab(["cache", "flush"]).ok();
+    assert!(delv(&stage, "www.foobar.com").contains("; fully validated"));
+    assert_eq!(keys(&stage, "127.0.0.1", "foobar.com"), own);
+    stage.edit(zone, |_| plain + "\nnew A 127.0.0.1\n");
+    until("it is taken", || stage.dig("127.0.0.1", "+norec new.foobar.com").contains("NOERROR"));
+    assert!(delv(&stage, "new.foobar.com").contains("; fully validated"));
+    assert!(!warnings().contains(why));
+}
+
+/// A key that is not the lab's.
+const OWN_KEY: &str = "@ DNSKEY 257 3 13 GojIhhXUN/u4v54ZQqGSnyhWJwaubCvTmeexv7bR6edbkrSqQpF64cYbcB7wNcP+e+MAnLr+Wi9xMWyQLc8NAA==";
+
 #[test]
 fn what_cannot_be_signed_or_broken_is_refused_with_the_remedy() {
     let stage = Stage::up();
@@ -373,9 +419,7 @@ fn what_cannot_be_signed_or_broken_is_refused_with_the_remedy() {
     // Nor is that of a zone whose file brings its own key: nobody would believe what is in it.
     let file = stage.root().join("zones/loopback/foobar.com.zone");
     let plain = fs::read_to_string(&file).unwrap();
-    stage.edit("zones/loopback/foobar.com.zone", |text| {
-        text + "\n@ DNSKEY 257 3 13 GojIhhXUN/u4v54ZQqGSnyhWJwaubCvTmeexv7bR6edbkrSqQpF64cYbcB7wNcP+e+MAnLr+Wi9xMWyQLc8NAA==\n"
-    });
+    stage.edit("zones/loopback/foobar.com.zone", |text| format!("{text}\n{OWN_KEY}\n"));
     until("it has a key", || keys(&stage, "127.0.0.1", "foobar.com").len() == 1);
     let own = stage.wwwlab(["zone", "sign"]).refused(1);
     assert!(own.contains("foobar.com. cannot be signed") && own.contains("out of the file"), "{own}");

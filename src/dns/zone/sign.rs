@@ -51,9 +51,7 @@ pub struct Signing<'s> {
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
     /// Its file has keys or signatures.
-    #[error(
-        "its file brings keys or signatures of its own: it is served as it is; take them out of the file to have it signed"
-    )]
+    #[error("its file brings keys or signatures of its own: take them out of the file to have it signed")]
     Signed,
     /// The names of its NSEC3 records would be too long.
     #[error("its name is too long for hashed names below it: sign it with `denial = \"nsec\"`")]

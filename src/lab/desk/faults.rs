@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Desk, absent};
 use crate::ground::channel::{Ask, Reply};
 use crate::ground::event::Happened;
-use crate::ground::fault::{DatabaseWrong, Wrong};
+use crate::ground::fault::Wrong;
 use crate::ground::service::causes;
 use crate::lab::child::describe;
 use crate::lab::control::{Response, Verb};
@@ -36,6 +36,9 @@ const TURN: Duration = Duration::from_millis(100);
 /// A pause before an attacker is sent for one that ended, so that this does not spin.
 const NEXT_ATTACKER: Duration = Duration::from_secs(1);
 
+/// Why what is not of the lab is left alone.
+const ELSEWHERE: &str = "the database is not of this lab: break it where it runs";
+
 /// The ports that hosts of their own have for HTTPS, which can be switched on later, and for a database server.
 const HTTPS: u16 = 443;
 const MYSQL: u16 = 3306;
@@ -46,6 +49,7 @@ impl Desk {
             Ok(checked) => checked,
             Err(why) => return Response::Refused(vec![why]),
         };
+        checked.deed = checked.deed.on(&self.design.database);
         let _turn = self.faults.turn.lock().await;
         let refusal = self.faults.conflict(&checked).or_else(|| self.not_here(&checked));
         let refusal = match refusal {
@@ -222,33 +226,19 @@ impl Desk {
             };
         }
         if let Deed::Rim(Wrong::Database(wrong)) = checked.deed {
-            return match (wrong, database) {
+            return match wrong {
                 _ if self.design.foreign(ServiceName::App).is_some() => Some(format!(
                     "{name} is laid on the connections of wwwlab's own application, and this one is yours: `wwwlab fault add stop db`"
                 )),
-                (DatabaseWrong::Full, Database::Own(_) | Database::Elsewhere(_)) => Some(
-                    "a server's disk is the machine's: only the file of SQLite can be kept from growing"
-                        .into(),
-                ),
                 _ => None,
             };
         }
         match (service, database) {
-            (ServiceName::Db, Database::Embedded) if name == "db-gone" => {
-                return Some(
-                    "SQLite is inside the application, and does not go without it: `wwwlab fault add db-locked`, or `stop app`".into(),
-                );
-            }
             (ServiceName::Db, Database::Elsewhere(_)) => {
-                return Some("the database is not of this lab: break it where it runs".into());
+                return Some(ELSEWHERE.into());
             }
             (ServiceName::Db, Database::Embedded) if matches!(checked.deed, Deed::Share(_)) => {
                 return Some("SQLite has no process of its own: lay it on app".into());
-            }
-            (ServiceName::Db, database) if name == "db-locked" && !matches!(database, Database::Embedded) => {
-                return Some(
-                    "only the file of SQLite is locked as a whole: `wwwlab fault add pause db`".into(),
-                );
             }
             _ => {}
         }
@@ -300,6 +290,9 @@ impl Desk {
                 self.break_edges().await
             }
             Deed::Edge(_) => self.break_edges().await,
+            Deed::Lock => self.hold_tables(standing).await,
+            // Every database that a lab has itself is gone by other deeds.
+            Deed::Gone => Err(ELSEWHERE.into()),
             Deed::CrashLoop { .. } | Deed::Share(_) => {
                 let stop = CancellationToken::new();
                 let (desk, deed, service, until) =
@@ -327,6 +320,10 @@ impl Desk {
                 let whole = self.break_edges().await;
                 self.stop(id).await;
                 whole
+            }
+            Deed::Lock | Deed::Gone => {
+                self.stop(id).await;
+                Ok(String::new())
             }
             Deed::Verb(Verb::Pause) => self.undo(Verb::Resume, service).await,
             Deed::Verb(_) => self.undo(Verb::Start, service).await,
@@ -517,8 +514,8 @@ impl Desk {
 /// What goes on for as long as a fault is laid.
 #[derive(Debug)]
 pub(in crate::lab) struct Going {
-    stop: CancellationToken,
-    task: tokio::task::JoinHandle<()>,
+    pub(super) stop: CancellationToken,
+    pub(super) task: tokio::task::JoinHandle<()>,
 }
 
 /// What was asked for beside its name.

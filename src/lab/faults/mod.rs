@@ -27,9 +27,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::ground::clock;
-use crate::ground::fault::{DnsWrong, FAULTS_MOST, FaultSet, Laid, When, Wrong};
+use crate::ground::fault::{DatabaseWrong, DnsWrong, FAULTS_MOST, FaultSet, Laid, When, Wrong};
 
 use super::control::Verb;
+use super::database::Database;
 use super::hosts::ServiceName;
 use edges::{Edge, Way};
 use wanted::Checked;
@@ -52,6 +53,23 @@ pub enum Deed {
     Limit(Limit, u64),
     /// The way to it is broken.
     Edge(Way),
+    /// The database's data are locked: of a server by a session that holds its tables, of a file as [`Deed::on`] has it.
+    Lock,
+    /// The database is gone, as [`Deed::on`] has it.
+    Gone,
+}
+
+impl Deed {
+    /// By which means it comes about on this `database`, where that depends on it.
+    pub(super) fn on(self, database: &Database) -> Self {
+        match (self, database) {
+            // A stopped embedded database is one whose file somebody else has locked.
+            (Self::Lock, Database::Embedded) => Self::Verb(Verb::Stop),
+            (Self::Gone, Database::Embedded) => Self::Rim(Wrong::Database(DatabaseWrong::Gone)),
+            (Self::Gone, Database::Own(_)) => Self::Verb(Verb::Kill),
+            _ => self,
+        }
+    }
 }
 
 /// What a process is held to.
@@ -141,6 +159,16 @@ impl Faults {
         self.snapshot.subscribe()
     }
 
+    /// Has a fault end as if its time were over: what made it true is gone.
+    pub(super) fn is_over(&self, id: u32) {
+        let until = Some(clock::now());
+        self.change(|laid| {
+            for standing in laid.iter_mut().filter(|standing| standing.id == id) {
+                *standing = Arc::new(Standing { until, ..(**standing).clone() });
+            }
+        });
+    }
+
     /// Whether `checked` can be laid beside what is; if not, why.
     pub(super) fn conflict(&self, checked: &Checked) -> Option<String> {
         let now = self.now();
@@ -158,6 +186,8 @@ impl Faults {
                     (Deed::Limit(one, _), Deed::Limit(other, _)) => one == other,
                     (Deed::Limit(..), _) | (_, Deed::Limit(..)) => false,
                     (Deed::Edge(_), _) | (_, Deed::Edge(_)) => false,
+                    (Deed::Lock, Deed::Lock) => true,
+                    (Deed::Lock, _) | (_, Deed::Lock) => false,
                     // A process is stopped, or crashes, or shares a processor: each would undo the other.
                     _ => true,
                 }
@@ -312,6 +342,7 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::database::address::Address;
     use wanted::Wanted;
 
     fn checked(what: &str, service: Option<ServiceName>) -> Checked {
@@ -332,6 +363,35 @@ mod tests {
         assert!(now.told_to(ServiceName::App).laid.is_empty());
         assert!(faults.end(first.id).is_some() && faults.end(first.id).is_none());
         assert_eq!(faults.lay(checked("servfail", None)).id, 3, "no number is given twice");
+    }
+
+    #[test]
+    fn a_database_is_locked_and_gone_by_what_it_has() {
+        let (locked, gone) = (checked("db-locked", None).deed, checked("db-gone", None).deed);
+        let embedded = Database::Embedded;
+        assert_eq!(locked.on(&embedded), Deed::Verb(Verb::Stop));
+        assert_eq!(gone.on(&embedded), Deed::Rim(Wrong::Database(DatabaseWrong::Gone)));
+        let elsewhere = Address::parse("mysql://ann:x@127.0.0.1/book").unwrap();
+        let elsewhere = Database::Elsewhere(elsewhere);
+        assert_eq!((locked.on(&elsewhere), gone.on(&elsewhere)), (Deed::Lock, Deed::Gone), "it is refused");
+        assert_eq!(checked("stop", None).deed.on(&elsewhere), Deed::Verb(Verb::Stop));
+    }
+
+    #[test]
+    fn what_has_ended_by_itself_is_due_and_tables_are_locked_once() {
+        let faults = Faults::new(7);
+        let id = faults.lay(checked("db-locked", None)).id;
+        assert!(
+            faults.conflict(&checked("db-locked", None)).unwrap().contains("fault 1 is laid on db already")
+        );
+        assert!(faults.conflict(&checked("pause", Some(ServiceName::Db))).is_none());
+        faults.lay(checked("servfail", None));
+        faults.is_over(id);
+        let due = |standing: &Arc<Standing>| standing.until.is_some_and(|until| until <= clock::now());
+        let now = faults.now();
+        let due: Vec<u32> =
+            now.laid.iter().filter(|standing| due(standing)).map(|standing| standing.id).collect();
+        assert_eq!((due, now.laid.len()), (vec![id], 2));
     }
 
     #[test]

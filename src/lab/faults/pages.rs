@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::Deed;
 use super::edges::{Edge, Way};
 use super::table::{Fault, Kind, TABLE};
+use crate::ground::fault::{DatabaseWrong, Wrong};
 
 macro_rules! nftables {
     () => {
@@ -101,6 +102,10 @@ impl Fault {
                 )
             }
             (Deed::Edge(_), _) => by_who_dials!("which ends its connections by a reset"),
+            (Deed::Rim(Wrong::Database(DatabaseWrong::Full)), _) => {
+                "in both networks, by the application, which has its engine say so on its own connections. A limit of the system's is no \
+                 means for it: a server whose files may not grow (RLIMIT_FSIZE) is killed by SIGXFSZ at its next write"
+            }
             (Deed::Rim(_), Kind::Database) => {
                 "in both networks, by the application, which does it to its own connections"
             }
@@ -109,6 +114,14 @@ impl Fault {
             }
             (Deed::Verb(_) | Deed::CrashLoop { .. } | Deed::Share(_), _) => {
                 "in both networks, by signals and locks"
+            }
+            (Deed::Lock, _) => {
+                "in both networks: SQLite by a process that holds an exclusive lock on the file (`wwwlab serve db --withhold`), MySQL by one \
+                 whose session says LOCK TABLES … WRITE (`wwwlab serve db --lock-tables`); the fault is over when that session is"
+            }
+            (Deed::Gone, _) => {
+                "in both networks: MySQL by SIGKILL; SQLite, which is a library in the application, by the application, whose engine opens \
+                 what is not there. The file itself stays where it is: nothing can be lost"
             }
             (Deed::Limit(..), _) => "in both networks, by the limits of the operating system (prlimit)",
         }

@@ -66,8 +66,8 @@ struct Kept {
     /// How it is signed, and when it is to be signed anew, in seconds since the Unix epoch.
     signed: Option<ZoneSigned>,
     renew_at: Option<u32>,
-    /// Why it is not signed, although it should be.
-    unsigned: Option<String>,
+    /// What the file says where that cannot be signed, although it should be, and why not; served is the one before it, if any.
+    unsignable: Option<(Arc<Zone>, String)>,
 }
 
 impl Kept {
@@ -85,7 +85,7 @@ impl Kept {
             plain,
             signed,
             renew_at: None,
-            unsigned: None,
+            unsignable: None,
         }
     }
 }
@@ -98,8 +98,8 @@ struct Loaded {
     seen: Seen,
     /// What the file says, if it can be served.
     plain: Option<Arc<Zone>>,
-    /// What is to be served of it, and who signed it.
-    published: Option<(Published, Arc<Signer>)>,
+    /// What is to be served of it, or why that cannot be signed; and by whom.
+    published: Option<(Result<Published, String>, Arc<Signer>)>,
 }
 
 /// Files, as they stood.
@@ -159,7 +159,12 @@ impl Shelf {
                 file: kept.file.display().to_string(),
                 serial: zone.map(|zone| zone.serial()),
                 records: zone.map_or(0, |zone| zone.record_count()),
-                problems: kept.problems.iter().chain(&kept.unsigned).cloned().collect(),
+                problems: kept
+                    .problems
+                    .iter()
+                    .chain(kept.unsignable.iter().map(|(_, why)| why))
+                    .cloned()
+                    .collect(),
                 signed: kept.signed.clone(),
             }
         };
@@ -236,10 +241,14 @@ impl Shelf {
         let loaded =
             load_aside(origin.clone(), file.clone(), None, self.serial_served(&origin), self.signer())
                 .await?;
-        if loaded.published.is_none() {
-            let mut causes = vec![format!("zone {origin} stays as it is: {} is not right", file.display())];
-            causes.extend(loaded.load.errors().map(ToString::to_string));
-            return Err(causes);
+        let why: Vec<String> = match &loaded.published {
+            None => loaded.load.errors().map(ToString::to_string).collect(),
+            Some((Err(why), _)) => vec![why.clone()],
+            Some((Ok(_), _)) => Vec::new(),
+        };
+        if !matches!(loaded.published, Some((Ok(_), _))) {
+            let stays = format!("zone {origin} stays as it is: {} is not right", file.display());
+            return Err(std::iter::once(stays).chain(why).collect());
         }
         {
             let mut kept = self.kept();
@@ -276,17 +285,49 @@ impl Shelf {
         }
     }
 
-    /// Signs a zone beside the answering, and serves it then; what was edited meanwhile is signed by whoever loads it.
+    /// Signs a zone beside the answering, and serves it then; what was edited meanwhile is signed by whoever loads it. What the
+    /// file says goes before what is served in its place; where neither can be signed, what is served stays.
     async fn sign_anew(&self, origin: &Name, now: u32) {
-        let plain = |kept: &[Kept]| kept.iter().find(|kept| kept.origin == *origin)?.plain.clone();
-        let Some(zone) = plain(&self.kept()) else { return };
-        let (signer, served, again) = (self.signer(), self.serial_served(origin), zone.clone());
-        let by = signer.clone();
-        let signing = tokio::task::spawn_blocking(move || by.publish(again, served, now));
-        let Ok(published) = signing.await else { return };
-        let is_same = plain(&self.kept()).is_some_and(|now| Arc::ptr_eq(&now, &zone));
-        if is_same && Arc::ptr_eq(&signer, &self.signer()) {
-            self.tell(self.serve(origin, published));
+        let sources = |kept: &[Kept]| {
+            let kept = kept.iter().find(|kept| kept.origin == *origin)?;
+            Some((kept.unsignable.as_ref().map(|(zone, _)| zone.clone()), kept.plain.clone()))
+        };
+        let is_same = |one: &Option<Arc<Zone>>, other: &Option<Arc<Zone>>| match (one, other) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        let Some(before) = sources(&self.kept()) else { return };
+        let mut unsignable = None;
+        for zone in [&before.0, &before.1].into_iter().flatten() {
+            let (signer, served, again) = (self.signer(), self.serial_served(origin), zone.clone());
+            let by = signer.clone();
+            let signing = tokio::task::spawn_blocking(move || by.publish(again, served, now));
+            let Ok(published) = signing.await else { return };
+            let after = sources(&self.kept());
+            let is_as_before =
+                after.is_some_and(|after| is_same(&before.0, &after.0) && is_same(&before.1, &after.1));
+            if !is_as_before || !Arc::ptr_eq(&signer, &self.signer()) {
+                return;
+            }
+            match published {
+                Err(why) => _ = unsignable.get_or_insert_with(|| (zone.clone(), why)),
+                Ok(published) => {
+                    let is_back = unsignable.is_none() && !is_same(&Some(zone.clone()), &before.1);
+                    if let Some(kept) = self.kept().iter_mut().find(|kept| kept.origin == *origin) {
+                        (kept.plain, kept.unsignable) = (Some(zone.clone()), unsignable);
+                    }
+                    let (serial, records) = (published.zone.serial(), published.zone.record_count());
+                    let signed = self.serve(origin, published);
+                    if let Some(file) = self.file_of(origin).filter(|_| is_back) {
+                        let (origin, file) = (origin.to_string(), file.display().to_string());
+                        self.journal.tell(|| Happened::ZoneLoaded { origin, file, serial, records });
+                    }
+                    return self.tell(signed);
+                }
+            }
+        }
+        if let Some(kept) = self.kept().iter_mut().find(|kept| kept.origin == *origin) {
+            (kept.signed, kept.renew_at, kept.unsignable) = (None, None, unsignable);
         }
     }
 
@@ -298,7 +339,7 @@ impl Shelf {
 
     /// Serves a zone as it is to be; what happened, if it is signed.
     fn serve(&self, origin: &Name, published: Published) -> Option<Happened> {
-        let Published { zone, signed, renew_at, problem } = published;
+        let Published { zone, signed, renew_at } = published;
         let happened = signed.as_ref().map(|signed| Happened::ZoneSigned {
             origin: origin.to_string(),
             serial: zone.serial(),
@@ -307,7 +348,7 @@ impl Shelf {
             until: signed.until,
         });
         if let Some(kept) = self.kept().iter_mut().find(|kept| kept.origin == *origin) {
-            (kept.signed, kept.renew_at, kept.unsigned) = (signed, renew_at, problem);
+            (kept.signed, kept.renew_at) = (signed, renew_at);
         }
         self.swap(|zones| zones.put(origin, Served::Zone(zone)));
         happened
@@ -433,18 +474,34 @@ impl Shelf {
         }
         let (origin_shown, file) = (origin.to_string(), file.display().to_string());
         let Some((zone, (published, by))) = plain.zip(published) else {
+            if let Some(kept) = self.kept().iter_mut().find(|kept| kept.origin == *origin) {
+                kept.unsignable = None;
+            }
             self.journal.tell(|| Happened::ZoneRefused { origin: origin_shown, problems, old_one_kept });
             return;
         };
         let (serial, records) = (zone.serial(), zone.record_count());
-        if let Some(kept) = self.kept().iter_mut().find(|kept| kept.origin == *origin) {
-            kept.plain = Some(zone.clone());
-        }
         let signer = self.signer();
         let published = match Arc::ptr_eq(&by, &signer) {
             true => published,
             // It was to be signed otherwise while it was read.
-            false => signer.publish(zone, self.serial_served(origin), clock::unix_seconds()),
+            false => signer.publish(zone.clone(), self.serial_served(origin), clock::unix_seconds()),
+        };
+        let unsignable = published.as_ref().err().map(|why| (zone.clone(), why.clone()));
+        if let Some(kept) = self.kept().iter_mut().find(|kept| kept.origin == *origin) {
+            if unsignable.is_none() {
+                kept.plain = Some(zone);
+            }
+            kept.unsignable = unsignable;
+        }
+        let published = match published {
+            Ok(published) => published,
+            // As with a file that is wrong: without signatures nobody would believe a word of it, since its parent vouches for them.
+            Err(why) => {
+                let (origin, problems) = (origin_shown, vec![why]);
+                self.journal.tell(|| Happened::ZoneRefused { origin, problems, old_one_kept });
+                return;
+            }
         };
         if published.renew_at.is_some() {
             self.signed.notify_one();

@@ -71,8 +71,6 @@ pub(super) struct Published {
     pub(super) signed: Option<ZoneSigned>,
     /// When it is to be signed anew, in seconds since the Unix epoch.
     pub(super) renew_at: Option<u32>,
-    /// Why it is not signed, although it should be.
-    pub(super) problem: Option<String>,
 }
 
 impl Signer {
@@ -99,14 +97,22 @@ impl Signer {
         Ok(Self { zones, children: children.collect::<Result<_, _>>()?, denial: wanted.denial })
     }
 
-    /// `zone` as it is to be served at the time `now`, after one of the serial `served`.
-    pub(super) fn publish(&self, zone: Arc<Zone>, served: Option<u32>, now: u32) -> Published {
+    /// `zone` as it is to be served at the time `now`, after one of the serial `served`; why it cannot be signed, where it should
+    /// be. It is not to be served without then: its parent vouches for the key with which it is not signed.
+    pub(super) fn publish(
+        &self,
+        zone: Arc<Zone>,
+        served: Option<u32>,
+        now: u32,
+    ) -> Result<Published, String> {
         let keyed = self.zones.iter().find(|keyed| keyed.origin == *zone.origin());
         match keyed.map(|keyed| (keyed, self.sign(keyed, &zone, served, now))) {
-            None => Published { zone, signed: None, renew_at: None, problem: None },
+            None => Ok(Published { zone, signed: None, renew_at: None }),
             Some((_, Err(error))) => {
-                let problem = Some(format!("zone {} is not signed: {error}", zone.origin()));
-                Published { zone, signed: None, renew_at: None, problem }
+                let origin = zone.origin();
+                Err(format!(
+                    "{origin} is to be signed, and cannot be: {error} (`wwwlab zone unsign {origin}` has it served as it is)"
+                ))
             }
             Some((keyed, Ok((zone, until)))) => {
                 let signed = keyed.told(&zone, until);
@@ -114,7 +120,7 @@ impl Signer {
                 // Whose time is over on purpose is left so.
                 let renew_at =
                     (keyed.wrong != Some(Wrong::Expired)).then_some(until - RENEWED_BEFORE - jitter);
-                Published { zone: Arc::new(zone), signed, renew_at, problem: None }
+                Ok(Published { zone: Arc::new(zone), signed, renew_at })
             }
         }
     }
@@ -239,7 +245,7 @@ mod tests {
     fn signatures_hold_for_two_weeks_and_are_made_anew_before_each_at_its_own_time() {
         let folder = place();
         let signer = Signer::of(&wanted(folder.path(), None, false)).unwrap();
-        let publish = |served| signer.publish(plain(folder.path()), served, NOW);
+        let publish = |served| signer.publish(plain(folder.path()), served, NOW).unwrap();
         let first = publish(None);
         let end = NOW + LIFETIME - BACKDATED;
         assert_eq!((until(&first.zone), first.signed.unwrap().until), (end, end));
@@ -257,7 +263,7 @@ mod tests {
         let folder = place();
         let publish = |wrong, is_wrong| {
             let signer = Signer::of(&wanted(folder.path(), wrong, is_wrong)).unwrap();
-            signer.publish(plain(folder.path()), None, NOW)
+            signer.publish(plain(folder.path()), None, NOW).unwrap()
         };
         let expired = publish(Some(Wrong::Expired), false);
         assert!(until(&expired.zone) < NOW && expired.renew_at.is_none());
@@ -279,16 +285,62 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_that_cannot_be_signed_is_served_as_it_is_and_a_key_that_is_none_refused() {
+    fn a_zone_that_cannot_be_signed_is_refused_and_so_is_a_key_that_is_none() {
         let folder = place();
         let file = folder.path().join("zone");
         std::fs::write(&file, TEXT.to_owned() + "@ DNSKEY 257 3 15 AAAA\n").unwrap();
         let signer = Signer::of(&wanted(folder.path(), None, false)).unwrap();
-        let published = signer.publish(plain(folder.path()), None, NOW);
-        assert!(published.signed.is_none() && published.zone.serial() == 7);
-        assert!(published.problem.unwrap().contains("of its own"));
+        let why = signer.publish(plain(folder.path()), None, NOW).unwrap_err();
+        assert!(why.contains("of its own") && why.contains("`wwwlab zone unsign example.`"), "{why}");
+        let unsigned = Signer::default().publish(plain(folder.path()), None, NOW).unwrap();
+        assert!(unsigned.signed.is_none() && unsigned.zone.serial() == 7);
         std::fs::write(folder.path().join("key"), "no key").unwrap();
         assert!(matches!(Signer::of(&wanted(folder.path(), None, false)), Err(SignerError::Key(..))));
+    }
+
+    /// The serial and whether it is signed; nothing where it is not in service.
+    fn served(shelf: &Shelf) -> Option<(u32, bool)> {
+        match shelf.snapshot().get(&"example".parse().unwrap()) {
+            Some(Served::Zone(zone)) => {
+                Some((zone.serial(), zone.apex().signatures(RecordType::SOA).is_some()))
+            }
+            _ => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_signed_replaces_nothing_until_it_need_not_be() {
+        let folder = place();
+        let file = folder.path().join("zone");
+        let stock = || {
+            let zones = vec![ZoneFile { origin: "example".parse().unwrap(), file: file.clone() }];
+            let signer = Signer::of(&wanted(folder.path(), None, false)).unwrap();
+            Shelf::stock("test", zones, signer, journal().0)
+        };
+        let with_a_key = TEXT.replace(" 7 ", " 8 ") + "@ DNSKEY 257 3 15 AAAA\n";
+        // What is in service stays, signed, and its signatures are made anew.
+        let shelf = stock();
+        let before = served(&shelf).unwrap();
+        assert!(before.1);
+        let other = folder.path().join("other");
+        std::fs::write(&other, &with_a_key).unwrap();
+        let why = shelf.replace("example", other).await.unwrap_err();
+        assert!(why.join(": ").contains("of its own") && served(&shelf) == Some(before), "{why:?}");
+
+        // With nothing before it, there is nothing in service, and why is told; when it need not be signed, it is served.
+        std::fs::write(&file, &with_a_key).unwrap();
+        let shelf = stock();
+        assert_eq!(served(&shelf), None);
+        let state = shelf.list().remove(0);
+        assert!(state.serial.is_none() && state.problems.join(": ").contains("of its own"), "{state:?}");
+        shelf.sign(Signer::default(), NOW).await;
+        assert_eq!(served(&shelf), Some((8, false)));
+        assert!(shelf.list()[0].problems.is_empty());
+        // And stays so when it is to be signed again: that it cannot be is told to who wants it.
+        shelf.sign(Signer::of(&wanted(folder.path(), None, false)).unwrap(), NOW).await;
+        let state = shelf.list().remove(0);
+        assert_eq!(served(&shelf), Some((8, false)));
+        assert!(state.signed.is_none() && state.problems.join(": ").contains("of its own"), "{state:?}");
     }
 
     #[test]
@@ -297,7 +349,7 @@ mod tests {
         std::fs::write(folder.path().join("next"), Key::draw(Algorithm::Ed25519).unwrap()).unwrap();
         let mut wanted = wanted(folder.path(), None, false);
         let told = |wanted: &Wanted| {
-            Signer::of(wanted).unwrap().publish(plain(folder.path()), None, NOW).signed.unwrap()
+            Signer::of(wanted).unwrap().publish(plain(folder.path()), None, NOW).unwrap().signed.unwrap()
         };
         let one = told(&wanted);
         assert_eq!((one.rolling, one.longest_ttl, one.ds_ttl), (None, 60, 60));

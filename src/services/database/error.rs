@@ -102,9 +102,9 @@ pub enum StoreError {
         /// What the server said.
         source: Arc<sqlx::Error>,
     },
-    /// Another transaction held a row too long.
+    /// Another session held a row or a table too long.
     #[error(
-        "another transaction in the database {place} holds a lock for too long; see whose: SHOW PROCESSLIST; nothing was changed"
+        "another session or transaction in the database {place} holds a lock for too long; see whose: SHOW PROCESSLIST; nothing was changed"
     )]
     LockWait {
         /// Which database.

@@ -10,7 +10,7 @@
 //! The application knows only [`Store`] and [`StoreError`], and [`Target`]: which of both it is. What the engines have in
 //! common is said to a `connection` from a `pool`: `entries`, `accounts`, `hits`. What is one engine's own, from its locks to
 //! its dialect, stays in `sqlite` and `mysql`, in `schema`, and for finding texts in `search`. What a fault makes of a call is in
-//! `spoil`. [`backup`] takes all of it out, and puts it back.
+//! `spoil`. A file is taken away by [`withhold`], a server's tables by `tables`. [`backup`] takes all of it out, and puts it back.
 
 mod accounts;
 mod act;
@@ -27,6 +27,7 @@ mod search;
 mod spoil;
 mod sqlite;
 mod store;
+mod tables;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -39,5 +40,6 @@ pub use error::StoreError;
 pub use mysql::Server;
 pub use search::SEARCH_LONGEST;
 pub use store::{Engine, Store};
+pub use tables::TablesError;
 pub use target::Target;
 pub use url_file::UrlFileError;

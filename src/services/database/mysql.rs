@@ -13,7 +13,8 @@ use super::patience::Patience;
 /// How a session is set up, in one round trip.
 ///
 /// - What does not fit is an error, whatever the server thinks of that (`STRICT_ALL_TABLES`).
-/// - A row's lock is waited for once and long, and not twice and short: who comes again is the last in the queue.
+/// - A row's lock is waited for once and long, and not twice and short: who comes again is the last in the queue; and a
+///   table's lock, for which the server would wait a day, no longer than that.
 /// - No statement takes longer than a call may. The two servers have two names for that; each passes over what is written
 ///   in the comment that is meant for the other.
 /// - Gaps between rows are not locked: nothing here counts on a range that stays as it was, and those who clear what has
@@ -23,7 +24,7 @@ fn session(patience: Patience) -> String {
     format!(
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
          SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
-         SESSION innodb_lock_wait_timeout = {lock} \
+         SESSION innodb_lock_wait_timeout = {lock}, SESSION lock_wait_timeout = {lock} \
          /*M!100100 , SESSION max_statement_time = {} */ /*!80000 , SESSION max_execution_time = {} */ \
          , NAMES utf8mb4",
         answer.as_secs_f64(),
@@ -34,6 +35,10 @@ fn session(patience: Patience) -> String {
 /// Adds to the counter; what was inserted last is the new value, and nobody else's: one statement, one round trip, no
 /// transaction.
 pub(super) const COUNT: &str = "UPDATE counters SET value = LAST_INSERT_ID(value + ?) WHERE name = 'home'";
+
+/// Has the server say what it says where a table's file cannot grow (ER_RECORD_FILE_FULL); nothing is done.
+pub(super) const TABLE_IS_FULL: &str =
+    "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1114, MESSAGE_TEXT = 'The table is full'";
 
 /// A database of a server, and how to get in.
 #[derive(Clone)]

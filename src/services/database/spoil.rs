@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::act::Act;
 use super::connection::{Connection, Value};
-use super::sqlite;
+use super::{mysql, sqlite};
 use crate::ground::fault::{DatabaseWrong, Wrong, wait};
 use crate::services::faults::Faults;
 
@@ -25,7 +25,7 @@ pub(super) async fn act<A: Act>(
     struck: &[DatabaseWrong],
 ) -> (sqlx::Result<A::Done>, bool) {
     for wrong in struck {
-        if let Err(error) = begin(*wrong, connection).await {
+        if let Err(error) = begin::<A>(*wrong, connection).await {
             return (Err(error), false);
         }
     }
@@ -37,7 +37,7 @@ pub(super) async fn act<A: Act>(
     (done, is_as_before)
 }
 
-async fn begin(wrong: DatabaseWrong, connection: &mut Connection) -> sqlx::Result<()> {
+async fn begin<A: Act>(wrong: DatabaseWrong, connection: &mut Connection) -> sqlx::Result<()> {
     match (wrong, &*connection) {
         (DatabaseWrong::ReadOnly, Connection::Sqlite(_)) => connection.say("PRAGMA query_only = ON").await,
         (DatabaseWrong::ReadOnly, Connection::MySql(_)) => {
@@ -53,7 +53,15 @@ async fn begin(wrong: DatabaseWrong, connection: &mut Connection) -> sqlx::Resul
             let millis = i64::try_from(millis).unwrap_or(i64::MAX);
             connection.rows("SELECT SLEEP(? / 1000)", &[Value::Integer(millis)]).await.map(drop)
         }
-        (DatabaseWrong::Full, Connection::MySql(_)) | (DatabaseWrong::Busy, _) => Ok(()),
+        // A limit on its files (RLIMIT_FSIZE) ends the server instead: its disk is the machine's. So it is asked to say what it
+        // would, whatever is to be written.
+        (DatabaseWrong::Full, Connection::MySql(_)) if !A::ONLY_READS => {
+            connection.say(mysql::TABLE_IS_FULL).await
+        }
+        // Who gets no connection comes not so far.
+        (DatabaseWrong::Full, Connection::MySql(_)) | (DatabaseWrong::Busy | DatabaseWrong::Gone, _) => {
+            Ok(())
+        }
     }
 }
 

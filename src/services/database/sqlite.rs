@@ -50,6 +50,16 @@ pub(super) fn options(file: &Path, lock_wait: Duration) -> SqliteConnectOptions 
         .thread_name(|number| format!("sqlite-{number}"))
 }
 
+/// What the engine says to who opens `file` when it is not there: asked below it, where nothing can be, so that whoever uses
+/// `file` notices nothing.
+pub(super) async fn missing(file: &Path) -> sqlx::Error {
+    match SqliteConnectOptions::new().filename(file.join("gone")).create_if_missing(false).connect().await {
+        Err(error) => error,
+        // Only if the file were a directory.
+        Ok(_) => sqlx::Error::WorkerCrashed,
+    }
+}
+
 /// Opens `copy`, a database that nobody else knows and nobody changes.
 pub(super) async fn copy(copy: &Path) -> sqlx::Result<Connection> {
     let options = SqliteConnectOptions::new().filename(copy).read_only(true).immutable(true);

@@ -223,6 +223,9 @@ impl Database {
     }
 
     async fn connected(&self, struck: &[DatabaseWrong]) -> Result<(Arc<Opened>, Held), StoreError> {
+        if let (true, Target::File(file)) = (struck.contains(&DatabaseWrong::Gone), &self.target) {
+            return Err(self.said(sqlite::missing(file).await));
+        }
         let opened = self.opened().await?;
         if struck.contains(&DatabaseWrong::Busy) {
             // As who waits for a place that nobody gives back.

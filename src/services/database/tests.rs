@@ -72,7 +72,7 @@ impl Lab {
 }
 
 async fn withhold(file: &Path) -> Withheld {
-    let config = Config { withhold: file.to_owned() };
+    let config = Config { withhold: Some(file.to_owned()), ..Config::default() };
     Withheld::start(config, journal::journal().0).await.unwrap()
 }
 

@@ -1,4 +1,5 @@
-//! Taking an embedded database away: `wwwlab serve db --withhold FILE`.
+//! Taking a database away: an embedded one with `wwwlab serve db --withhold FILE`, the tables of a server ([`super::tables`]) with
+//! `--lock-tables FILE`.
 //!
 //! SQLite is a library in the application's own process, so there is no database process to stop. What the
 //! engine does offer is its lock: a connection that has said `BEGIN EXCLUSIVE` keeps every other one from
@@ -16,6 +17,7 @@ use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
 use super::error::StoreError;
 use super::sqlite;
+use super::tables::{Tables, TablesError};
 use crate::ground::bind::Listening;
 use crate::ground::journal::Journal;
 use crate::ground::service::{Closed, Service};
@@ -24,25 +26,38 @@ use crate::ground::service::{Closed, Service};
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 
 /// What must be known to withhold a database.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
+#[group(required = true, multiple = false)]
 pub struct Config {
     /// The SQLite file that nobody shall read or write while this runs
     #[arg(long, value_name = "FILE")]
-    pub withhold: PathBuf,
+    pub withhold: Option<PathBuf>,
+    /// The file (mode 0600) with the mysql://user:password@host:port/name of the database whose tables nobody shall read or write
+    /// while this runs
+    #[arg(long, value_name = "FILE")]
+    pub lock_tables: Option<PathBuf>,
 }
 
 /// A database that is held locked until this closes.
 #[derive(Debug)]
-pub struct Withheld {
-    connection: SqliteConnection,
+pub enum Withheld {
+    /// A file.
+    File(SqliteConnection),
+    /// The tables of a server.
+    Tables(Tables),
 }
 
 impl Service for Withheld {
     type Config = Config;
-    type Error = StoreError;
+    type Error = TablesError;
 
-    async fn start(config: Config, journal: Journal) -> Result<Self, StoreError> {
-        let file = config.withhold;
+    async fn start(config: Config, journal: Journal) -> Result<Self, TablesError> {
+        if let Some(file) = config.lock_tables {
+            let tables = Tables::lock(&file).await?;
+            journal.note(format!("{}: until this ends, nobody else reads or writes them", tables.told));
+            return Ok(Self::Tables(tables));
+        }
+        let file = config.withhold.unwrap_or_default();
         let place = file.display().to_string();
         sqlite::prepare_file(&file)
             .map_err(|source| StoreError::Uncreatable { place: place.clone(), source: source.into() })?;
@@ -53,7 +68,7 @@ impl Service for Withheld {
         };
         let connection = lock.await.map_err(|error| StoreError::of(&place, error))?;
         journal.note(format!("{place} is locked: until this ends, nobody reads or writes it"));
-        Ok(Self { connection })
+        Ok(Self::File(connection))
     }
 
     /// Nowhere: a lock has no address.
@@ -61,10 +76,22 @@ impl Service for Withheld {
         Vec::new()
     }
 
-    async fn close(mut self) -> Closed {
-        // Nothing was written, and closing gives the lock back even where the rollback fails.
-        let _ = sqlx::raw_sql("ROLLBACK").execute(&mut self.connection).await;
-        let _ = self.connection.close().await;
+    async fn over(&self) {
+        match self {
+            Self::File(_) => std::future::pending().await,
+            Self::Tables(tables) => tables.over().await,
+        }
+    }
+
+    async fn close(self) -> Closed {
+        match self {
+            Self::File(mut connection) => {
+                // Nothing was written, and closing gives the lock back even where the rollback fails.
+                let _ = sqlx::raw_sql("ROLLBACK").execute(&mut connection).await;
+                let _ = connection.close().await;
+            }
+            Self::Tables(tables) => tables.close().await,
+        }
         Closed::default()
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::dns::message::asked::{self, Data, Record};
 use crate::dns::types::{Rcode, RecordType};
-use crate::services::streams::{self, Respond};
+use crate::services::streams::{self, Asking, Respond};
 
 /// The body of a response: one message, or a few words.
 pub(super) type Message = Full<Bytes>;
@@ -32,11 +32,12 @@ const DISCARDED_MOST: usize = 1 << 18;
 /// How long a question may take to come whole.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 
-/// Answers `request` of `client`; nothing where silence is the answer.
+/// Answers `request` of `client`; nothing where silence is the answer. That its question is whole is told to `asking`.
 pub(super) async fn answer<B>(
     responder: &impl Respond,
     request: Request<B>,
     client: SocketAddr,
+    asking: &Asking,
 ) -> Option<Response<Message>>
 where
     B: Body<Data = Bytes>,
@@ -57,6 +58,7 @@ where
         Ok(question) => question,
         Err(refusal) => return Some(refusal.response()),
     };
+    let _answering = asking.is_whole();
     let mut messages = Vec::new();
     if !streams::answer(responder, &question, client, &mut messages).await.unwrap_or(false) {
         return None;

@@ -65,7 +65,8 @@ impl<R: Respond> Hold for Https<R> {
             let service = service_fn(move |request: Request<Incoming>| {
                 let (responder, one) = (responder.clone(), One::begin(&answering));
                 async move {
-                    let message = exchange::answer(&responder, request, client).await;
+                    let asking = one.0.seat.asking();
+                    let message = exchange::answer(&responder, request, client, &asking).await;
                     drop(one);
                     message.ok_or(Silence)
                 }
@@ -108,24 +109,20 @@ impl AtWork {
     }
 }
 
-/// One request that is under way; over when this is dropped.
+/// One request whose head has come, at least; over when this is dropped. Its seat is its own only when its question is whole.
 struct One(Arc<AtWork>);
 
 impl One {
     fn begin(at_work: &Arc<AtWork>) -> Self {
-        at_work.seat.asks();
         at_work.asked.fetch_add(1, Ordering::Relaxed);
         at_work.under_way.fetch_add(1, Ordering::Relaxed);
-        at_work.seat.set_answering(true);
         Self(at_work.clone())
     }
 }
 
 impl Drop for One {
     fn drop(&mut self) {
-        if self.0.under_way.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.0.seat.set_answering(false);
-        }
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

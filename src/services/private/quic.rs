@@ -28,7 +28,7 @@ use crate::ground::journal::Journal;
 use crate::ground::service::DRAIN;
 use crate::ground::tls::{Agreed, Shaken};
 use crate::services::faults::Faults;
-use crate::services::streams::{self, IDLE, Respond, Room, Seat};
+use crate::services::streams::{self, Asking, IDLE, Respond, Room, Seat};
 use crate::services::tls::TlsError;
 
 /// What is agreed on to be spoken inside (RFC 9250 §4.1.1).
@@ -151,9 +151,9 @@ impl<R: Respond> Quic<R> {
     /// Answers what is asked until the end; with which code it is to end.
     async fn answer_all(&self, connection: &Connection, client: SocketAddr, seat: &Seat) -> VarInt {
         let mut questions = JoinSet::new();
+        let ending = CancellationToken::new();
         let mut is_ending = false;
         loop {
-            seat.set_answering(!questions.is_empty());
             if is_ending && questions.is_empty() {
                 return NO_ERROR;
             }
@@ -163,14 +163,17 @@ impl<R: Respond> Quic<R> {
                     Ok(Ok(())) => {}
                     Err(_) => return INTERNAL_ERROR,
                 },
-                () = seat.to_be_left(), if !is_ending => is_ending = true,
+                () = seat.to_be_left(), if !is_ending => {
+                    is_ending = true;
+                    ending.cancel();
+                }
                 // To stay awake is not to ask: PINGs put off the end that quinn knows of, and not this one.
                 () = sleep(IDLE), if questions.is_empty() => return NO_ERROR,
                 // quinn accepts no more than QUESTIONS_MOST.
                 stream = connection.accept_bi(), if !is_ending => match stream {
                     Ok((send, receive)) => {
-                        seat.asks();
-                        questions.spawn(answer(self.responder.clone(), send, receive, client));
+                        let (responder, asking) = (self.responder.clone(), seat.asking());
+                        questions.spawn(answer(responder, send, receive, client, asking, ending.clone()));
                     }
                     // It was closed, or was silent for too long.
                     Err(_) => return NO_ERROR,
@@ -184,15 +187,25 @@ impl<R: Respond> Quic<R> {
 #[derive(Debug)]
 struct Misbehaved;
 
-/// Answers the one question of a stream.
+/// Answers the one question of a stream, unless it is not whole yet when the connection is `ending`.
 async fn answer(
     responder: impl Respond,
     mut send: SendStream,
     mut receive: RecvStream,
     client: SocketAddr,
+    asking: Asking,
+    ending: CancellationToken,
 ) -> Result<(), Misbehaved> {
     // The end of the stream is the end of the question: who does not tell it in time is not waited for.
-    let read = timeout(IDLE, receive.read_to_end(LONGEST)).await;
+    let reading = timeout(IDLE, receive.read_to_end(LONGEST));
+    let read = tokio::select! {
+        biased;
+        read = reading => read,
+        () = ending.cancelled() => {
+            let _ = send.reset(NO_ERROR);
+            return Ok(());
+        }
+    };
     let framed = match read {
         Ok(Ok(framed)) => framed,
         // It was taken back (DOQ_REQUEST_CANCELLED, §4.3.1), or the connection is gone.
@@ -203,6 +216,7 @@ async fn answer(
         Ok(Err(quinn::ReadToEndError::TooLong)) | Err(_) => return misbehaved(&mut send),
     };
     let Some(message) = only_message(&framed) else { return misbehaved(&mut send) };
+    let _answering = asking.is_whole();
     match streams::answer(&responder, message, client, &mut send).await {
         // Whoever does not want it any more has said so. The end of the connection, which may come behind this, would take with
         // it what has not arrived.

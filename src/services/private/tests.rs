@@ -353,3 +353,72 @@ async fn quic_has_as_many_connections_as_others_have() {
     let last = connections.last().unwrap();
     assert!(ask_quic(last, &framed(0)).await.is_some());
 }
+
+/// Takes all other seats of this machine for who waits for answers, and then one more; the seats, once there is one. That is so as
+/// soon as one of those who came over a socket, `open` of them, need not be left in peace.
+async fn crowd(stand: &Stand, open: usize) -> Vec<streams::Seat> {
+    let client = "127.0.0.1".parse().unwrap();
+    let (mut seats, mut answering) = (Vec::new(), Vec::new());
+    for _ in open..streams::CONNECTIONS_OF_ONE_MOST {
+        let seat = stand.door.room.seat(client, &stand.stop).unwrap();
+        answering.push(seat.asking().is_whole());
+        seats.push(seat);
+    }
+    let newcomer = async {
+        loop {
+            match stand.door.room.seat(client, &stand.stop) {
+                Some(seat) => return seat,
+                None => tokio::task::yield_now().await,
+            }
+        }
+    };
+    seats.push(timeout(PATIENCE, newcomer).await.expect("a question by half keeps its seat"));
+    seats
+}
+
+#[tokio::test]
+async fn who_has_asked_by_half_over_quic_makes_room() {
+    let stand = Stand::quic();
+    let connection = stand.connect_quic(b"doq").await.unwrap();
+    let (mut send, _receive) = connection.open_bi().await.unwrap();
+    send.write_all(&framed(0)[..9]).await.unwrap();
+    // Streams are taken in their order: with this answer the first one is being read.
+    assert!(ask_quic(&connection, &framed(0)).await.is_some());
+    let _seats = crowd(&stand, 1).await;
+    assert_eq!(closed(&connection).await.error_code.into_inner(), 0, "DOQ_NO_ERROR: it did nothing wrong");
+}
+
+#[tokio::test]
+async fn who_has_asked_by_half_over_https_makes_room() {
+    let stand = Stand::new();
+    stand.door.set(&stand.wanted(&[], &["127.0.0.1:0"])).unwrap();
+    let mut stream = stand.connect(Transport::Https, b"http/1.1").await.unwrap();
+    let head = "POST /dns-query HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/dns-message\r\n\
+                Content-Length: 100\r\nExpect: 100-continue\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // This is said when the body is wanted.
+    let mut said = [0; 25];
+    timeout(PATIENCE, stream.read_exact(&mut said)).await.unwrap().unwrap();
+    assert_eq!(&said, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(&[0; 12]).await.unwrap();
+    let _seats = crowd(&stand, 1).await;
+    let mut rest = Vec::new();
+    // How it ends is of no interest, only that it does.
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("open after 30 s");
+}
+
+#[tokio::test]
+async fn who_has_asked_by_half_over_tls_makes_room() {
+    let stand = Stand::new();
+    stand.door.set(&stand.wanted(&["127.0.0.1:0"], &[])).unwrap();
+    let mut stream = stand.connect(Transport::Tls, b"dot").await.unwrap();
+    // A question, and behind it a part of another: with the answer the part has been read as well.
+    stream.write_all(&[framed(7), framed(8)[..9].to_vec()].concat()).await.unwrap();
+    let mut answer = vec![0; framed(7).len() + 3];
+    timeout(PATIENCE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.ends_with(b"tls"));
+    let _seats = crowd(&stand, 1).await;
+    let mut rest = Vec::new();
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("open after 30 s");
+    assert!(rest.is_empty());
+}

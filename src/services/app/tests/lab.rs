@@ -82,7 +82,7 @@ impl Lab {
     }
 
     pub(super) async fn withhold(&self) -> Withheld {
-        let config = withhold::Config { withhold: self.database() };
+        let config = withhold::Config { withhold: Some(self.database()), ..withhold::Config::default() };
         Withheld::start(config, journal().0).await.unwrap()
     }
 }

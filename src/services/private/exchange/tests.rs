@@ -9,6 +9,12 @@ use crate::dns::message::asked::query;
 use crate::dns::name::Name;
 use crate::services::streams::Replies;
 
+/// A seat's own, of which nobody asks anything.
+fn asking() -> Asking {
+    let room: std::sync::Arc<streams::Room> = Default::default();
+    room.seat([127, 0, 0, 1].into(), &Default::default()).unwrap().asking()
+}
+
 /// Answers every question with this, or with silence where it is empty.
 #[derive(Clone)]
 struct Told(Vec<u8>);
@@ -64,7 +70,7 @@ fn soa(minimum: u32) -> Vec<u8> {
 const A: (u8, u16, u32, &[u8]) = (0, 1, 300, &[127, 0, 0, 1]);
 
 async fn ask(request: Request<Full<Bytes>>, told: Vec<u8>) -> Option<Response<Message>> {
-    answer(&Told(told), request, "127.0.0.1:1".parse().unwrap()).await
+    answer(&Told(told), request, "127.0.0.1:1".parse().unwrap(), &asking()).await
 }
 
 fn get(target: &str) -> Request<Full<Bytes>> {
@@ -124,7 +130,7 @@ async fn what_is_refused_is_taken_to_its_end_first() {
     let body = http_body_util::StreamBody::new(futures_util::stream::iter(pieces));
     let request = Request::post("/dns-query").header(CONTENT_TYPE, "text/plain").body(body).unwrap();
     let client = SocketAddr::from(([127, 0, 0, 1], 1));
-    let response = answer(&Told(reply(0, &[A])), request, client).await.unwrap();
+    let response = answer(&Told(reply(0, &[A])), request, client, &asking()).await.unwrap();
     assert_eq!((response.status(), left), (StatusCode::UNSUPPORTED_MEDIA_TYPE, 0));
 }
 
@@ -175,7 +181,8 @@ async fn a_question_that_does_not_come_is_not_waited_for() {
         }
     }
     let request = Request::post(PATH).header(CONTENT_TYPE, MEDIA_TYPE).body(Never).unwrap();
-    let response = answer(&Told(reply(0, &[A])), request, "127.0.0.1:1".parse().unwrap()).await.unwrap();
+    let response =
+        answer(&Told(reply(0, &[A])), request, "127.0.0.1:1".parse().unwrap(), &asking()).await.unwrap();
     assert_eq!(response.status(), 408);
 }
 
