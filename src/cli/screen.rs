@@ -256,6 +256,8 @@ impl Table {
                 let part = parts.get(at).map_or("", String::as_str);
                 let gap = " ".repeat(layout.gap);
                 let padding = " ".repeat(width.saturating_sub(part.width()));
+                // What is empty has no colour, so that no line ends in spaces.
+                let style = if part.is_empty() { Style::new() } else { *style };
                 let written = if self.columns[*index].right {
                     write!(line, "{gap}{padding}{style}{part}{style:#}")
                 } else {
