@@ -20,8 +20,9 @@ use crate::services::database::backup::{self, BackupError, Doing, Manifest};
 use crate::services::database::{Server, Target, UrlFileError};
 
 use super::progress::Shown;
+use super::quit::asked_to_quit;
 use super::screen::{BOLD, DIM, bytes};
-use super::up::{asked_to_quit, printable};
+use super::words::printable;
 use super::{Failure, World, block_on};
 
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,7 @@ use crate::lab::directory::Directory;
 use crate::lab::hosts::ServiceName;
 
 use super::screen::Table;
-use super::up::printable;
+use super::words::printable;
 use super::{Failure, World, block_on};
 
 #[derive(Debug, clap::Args)]

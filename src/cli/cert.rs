@@ -11,7 +11,7 @@ use crate::lab::directory::Directory;
 use crate::lab::tls::Change;
 
 use super::screen::{BAD, BOLD, COMMAND, DIM};
-use super::up::printable;
+use super::words::{printable, validity};
 use super::{Failure, World, block_on, secure};
 
 #[derive(Debug, clap::Args)]
@@ -174,20 +174,6 @@ fn show(told: &Told, now: u64, world: &mut World) -> Result<(), Failure> {
     }
     writeln!(world.out, "  {dim}serial  {}\n  SHA-256 {}{dim:#}", told.serial, told.sha256)?;
     Ok(())
-}
-
-/// `until 2026-12-22T05:00:00Z, 29 days from now`.
-pub(super) fn validity(until: u64, now: u64) -> String {
-    let at = clock::rfc3339(until.saturating_mul(1000));
-    let at = format!("{}Z", at.get(..19).unwrap_or(&at));
-    let days = |seconds: u64| match seconds / 86_400 {
-        1 => "1 day".to_owned(),
-        days => format!("{days} days"),
-    };
-    match until.checked_sub(now) {
-        Some(left) => format!("until {at}, {} from now", days(left)),
-        None => format!("until {at}, {} ago", days(now - until)),
-    }
 }
 
 fn not_made(error: CertsError) -> Failure {

@@ -6,7 +6,6 @@
 
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
-use std::process::Command;
 use std::time::Duration;
 
 use crate::dns::message::asked::{Data, Response, query, read_response};
@@ -20,8 +19,9 @@ use crate::lab::hosts::ServiceName;
 use crate::lab::network;
 use crate::lab::status::LabStatus;
 
-use super::screen::{COMMAND, DIM, quoted};
+use super::screen::DIM;
 use super::shell::run_there;
+use super::tool::run_tool;
 use super::{Failure, World, block_on};
 
 /// How a machine comes to have curl.
@@ -343,25 +343,6 @@ fn proxied() -> bool {
     ["http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
         .iter()
         .any(|variable| std::env::var_os(variable).is_some())
-}
-
-/// Shows the whole command, runs it, and returns its exit code.
-pub(super) fn run_tool(
-    tool: &str,
-    line: &[OsString],
-    install: &str,
-    world: &mut World,
-) -> Result<u8, Failure> {
-    let style = COMMAND;
-    let typed: Vec<String> = line.iter().map(|argument| quoted(argument)).collect();
-    writeln!(world.err, "{style}$ {tool} {}{style:#}", typed.join(" "))?;
-    world.err.flush()?;
-    let status = Command::new(tool).args(line).status().map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Failure::Said(format!("{tool} is not installed: {install}")),
-        _ => Failure::System(format!("cannot run {tool}"), error),
-    })?;
-    // A tool that was killed has no code; shells say 128 and more, and so does this.
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(128))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::lab::supervisor::UpError;
 use crate::services::database::Store;
 
 use super::backup::reached;
-use super::curl::run_tool;
+use super::tool::run_tool;
 use super::{Failure, World, block_on};
 
 #[derive(Debug, clap::Args)]

@@ -16,7 +16,7 @@ use crate::lab::releases::{Release, ReleaseError, Releases, Turn};
 use crate::services::app::CodeBase;
 
 use super::screen::{BOLD, COMMAND, DIM, Table, ago};
-use super::up::printable;
+use super::words::printable;
 use super::{Failure, World, block_on};
 
 #[derive(Debug, clap::Args)]

@@ -19,7 +19,8 @@ use crate::lab::log::Log;
 use crate::lab::network::publish::Publication;
 use crate::lab::supervisor::Lab;
 
-use super::up::{DATABASE_VARIABLE, asked_to_quit};
+use super::quit::asked_to_quit;
+use super::up::DATABASE_VARIABLE;
 use super::{Failure, Place};
 
 /// A lab that has not said by then how it went has not come up; an application of the student's own may take 5 min.

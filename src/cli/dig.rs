@@ -10,9 +10,9 @@ use crate::lab::directory::Directory;
 use crate::lab::hosts::ServiceName;
 use crate::lab::status::LabStatus;
 
-use super::curl::run_tool;
 use super::screen::DIM;
 use super::shell::run_there;
+use super::tool::run_tool;
 use super::{Failure, World, block_on};
 
 /// How a machine comes to have dig.

@@ -14,7 +14,7 @@ use crate::lab::faults::wanted::{self, Wanted};
 use crate::lab::hosts::ServiceName;
 
 use super::screen::{BOLD, COMMAND, DIM, Table, ago};
-use super::up::printable;
+use super::words::printable;
 use super::{Failure, Place, World, block_on};
 
 #[derive(Debug, clap::Args)]

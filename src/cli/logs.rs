@@ -12,7 +12,7 @@ use crate::lab::hosts::ServiceName;
 use crate::lab::log::json_beside;
 
 use super::screen::BOLD;
-use super::up::printable;
+use super::words::printable;
 use super::{Failure, World};
 
 /// Followed files are looked at this often.

@@ -9,7 +9,7 @@ use crate::lab::status::LabStatus;
 
 use super::cache::Which;
 use super::screen::{BAD, BOLD, DIM, GOOD, Table};
-use super::up::printable;
+use super::words::printable;
 use super::{Failure, World, block_on};
 
 #[derive(Debug, clap::Args)]

@@ -14,7 +14,7 @@ use crate::services::resolver::{self, Resolver};
 use crate::services::run::{Upward, run as run_service};
 use crate::services::web::{self, Web};
 
-use super::up::printable;
+use super::words::printable;
 use super::{Failure, World, event_loop};
 
 #[derive(Debug, clap::Args)]

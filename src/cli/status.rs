@@ -13,9 +13,9 @@ use crate::lab::hosts::Host;
 use crate::lab::private::PrivateService;
 use crate::lab::status::{LabStatus, ServiceStatus, State, Usage};
 
-use super::cert::validity;
 use super::screen::{BAD, BOLD, Cell, DIM, Table, ago, bytes, pace, state_style};
-use super::up::printable;
+use super::words::printable;
+use super::words::validity;
 use super::{Failure, World, block_on};
 
 #[derive(Debug, clap::Args)]

@@ -6,8 +6,6 @@ use std::str::FromStr;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
-
 use crate::ground::clock::{self, Stopwatch};
 use crate::ground::event::{Event, Happened, Micros};
 use crate::lab::config::Network;
@@ -19,7 +17,9 @@ use crate::lab::network::publish::{self, Publication};
 use crate::lab::status::{LabStatus, State};
 use crate::lab::supervisor::{Lab, UpError};
 
+use super::quit::asked_to_quit;
 use super::screen::{BAD, BOLD, COMMAND, DIM, GOOD, LIMITED, Table, quoted};
+use super::words::printable;
 use super::{Failure, Place, World, block_on, detached};
 
 /// Lines that may wait for a terminal that stands still (^S).
@@ -122,20 +122,6 @@ impl Screen {
     }
 }
 
-/// Ends when the user asks for it: ^C, SIGTERM, or a closed terminal.
-pub(super) fn asked_to_quit() -> std::io::Result<impl Future<Output = ()>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hang_up.recv() => {}
-        }
-    })
-}
-
 /// Has the lab come up in the background, and introduces it.
 fn detach(
     arguments: &Arguments,
@@ -179,17 +165,6 @@ pub(super) fn line(event: &Event, root: &str) -> String {
         event.service,
         printable(&event.what.to_string().replace(root, ""))
     )
-}
-
-/// `text` with control characters made visible: names and targets come from strangers, and a terminal obeys.
-pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|character| match character {
-            '\n' => '\n',
-            control if control.is_control() => '\u{FFFD}',
-            other => other,
-        })
-        .collect()
 }
 
 /// What the terminal shows from now on.

@@ -30,7 +30,7 @@ use crate::path::asking::Trust;
 use crate::services::app::CodeBase;
 
 use super::super::screen::{BAD, BOLD, Cell, DIM, GOOD, LIMITED, Table};
-use super::super::up::printable;
+use super::super::words::printable;
 use super::super::{Failure, World, event_loop, shell};
 use super::drawing;
 

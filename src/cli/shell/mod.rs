@@ -22,9 +22,9 @@ use crate::lab::network::plan::{CLIENT, Plan};
 use crate::lab::network::wiring::MachineState;
 use crate::lab::network::{self, NetworkError, Seats};
 
-use super::curl::run_tool;
 use super::detached::{self, Until};
 use super::screen::{COMMAND, DIM, quoted};
+use super::tool::run_tool;
 use super::{Failure, Place, World, event_loop, up};
 
 /// Another shell may be bringing the lab up, or a lab just be ending: so long it is tried again.

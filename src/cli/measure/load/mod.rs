@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::up::asked_to_quit;
+use crate::cli::quit::asked_to_quit;
 use crate::cli::{Failure, World, block_on, shell};
 use crate::ground::channel::Mark;
 use crate::ground::clock::Stopwatch;
