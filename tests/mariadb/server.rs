@@ -18,6 +18,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::thread;
+use std::time::Duration;
 
 /// Runs the server (the arguments behind the directory), says its number, and waits for a word: `keep` leaves the
 /// directory, anything else, and the end of whoever would say it, removes it. The server is killed in any case.
@@ -33,6 +34,9 @@ wait $server 2>/dev/null
 
 /// Starts that are tried: between finding a free port and the server's taking it, somebody else may.
 const STARTS_MOST: u32 = 5;
+
+/// How often it is looked whether a server stands still, a millisecond apart.
+const LOOKS_MOST: u32 = 30_000;
 
 /// The user that tests log in as, who may do anything, and their password: one that a URL cannot carry as it is.
 pub const USER: &str = "ada";
@@ -126,12 +130,37 @@ impl MariaDb {
         client
     }
 
-    /// Sends the server a signal: `STOP`, `CONT`.
-    pub fn signal(&self, name: &str) {
+    /// Has the server stand still; when this returns, each of its threads does. A signal alone is obeyed when the machine comes
+    /// to it, and a question may be answered before.
+    pub fn stand_still(&self) {
+        let server = self.signal("STOP");
+        let state = |stat: String| stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        let stands_still = || {
+            let threads = fs::read_dir(format!("/proc/{server}/task")).unwrap().flatten();
+            let mut states = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+            states.all(|stat| state(stat) == Some('T'))
+        };
+        for _ in 0..LOOKS_MOST {
+            if stands_still() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        panic!("it does not stand still");
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) {
+        self.signal("CONT");
+    }
+
+    /// Sends the server a signal: `STOP`, `CONT`. Its process.
+    fn signal(&self, name: &str) -> u32 {
         let server = self.guard.lock().unwrap().as_ref().expect("a server that runs").server;
         assert!(
             Command::new("kill").args([&format!("-{name}"), &server.to_string()]).status().unwrap().success()
         );
+        server
     }
 
     /// Kills the server (SIGKILL); its data stay. When this returns, it is gone.

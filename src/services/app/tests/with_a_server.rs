@@ -46,10 +46,10 @@ async fn what_is_wrong_with_the_server_is_a_page_and_ends_with_its_cause() {
     spawn_blocking(move || restarting.restart()).await.unwrap();
     assert_eq!(lab.get("/readyz").await.body, "ready\n");
 
-    server.signal("STOP");
+    server.stand_still();
     let silent = lab.get("/").await;
     assert!(silent.status == 503 && silent.body.contains("did not answer in time"), "{}", silent.body);
-    server.signal("CONT");
+    server.go_on();
     assert_eq!(lab.get("/").await.status, 200);
     lab.app.close().await;
 }

@@ -219,10 +219,10 @@ async fn a_server_that_stands_still_is_told_in_time_and_found_again() {
     patient.close().await;
     let store = waiting(&server, &name, Patience::OF_A_VISITOR);
     assert_eq!(found(&store).await, 1);
-    server.signal("STOP");
+    server.stand_still();
     let silent = store.newest(5).await.unwrap_err();
     assert!(matches!(silent, StoreError::Silent { .. }), "{silent:?}");
-    server.signal("CONT");
+    server.go_on();
     assert_eq!(found(&store).await, 1);
     store.close().await;
 }
