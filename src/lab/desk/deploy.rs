@@ -35,8 +35,8 @@ enum Came {
     Down,
     /// The processes of these services went over to it.
     Over(Vec<Over>),
-    /// Other processes serve it; so many requests the former ones had not answered in time.
-    Others { unfinished: u32 },
+    /// Other processes of these services serve it; so many requests the former ones had not answered in time.
+    Others { services: Vec<ServiceName>, unfinished: u32 },
 }
 
 /// A process that went over to other files.
@@ -46,8 +46,23 @@ struct Over {
     version: String,
 }
 
+/// Those that had begun with the former version before the next one was kept.
+#[derive(Default)]
+struct CaughtUp {
+    /// They went over to it.
+    over: Vec<Over>,
+    /// They did not.
+    behind: Vec<ServiceName>,
+}
+
 /// Why not; the causes, outermost first.
 type Refusal = Vec<String>;
+
+impl Came {
+    fn others(posts: &[&Post], unfinished: u32) -> Self {
+        Self::Others { services: posts.iter().map(|post| post.name).collect(), unfinished }
+    }
+}
 
 impl Desk {
     /// Has the application serve the last of `releases`, if it has any, by this way, and keeps it so.
@@ -67,26 +82,24 @@ impl Desk {
         if kept.is_ok() {
             self.design.apps.serve_what_is_kept();
         }
-        let mut anew = Vec::new();
-        let (served, unfinished) = match came {
-            Came::Down => (false, 0),
-            Came::Over(all) => {
-                // A process that said so may have ended since, and another have begun with what was kept then.
-                let is_anew = |over: &&Over| self.pid(over.service).is_some_and(|pid| pid != over.pid);
-                anew.extend(all.iter().filter(is_anew).map(|over| over.service.as_str()));
-                let is_served = all.iter().any(|over| self.pid(over.service) == Some(over.pid));
-                self.told(all).await;
-                (is_served, 0)
+        let mut caught_up = CaughtUp::default();
+        if let (Ok(()), Some(code)) = (&kept, &code) {
+            caught_up = self.catch_up(&came, code).await;
+        }
+        let (mut served, mut unfinished) = (!caught_up.over.is_empty(), 0);
+        match came {
+            Came::Down => {}
+            Came::Over(mut all) => {
+                all.retain(|over| self.pid(over.service) == Some(over.pid));
+                served |= !all.is_empty();
+                caught_up.over.extend(all);
             }
-            Came::Others { unfinished } => (true, unfinished),
-        };
+            Came::Others { unfinished: cut, .. } => (served, unfinished) = (true, cut),
+        }
+        self.told(caught_up.over).await;
         match kept {
-            Ok(()) if !anew.is_empty() => {
-                let names = anew.join(" and ");
-                Response::Refused(vec![format!(
-                    "it is kept, but {names} was started anew meanwhile, with the former one: `wwwlab restart {}`",
-                    anew.first().unwrap_or(&"app")
-                )])
+            Ok(()) if !caught_up.behind.is_empty() => {
+                Response::Refused(caught_up.behind.into_iter().map(behind).collect())
             }
             Ok(()) => Response::Deployed { served, unfinished },
             Err(error) => {
@@ -95,6 +108,38 @@ impl Desk {
                 Response::Refused(why)
             }
         }
+    }
+
+    /// Has those go over to what is kept, the files in `code`, that have begun with the former ones while others came into service.
+    async fn catch_up(&self, came: &Came, code: &Path) -> CaughtUp {
+        let mut caught_up = CaughtUp::default();
+        for post in self.apps().filter(|post| self.design.foreign(post.name).is_none()) {
+            let name = post.name;
+            // Whoever begins after the first try begins with what is kept.
+            for _ in 0..2 {
+                let pid = self.pid(name);
+                let has_it = match came {
+                    Came::Down => false,
+                    Came::Over(all) => all.iter().any(|over| over.service == name && pid == Some(over.pid)),
+                    Came::Others { services, .. } => services.contains(&name),
+                };
+                if has_it {
+                    break;
+                }
+                // One that is just starting hears it then; of one that is down nothing comes.
+                let reloaded = self.reload(post, code).await;
+                if self.pid(name) != pid {
+                    continue;
+                }
+                match reloaded {
+                    Ok(over) => caught_up.over.push(over),
+                    Err(_) if pid.is_none() => {}
+                    Err(_) => caught_up.behind.push(name),
+                }
+                break;
+            }
+        }
+        caught_up
     }
 
     /// Has the application serve `code` by this way, for as long as somebody measures.
@@ -107,7 +152,7 @@ impl Desk {
                 self.told(all).await;
                 Response::Deployed { served: true, unfinished: 0 }
             }
-            Ok(Came::Others { unfinished }) => Response::Deployed { served: true, unfinished },
+            Ok(Came::Others { unfinished, .. }) => Response::Deployed { served: true, unfinished },
             Err(why) => Response::Refused(why),
         }
     }
@@ -224,7 +269,7 @@ impl Desk {
                         Err(why) => return Err(self.go_back(&running[..number], post.name, why).await),
                     }
                 }
-                Ok(Came::Others { unfinished })
+                Ok(Came::others(&running, unfinished))
             }
         }
     }
@@ -289,7 +334,7 @@ impl Desk {
         let all = join_all(running.iter().map(|post| one(post))).await;
         let came: Vec<_> = running.iter().copied().zip(all).collect();
         let Some(ill) = came.iter().find(|(_, came)| came.is_err()).map(|(post, _)| post.name) else {
-            return Ok(Came::Others { unfinished: 0 });
+            return Ok(Came::others(running, 0));
         };
         let well: Vec<&Post> = came.iter().filter(|(_, came)| came.is_ok()).map(|(post, _)| *post).collect();
         let why = came.into_iter().filter_map(|(_, came)| came.err()).flatten().collect();
@@ -392,6 +437,12 @@ impl Desk {
         }
         may_be_asked(web)
     }
+}
+
+fn behind(service: ServiceName) -> String {
+    format!(
+        "it is kept, but {service} was started anew meanwhile, with the former one: `wwwlab restart {service}`"
+    )
 }
 
 /// Whether the web server, as it is, can be told of the application; one that is down need not be.

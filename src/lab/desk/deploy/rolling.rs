@@ -38,7 +38,7 @@ impl Desk {
                 }
             }
         }
-        Ok(Came::Others { unfinished })
+        Ok(Came::others(running, unfinished))
     }
 
     /// One of them; how many requests it had not answered in time.
