@@ -79,9 +79,8 @@ impl Desk {
             Err(why) => return Response::Refused(why),
         };
         let kept = releases.map_or(Ok(()), |releases| place.keep(releases));
-        if kept.is_ok() {
-            self.design.apps.serve_what_is_kept();
-        }
+        // Whatever came of it: who starts from now on serves what is kept.
+        self.design.apps.serve_what_is_kept();
         let mut caught_up = CaughtUp::default();
         if let (Ok(()), Some(code)) = (&kept, &code) {
             caught_up = self.catch_up(&came, code).await;
@@ -412,10 +411,13 @@ impl Desk {
         let _ = switch.send(());
         match is_done.await {
             Ok(Some(_)) => Ok(unfinished),
-            Ok(None) => Err(vec![format!(
-                "the new one ended as soon as requests went to it, and the former one has ended as well: `wwwlab logs {name}` says why, \
-                 `wwwlab start {name}` starts the former version"
-            )]),
+            Ok(None) => {
+                self.serve(name, None);
+                Err(vec![format!(
+                    "the new one ended as soon as requests went to it, and the former one has ended as well: `wwwlab logs {name}` says \
+                     why, `wwwlab start {name}` starts the former version"
+                )])
+            }
             Err(_) => Err(vec!["the lab is going down".into()]),
         }
     }
