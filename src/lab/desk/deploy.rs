@@ -159,21 +159,21 @@ impl Desk {
     /// Has it serve as it did `before` that, without losing a request where that can be.
     pub(in crate::lab) async fn take_back(&self, before: &[Serving]) -> Response {
         let _one_at_a_time = self.deploying.lock().await;
-        let mut taken_back = Ok(());
+        let mut why = Vec::new();
         for (post, before) in self.apps().zip(before) {
             // Whatever came of the one before.
-            taken_back = taken_back.and(self.back_to(post, before).await);
+            if let Err(causes) = self.back_to(post, before).await {
+                why.push(format!("{0} is not as before: `wwwlab restart {0}`", post.name));
+                why.extend(causes);
+            }
         }
         // Whatever came of it: who starts from now on serves what is kept, at the port that he has.
         self.design.apps.serve_what_is_kept();
-        let removed = Releases::of(&self.design.directory).remove_trial();
-        match taken_back.and(removed.map_err(|error| causes(&error))) {
-            Ok(()) => Response::Done("all is as before".into()),
-            Err(mut why) => {
-                why.insert(0, "the application is not as before: `wwwlab restart app`".into());
-                Response::Refused(why)
-            }
+        if let Err(error) = Releases::of(&self.design.directory).remove_trial() {
+            why.push("what was tried is left".into());
+            why.extend(causes(&error));
         }
+        if why.is_empty() { Response::Done("all is as before".into()) } else { Response::Refused(why) }
     }
 
     async fn back_to(&self, post: &Post, before: &Serving) -> Result<(), Refusal> {
