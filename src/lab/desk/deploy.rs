@@ -369,7 +369,7 @@ impl Desk {
         let all = design.apps.all();
         let ports: Vec<u16> = all.iter().map(|serving| serving.port).collect();
         let number = ServiceName::APPS.iter().position(|app| *app == name).unwrap_or_default();
-        let port = ports::decide_beside(design.network, &design.ports, number, &ports);
+        let port = ports::decide_beside(&design.config.ports, design.network, &design.ports, number, &ports);
         let port = port.map_err(|error| causes(&error))?;
         let Some(former) = design.apps.of(name) else { return Err(vec![absent(name)]) };
         let address = name.host().address(design.network);
