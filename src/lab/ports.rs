@@ -151,13 +151,7 @@ pub fn decide(config: &Config, network: Network, database: bool) -> Result<Ports
     let known = |key| decided.ports.iter().find(|(decided, _)| *decided == key).map(|(_, port)| *port);
     let of = |key| known(key).unwrap_or_default();
     let (dns, http, app, db) = (of(dns.key), of(http.key), of(app_need.key), known(db.key));
-    // What is set and has yet to be decided is nobody else's.
-    decided.ports.extend([("https", wanted.https), ("dot", wanted.dot)].into_iter().filter_map(
-        |(key, port)| match port {
-            Port::Fixed(port) => Some((key, port)),
-            Port::Auto | Port::Free => None,
-        },
-    ));
+    decided.ports.extend(set_for_later(wanted));
     let mut further_apps = Vec::new();
     for number in 1..=u16::try_from(further).unwrap_or_default() {
         let what = "another process of the application";
@@ -248,6 +242,7 @@ impl Ports {
 /// A port for another process of the application in the place of the one at `former[number]`, beside all at `former`: the decided
 /// one if that is free again, else its other one, behind those of all; else any free one.
 pub fn decide_beside(
+    wanted: &config::Ports,
     network: Network,
     taken: &Ports,
     number: usize,
@@ -269,10 +264,18 @@ pub fn decide_beside(
     };
     let known = [("dns", Some(taken.dns)), ("http", Some(taken.http)), ("db", taken.db)];
     let ports = known.into_iter().filter_map(|(key, port)| Some((key, port?)));
-    let ports = ports.chain(former.iter().map(|&port| ("app", port))).collect();
+    let ports = ports.chain(former.iter().map(|&port| ("app", port))).chain(set_for_later(wanted)).collect();
     let mut decided = Decided { ports, reasons: Vec::new() };
     let near = [need.real, need.stand_in].into_iter().find(|&port| need.take(port, &decided).is_ok());
     near.map_or_else(|| need.decide(Port::Free, &mut decided), Ok)
+}
+
+/// What is set and may yet have to be decided: nobody else's.
+fn set_for_later(wanted: &config::Ports) -> impl Iterator<Item = (&'static str, u16)> {
+    [("https", wanted.https), ("dot", wanted.dot)].into_iter().filter_map(|(key, port)| match port {
+        Port::Fixed(port) => Some((key, port)),
+        Port::Auto | Port::Free => None,
+    })
 }
 
 /// What was decided so far.
@@ -518,9 +521,17 @@ mod tests {
             (0, [3002, 3003], 3000),
             (1, [3000, 3003], 3001),
         ] {
-            assert_eq!(decide_beside(Network::Hosts, &taken, number, &former).unwrap(), expected);
-            let here = decide_beside(Network::Loopback, &taken, number, &former).unwrap();
+            let at = |wanted, network| decide_beside(&wanted, network, &taken, number, &former).unwrap();
+            assert_eq!(at(config::Ports::default(), Network::Hosts), expected);
+            let here = at(config::Ports::default(), Network::Loopback);
             assert!(!former.contains(&here), "{here}");
+            // Also not one that is set for what the lab does not speak yet.
+            for wanted in [
+                config::Ports { https: Port::Fixed(expected), ..config::Ports::default() },
+                config::Ports { dot: Port::Fixed(expected), ..config::Ports::default() },
+            ] {
+                assert_ne!(at(wanted, Network::Loopback), expected);
+            }
         }
     }
 }

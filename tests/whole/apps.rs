@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::thread;
 
 use serde_json::Value;
 
@@ -142,7 +145,8 @@ fn one_after_the_other_comes_into_service() {
     assert_eq!(answering(&stage, 4), BTreeSet::from(after));
     until("it is told", || {
         let log = stage.log("web");
-        log.contains("rests: others have its requests") && log.contains("again")
+        log.contains("rests: others have its requests")
+            && log.contains("requests go to the application server at")
     });
     // Each other way is for all of them, too.
     for (how, other) in [("reload", "v3"), ("blue-green", "v2"), ("restart", "v3"), ("rolling", "v2")] {
@@ -166,6 +170,32 @@ fn one_after_the_other_comes_into_service() {
     stage.wwwlab(["stop", "web"]).ok();
     stage.wwwlab(["deploy", "v2", "--how", "rolling"]).ok();
     assert_eq!(versions(&stage), ["v2", "v2"].map(Value::from), "nobody has to be told");
+}
+
+/// It begins with the former version, since the next one is kept only when the others serve it.
+#[test]
+fn one_that_is_started_while_the_others_are_deployed_serves_what_they_do() {
+    let stage = several(3);
+    stage.wwwlab(["up", "-d"]).ok();
+    version(&stage, "v2");
+    stage.wwwlab(["stop", "app3"]).ok();
+    // Whoever has this request is waited for, for a while.
+    let mut unsent = TcpStream::connect(("127.0.0.1", stage.port("http"))).unwrap();
+    unsent
+        .write_all(b"POST /guestbook HTTP/1.1\r\nHost: www.foobar.com\r\nContent-Length: 100\r\n\r\nname=")
+        .unwrap();
+    until("it is under way", || {
+        let states: Value = serde_json::from_str(&stage.wwwlab(["upstreams", "--json"]).ok()).unwrap();
+        states.as_array().unwrap().iter().any(|state| state["under_way"] == 1)
+    });
+    thread::scope(|scope| {
+        let deploying = scope.spawn(|| stage.wwwlab(["deploy", "v2", "--how", "rolling"]));
+        until("it is on the way", || stage.log("web").contains("rests: others have its requests"));
+        stage.wwwlab(["start", "app3"]).ok();
+        deploying.join().unwrap().ok();
+    });
+    let versions = ["app", "app2", "app3"].map(|name| stage.service(name)["version"].clone());
+    assert_eq!(versions, ["v2"; 3].map(Value::from));
 }
 
 #[test]

@@ -102,10 +102,10 @@ impl What {
         }
     }
 
-    /// The ways that it has.
-    fn ways(self, app: &App) -> &'static [How] {
+    /// The ways that it has where the application is so many `processes`.
+    fn ways(self, app: &App, processes: usize) -> &'static [How] {
         match self {
-            Self::App => match (is_foreign(app), app.count > 1) {
+            Self::App => match (is_foreign(app), processes > 1) {
                 (true, false) => &[How::Restart, How::BlueGreen],
                 (true, true) => &[How::Restart, How::Rolling, How::BlueGreen],
                 (false, false) => &[How::Restart, How::Reload, How::BlueGreen],
@@ -195,14 +195,17 @@ pub(super) fn run(arguments: &Arguments, directory: &Directory, world: &mut Worl
     let app = directory.config()?.app;
     let is_foreign = is_foreign(&app);
     let what = arguments.what;
-    let ways = if arguments.how.is_empty() { what.ways(&app) } else { &arguments.how };
-    if let Some(&how) = ways.iter().find(|how| !what.ways(&app).contains(how)) {
-        return Err(Failure::Unusable(what.why_not(how, &app)));
-    }
     let rate = arguments.rate.unwrap_or_else(|| what.rate());
     let mut measured = Vec::new();
     let (plan, site) = event_loop()?.block_on(async {
         let status = control::status(directory).await?;
+        // Of the lab that is up: what is in lab.toml may be for the next one.
+        let processes = status.services.iter().filter(|service| service.name.is_app()).count();
+        let all = what.ways(&app, processes);
+        let ways = if arguments.how.is_empty() { all } else { &arguments.how };
+        if let Some(&how) = ways.iter().find(|how| !all.contains(how)) {
+            return Err(Failure::Unusable(what.why_not(how, &app)));
+        }
         let (service, asked) = match what {
             What::App | What::Web | What::Certificate => {
                 let standard = if is_foreign { "/" } else { "/whoami" };

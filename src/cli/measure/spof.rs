@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::cli::screen::{BAD, BOLD, Cell, DIM, GOOD, LIMITED, Table};
 use crate::cli::{Failure, World, block_on, path, shell};
-use crate::ground::channel::Mark;
+use crate::ground::channel::{Mark, UpstreamState};
 use crate::ground::clock::Stopwatch;
 use crate::lab::config::{Config, Engine, Network, Tls};
 use crate::lab::control::{self, ControlError, Request, Response};
@@ -121,6 +121,8 @@ struct Measure<'a> {
     static_page: Option<&'static str>,
     /// How often the dynamic page is asked for at a time, so that each application server gets its turn.
     turns: usize,
+    /// The application servers that were asked, and answered, before anything was taken down.
+    asked: Vec<SocketAddr>,
     hold: Hold<'a>,
 }
 
@@ -134,10 +136,17 @@ async fn measure(directory: &Directory) -> Result<(Matrix, Option<Failure>), Fai
     let mark = signs(&config).then(|| mark("spof"));
     let hold = Hold::take(directory, mark.clone()).await?;
     let (user, resolvers) = user(directory, &status, &config, mark).await?;
-    let several = config.web.upstreams.len().max(config.apps().count());
+    let several = upstreams(directory).await?.len();
     let turns = if several > 1 { 2 * several } else { 1 };
-    let mut measure = Measure { directory, user, resolvers, static_page: None, turns, hold };
+    let mut measure =
+        Measure { directory, user, resolvers, static_page: None, turns, asked: Vec::new(), hold };
     let checks = measure.begin().await?;
+    measure.asked = upstreams(directory)
+        .await?
+        .iter()
+        .filter(|state| is_well(state))
+        .map(|state| state.address)
+        .collect();
     let trials: usize = candidates.iter().map(|candidate| candidate.ways.len()).sum();
     let bar = bar(trials);
     let (mut components, mut failure) = (Vec::new(), None);
@@ -190,6 +199,19 @@ fn whole(status: &LabStatus) -> Result<(), Failure> {
             amiss.join(", ")
         ))),
     }
+}
+
+/// The application servers behind the web server that is up: what is in lab.toml may be for the next one.
+async fn upstreams(directory: &Directory) -> Result<Vec<UpstreamState>, Failure> {
+    match control::ask(directory, &Request::Upstreams).await? {
+        Response::Upstreams(states) => Ok(states),
+        _ => Err(ControlError::Strange(directory.name()).into()),
+    }
+}
+
+/// Whether it has requests, and answers them.
+fn is_well(upstream: &UpstreamState) -> bool {
+    upstream.state == "in" && upstream.failures_in_a_row == 0
 }
 
 /// What is taken down, in the order in which a request meets it; cables of a classroom's computers are left alone.
@@ -339,12 +361,12 @@ impl Measure<'_> {
         Ok(Trial::of(how, &met, recovered))
     }
 
-    /// Ends when each of several application servers is asked again: one that the web server has left out for a while would not be
-    /// missed when it is taken down next.
+    /// Ends when each of several application servers is asked again that was at first: one that the web server has left out for a
+    /// while would not be missed when it is taken down next.
     async fn all_asked(&self) {
-        while let Ok(Response::Upstreams(states)) = control::ask(self.directory, &Request::Upstreams).await
+        while let Ok(states) = upstreams(self.directory).await
             && states.len() > 1
-            && states.iter().any(|state| state.state != "in")
+            && states.iter().any(|state| state.state != "in" && self.asked.contains(&state.address))
         {
             self.page().await;
             sleep(LOOKS_EVERY).await;

@@ -35,8 +35,8 @@ enum Came {
     Down,
     /// The processes of these services went over to it.
     Over(Vec<Over>),
-    /// Other processes serve it; so many requests the former ones had not answered in time.
-    Others { unfinished: u32 },
+    /// Other processes of these services serve it; so many requests the former ones had not answered in time.
+    Others { services: Vec<ServiceName>, unfinished: u32 },
 }
 
 /// A process that went over to other files.
@@ -46,8 +46,23 @@ struct Over {
     version: String,
 }
 
+/// Those that had begun with the former version before the next one was kept.
+#[derive(Default)]
+struct CaughtUp {
+    /// They went over to it.
+    over: Vec<Over>,
+    /// They did not.
+    behind: Vec<ServiceName>,
+}
+
 /// Why not; the causes, outermost first.
 type Refusal = Vec<String>;
+
+impl Came {
+    fn others(posts: &[&Post], unfinished: u32) -> Self {
+        Self::Others { services: posts.iter().map(|post| post.name).collect(), unfinished }
+    }
+}
 
 impl Desk {
     /// Has the application serve the last of `releases`, if it has any, by this way, and keeps it so.
@@ -64,29 +79,26 @@ impl Desk {
             Err(why) => return Response::Refused(why),
         };
         let kept = releases.map_or(Ok(()), |releases| place.keep(releases));
-        if kept.is_ok() {
-            self.design.apps.serve_what_is_kept();
+        // Whatever came of it: who starts from now on serves what is kept.
+        self.design.apps.serve_what_is_kept();
+        let mut caught_up = CaughtUp::default();
+        if let (Ok(()), Some(code)) = (&kept, &code) {
+            caught_up = self.catch_up(&came, code).await;
         }
-        let mut anew = Vec::new();
-        let (served, unfinished) = match came {
-            Came::Down => (false, 0),
-            Came::Over(all) => {
-                // A process that said so may have ended since, and another have begun with what was kept then.
-                let is_anew = |over: &&Over| self.pid(over.service).is_some_and(|pid| pid != over.pid);
-                anew.extend(all.iter().filter(is_anew).map(|over| over.service.as_str()));
-                let is_served = all.iter().any(|over| self.pid(over.service) == Some(over.pid));
-                self.told(all).await;
-                (is_served, 0)
+        let (mut served, mut unfinished) = (!caught_up.over.is_empty(), 0);
+        match came {
+            Came::Down => {}
+            Came::Over(mut all) => {
+                all.retain(|over| self.pid(over.service) == Some(over.pid));
+                served |= !all.is_empty();
+                caught_up.over.extend(all);
             }
-            Came::Others { unfinished } => (true, unfinished),
-        };
+            Came::Others { unfinished: cut, .. } => (served, unfinished) = (true, cut),
+        }
+        self.told(caught_up.over).await;
         match kept {
-            Ok(()) if !anew.is_empty() => {
-                let names = anew.join(" and ");
-                Response::Refused(vec![format!(
-                    "it is kept, but {names} was started anew meanwhile, with the former one: `wwwlab restart {}`",
-                    anew.first().unwrap_or(&"app")
-                )])
+            Ok(()) if !caught_up.behind.is_empty() => {
+                Response::Refused(caught_up.behind.into_iter().map(behind).collect())
             }
             Ok(()) => Response::Deployed { served, unfinished },
             Err(error) => {
@@ -95,6 +107,38 @@ impl Desk {
                 Response::Refused(why)
             }
         }
+    }
+
+    /// Has those go over to what is kept, the files in `code`, that have begun with the former ones while others came into service.
+    async fn catch_up(&self, came: &Came, code: &Path) -> CaughtUp {
+        let mut caught_up = CaughtUp::default();
+        for post in self.apps().filter(|post| self.design.foreign(post.name).is_none()) {
+            let name = post.name;
+            // Whoever begins after the first try begins with what is kept.
+            for _ in 0..2 {
+                let pid = self.pid(name);
+                let has_it = match came {
+                    Came::Down => false,
+                    Came::Over(all) => all.iter().any(|over| over.service == name && pid == Some(over.pid)),
+                    Came::Others { services, .. } => services.contains(&name),
+                };
+                if has_it {
+                    break;
+                }
+                // One that is just starting hears it then; of one that is down nothing comes.
+                let reloaded = self.reload(post, code).await;
+                if self.pid(name) != pid {
+                    continue;
+                }
+                match reloaded {
+                    Ok(over) => caught_up.over.push(over),
+                    Err(_) if pid.is_none() => {}
+                    Err(_) => caught_up.behind.push(name),
+                }
+                break;
+            }
+        }
+        caught_up
     }
 
     /// Has the application serve `code` by this way, for as long as somebody measures.
@@ -107,7 +151,7 @@ impl Desk {
                 self.told(all).await;
                 Response::Deployed { served: true, unfinished: 0 }
             }
-            Ok(Came::Others { unfinished }) => Response::Deployed { served: true, unfinished },
+            Ok(Came::Others { unfinished, .. }) => Response::Deployed { served: true, unfinished },
             Err(why) => Response::Refused(why),
         }
     }
@@ -115,21 +159,21 @@ impl Desk {
     /// Has it serve as it did `before` that, without losing a request where that can be.
     pub(in crate::lab) async fn take_back(&self, before: &[Serving]) -> Response {
         let _one_at_a_time = self.deploying.lock().await;
-        let mut taken_back = Ok(());
+        let mut why = Vec::new();
         for (post, before) in self.apps().zip(before) {
             // Whatever came of the one before.
-            taken_back = taken_back.and(self.back_to(post, before).await);
+            if let Err(causes) = self.back_to(post, before).await {
+                why.push(format!("{0} is not as before: `wwwlab restart {0}`", post.name));
+                why.extend(causes);
+            }
         }
         // Whatever came of it: who starts from now on serves what is kept, at the port that he has.
         self.design.apps.serve_what_is_kept();
-        let removed = Releases::of(&self.design.directory).remove_trial();
-        match taken_back.and(removed.map_err(|error| causes(&error))) {
-            Ok(()) => Response::Done("all is as before".into()),
-            Err(mut why) => {
-                why.insert(0, "the application is not as before: `wwwlab restart app`".into());
-                Response::Refused(why)
-            }
+        if let Err(error) = Releases::of(&self.design.directory).remove_trial() {
+            why.push("what was tried is left".into());
+            why.extend(causes(&error));
         }
+        if why.is_empty() { Response::Done("all is as before".into()) } else { Response::Refused(why) }
     }
 
     async fn back_to(&self, post: &Post, before: &Serving) -> Result<(), Refusal> {
@@ -224,7 +268,7 @@ impl Desk {
                         Err(why) => return Err(self.go_back(&running[..number], post.name, why).await),
                     }
                 }
-                Ok(Came::Others { unfinished })
+                Ok(Came::others(&running, unfinished))
             }
         }
     }
@@ -289,7 +333,7 @@ impl Desk {
         let all = join_all(running.iter().map(|post| one(post))).await;
         let came: Vec<_> = running.iter().copied().zip(all).collect();
         let Some(ill) = came.iter().find(|(_, came)| came.is_err()).map(|(post, _)| post.name) else {
-            return Ok(Came::Others { unfinished: 0 });
+            return Ok(Came::others(running, 0));
         };
         let well: Vec<&Post> = came.iter().filter(|(_, came)| came.is_ok()).map(|(post, _)| *post).collect();
         let why = came.into_iter().filter_map(|(_, came)| came.err()).flatten().collect();
@@ -325,7 +369,7 @@ impl Desk {
         let all = design.apps.all();
         let ports: Vec<u16> = all.iter().map(|serving| serving.port).collect();
         let number = ServiceName::APPS.iter().position(|app| *app == name).unwrap_or_default();
-        let port = ports::decide_beside(design.network, &design.ports, number, &ports);
+        let port = ports::decide_beside(&design.config.ports, design.network, &design.ports, number, &ports);
         let port = port.map_err(|error| causes(&error))?;
         let Some(former) = design.apps.of(name) else { return Err(vec![absent(name)]) };
         let address = name.host().address(design.network);
@@ -367,10 +411,13 @@ impl Desk {
         let _ = switch.send(());
         match is_done.await {
             Ok(Some(_)) => Ok(unfinished),
-            Ok(None) => Err(vec![format!(
-                "the new one ended as soon as requests went to it, and the former one has ended as well: `wwwlab logs {name}` says why, \
-                 `wwwlab start {name}` starts the former version"
-            )]),
+            Ok(None) => {
+                self.serve(name, None);
+                Err(vec![format!(
+                    "the new one ended as soon as requests went to it, and the former one has ended as well: `wwwlab logs {name}` says \
+                     why, `wwwlab start {name}` starts the former version"
+                )])
+            }
             Err(_) => Err(vec!["the lab is going down".into()]),
         }
     }
@@ -392,6 +439,12 @@ impl Desk {
         }
         may_be_asked(web)
     }
+}
+
+fn behind(service: ServiceName) -> String {
+    format!(
+        "it is kept, but {service} was started anew meanwhile, with the former one: `wwwlab restart {service}`"
+    )
 }
 
 /// Whether the web server, as it is, can be told of the application; one that is down need not be.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::ground::channel::UpstreamState;
@@ -27,10 +27,8 @@ pub(super) struct Pool {
     balance: Mutex<Balance>,
     clock: Stopwatch,
     journal: Journal,
-    /// Told whenever one has a request less.
+    /// Told whenever one that gets nothing any more has answered all.
     released: Notify,
-    /// Cancelled when nobody has it any more.
-    gone: DropGuard,
 }
 
 /// One request at one of them; it is no longer there when this is dropped.
@@ -63,7 +61,6 @@ impl Pool {
             clock: Stopwatch::start(),
             journal,
             released: Notify::new(),
-            gone: CancellationToken::new().drop_guard(),
         })
     }
 
@@ -84,9 +81,16 @@ impl Pool {
         self.balance().list(self.clock.elapsed()).into_iter().map(|told| told.member)
     }
 
-    /// Requests that one of them is at work on.
-    pub(super) fn under_way(&self, which: usize) -> u32 {
-        self.balance().list(self.clock.elapsed()).get(which).map_or(0, |told| told.under_way)
+    /// Requests that the one at `address` is at work on; none if that is no member.
+    pub(super) fn under_way(&self, address: SocketAddr) -> u32 {
+        let told = self.balance().list(self.clock.elapsed());
+        told.into_iter().find(|told| told.member.address == address).map_or(0, |told| told.under_way)
+    }
+
+    /// Goes on where `former` ends, which has the same members but for `changed`: with what is known of the others.
+    pub(super) fn follow(&self, former: &Self, changed: usize) {
+        let (now, then) = (self.clock.elapsed(), former.clock.elapsed());
+        self.balance().follow(&former.balance(), changed, (then, now));
     }
 
     /// Gives one of them no more requests; whether that can be, since another has them.
@@ -100,28 +104,30 @@ impl Pool {
         self.balance().resume(which);
     }
 
-    /// Waits until it is at work on nothing.
-    pub(super) async fn idle(&self, which: usize) {
+    /// Gives the one at `address` nothing any more, whatever becomes of the others, and waits until it is at work on nothing.
+    pub(super) async fn idle(&self, address: SocketAddr) {
+        self.balance().leave(address);
         loop {
             // First: what is released after the look is not missed.
             let released = self.released.notified();
             tokio::pin!(released);
             released.as_mut().enable();
-            if self.under_way(which) == 0 {
+            if self.under_way(address) == 0 {
                 return;
             }
             released.await;
         }
     }
 
-    /// Cancelled when the last request that was given to one of them has ended, and nobody keeps this pool.
-    pub(super) fn gone(&self) -> CancellationToken {
-        self.gone.token().clone()
-    }
-
     /// A check of one came to its end.
     pub(super) fn checked(&self, which: usize, is_well: bool) {
         let change = self.balance().checked(which, is_well);
+        self.tell(which, change);
+    }
+
+    /// One that was out, perhaps, answers when it is asked.
+    pub(super) fn found_well(&self, which: usize) {
+        let change = self.balance().found_well(which);
         self.tell(which, change);
     }
 
@@ -199,7 +205,10 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.pool.balance().release(self.which, self.is_known);
-        self.pool.released.notify_waiters();
+        // Nobody waits for any other.
+        let has_finished = self.pool.balance().release(self.which, self.is_known);
+        if has_finished {
+            self.pool.released.notify_waiters();
+        }
     }
 }

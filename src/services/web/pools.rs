@@ -1,26 +1,28 @@
 //! One application server put in another's place, or out of it for a while, while requests go on.
 //!
-//! The pool is swapped whole: a request that has begun ends with the pool that it began with, and the former one is gone, its
-//! kept connections with it, when the last such request is. Only then may whoever asked end the former server: so nothing
-//! is lost, not even what is on its way to a port that is about to close.
+//! The pool is swapped whole: a request that has been given to a server ends with the pool that it was given by, and nothing is
+//! given by that one any more. Whoever asked may end the former server once it has answered what it has: so nothing is lost,
+//! not even what is on its way to a port that is about to close. A former pool is gone, its kept connections with it, with the
+//! last of its requests; until then a server may have some of several pools.
 //!
 //! One of several rests instead: the others have its requests, and it may be ended once it has answered its own. It is back
 //! when it is well.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::balance::{Member, Policy};
+use super::balance::{Member, Policy, Tried};
 use super::check;
 use super::fastcgi::Scripts;
-use super::pool::Pool;
+use super::pool::{Pool, Turn};
 use crate::ground::clock::Stopwatch;
 use crate::ground::journal::Journal;
 use crate::services::faults::Faults;
@@ -53,10 +55,19 @@ pub(super) struct Making {
 #[derive(Debug)]
 pub(super) struct Pools {
     making: Making,
-    /// With what ends its checks. A plain mutex: held for one look, never across an await.
-    now: Mutex<(Arc<Pool>, CancellationToken)>,
+    /// A plain mutex: held for one look, never across an await.
+    now: Mutex<Now>,
     /// Held while one is put in another's place: one after the other.
     turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Now {
+    pool: Arc<Pool>,
+    /// Ends its checks.
+    checks: CancellationToken,
+    /// Those before it that requests are under way in.
+    former: Vec<Weak<Pool>>,
 }
 
 /// Why the former one stays.
@@ -92,12 +103,19 @@ impl Pools {
     pub(super) fn new(members: &[Member], making: Making) -> Arc<Self> {
         let first = making.pool(members);
         let checks = making.check(&first);
-        Arc::new(Self { making, now: Mutex::new((first, checks)), turn: tokio::sync::Mutex::default() })
+        let now = Now { pool: first, checks, former: Vec::new() };
+        Arc::new(Self { making, now: Mutex::new(now), turn: tokio::sync::Mutex::default() })
     }
 
     /// The one in service.
     pub(super) fn now(&self) -> Arc<Pool> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+        self.look().pool.clone()
+    }
+
+    /// Has the one in service give a request of `client` to one of those that were not tried, and notes that.
+    pub(super) fn turn(&self, client: IpAddr, tried: &mut Tried) -> Option<Turn> {
+        // Under the lock: one that is not in service any more gives nothing.
+        self.look().pool.turn(client, tried)
     }
 
     /// Puts the application server at `next` in the place of that at `former`, if it is well, and waits until what began
@@ -115,19 +133,17 @@ impl Pools {
         let pool = self.making.pool(&members);
         self.well(&pool, which, next).await?;
         let checks = self.making.check(&pool);
-        let (left, its_checks) = {
-            let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *now, (pool, checks))
-        };
-        its_checks.cancel();
-        self.making.journal.note(format!("requests go to the application at {next} now, not to {former}"));
-        let gone = left.gone();
-        let unfinished = Arc::downgrade(&left);
-        drop((now, left));
-        match timeout(FINISH_WITHIN, gone.cancelled()).await {
-            Ok(()) => Ok(0),
-            Err(_elapsed) => Ok(unfinished.upgrade().map_or(0, |left| left.under_way(which))),
+        {
+            let mut now = self.look();
+            pool.follow(&now.pool, which);
+            let left = std::mem::replace(&mut now.pool, pool);
+            std::mem::replace(&mut now.checks, checks).cancel();
+            now.former.retain(|former| former.strong_count() > 0);
+            now.former.push(Arc::downgrade(&left));
         }
+        self.making.journal.note(format!("requests go to the application at {next} now, not to {former}"));
+        drop(now);
+        Ok(self.finish(former).await)
     }
 
     /// Passes nothing on to the application server at `address` until it is told otherwise, and waits until it has answered what
@@ -136,14 +152,29 @@ impl Pools {
         let _one_at_a_time = self.turn.lock().await;
         let (pool, which) = self.member(address)?;
         if !pool.rest(which) {
-            return Err(ReplaceError::Alone(address));
+            // What is known of the others is as old as the last request that they had.
+            self.ask_others(&pool, which).await;
+            if !pool.rest(which) {
+                return Err(ReplaceError::Alone(address));
+            }
         }
         self.making
             .journal
             .note(format!("the application server at {address} rests: others have its requests"));
-        match timeout(FINISH_WITHIN, pool.idle(which)).await {
-            Ok(()) => Ok(0),
-            Err(_elapsed) => Ok(pool.under_way(which)),
+        Ok(self.finish(address).await)
+    }
+
+    /// Waits until the application server at `address`, which gets nothing any more, has answered what it has of any pool; how many
+    /// requests it had not, when that took too long.
+    async fn finish(&self, address: SocketAddr) -> u32 {
+        let pools: Vec<Arc<Pool>> = {
+            let now = self.look();
+            now.former.iter().filter_map(Weak::upgrade).chain([now.pool.clone()]).collect()
+        };
+        let idle = join_all(pools.iter().map(|pool| pool.idle(address)));
+        match timeout(FINISH_WITHIN, idle).await {
+            Ok(_all) => 0,
+            Err(_elapsed) => pools.iter().map(|pool| pool.under_way(address)).fold(0, u32::saturating_add),
         }
     }
 
@@ -159,11 +190,27 @@ impl Pools {
         well
     }
 
+    /// Asks all of `pool` but one whether they are well, and has those that are get requests again.
+    async fn ask_others(&self, pool: &Pool, but: usize) {
+        let others = pool.upstreams().filter(|(which, _)| *which != but);
+        join_all(others.map(async |(which, upstream)| {
+            let status = check::status(upstream, &self.making.host).await;
+            if status.is_some_and(|status| !status.is_server_error()) {
+                pool.found_well(which);
+            }
+        }))
+        .await;
+    }
+
     /// The pool in service, and which of its members that is.
     fn member(&self, address: SocketAddr) -> Result<(Arc<Pool>, usize), ReplaceError> {
         let pool = self.now();
         let which = pool.members().position(|member| member.address == address);
         which.map(|which| (pool, which)).ok_or(ReplaceError::Unknown(address))
+    }
+
+    fn look(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until the new one is well. A program of a student's need not know what it is asked for, but is to answer.

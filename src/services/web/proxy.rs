@@ -120,8 +120,7 @@ impl Proxy {
         let mut may_repeat = question.may_be_repeated();
         let mut tried = Tried::default();
         let mut each = Vec::new();
-        let pool = self.pools.now();
-        while let Some(mut turn) = pool.turn(question.asker.client, &mut tried) {
+        while let Some(mut turn) = self.pools.turn(question.asker.client, &mut tried) {
             let stopwatch = Stopwatch::start();
             let came = self.attempt(&mut turn, request, question, &mut may_repeat, watch).await;
             self.tell(question, &turn, &came, stopwatch);

@@ -12,6 +12,9 @@ use crate::lab::status::State;
 
 use super::{Came, Desk, Post, Refusal, absent, may_be_asked};
 
+/// Web servers that are told, where each ends before it answers.
+const WEBS_MOST: u32 = 3;
+
 impl Desk {
     /// Has each of `running` ended and started again with `code`.
     pub(super) async fn roll(&self, running: &[&Post], code: Option<&Path>) -> Result<Came, Refusal> {
@@ -38,7 +41,7 @@ impl Desk {
                 }
             }
         }
-        Ok(Came::Others { unfinished })
+        Ok(Came::others(running, unfinished))
     }
 
     /// One of them; how many requests it had not answered in time.
@@ -61,39 +64,42 @@ impl Desk {
 
     /// Has the web server pass nothing on to `service`, which is at `address`.
     async fn rest(&self, service: ServiceName, address: SocketAddr) -> Result<u32, Refusal> {
-        if !self.web_runs() {
-            return Ok(0);
-        }
-        match self.ask(ServiceName::Web, Ask::Rest { address }).await {
-            Ok(Reply::Replaced { unfinished }) => Ok(unfinished),
-            Ok(Reply::Refused(mut why)) => {
-                why.push(format!("{service} stays as it is"));
-                Err(why)
+        for _ in 0..WEBS_MOST {
+            let web = self.pid(ServiceName::Web);
+            if web.is_none() {
+                return Ok(0);
             }
-            // It has ended meanwhile: nobody passes anything on.
-            _ if !self.web_runs() => Ok(0),
-            // Whoever does not answer may still obey: behind the order goes the one that takes it back.
-            answer => {
-                self.order(ServiceName::Web, Ask::Resume { address, even_ill: true }).await;
-                Err(answer.err().unwrap_or(vec!["web answered something else".into()]))
+            match self.ask(ServiceName::Web, Ask::Rest { address }).await {
+                Ok(Reply::Replaced { unfinished }) => return Ok(unfinished),
+                Ok(Reply::Refused(mut why)) => {
+                    why.push(format!("{service} stays as it is"));
+                    return Err(why);
+                }
+                // It has ended meanwhile; another one passes requests on to all.
+                _ if self.pid(ServiceName::Web) != web => {}
+                // Whoever does not answer may still obey: behind the order goes the one that takes it back.
+                answer => {
+                    self.order(ServiceName::Web, Ask::Resume { address, even_ill: true }).await;
+                    return Err(answer.err().unwrap_or(vec!["web answered something else".into()]));
+                }
             }
         }
+        Err(vec![format!(
+            "web ends again and again (`wwwlab logs web` says why), and {service} stays as it is"
+        )])
     }
 
     /// Has it pass requests on again, with `even_ill` whatever it answers; why it is not well.
     async fn resume(&self, address: SocketAddr, even_ill: bool) -> Result<(), Refusal> {
-        if !self.web_runs() {
+        let web = self.pid(ServiceName::Web);
+        if web.is_none() {
             return Ok(());
         }
         match self.ask(ServiceName::Web, Ask::Resume { address, even_ill }).await {
             Ok(Reply::Refused(why)) => Err(why),
-            Err(why) if self.web_runs() => Err(why),
+            Err(why) if self.pid(ServiceName::Web) == web => Err(why),
             // One that starts anew passes on to all.
             Ok(_) | Err(_) => Ok(()),
         }
-    }
-
-    fn web_runs(&self) -> bool {
-        self.pid(ServiceName::Web).is_some()
     }
 }

@@ -119,6 +119,18 @@ impl Health {
         (!was_out && self.checks_failed >= CHECKS_MOST).then_some(Change::OutByCheck)
     }
 
+    /// Whether it was left out, or is on trial.
+    pub(super) fn was_out(&self) -> bool {
+        self.until.is_some() || self.checks_failed >= CHECKS_MOST
+    }
+
+    /// The same on another clock, which is at the second of `clocks` when this one's is at the first. Whoever is trying it is not
+    /// heard of there.
+    pub(super) fn carried(&self, (here, there): (Duration, Duration)) -> Self {
+        let until = self.until.map(|until| there.saturating_add(until.saturating_sub(here)));
+        Self { until, trial: false, ..*self }
+    }
+
     /// Failures since it answered last.
     pub(super) fn failures_in_a_row(&self) -> u32 {
         self.failures

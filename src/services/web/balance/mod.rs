@@ -117,14 +117,34 @@ impl Balance {
         Some(which)
     }
 
-    /// It has one request less; `is_known` is whether what became of it was told.
-    pub(super) fn release(&mut self, which: usize, is_known: bool) {
-        if let Some(entry) = self.members.get_mut(which) {
-            entry.under_way = entry.under_way.saturating_sub(1);
-            if !is_known {
-                entry.health.given_up();
+    /// It has one request less; `is_known` is whether what became of it was told. Whether it rests and that was the last.
+    pub(super) fn release(&mut self, which: usize, is_known: bool) -> bool {
+        let Some(entry) = self.members.get_mut(which) else { return false };
+        entry.under_way = entry.under_way.saturating_sub(1);
+        if !is_known {
+            entry.health.given_up();
+        }
+        entry.rests && entry.under_way == 0
+    }
+
+    /// Goes on where `former` ends, which has the same members but for `changed`: with what is known of the others, but for their
+    /// requests, which are its own. Its clock is at the first of `clocks` when this one's is at the second.
+    pub(super) fn follow(&mut self, former: &Self, changed: usize, clocks: (Duration, Duration)) {
+        for (which, (entry, left)) in self.members.iter_mut().zip(&former.members).enumerate() {
+            entry.due = left.due;
+            if which != changed {
+                entry.requests = left.requests;
+                entry.failures = left.failures;
+                entry.health = left.health.carried(clocks);
+                entry.rests = left.rests;
             }
         }
+    }
+
+    /// The one at `address`, if that is a member, gets nothing any more, though nobody else is left.
+    pub(super) fn leave(&mut self, address: SocketAddr) {
+        let entries = self.members.iter_mut();
+        entries.filter(|entry| entry.member.address == address).for_each(|entry| entry.rests = true);
     }
 
     /// It answered.
@@ -143,6 +163,12 @@ impl Balance {
     pub(super) fn checked(&mut self, which: usize, is_well: bool) -> Option<Change> {
         let entry = self.members.get_mut(which)?;
         if entry.rests { None } else { entry.health.checked(is_well) }
+    }
+
+    /// It answers when it is asked, and so nothing of what was before is held against it, unless it rests.
+    pub(super) fn found_well(&mut self, which: usize) -> Option<Change> {
+        let entry = self.members.get_mut(which).filter(|entry| !entry.rests)?;
+        std::mem::take(&mut entry.health).was_out().then_some(Change::Back)
     }
 
     /// It gets no more requests; whether that can be, since another does.

@@ -41,7 +41,9 @@ fn the_least_busy_is_so_for_its_weight() {
         (0..6).map(|_| balance.choose(NOW, client(0), Tried::default()).unwrap()).collect();
     assert_eq!(chosen.iter().filter(|which| **which == 1).count(), 4, "{chosen:?}");
     // All of the first one's are done: it is the next.
-    (0..2).for_each(|_| balance.release(0, true));
+    for _ in 0..2 {
+        balance.release(0, true);
+    }
     assert_eq!(balance.choose(NOW, client(0), Tried::default()), Some(0));
     // Equals take turns.
     assert_eq!(served(&mut of(&[1, 1], Policy::LeastConnections), 4), [0, 1, 0, 1]);
@@ -106,6 +108,34 @@ fn what_is_told_adds_up() {
     balance.release(0, true);
     balance.release(0, true);
     assert_eq!(balance.list(NOW)[0].under_way, 0);
+}
+
+#[test]
+fn what_follows_another_knows_what_that_one_did_of_all_but_the_one_that_is_new() {
+    let then = Duration::from_secs(100);
+    let mut former = of(&[1, 1, 1], Policy::RoundRobin);
+    for which in [0, 1] {
+        for _ in 0..FAILURES_MOST {
+            former.failed(which, then);
+        }
+    }
+    assert!(former.rest(2, then + Duration::from_secs(1)), "others may be tried");
+    // Somebody tries the second one, and is not heard of any more where it was not asked.
+    former.members[1].health.asked();
+    let mut next = of(&[1, 1, 1], Policy::RoundRobin);
+    next.follow(&former, 0, (then, NOW));
+    let states = |at| next.list(at).into_iter().map(|told| (told.state, told.failures)).collect::<Vec<_>>();
+    assert_eq!(states(NOW), [("in", 0), ("out", 3), ("rests", 0)]);
+    assert_eq!(states(Duration::from_secs(1)), [("in", 0), ("on trial", 3), ("rests", 0)]);
+    assert!(next.members[1].health.is_fit(Duration::from_secs(1)));
+    // Of what is under way at one, each tells of its own.
+    let mut tried = Tried::default();
+    tried.add(1);
+    assert_eq!(next.choose(NOW, client(0), tried), Some(0));
+    next.leave(next.members[0].member.address);
+    assert_eq!(next.choose(NOW, client(0), tried), None);
+    assert!(next.release(0, true), "that was the last");
+    assert!(!former.release(0, true), "nobody waits for one that does not rest");
 }
 
 #[test]
