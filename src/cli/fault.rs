@@ -6,11 +6,11 @@ use clap::builder::PossibleValuesParser;
 use crate::ground::clock;
 use crate::lab::control::{self, ControlError, Request, Response};
 use crate::lab::directory::Directory;
-use crate::lab::faults::FaultState;
 use crate::lab::faults::edges::Edge;
 use crate::lab::faults::pages;
 use crate::lab::faults::table::{Fault, Kind, TABLE};
 use crate::lab::faults::wanted::{self, Wanted};
+use crate::lab::faults::{FaultState, Which};
 use crate::lab::hosts::ServiceName;
 
 use super::screen::{BOLD, COMMAND, DIM, Table, ago};
@@ -140,7 +140,7 @@ pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Re
         }
         Some(What::Explain { name, .. }) => return explain(name.as_deref(), world),
         Some(What::Add(add)) => (Request::AddFault(add.wanted()), false),
-        Some(What::Clear { which }) => return clear(which.as_deref(), &place.find()?, world),
+        Some(What::Clear { which }) => (Request::ClearFaults(meant(which.as_deref())?), false),
         Some(What::List { json }) => (Request::Faults, *json || arguments.json),
         None => (Request::Faults, arguments.json),
     };
@@ -161,35 +161,18 @@ pub(super) fn run(arguments: &Arguments, place: &Place, world: &mut World) -> Re
     Ok(0)
 }
 
-/// Ends those that are meant, one by its number, each of a name, or all.
-fn clear(which: Option<&str>, directory: &Directory, world: &mut World) -> Result<u8, Failure> {
-    let numbers = match which {
-        None | Some("all") => vec![None],
-        Some(number) if number.parse::<u32>().is_ok() => vec![number.parse().ok()],
-        Some(name) => {
-            let Ok(fault) = wanted::fault(name) else {
-                return Err(Failure::Unusable(format!(
-                    "{name:?} is no fault's number or name: `wwwlab fault list` shows what is laid, `all` ends all"
-                )));
-            };
-            let Response::Faults(laid) = block_on(control::ask(directory, &Request::Faults))?? else {
-                return Err(ControlError::Strange(directory.name()).into());
-            };
-            let named = laid.iter().filter(|state| state.fault == fault.name);
-            let numbers: Vec<Option<u32>> = named.map(|state| Some(state.id)).collect();
-            if numbers.is_empty() {
-                return Err(Failure::Said(format!("no {name} is laid: `wwwlab fault list` shows what is")));
-            }
-            numbers
-        }
-    };
-    for number in numbers {
-        match block_on(control::ask(directory, &Request::ClearFaults(number)))?? {
-            Response::Done(said) => world.say(0, Style::new(), &printable(&said))?,
-            _ => return Err(ControlError::Strange(directory.name()).into()),
-        }
+/// Those that are meant: one by its number, each of a name, or all.
+fn meant(which: Option<&str>) -> Result<Which, Failure> {
+    let Some(which) = which.filter(|which| *which != "all") else { return Ok(Which::All) };
+    if let Ok(number) = which.parse() {
+        return Ok(Which::Number(number));
     }
-    Ok(0)
+    let fault = wanted::fault(which).map_err(|_| {
+        Failure::Unusable(format!(
+            "{which:?} is no fault's number or name: `wwwlab fault list` shows what is laid, `all` ends all"
+        ))
+    })?;
+    Ok(Which::Name(fault.name.into()))
 }
 
 fn table(faults: &[FaultState]) -> Table {

@@ -8,6 +8,7 @@ use crate::lab::config::Tls;
 use crate::lab::control;
 use crate::lab::directory::Directory;
 use crate::lab::faults::FaultState;
+use crate::lab::faults::wanted;
 use crate::lab::firewall::Applied;
 use crate::lab::hosts::Host;
 use crate::lab::private::PrivateService;
@@ -174,7 +175,10 @@ pub(super) fn warn(status: &LabStatus, world: &mut World) -> Result<(), Failure>
 
 /// What brings a service back that does not run; nothing where something else has to be mended first, which has a line of its own.
 fn remedy(service: &ServiceStatus, status: &LabStatus) -> String {
-    let is_wanted = status.faults.iter().any(|fault| fault.service == service.name);
+    let is_wanted = status.faults.iter().any(|state| {
+        state.service == service.name
+            && wanted::fault(&state.fault).is_ok_and(|fault| fault.keeps_down(service.condition.state))
+    });
     let is_off = status.off.iter().any(|host| host == service.host.as_str());
     let verb = match service.condition.state {
         _ if is_wanted || is_off => return String::new(),

@@ -18,8 +18,8 @@ use super::application::How;
 use super::config::App;
 use super::directory::Directory;
 use super::dnssec;
-use super::faults::FaultState;
 use super::faults::wanted::Wanted as WantedFault;
+use super::faults::{FaultState, Which as WhichFaults};
 use super::firewall::{Applied, Standing, Wish};
 use super::hosts::ServiceName;
 use super::journal::Wanted;
@@ -112,8 +112,8 @@ pub enum Request {
     Firewall(Wish),
     /// Lay a fault.
     AddFault(WantedFault),
-    /// End a fault, or all of them.
-    ClearFaults(Option<u32>),
+    /// End a fault, those of a name, or all of them.
+    ClearFaults(WhichFaults),
     /// Which faults are laid.
     Faults,
     /// Keep this connection for as long as the asker needs the lab ([`super::lease`]).
@@ -317,6 +317,8 @@ pub(super) async fn talk(
     let within = match request {
         Request::Service(Verb::Start | Verb::Restart, _) => starting(&its(directory), ANSWER_WITHIN),
         Request::Deploy(..) => deploying(&its(directory), ANSWER_WITHIN),
+        // nft is run several times, each in its time.
+        Request::Firewall(_) => 2 * ANSWER_WITHIN,
         _ => ANSWER_WITHIN,
     };
     match patiently(directory, within, talk).await? {

@@ -159,7 +159,7 @@ impl Desk {
             },
             Request::Watch(_) => Response::Refused(vec!["the desk answers once".into()]),
             Request::AddFault(wanted) => self.add_fault(&wanted).await,
-            Request::ClearFaults(id) => self.clear_faults(id).await,
+            Request::ClearFaults(which) => self.clear_faults(&which).await,
             Request::Faults => Response::Faults(self.faults.now().states()),
             Request::Cables => self.cables(),
             Request::Cable { name, whole } => self.cable(&name, whole).await,

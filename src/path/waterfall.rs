@@ -223,12 +223,13 @@ fn indent(step: &Step, least: usize) -> String {
     " ".repeat(least + 2 * usize::from(step.depth.min(4)))
 }
 
-/// `words` in lines of at most `width` columns, 8 at least; a word that is longer is cut into pieces.
+/// `words` in lines of at most `width` columns, 8 at least. A command between backticks stays whole where it has room in a line; a
+/// word that has none is cut into pieces.
 pub(crate) fn lines(words: &str, width: usize) -> Vec<String> {
     let width = width.max(8);
     let mut lines = vec![String::new()];
     let mut used = 0;
-    for word in words.split_whitespace() {
+    for word in pieces(words, width) {
         let mut rest = word;
         while !rest.is_empty() {
             let piece = if rest.width() > width { head(rest, width) } else { rest };
@@ -248,6 +249,36 @@ pub(crate) fn lines(words: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The words of `text`; a command between two backticks is in one, its spaces as they are, unless that is wider than `width`.
+fn pieces(text: &str, width: usize) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let (word, after) = rest.split_at(end_of_word(rest));
+        if word.width() > width {
+            pieces.extend(word.split_whitespace())
+        } else {
+            pieces.push(word)
+        }
+        rest = after.trim_start();
+    }
+    pieces
+}
+
+/// Where the first word of `text` ends.
+fn end_of_word(text: &str) -> usize {
+    let mut is_command = false;
+    for (at, character) in text.char_indices() {
+        match character {
+            '`' => is_command = !is_command && text[at + 1..].contains('`'),
+            ' ' if is_command => {}
+            space if space.is_whitespace() => return at,
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 /// As much of `text` as has `width` columns, and one character at least.
@@ -298,6 +329,21 @@ mod tests {
     fn a_failure_is_told_at_its_end() {
         let text = bare(&example::failed(), 80);
         assert_eq!(text, include_str!("../../tests/golden/path/failed.txt"));
+    }
+
+    #[test]
+    fn a_command_stays_whole_where_it_has_room() {
+        let words = "app is stopped:  `wwwlab start  app` brings it (`back`) or it's ` not";
+        assert_eq!(
+            lines(words, 24),
+            ["app is stopped:", "`wwwlab start  app`", "brings it (`back`) or", "it's ` not"]
+        );
+        assert_eq!(
+            lines(words, 12),
+            ["app is", "stopped:", "`wwwlab", "start app`", "brings it", "(`back`) or", "it's ` not"],
+            "it has none"
+        );
+        assert_eq!(lines("`a\tb` c", 8), ["`a b` c"]);
     }
 
     #[test]

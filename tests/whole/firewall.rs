@@ -240,6 +240,23 @@ fn what_nft_refuses_changes_nothing_and_what_is_not_the_firewalls_stays() {
     stage.wwwlab(["firewall", "clear", "server"]).ok();
     assert_eq!(tables(), "table inet wwwlab_faults\n");
     stage.wwwlab(["firewall", "clear", "server"]).refused(1);
+
+    // What is missing at the file's end is the file's, and not of what the lab has laid and would lay again after it.
+    stage.wwwlab(["fault", "add", "refuse", "web-app"]).ok();
+    fs::remove_dir(stage.root().join("own.nft")).unwrap();
+    write("table ip other { }\ntable ip own {\n  chain c { type filter hook input priority 0; }\n");
+    let why = apply().refused(1);
+    assert!(why.contains("own.nft, at its end (is a `}` missing?): Error: syntax error"), "{why}");
+    assert!(!why.contains("/dev/stdin") && !why.contains("wwwlab_faults"), "{why}");
+    write("table ip other { }\n");
+    let rules = on(&server, &format!("{NFT} list table inet wwwlab_faults")).ok();
+    apply().ok();
+    assert_eq!(tables(), "table inet wwwlab_faults\ntable ip other\n");
+    assert_eq!(
+        on(&server, &format!("{NFT} list table inet wwwlab_faults")).ok(),
+        rules,
+        "the fault is still laid"
+    );
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::lab::control::{Response, Verb};
 use crate::lab::database::Database;
 use crate::lab::faults::edges::{self, Doors, Edge, Way};
 use crate::lab::faults::wanted::{Checked, Wanted};
-use crate::lab::faults::{Deed, Standing};
+use crate::lab::faults::{Deed, Standing, Which};
 use crate::lab::hosts::ServiceName;
 use crate::lab::keeper::Command;
 use crate::lab::log::Log;
@@ -88,34 +88,42 @@ impl Desk {
         Response::Done(said)
     }
 
-    pub(super) async fn clear_faults(self: &Arc<Self>, id: Option<u32>) -> Response {
+    pub(super) async fn clear_faults(self: &Arc<Self>, which: &Which) -> Response {
         let _turn = self.faults.turn.lock().await;
-        let ids: Vec<u32> = match id {
-            Some(id) => vec![id],
-            None => {
-                let now = self.faults.now();
-                let (still, others): (Vec<_>, Vec<_>) =
-                    now.laid.iter().rev().partition(|standing| standing.deed == Deed::Verb(Verb::Pause));
-                // What stands still goes on first, and can then be told the rest; the last that was laid goes first of that.
-                still.into_iter().chain(others).map(|standing| standing.id).collect()
-            }
-        };
         let now = self.faults.now();
+        let is_meant = |standing: &&Arc<Standing>| match which {
+            Which::All => true,
+            Which::Number(id) => standing.id == *id,
+            Which::Name(name) => standing.fault.name == name,
+        };
+        let meant = now.laid.iter().rev().filter(is_meant);
+        let (still, others): (Vec<_>, Vec<_>) =
+            meant.partition(|standing| standing.deed == Deed::Verb(Verb::Pause));
+        // What stands still goes on first, and can then be told the rest; the last that was laid goes first of that.
+        let ids: Vec<u32> = still.into_iter().chain(others).map(|standing| standing.id).collect();
+        let not_laid = match which {
+            Which::Number(id) => {
+                Some(format!("there is no fault {id}: `wwwlab fault list` shows what is laid"))
+            }
+            Which::Name(name) => Some(format!("no {name} is laid: `wwwlab fault list` shows what is")),
+            Which::All => None,
+        };
+        if let (true, Some(why)) = (ids.is_empty(), not_laid) {
+            return Response::Refused(vec![why]);
+        }
         let lied =
             now.laid.iter().any(|standing| ids.contains(&standing.id) && standing.stays_in_the_cache());
         let (mut ended, mut failures) = (Vec::new(), Vec::new());
         for id in ids {
             match self.end_fault(id, "cleared").await {
-                None => {
-                    let why = format!("there is no fault {id}: `wwwlab fault list` shows what is laid");
-                    return Response::Refused(vec![why]);
-                }
+                // Whoever ended it had it end as well.
+                None => {}
                 Some(Ok(sentence)) => ended.push(sentence),
                 Some(Err(why)) => failures.push(why),
             }
         }
         // What could not be undone before may be undone now, though no fault is listed for it.
-        if id.is_none()
+        if *which == Which::All
             && self.edges.is_some()
             && let Err(why) = self.break_edges().await
             && !failures.contains(&why)
@@ -192,7 +200,7 @@ impl Desk {
                 () = due => {}
             }
             let now = crate::ground::clock::now();
-            let _turn = self.faults.turn.lock().await;
+            let Some(_turn) = end.run_until_cancelled(self.faults.turn.lock()).await else { break };
             let over = self.faults.now();
             for standing in
                 over.laid.iter().filter(|standing| standing.until.is_some_and(|until| until <= now))

@@ -1,8 +1,12 @@
 //! What is asked of the machines' firewalls: which there are, what stands, that one be put in place or taken away.
 
+use std::path::PathBuf;
+
+use tokio::time::timeout;
+
 use crate::ground::service::causes;
 use crate::lab::control::Response;
-use crate::lab::firewall::{Applied, FirewallError, Firewalls, Wish};
+use crate::lab::firewall::{Applied, FirewallError, Firewalls, TURN_WITHIN, Wish};
 use crate::lab::network::wiring::Wiring;
 
 use super::Desk;
@@ -22,21 +26,7 @@ impl Desk {
             return Response::Refused(vec![error.to_string()]);
         }
         let answer = match wish {
-            Wish::Apply { file, .. } => {
-                // No fault comes or goes meanwhile: what is laid is laid again with the file.
-                let _turn = self.faults.turn.lock().await;
-                let kept = match &self.edges {
-                    Some(machines) => machines.rules(&host).await,
-                    None => String::new(),
-                };
-                firewalls.apply(&host, file, &kept).await.map(|(name, ruleset)| {
-                    let rules = match ruleset.rules() {
-                        1 => "1 rule".to_owned(),
-                        count => format!("{count} rules"),
-                    };
-                    self.done(format!("{host} has the firewall of {name}: {rules}"))
-                })
-            }
+            Wish::Apply { file, .. } => self.apply_firewall(firewalls, &host, file).await,
             Wish::Clear { .. } => {
                 let done =
                     || self.done(format!("{host} has no firewall: every port that listens can be reached"));
@@ -47,6 +37,30 @@ impl Desk {
             }
         };
         answer.unwrap_or_else(refused)
+    }
+
+    async fn apply_firewall(
+        &self,
+        firewalls: &Firewalls,
+        host: &str,
+        file: Option<PathBuf>,
+    ) -> Result<Response, FirewallError> {
+        let checked = firewalls.check(host, file).await?;
+        {
+            // No fault comes or goes meanwhile: what is laid is laid again with the file.
+            let turn = timeout(TURN_WITHIN, self.faults.turn.lock()).await;
+            let _turn = turn.map_err(|_| FirewallError::Busy("a fault's laying or ending"))?;
+            let kept = match &self.edges {
+                Some(machines) => machines.rules(host).await,
+                None => String::new(),
+            };
+            firewalls.put(&checked, &kept).await?;
+        }
+        let rules = match firewalls.standing(host).await?.rules() {
+            1 => "1 rule".to_owned(),
+            count => format!("{count} rules"),
+        };
+        Ok(self.done(format!("{host} has the firewall of {}: {rules}", checked.name)))
     }
 
     fn listed(&self, firewalls: &Firewalls, wiring: &Wiring) -> Vec<Applied> {

@@ -100,6 +100,18 @@ pub(super) struct Standing {
     pub(super) until: Option<std::time::Instant>,
 }
 
+/// Those that are to be ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Which {
+    /// All of them.
+    All,
+    /// The one with this number.
+    Number(u32),
+    /// Each that has this name.
+    Name(String),
+}
+
 /// A fault that is laid, as commands see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultState {

@@ -117,7 +117,9 @@ impl Fault {
             }
             (Deed::Lock, _) => {
                 "in both networks: SQLite by a process that holds an exclusive lock on the file (`wwwlab serve db --withhold`), MySQL by one \
-                 whose session says LOCK TABLES … WRITE (`wwwlab serve db --lock-tables`); the fault is over when that session is"
+                 whose session says LOCK TABLES … WRITE (`wwwlab serve db --lock-tables`); the fault is over when that \
+                 process is. Where it is killed (SIGKILL) the tables are free a moment later: the server looks every few seconds whether a \
+                 session's other end is still there"
             }
             (Deed::Gone, _) => {
                 "in both networks: MySQL by SIGKILL; SQLite, which is a library in the application, by the application, whose engine opens \

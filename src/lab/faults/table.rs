@@ -13,6 +13,7 @@ use crate::lab::control::Verb;
 use crate::lab::hosts::ServiceName::{
     self, App, App2, App3, App4, Db, Dns, Dns2, Resolver, Resolver2, Resolver3, Resolver4, Root, Tld, Web,
 };
+use crate::lab::status::State;
 
 /// One fault.
 #[derive(Debug)]
@@ -43,6 +44,19 @@ pub struct Fault {
     pub browser: &'static str,
     /// How to find it.
     pub find: &'static str,
+}
+
+impl Fault {
+    /// Whether a service that is in this `state` may be so by this fault, so that it is back when the fault is over. What is wrong
+    /// with answers or with a way ends nobody.
+    pub(crate) fn keeps_down(&self, state: State) -> bool {
+        match (self.deed)(0) {
+            Deed::Verb(_) | Deed::CrashLoop { .. } | Deed::Lock | Deed::Gone => true,
+            // It may end by its limits, and is ended by none.
+            Deed::Limit(..) => state == State::Failed,
+            Deed::Rim(_) | Deed::Edge(_) | Deed::Share(_) => false,
+        }
+    }
 }
 
 /// A second amount, and what so much of it makes of a deed.
@@ -799,8 +813,8 @@ pub const TABLE: &[Fault] = &[
         what: "the database finds its disk full: a file cannot grow (SQLite: PRAGMA max_page_count), a table is full (MySQL: error 1114)",
         life: "A disk that logs have filled; a quota. Here the logs go on: it is the database's disk that is full.",
         dig: "Nothing: the name is well.",
-        curl: "Reading goes on, and in SQLite so does what fits in the pages that there are; then posting is a 503 that says that the disk is full. In MySQL every change is one at once; on a disk that is really full what fits would go on there, too.",
-        browser: "Reading works; a form that is sent shows the 503, sooner or later.",
+        curl: "Reading goes on, and in SQLite so does what fits in the pages that there are; then posting is a 503 that says that the disk is full. In MySQL every change is one at once, and so is the front page, which counts its visit; on a disk that is really full what fits would go on there, too.",
+        browser: "Reading works, in MySQL but for the front page, which counts its visit; a form that is sent shows the 503, sooner or later.",
         find: "The page names it; on a server of one's own `df -h`, and `df -i`; MariaDB's log has `error 28` (ENOSPC).",
     },
 ];
@@ -810,6 +824,20 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn what_spoils_answers_and_ways_keeps_no_service_down() {
+        let by = |state| -> Vec<&str> {
+            TABLE.iter().filter(|fault| fault.keeps_down(state)).map(|fault| fault.name).collect()
+        };
+        let by_hand = ["stop", "kill", "pause", "crash-loop", "db-locked", "db-gone"];
+        assert_eq!(by(State::Stopped), by_hand);
+        assert_eq!(by(State::Paused), by_hand);
+        let limits = ["memory", "descriptors"];
+        let failed = by(State::Failed);
+        assert!(limits.iter().all(|name| failed.contains(name)), "{failed:?}");
+        assert_eq!(failed.len(), by_hand.len() + limits.len());
+    }
 
     #[test]
     fn every_name_is_there_once_and_every_page_is_written() {

@@ -16,14 +16,18 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use nft::Nft;
 use ruleset::Ruleset;
 
 /// A file of rules is this long at most, in bytes.
 const FILE_MOST: u64 = 256 << 10;
+/// How long a change waits for its turn.
+pub(super) const TURN_WITHIN: Duration = Duration::from_secs(5);
 /// Where a lab has its rulesets.
 const DIRECTORY: &str = "firewall";
 
@@ -124,6 +128,9 @@ pub enum FirewallError {
     /// nft cannot be run.
     #[error("cannot run nft")]
     Run(#[source] io::Error),
+    /// Something else is under way for too long.
+    #[error("{0} is under way, and nothing was changed: try again")]
+    Busy(&'static str),
     /// There is nothing to take away.
     #[error("{0} has no firewall already")]
     Already(String),
@@ -139,6 +146,20 @@ pub(super) struct Firewalls {
     applied: Mutex<BTreeMap<String, PathBuf>>,
     /// Held for as long as a change takes.
     turn: tokio::sync::Mutex<()>,
+}
+
+/// A ruleset that nft takes.
+#[derive(Debug)]
+pub(super) struct Checked<'a> {
+    host: String,
+    file: PathBuf,
+    /// How the file is called.
+    pub(super) name: String,
+    /// What removes all that stands, in one line, and the file.
+    transaction: String,
+    /// How many the file has.
+    lines: usize,
+    _turn: tokio::sync::MutexGuard<'a, ()>,
 }
 
 impl Firewalls {
@@ -167,15 +188,14 @@ impl Firewalls {
         Ok(Standing { applied: self.applied_on(host), ruleset, listing })
     }
 
-    /// Puts the ruleset of `file` in place on `host`, of all that stands there; what stands then. `kept` are the lab's own rules
-    /// that are laid there, which a file that flushes everything would take away: they are laid again in the same transaction.
-    pub(super) async fn apply(
+    /// Reads the ruleset of `file` and has nft check it on `host`, by itself: what it complains about is the file's. No firewall
+    /// changes until what this returns is put in place or dropped.
+    pub(super) async fn check(
         &self,
         host: &str,
         file: Option<PathBuf>,
-        kept: &str,
-    ) -> Result<(String, Ruleset), FirewallError> {
-        let _turn = self.turn.lock().await;
+    ) -> Result<Checked<'_>, FirewallError> {
+        let turn = self.turn().await?;
         let file = file.unwrap_or_else(|| self.root.join(DIRECTORY).join(format!("{host}.nft")));
         let (read, path) = (file.clone(), file.clone());
         let text = tokio::task::spawn_blocking(move || read_file(&read)).await;
@@ -186,22 +206,45 @@ impl Firewalls {
                 io::ErrorKind::FileTooLarge => FirewallError::FileTooLong(path),
                 _ => FirewallError::Unreadable { host: host.into(), file: path, source },
             })?;
-        let transaction = format!("{}\n{}\n{kept}", self.removal(host).await?, without_flush(&text));
+        let transaction = format!("{}\n{}\n", self.removal(host).await?, without_flush(&text));
+        let (host, name, lines) = (host.to_owned(), self.name(&file), text.lines().count());
+        let checked = Checked { host, file, name, transaction, lines, _turn: turn };
+        let end = format!("{}, at its end (is a `}}` missing?)", checked.name);
+        self.give(&checked, &["-c", "-f", "-"], &checked.transaction, &end).await?;
+        Ok(checked)
+    }
+
+    /// Puts what was checked in place of all that stands there. `kept` are the lab's own rules that are laid there, which a file
+    /// that flushes everything would take away: they are laid again in the same transaction.
+    pub(super) async fn put(&self, checked: &Checked<'_>, kept: &str) -> Result<(), FirewallError> {
+        let transaction = format!("{}{kept}", checked.transaction);
+        self.give(checked, &["-f", "-"], &transaction, "the lab's own rules, after it").await?;
+        self.files().insert(checked.host.clone(), checked.file.clone());
+        Ok(())
+    }
+
+    /// Runs nft with `transaction`; after the lines of the file is `end`.
+    async fn give(
+        &self,
+        checked: &Checked<'_>,
+        how: &[&str],
+        transaction: &str,
+        end: &str,
+    ) -> Result<(), FirewallError> {
+        let Checked { host, file, name, lines, .. } = checked;
         // What the file includes is found beside it.
         let beside = file.parent().unwrap_or(&self.root);
-        let name = self.name(&file);
-        // nft itself does it whole or not at all; the check is for what it says.
-        for how in [&["-c", "-f", "-"][..], &["-f", "-"]] {
-            let said = self.nft.run(host, how, &transaction, beside).await?;
-            said.map_err(|said| FirewallError::Refused { what: name.clone(), said: placed(&said, &name) })?;
-        }
-        self.files().insert(host.into(), file);
-        Ok((name, self.standing(host).await?))
+        let said = self.nft.run(host, how, transaction, beside).await?;
+        let refused = |said: String| FirewallError::Refused {
+            what: name.clone(),
+            said: placed(&said, name, *lines, end),
+        };
+        said.map(|_| ()).map_err(refused)
     }
 
     /// Takes the firewall of `host` away.
     pub(super) async fn clear(&self, host: &str) -> Result<(), FirewallError> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.turn().await?;
         let removal = self.removal(host).await?;
         if removal.is_empty() {
             // It may have been taken away by hand.
@@ -215,6 +258,11 @@ impl Firewalls {
         Ok(())
     }
 
+    async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, FirewallError> {
+        let turn = timeout(TURN_WITHIN, self.turn.lock()).await;
+        turn.map_err(|_| FirewallError::Busy("another change of a firewall"))
+    }
+
     /// What removes all tables that are a firewall's, in one line.
     async fn removal(&self, host: &str) -> Result<String, FirewallError> {
         let remove =
@@ -223,7 +271,7 @@ impl Firewalls {
     }
 
     /// What stands on `host`, but for what its sets have in them.
-    async fn standing(&self, host: &str) -> Result<Ruleset, FirewallError> {
+    pub(super) async fn standing(&self, host: &str) -> Result<Ruleset, FirewallError> {
         Ok(Ruleset::read(&self.list(host, &["-a", "-t", "list", "ruleset"]).await?))
     }
 
@@ -268,14 +316,19 @@ fn without_flush(text: &str) -> String {
     text.lines().flat_map(|line| [if is_flush(line) { "" } else { line }, "\n"]).collect()
 }
 
-/// What nft says of its standard input, said of the file `name`, which began in the second line of it.
-fn placed(said: &str, name: &str) -> Vec<String> {
-    let place = |line: String| {
+/// What nft says of its standard input, said of the file `name`, which began in the second line of it and had so many lines; after
+/// them is `end`.
+fn placed(said: &str, name: &str, length: usize, end: &str) -> Vec<String> {
+    let place = |line: &str| {
         let (number, rest) = line.strip_prefix("/dev/stdin:")?.split_once(':')?;
-        let number: u32 = number.parse().ok()?;
-        Some(format!("{name}:{}:{rest}", number.checked_sub(1).filter(|number| *number > 0)?))
+        let number: usize = number.parse().ok()?;
+        match number.checked_sub(1).filter(|number| *number > 0)? {
+            number if number <= length => Some(format!("{name}:{number}:{rest}")),
+            // In which column of a line that the file does not have says nothing.
+            _ => Some(format!("{end}: {}", rest.split_once(": ").map_or(rest, |(_, words)| words))),
+        }
     };
-    lines(said).into_iter().map(|line| place(line.clone()).unwrap_or(line)).collect()
+    lines(said).into_iter().map(|line| place(&line).unwrap_or(line)).collect()
 }
 
 /// Its lines, which may repeat whatever stands in a file, without what a terminal would obey.
@@ -306,13 +359,18 @@ mod tests {
     fn a_complaint_names_the_file_and_its_own_line() {
         let said = "/dev/stdin:5:3-7: Error: unknown identifier\n\tx\u{1b}[2J\n  ^^^\n";
         assert_eq!(
-            placed(said, "firewall/a.nft"),
+            placed(said, "firewall/a.nft", 4, "its end"),
             ["firewall/a.nft:4:3-7: Error: unknown identifier", " x\u{FFFD}[2J", "  ^^^"]
         );
         let ours = "/dev/stdin:1:1-9: Error: No such file or directory";
-        assert_eq!(placed(ours, "a"), [ours], "the first line is not the file's");
-        for odd in ["/dev/stdin:", "/dev/stdin:x:1", "/dev/stdin:99999999999999:1"] {
-            assert_eq!(placed(odd, "a"), [odd]);
+        assert_eq!(placed(ours, "a", 4, "its end"), [ours], "the first line is not the file's");
+        let after = "/dev/stdin:6:1-1: Error: syntax error, unexpected end of file";
+        assert_eq!(
+            placed(after, "a", 4, "a, at its end"),
+            ["a, at its end: Error: syntax error, unexpected end of file"]
+        );
+        for odd in ["/dev/stdin:", "/dev/stdin:x:1", "/dev/stdin:99999999999999999999:1"] {
+            assert_eq!(placed(odd, "a", 4, "its end"), [odd]);
         }
     }
 

@@ -10,7 +10,8 @@ use crate::lab::network::errands::{Ended, Errand, Errands, Lost};
 /// A ruleset that is longer when it is printed is not shown, in bytes. More than any file makes that may be applied, with all that nft
 /// writes beside a rule: what was put in place can be taken away.
 const SAID_MOST: u64 = 16 * super::FILE_MOST;
-/// nft has ended by then: four in a row are within the time that a command waits for the lab.
+/// nft has ended by then: four in a row, and two waits for a turn ([`super::TURN_WITHIN`]), are within the time that a command waits
+/// for an answer about firewalls.
 const WITHIN_TIME: Duration = Duration::from_millis(3_500);
 
 /// Where nft is run.

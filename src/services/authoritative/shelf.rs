@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use super::ZoneFile;
 use super::keeper::{MOMENT, Stamp};
-use super::signer::{Published, Signer};
+use super::signer::{HOUR, Published, Signer};
 use super::watch::{Taken, Watch};
 use super::zones::{Served, ZoneSet};
 use crate::dns::name::Name;
@@ -286,7 +286,8 @@ impl Shelf {
     }
 
     /// Signs a zone beside the answering, and serves it then; what was edited meanwhile is signed by whoever loads it. What the
-    /// file says goes before what is served in its place; where neither can be signed, what is served stays.
+    /// file says goes before what is served in its place; where neither can be signed, what is served stays, and if that is
+    /// signed, signing is tried again in an hour.
     async fn sign_anew(&self, origin: &Name, now: u32) {
         let sources = |kept: &[Kept]| {
             let kept = kept.iter().find(|kept| kept.origin == *origin)?;
@@ -312,7 +313,7 @@ impl Shelf {
             match published {
                 Err(why) => _ = unsignable.get_or_insert_with(|| (zone.clone(), why)),
                 Ok(published) => {
-                    let is_back = unsignable.is_none() && !is_same(&Some(zone.clone()), &before.1);
+                    let is_back = unsignable.is_none() && before.0.is_some();
                     if let Some(kept) = self.kept().iter_mut().find(|kept| kept.origin == *origin) {
                         (kept.plain, kept.unsignable) = (Some(zone.clone()), unsignable);
                     }
@@ -326,9 +327,14 @@ impl Shelf {
                 }
             }
         }
+        let Some((zone, why)) = unsignable else { return };
+        let problems = vec![why.clone()];
         if let Some(kept) = self.kept().iter_mut().find(|kept| kept.origin == *origin) {
-            (kept.signed, kept.renew_at, kept.unsignable) = (None, None, unsignable);
+            kept.renew_at = kept.signed.as_ref().map(|_| now.saturating_add(HOUR));
+            kept.unsignable = Some((zone, why));
         }
+        let old_one_kept = matches!(self.snapshot().get(origin), Some(Served::Zone(_)));
+        self.journal.tell(|| Happened::ZoneRefused { origin: origin.to_string(), problems, old_one_kept });
     }
 
     fn tell(&self, happened: Option<Happened>) {

@@ -19,7 +19,8 @@ use crate::ground::dnssec::key::{Key, KeyError, tag};
 use crate::ground::dnssec::{Denial, Wanted, Wrong};
 use crate::ground::{chance, clock};
 
-const HOUR: u32 = 3600;
+/// In seconds.
+pub(super) const HOUR: u32 = 3600;
 const DAY: u32 = 24 * HOUR;
 /// How long signatures live, in seconds.
 const LIFETIME: u32 = 14 * DAY;
@@ -207,6 +208,7 @@ mod tests {
     use super::*;
     use crate::ground::dnssec::key::Algorithm;
     use crate::ground::dnssec::{Child, PublicKey, Zone as ZoneWanted};
+    use crate::ground::event::Happened;
     use crate::ground::journal::journal;
     use crate::services::authoritative::ZoneFile;
     use crate::services::authoritative::zones::Served;
@@ -341,6 +343,45 @@ mod tests {
         let state = shelf.list().remove(0);
         assert_eq!(served(&shelf), Some((8, false)));
         assert!(state.signed.is_none() && state.problems.join(": ").contains("of its own"), "{state:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_served_stays_signed_where_it_cannot_be_signed_otherwise_and_that_is_tried_again() {
+        let folder = place();
+        // A hash before it makes a name that is too long.
+        let origin = vec!["a".repeat(60); 4].join(".");
+        let mut wanted = wanted(folder.path(), None, false);
+        wanted.zones[0].origin.clone_from(&origin);
+        let zones = vec![ZoneFile { origin: origin.parse().unwrap(), file: folder.path().join("zone") }];
+        let (journal, mut told) = journal();
+        let shelf = Shelf::stock("test", zones, Signer::of(&wanted).unwrap(), journal);
+        let before = shelf.list().remove(0);
+        assert!(before.signed.is_some() && before.problems.is_empty(), "{before:?}");
+        let mut hear = async || loop {
+            let mut one = Vec::new();
+            assert!(told.hear(&mut one, 1).await);
+            match one.first() {
+                Some((_, Happened::ZoneRefused { old_one_kept, .. })) => break Some(*old_one_kept),
+                Some((_, Happened::ZoneLoaded { .. })) => break None,
+                _ => {}
+            }
+        };
+        assert_eq!(hear().await, None, "the first");
+        wanted.denial = Denial::Nsec3;
+        shelf.sign(Signer::of(&wanted).unwrap(), NOW).await;
+        for tried in [NOW, NOW + HOUR] {
+            shelf.renew(tried).await;
+            let state = shelf.list().remove(0);
+            assert_eq!((state.serial, &state.signed), (before.serial, &before.signed));
+            assert_eq!(state.problems.len(), 1, "{state:?}");
+            assert_eq!(shelf.next_renewal(), Some(tried + HOUR));
+            assert_eq!(hear().await, Some(true), "what is served stays");
+        }
+        // What could not be signed is in service again when it can be, and whoever heard that it was refused hears of it.
+        wanted.denial = Denial::Nsec;
+        shelf.sign(Signer::of(&wanted).unwrap(), NOW + HOUR).await;
+        assert!(shelf.list()[0].problems.is_empty() && shelf.next_renewal() > Some(NOW + DAY));
+        assert_eq!(hear().await, None);
     }
 
     #[test]

@@ -105,15 +105,16 @@ impl Tables {
         self.over.cancelled().await;
     }
 
-    /// Ends the session, and with it the lock. Where the server cannot be told now, it sees by itself that nobody is there any
-    /// more, within some seconds.
+    /// Ends the session, and with it the lock, if it has not ended by itself: a server that was started anew counts its sessions
+    /// anew, and the number may be somebody else's. Where the server cannot be told now, it sees by itself that nobody is there
+    /// any more, within some seconds.
     pub(super) async fn close(self) {
         let end = async {
             let mut connection = self.server.connect(PATIENCE).await?;
             let kill = format!("KILL {}", self.session);
             sqlx::raw_sql(AssertSqlSafe(kill)).execute(&mut connection).await
         };
-        let _ = timeout(DRAIN, end).await;
+        let _ = self.over.run_until_cancelled(timeout(DRAIN, end)).await;
         self.stop.cancel();
         self.task.wait().await;
     }
@@ -166,7 +167,7 @@ mod tests {
         let store = Store::at(Target::Server(Server::named_in(&file).unwrap()));
         store.sign("Ada", "kept", None).await.unwrap();
         for ends_by_itself in [false, true] {
-            let tables = Tables::lock(&file).await.unwrap();
+            let mut tables = Tables::lock(&file).await.unwrap();
             // What a student finds, a moment after the lock is there.
             let busy = "SELECT info FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP%'";
             let list = || spawn_blocking(move || server.sql(busy));
@@ -180,8 +181,15 @@ mod tests {
             if ends_by_itself {
                 server.sql(&format!("KILL {}", tables.session));
                 tables.over().await;
+                // As if the server had been started anew, and had given the number to somebody else.
+                let mut other = tables.server.connect(PATIENCE).await.unwrap();
+                let number = sqlx::query_scalar("SELECT CAST(CONNECTION_ID() AS UNSIGNED)");
+                tables.session = number.fetch_one(&mut other).await.unwrap();
+                tables.close().await;
+                sqlx::raw_sql("SELECT 1").execute(&mut other).await.expect("its session is left alone");
+            } else {
+                tables.close().await;
             }
-            tables.close().await;
             while let Err(error) = store.newest(5).await {
                 assert!(
                     matches!(error, StoreError::LockWait { .. } | StoreError::Silent { .. }),
