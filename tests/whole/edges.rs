@@ -541,8 +541,13 @@ fn what_cannot_be_laid_on_a_way_says_why() {
     let stage = Stage::up();
     let why = |arguments: &str| fault(&stage, arguments).refused(1);
     assert!(why("add spoof client-resolver").contains("`wwwlab up --network hosts`"));
-    assert!(why("add bandwidth resolver-root").contains("only the queues of a kernel"));
-    assert!(why("add bandwidth client-resolver").contains("only the queues of a kernel"));
+    assert!(
+        why("add bandwidth resolver-root").contains("on resolver-root that is for the queues of a kernel")
+    );
+    assert!(
+        why("add bandwidth client-resolver")
+            .contains("on client-resolver that is for the queues of a kernel")
+    );
     assert!(why("add loss web-app").contains("all of web-app is TCP"));
     assert!(why("add loss client-web").contains("all of client-web is TCP"));
     assert!(why("add latency client-web --jitter 5ms").contains("without --jitter"));
