@@ -410,6 +410,10 @@ fn the_way_to_the_web_server_is_broken_without_a_kernel() {
     assert_eq!(stage.curl(signing).code, 28);
     fault(&stage, "clear").ok();
     until("the page is there", || curl_here(&stage, 30, "http://www.foobar.com/guestbook").contains(WELL));
+    // What is signed later is seen, and by then what was signed before would be.
+    let signed = stage.curl("-d name=Ada -d message=found --max-time 30 http://www.foobar.com/guestbook");
+    assert_eq!(signed.code, 0, "{signed:?}");
+    until("it is shown", || stage.page("/guestbook").1.contains("found"));
     assert!(!stage.page("/guestbook").1.contains("lost"));
 }
 
