@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::task::unconstrained;
 use tokio::time::sleep;
 
 use super::arriving::Arrived;
@@ -101,7 +102,8 @@ impl Gate {
                 continue;
             }
             if self.is_behind {
-                match self.listeners.accept().now_or_never() {
+                // Without tokio's budget: only of an empty queue it is said that nothing is ready.
+                match unconstrained(self.listeners.accept()).now_or_never() {
                     Some(accepted) => break accepted?,
                     None => self.is_behind = false,
                 }
