@@ -109,7 +109,9 @@ impl Gate {
                 }
             }
             let closes = self.closes;
+            // In this order: where many come, it costs nothing to see the faults change, which are looked at before each.
             tokio::select! {
+                biased;
                 accepted = self.listeners.accept() => break accepted?,
                 () = self.wrong.until(true, |active| closes(active) || active.is_cut()) => {}
             }
