@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::dns_privacy::{ask, https, private, tls};
+use super::dns_privacy::{self, ask, https, private_on, tls};
 use super::hosts::{on, on_hosts, one_at_a_time, place, up};
 use super::stage::{Said, Stage, until};
 
@@ -376,6 +376,7 @@ fn breaks(
 fn the_way_to_the_web_server_is_broken_without_a_kernel() {
     let stage = Stage::new();
     stage.edit("lab.toml", |text| text.replacen("[ports]\n", "[ports]\nhttps = 0\n", 1));
+    stage.keep_ports();
     stage.wwwlab(["up", "-d"]).ok();
     stage.wwwlab(["secure"]).ok();
     for (url, well, reset) in [
@@ -420,7 +421,9 @@ fn the_way_to_the_web_server_is_broken_without_a_kernel() {
 /// A port that somebody else has when it is to be opened again is had again when they are gone.
 #[test]
 fn a_port_that_was_closed_by_a_fault_is_had_again() {
-    let stage = Stage::up();
+    let stage = Stage::new();
+    stage.keep_ports();
+    stage.wwwlab(["up", "-d"]).ok();
     let page = || curl_here(&stage, 30, "http://www.foobar.com/about.html");
     until("the page is there", || page().contains(WELL));
     fault(&stage, "add refuse client-web").ok();
@@ -452,7 +455,9 @@ fn an_answer_has_no_more_bits_a_second_than_its_way_without_a_kernel() {
 /// On `loopback` the resolver breaks the way by which its clients come, whatever they speak.
 #[test]
 fn the_way_to_the_resolver_is_broken_without_a_kernel() {
-    let stage = private();
+    let stage = dns_privacy::stage();
+    stage.keep_ports();
+    let stage = private_on(stage);
     let (dot, doh) = (tls(&stage, "resolver"), https(&stage));
     let plain = |line: &str| stage.dig("127.0.0.2", &format!("{line} www.foobar.com"));
     for (how, symptoms) in [
