@@ -426,6 +426,8 @@ fn a_port_that_was_closed_by_a_fault_is_had_again() {
     stage.wwwlab(["up", "-d"]).ok();
     let page = || curl_here(&stage, 30, "http://www.foobar.com/about.html");
     until("the page is there", || page().contains(WELL));
+    let warnings = || stage.service("web")["warnings"].to_string();
+    assert_eq!(warnings(), "null");
     fault(&stage, "add refuse client-web").ok();
     let mut somebody = None;
     until("the port is free", || {
@@ -433,9 +435,13 @@ fn a_port_that_was_closed_by_a_fault_is_had_again() {
         somebody.is_some()
     });
     fault(&stage, "clear").ok();
-    until("it is told", || stage.log("web").contains("a fault had it closed, and it is tried until"));
+    let told = format!("cannot listen on 127.0.0.1:{}/tcp again", stage.port("http"));
+    until("it is told", || stage.log("web").contains(&told) && warnings().contains(&told));
+    let said = stage.wwwlab(["status"]).ok();
+    assert!(said.contains("a fault had it closed"), "{said}");
     drop(somebody);
     until("the page is there again", || page().contains(WELL));
+    until("nothing is amiss any more", || warnings() == "null");
 }
 
 #[test]
