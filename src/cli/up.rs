@@ -153,7 +153,7 @@ pub(super) fn line(event: &Event, root: &str) -> String {
     let style = match &event.what {
         Happened::State { state, .. } if state == "running" => GOOD,
         Happened::State { .. } => LIMITED,
-        Happened::ZoneRefused { .. } => BAD,
+        Happened::ZoneRefused { .. } | Happened::PortTaken { .. } => BAD,
         Happened::Request { status: 500.., .. } => BAD,
         _ => anstyle::Style::new(),
     };

@@ -253,6 +253,22 @@ pub enum Happened {
         /// What else was asked for, as one would type it; may be empty.
         details: String,
     },
+    /// A port that was closed on purpose cannot be opened again: it is tried until it can.
+    PortTaken {
+        /// Where.
+        address: SocketAddr,
+        /// Over which transport.
+        transport: Transport,
+        /// Why not.
+        why: String,
+    },
+    /// It could be opened again.
+    PortOpen {
+        /// Where.
+        address: SocketAddr,
+        /// Over which transport.
+        transport: Transport,
+    },
     /// A line that a program which is not wwwlab's wrote.
     Wrote {
         /// The line, without its end; a long one is cut.
@@ -386,6 +402,14 @@ impl fmt::Display for Happened {
                 write!(f, "fault {number} is {change}: {fault} on {target}")?;
                 if details.is_empty() { Ok(()) } else { write!(f, " ({details})") }
             }
+            Self::PortTaken { address, transport, why } => {
+                write!(
+                    f,
+                    "cannot listen on {address}/{transport} again ({why}): a fault had it closed, and it is tried until nobody else \
+                     has it; `ss -lntup` shows who does"
+                )
+            }
+            Self::PortOpen { address, transport } => write!(f, "listens on {address}/{transport} again"),
             Self::Wrote { text } => f.write_str(text),
             Self::State { state, detail } if detail.is_empty() => f.write_str(state),
             Self::State { state, detail } => write!(f, "{state}: {detail}"),

@@ -12,6 +12,7 @@ mod beside;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::ground::bind::Transport;
 use crate::ground::channel::{Ask, Reply, Report};
 use crate::ground::clock;
 use crate::ground::event::{Event, Happened, Micros, Moment};
@@ -134,7 +136,7 @@ pub struct Keeper {
     started: Option<clock::Stopwatch>,
     wait: Duration,
     restart_at: Option<tokio::time::Instant>,
-    /// The zones that were refused, and why.
+    /// The zones that were refused and the ports that are not open again, and why.
     refused: BTreeMap<String, String>,
     /// The version of the application files that the process serves.
     version: Option<String>,
@@ -563,21 +565,30 @@ impl Keeper {
     }
 }
 
-/// Notes in `refused` what `report` says of zones; whether it says anything.
+/// Notes in `refused` what `report` says of zones and of ports; whether it says anything.
 fn note_refusals(refused: &mut BTreeMap<String, String>, report: &Report) -> bool {
-    match report {
-        Report::Happened { what: Happened::ZoneRefused { origin, problems, old_one_kept }, .. } => {
+    let Report::Happened { what, .. } = report else { return false };
+    match what {
+        Happened::ZoneRefused { origin, problems, old_one_kept } => {
             let instead =
                 if *old_one_kept { "an older version is in service" } else { "nothing answers for it" };
             let why = problems.first().map(String::as_str).unwrap_or_default();
             refused.insert(origin.clone(), format!("zone {origin} is refused, {instead}: {why}"));
             true
         }
-        Report::Happened { what: Happened::ZoneLoaded { origin, .. }, .. } => {
-            refused.remove(origin).is_some()
+        Happened::ZoneLoaded { origin, .. } => refused.remove(origin).is_some(),
+        Happened::PortTaken { address, transport, .. } => {
+            refused.insert(port(*address, *transport), what.to_string());
+            true
         }
+        Happened::PortOpen { address, transport } => refused.remove(&port(*address, *transport)).is_some(),
         _ => false,
     }
+}
+
+/// What a port is known by among what was refused: no zone has such a name.
+fn port(address: SocketAddr, transport: Transport) -> String {
+    format!("{address}/{transport}")
 }
 
 /// What an embedded database's condition says while it is there.

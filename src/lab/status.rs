@@ -129,7 +129,7 @@ pub struct Condition {
     /// Which version of the application files it serves, if it serves any.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub version: Option<String>,
-    /// What is wrong though it serves: zones that were refused, one each.
+    /// What is wrong though it serves: zones that were refused and ports that are not open again after a fault, one each.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub warnings: Vec<String>,
 }

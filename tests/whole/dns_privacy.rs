@@ -14,15 +14,19 @@ const FRAMED: &[u8] =
     b"\x00\x20\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x06foobar\x03com\x00\x00\x01\x00\x01";
 
 /// A lab that is not up, whose ports are free ones.
-fn stage() -> Stage {
+pub(crate) fn stage() -> Stage {
     let stage = Stage::new();
     stage.edit("lab.toml", |text| text.replacen("[ports]\n", "[ports]\nhttps = 0\ndot = 0\n", 1));
     stage
 }
 
 /// A lab of which DNS is asked in private.
-pub(crate) fn private() -> Stage {
-    let stage = stage();
+fn private() -> Stage {
+    private_on(stage())
+}
+
+/// `stage`, up, and DNS is asked in private of it.
+pub(crate) fn private_on(stage: Stage) -> Stage {
     stage.edit("lab.toml", |text| {
         let text = text.replacen("# doh = false", "doh = true   ", 1);
         text.replace("# dot = false", "dot = true   ").replace("# doq = false", "doq = true   ")

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::dns_privacy::{ask, https, private, tls};
+use super::dns_privacy::{self, ask, https, private_on, tls};
 use super::hosts::{on, on_hosts, one_at_a_time, place, up};
 use super::stage::{Said, Stage, until};
 
@@ -376,6 +376,7 @@ fn breaks(
 fn the_way_to_the_web_server_is_broken_without_a_kernel() {
     let stage = Stage::new();
     stage.edit("lab.toml", |text| text.replacen("[ports]\n", "[ports]\nhttps = 0\n", 1));
+    stage.keep_ports();
     stage.wwwlab(["up", "-d"]).ok();
     stage.wwwlab(["secure"]).ok();
     for (url, well, reset) in [
@@ -410,15 +411,23 @@ fn the_way_to_the_web_server_is_broken_without_a_kernel() {
     assert_eq!(stage.curl(signing).code, 28);
     fault(&stage, "clear").ok();
     until("the page is there", || curl_here(&stage, 30, "http://www.foobar.com/guestbook").contains(WELL));
+    // What is signed later is seen, and by then what was signed before would be.
+    let signed = stage.curl("-d name=Ada -d message=found --max-time 30 http://www.foobar.com/guestbook");
+    assert_eq!(signed.code, 0, "{signed:?}");
+    until("it is shown", || stage.page("/guestbook").1.contains("found"));
     assert!(!stage.page("/guestbook").1.contains("lost"));
 }
 
 /// A port that somebody else has when it is to be opened again is had again when they are gone.
 #[test]
 fn a_port_that_was_closed_by_a_fault_is_had_again() {
-    let stage = Stage::up();
+    let stage = Stage::new();
+    stage.keep_ports();
+    stage.wwwlab(["up", "-d"]).ok();
     let page = || curl_here(&stage, 30, "http://www.foobar.com/about.html");
     until("the page is there", || page().contains(WELL));
+    let warnings = || stage.service("web")["warnings"].to_string();
+    assert_eq!(warnings(), "null");
     fault(&stage, "add refuse client-web").ok();
     let mut somebody = None;
     until("the port is free", || {
@@ -426,9 +435,13 @@ fn a_port_that_was_closed_by_a_fault_is_had_again() {
         somebody.is_some()
     });
     fault(&stage, "clear").ok();
-    until("it is told", || stage.log("web").contains("a fault had it closed, and it is tried until"));
+    let told = format!("cannot listen on 127.0.0.1:{}/tcp again", stage.port("http"));
+    until("it is told", || stage.log("web").contains(&told) && warnings().contains(&told));
+    let said = stage.wwwlab(["status"]).ok();
+    assert!(said.contains("a fault had it closed"), "{said}");
     drop(somebody);
     until("the page is there again", || page().contains(WELL));
+    until("nothing is amiss any more", || warnings() == "null");
 }
 
 #[test]
@@ -448,7 +461,9 @@ fn an_answer_has_no_more_bits_a_second_than_its_way_without_a_kernel() {
 /// On `loopback` the resolver breaks the way by which its clients come, whatever they speak.
 #[test]
 fn the_way_to_the_resolver_is_broken_without_a_kernel() {
-    let stage = private();
+    let stage = dns_privacy::stage();
+    stage.keep_ports();
+    let stage = private_on(stage);
     let (dot, doh) = (tls(&stage, "resolver"), https(&stage));
     let plain = |line: &str| stage.dig("127.0.0.2", &format!("{line} www.foobar.com"));
     for (how, symptoms) in [
@@ -541,8 +556,13 @@ fn what_cannot_be_laid_on_a_way_says_why() {
     let stage = Stage::up();
     let why = |arguments: &str| fault(&stage, arguments).refused(1);
     assert!(why("add spoof client-resolver").contains("`wwwlab up --network hosts`"));
-    assert!(why("add bandwidth resolver-root").contains("only the queues of a kernel"));
-    assert!(why("add bandwidth client-resolver").contains("only the queues of a kernel"));
+    assert!(
+        why("add bandwidth resolver-root").contains("on resolver-root that is for the queues of a kernel")
+    );
+    assert!(
+        why("add bandwidth client-resolver")
+            .contains("on client-resolver that is for the queues of a kernel")
+    );
     assert!(why("add loss web-app").contains("all of web-app is TCP"));
     assert!(why("add loss client-web").contains("all of client-web is TCP"));
     assert!(why("add latency client-web --jitter 5ms").contains("without --jitter"));

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -67,6 +67,20 @@ impl Stage {
             let (before, after) = text.split_once("[ports]").expect("lab.toml has a [ports] section");
             let rest = after.find("\n[").map_or("", |next| &after[next..]);
             format!("{before}{section}{rest}")
+        });
+    }
+
+    /// Has it on ports that no other lab draws, in place of free ones: for whoever closes one and wants it back.
+    pub(crate) fn keep_ports(&self) {
+        self.edit("lab.toml", |text| {
+            let (before, after) = text.split_once("[ports]").expect("lab.toml has a [ports] section");
+            let (section, rest) = after.split_at(after.find("\n[").unwrap_or(after.len()));
+            let kept = |line: &str| match line.strip_suffix("= 0") {
+                Some(key) => format!("{key}= {}", kept_port()),
+                None => line.to_owned(),
+            };
+            let section: Vec<String> = section.split('\n').map(kept).collect();
+            format!("{before}[ports]{}{rest}", section.join("\n"))
         });
     }
 
@@ -219,6 +233,23 @@ pub(crate) fn free_port() -> u16 {
         port += 1;
     }
     port
+}
+
+/// A free port above those from which outgoing connections are drawn, where no lab looks for a free one either.
+fn kept_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = std::process::id() % 4_000;
+    loop {
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 61_000 + u16::try_from((first + u32::from(next)) % 4_500).unwrap();
+        let is_free = |host: u8| {
+            let address = (Ipv4Addr::new(127, 0, 0, host), port);
+            TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok()
+        };
+        if (1..=5).all(is_free) {
+            return port;
+        }
+    }
 }
 
 /// Waits until `happened`, looking often; fails with `what` if it does not.

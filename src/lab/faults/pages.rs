@@ -86,7 +86,8 @@ impl Fault {
             (Deed::Edge(Way::Cut), _) => {
                 by_who_dials!(
                     "which reads nothing. The kernel shakes hands all the same, for as many as wait in its queue: curl connects and \
-                     waits, `(28) Operation timed out` with `--max-time`. Who still waits when it is over is answered"
+                     waits, `(28) Operation timed out` with `--max-time`. Who still waits when it is over is answered, unless it has \
+                     ended its own side meanwhile (`nc -N`): its connection is reset, as that of who has left"
                 )
             }
             (Deed::Edge(Way::HalfOpen), _) => {
@@ -160,8 +161,9 @@ pub fn markdown() -> String {
          machines: the programs `nft` (package nftables) and `tc` (iproute2) are run there, and a student may look at what they were\n\
          given: `wwwlab shell internet -- nft list ruleset`, `wwwlab shell server -- tc qdisc`. Other tables there are left alone.\n\
          On `loopback` the kernel is the user's own, and is told nothing: who dials breaks the way at its own rim, and who\n\
-         is asked where the client is the user. What a client sees is nearly the same, but a capture is not: a question that is\n\
-         lost was never sent, and a handshake of TCP is the kernel's. Answers that have begun come to their end.\n",
+         is asked where the client is the user. What a client sees is nearly the same, but a capture is not: what a service asks\n\
+         and is lost was never sent, what the user asks is there and is not read, and a handshake of TCP is the kernel's. Answers\n\
+         that have begun come to their end.\n",
     );
     for kind in Kind::ALL {
         let _ = write!(text, "\n## {}\n", kind.heading());

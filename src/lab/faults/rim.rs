@@ -72,7 +72,11 @@ impl Edge {
             Way::Narrow(kilobits) if self == Self::ClientWeb => {
                 (EdgeWrong::Narrow { kilobits }, HowOften::Always)
             }
-            Way::Narrow(_) => return Err(machines("only the queues of a kernel have so many bits a second")),
+            Way::Narrow(_) => {
+                return Err(machines(&format!(
+                    "here the web server alone gives its answers so many bits a second (client-web), and on {self} that is for the queues of a kernel"
+                )));
+            }
             Way::Cut => (EdgeWrong::Cut, HowOften::Always),
             Way::Refuse => (EdgeWrong::Refuse, HowOften::Always),
             Way::Reset => (EdgeWrong::Reset, HowOften::Always),

@@ -37,7 +37,7 @@ pub(in crate::lab) struct Errand<'a> {
     pub(in crate::lab) directory: &'a Path,
     /// It has ended by then.
     pub(in crate::lab) within: Duration,
-    /// So much of what it says is heard, in bytes, and one more.
+    /// So much of what it says is heard, in bytes, and one more; at 0 nothing.
     pub(in crate::lab) said_most: u64,
 }
 
@@ -78,8 +78,9 @@ impl Errands {
         let mut command = Command::new(&self.executable);
         command.args([WITHIN, "--capable"]).arg(self.place(machine)).arg("--").arg(program).args(arguments);
         command.current_dir(directory).process_group(0).kill_on_drop(true);
+        let said = if said_most == 0 { Stdio::null() } else { Stdio::piped() };
         // Its messages are looked into.
-        command.env("LC_ALL", "C").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env("LC_ALL", "C").stdin(Stdio::piped()).stdout(said).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(Lost::Run)?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let write = async {
@@ -98,12 +99,14 @@ impl Errands {
     }
 }
 
-/// What comes, as text; one byte more than `most` at most.
+/// What comes, as text; one byte more than `most` at most, and the rest is read all the same: who writes it would end by a pipe
+/// that is closed.
 async fn heard(from: Option<impl AsyncRead + Unpin>, most: u64) -> String {
     let mut bytes = Vec::new();
-    if let Some(from) = from {
+    if let Some(mut from) = from {
         // What was said before it broke is all there is.
-        let _ = from.take(most + 1).read_to_end(&mut bytes).await;
+        let _ = (&mut from).take(most.saturating_add(1)).read_to_end(&mut bytes).await;
+        let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
@@ -113,7 +116,10 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_heard_is_bounded() {
+    async fn what_is_heard_is_bounded_and_the_rest_is_read() {
+        let mut said = &b"abcdefgh"[..];
+        assert_eq!(heard(Some(&mut said), 3).await, "abcd");
+        assert!(said.is_empty());
         assert_eq!(heard(Some(&b"abcdef"[..]), 3).await, "abcd");
         assert_eq!(heard(Some(&b"ab\xFF"[..]), 3).await, "ab\u{FFFD}");
         assert_eq!(heard(None::<&[u8]>, 3).await, "");

@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
-use std::os::fd::AsFd as _;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::PoisonError;
 use std::task::{Context, Poll, ready};
@@ -18,12 +18,17 @@ use tokio_util::sync::ReusableBoxFuture;
 
 use super::narrow::Turn;
 use super::{Active, Faults};
-use crate::ground::connection;
 use crate::ground::fault::{Asked, EdgeWrong, Laid, Wrong};
+use crate::ground::{connection, descriptors};
 
 /// Connections that this end has given up while no packet would get through, at most: their ends are told when one would. Those of
 /// more are told at once.
 const UNTOLD_MOST: usize = 256;
+
+/// How many of them are kept where so many descriptors may be open: each needs one.
+pub(in crate::services) fn untold_most(descriptors: usize) -> usize {
+    (descriptors / 16).clamp(1, UNTOLD_MOST)
+}
 
 impl Active {
     /// Nothing comes in.
@@ -194,9 +199,17 @@ impl Drop for Arrived {
         if self.is_reset || !self.faults.now().is_some_and(|active| active.is_unheard()) {
             return;
         }
+        // Whoever has left does not hear it.
+        if connection::is_left(&self.stream) {
+            return;
+        }
         // The kernel would say at once that it is over, to somebody to whom nothing gets through.
         let mut untold = self.faults.0.untold.lock().unwrap_or_else(PoisonError::into_inner);
-        if untold.len() < UNTOLD_MOST
+        let most = untold_most(descriptors::most());
+        if untold.len() >= most {
+            untold.retain(|kept| !connection::is_left(kept));
+        }
+        if untold.len() < most
             && let Ok(kept) = self.stream.as_fd().try_clone_to_owned()
         {
             untold.push(kept);
@@ -264,6 +277,7 @@ impl AsyncWrite for Arrived {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::OwnedFd;
     use std::time::Duration;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -359,6 +373,54 @@ mod tests {
             lay(&faults, 3, None);
             assert_eq!(hearing.await.unwrap(), 0);
         }
+    }
+
+    /// Waits until the other end of `kept` is gone.
+    async fn left(kept: &impl AsFd) {
+        while !connection::is_left(kept) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn who_has_left_takes_no_place_among_those_who_are_told_later() {
+        let faults = Faults::default();
+        let kept = || faults.0.untold.lock().unwrap().len();
+        // Another test may raise it meanwhile; more it does not become.
+        let most = untold_most(descriptors::raise());
+        lay(&faults, 1, Some(EdgeWrong::HalfOpen));
+        let (client, here) = pair(&faults).await;
+        drop(client);
+        left(&here.stream).await;
+        drop(here);
+        assert_eq!(kept(), 0, "left before it was given up");
+        let mut clients = Vec::new();
+        for _ in 0..most {
+            let (client, here) = pair(&faults).await;
+            drop(here);
+            clients.push(client);
+        }
+        assert_eq!(kept(), most);
+        let (mut told, here) = pair(&faults).await;
+        drop(here);
+        assert_eq!(told.read(&mut [0; 1]).await.unwrap(), 0, "there is no place for it");
+        clients.truncate(1);
+        let gone: Vec<OwnedFd> = {
+            let untold = faults.0.untold.lock().unwrap();
+            untold[1..].iter().map(|kept| kept.try_clone().unwrap()).collect()
+        };
+        for kept in gone {
+            left(&kept).await;
+        }
+        let (client, here) = pair(&faults).await;
+        drop(here);
+        clients.push(client);
+        assert_eq!(kept(), 2, "those who have left since have made place");
+        for client in &mut clients {
+            assert!(waits(&mut Box::pin(client.read(&mut [0; 1]))).await);
+        }
+        lay(&faults, 2, None);
+        assert_eq!(kept(), 0);
     }
 
     #[tokio::test]

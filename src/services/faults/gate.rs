@@ -9,11 +9,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::task::unconstrained;
 use tokio::time::sleep;
 
 use super::arriving::Arrived;
 use super::{Active, Faults, Watch};
 use crate::ground::bind::{BindError, Transport};
+use crate::ground::event::Happened;
 use crate::ground::journal::Journal;
 use crate::ground::listeners::{Accepted, Listeners};
 
@@ -29,8 +31,8 @@ pub(in crate::services) struct Gate {
     bind: fn(&[SocketAddr]) -> Result<Listeners, BindError>,
     closes: fn(&Active) -> bool,
     is_closed: bool,
-    /// Whether it was said that somebody else has the port.
-    is_told: bool,
+    /// Where it was said that somebody else has the port.
+    taken: Option<SocketAddr>,
     /// Whether those who wait may have come while the way was cut.
     is_behind: bool,
     faults: Faults,
@@ -59,7 +61,7 @@ impl Gate {
             bind: Listeners::bind,
             closes: Active::is_refused,
             is_closed: false,
-            is_told: false,
+            taken: None,
             is_behind: false,
             faults,
             wrong,
@@ -101,13 +103,16 @@ impl Gate {
                 continue;
             }
             if self.is_behind {
-                match self.listeners.accept().now_or_never() {
+                // Without tokio's budget: only of an empty queue it is said that nothing is ready.
+                match unconstrained(self.listeners.accept()).now_or_never() {
                     Some(accepted) => break accepted?,
                     None => self.is_behind = false,
                 }
             }
             let closes = self.closes;
+            // In this order: where many come, it costs nothing to see the faults change, which are looked at before each.
             tokio::select! {
+                biased;
                 accepted = self.listeners.accept() => break accepted?,
                 () = self.wrong.until(true, |active| closes(active) || active.is_cut()) => {}
             }
@@ -123,13 +128,16 @@ impl Gate {
             match (self.bind)(&self.addresses) {
                 Ok(listeners) => {
                     self.listeners = listeners;
-                    (self.is_closed, self.is_told) = (false, false);
+                    self.is_closed = false;
+                    if let Some(address) = self.taken.take() {
+                        self.journal.tell(|| Happened::PortOpen { address, transport: Transport::Tcp });
+                    }
                     return;
                 }
-                Err(_) if self.is_told => {}
-                Err(error) => {
-                    self.is_told = true;
-                    self.journal.note(taken(&error));
+                Err(_) if self.taken.is_some() => {}
+                Err(BindError { address, transport, source }) => {
+                    self.taken = Some(address);
+                    self.journal.tell(|| Happened::PortTaken { address, transport, why: source.to_string() });
                 }
             }
             sleep(BREATH).await;
@@ -149,23 +157,20 @@ pub(in crate::services) async fn again<T>(
     loop {
         wrong.until(false, Active::is_refused).await;
         match bind() {
-            Ok(socket) => return socket,
+            Ok(socket) => {
+                if is_told {
+                    journal.tell(|| Happened::PortOpen { address, transport });
+                }
+                return socket;
+            }
             Err(_) if is_told => {}
             Err(source) => {
                 is_told = true;
-                journal.note(taken(&BindError { address, transport, source }));
+                journal.tell(|| Happened::PortTaken { address, transport, why: source.to_string() });
             }
         }
         sleep(BREATH).await;
     }
-}
-
-/// What is said of a port that cannot be had back.
-fn taken(error: &BindError) -> String {
-    format!(
-        "{error} again ({}): a fault had it closed, and it is tried until nobody else has it; `ss -lntup` shows who does",
-        error.source
-    )
 }
 
 #[cfg(test)]
@@ -178,7 +183,7 @@ mod tests {
 
     use super::*;
     use crate::ground::fault::{Asked, EdgeWrong, FaultSet, Laid, When, Wrong};
-    use crate::ground::journal::journal;
+    use crate::ground::journal::{Told, journal};
 
     const LIMIT: Duration = Duration::from_secs(30);
 
@@ -188,16 +193,16 @@ mod tests {
         faults.take(FaultSet { generation, laid: laid.into_iter().collect() });
     }
 
-    fn gate(faults: &Faults) -> (Gate, SocketAddr) {
+    fn gate(faults: &Faults) -> (Gate, SocketAddr, Told) {
         let listeners = Listeners::bind(&[(Ipv4Addr::LOCALHOST, 0).into()]).unwrap();
-        let (address, (journal, _told)) = (listeners.addresses()[0], journal());
-        (Gate::new(listeners, faults.clone(), journal), address)
+        let (address, (journal, told)) = (listeners.addresses()[0], journal());
+        (Gate::new(listeners, faults.clone(), journal), address, told)
     }
 
     #[tokio::test]
     async fn while_it_is_cut_nobody_is_taken_in_and_then_who_still_waits() {
         let faults = Faults::default();
-        let (mut gate, address) = gate(&faults);
+        let (mut gate, address, _told) = gate(&faults);
         lay(&faults, 1, Some(EdgeWrong::Cut));
         let mut left = TcpStream::connect(address).await.unwrap();
         left.write_all(b"question").await.unwrap();
@@ -217,7 +222,7 @@ mod tests {
     #[tokio::test]
     async fn while_it_refuses_the_port_is_closed_and_then_open_though_somebody_had_it() {
         let faults = Faults::default();
-        let (mut gate, address) = gate(&faults);
+        let (mut gate, address, mut told) = gate(&faults);
         lay(&faults, 1, Some(EdgeWrong::Refuse));
         assert!(timeout(Duration::from_millis(20), gate.accept()).await.is_err());
         let refused = TcpStream::connect(address).await.unwrap_err();
@@ -237,5 +242,13 @@ mod tests {
         let both = async { tokio::join!(gate.accept(), come) };
         let (accepted, _client) = timeout(LIMIT, both).await.unwrap();
         accepted.unwrap();
+        let mut events = Vec::new();
+        assert!(told.hear(&mut events, usize::MAX).await);
+        let [(_, Happened::PortTaken { address: taken, .. }), (_, Happened::PortOpen { address: open, .. })] =
+            &events[..]
+        else {
+            panic!("{events:?}")
+        };
+        assert_eq!((*taken, *open), (address, address));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,11 +51,17 @@ async fn answer_all(socket: Datagrams, front: &Front, journal: &Journal) {
     let (socket, mut wrong) = (Arc::new(socket), front.faults().watch());
     let mut buffer = vec![0; LONGEST_QUESTION];
     let mut under_way = JoinSet::new();
+    let mut refused = pin!(wrong.until(true, Active::is_refused));
     loop {
+        if front.faults().now().is_some_and(|active| active.is_refused()) {
+            return under_way.shutdown().await;
+        }
+        // In this order: where many ask, it costs nothing to see the faults change, which are looked at before each.
         let ready = tokio::select! {
-            () = wrong.until(true, Active::is_refused) => return under_way.shutdown().await,
+            biased;
             Some(_) = under_way.join_next() => continue,
             ready = socket.readable(), if under_way.len() < QUESTIONS_MOST => ready,
+            () = &mut refused => return under_way.shutdown().await,
         };
         match ready.and_then(|()| socket.try_receive(&mut buffer)) {
             Ok(_) if !front.faults().hears() => {}

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::services::faults::arriving::untold_most;
+
 /// Descriptors for all that is not a client's: the listener, the event loop, the channel, signals, a file that is
 /// looked at.
 const OWN: usize = 32;
@@ -37,7 +39,7 @@ impl Room {
     pub(super) fn within(descriptors: usize, wanted: usize) -> Self {
         let left = descriptors.saturating_sub(OWN);
         let turned_away = (left / 4).clamp(1, TURNED_AWAY_MOST);
-        let left = left.saturating_sub(turned_away);
+        let left = left.saturating_sub(turned_away + untold_most(descriptors));
         // Each connection's own, and its quarter of a further answer; or all further ones that there ever are.
         let fit = (left * 4 / (EACH * 4 + 1)).max(left.saturating_sub(FURTHER_MOST) / EACH);
         let connections = wanted.min(fit.max(1));
@@ -148,13 +150,14 @@ mod tests {
         for descriptors in [40, 64, 128, 256, 1024, 4096, 20_000] {
             let room = Room::within(descriptors, usize::MAX);
             assert!(
-                OWN + EACH * room.connections + room.further + room.turned_away <= descriptors,
+                OWN + EACH * room.connections + room.further + room.turned_away + untold_most(descriptors)
+                    <= descriptors,
                 "{descriptors}: {room:?}"
             );
         }
-        assert_eq!(Room::within(128, 1024), Room { connections: 32, further: 8, turned_away: 24 });
-        assert_eq!(Room::within(1024, 1024), Room { connections: 412, further: 103, turned_away: 64 });
-        assert_eq!(Room::within(20_000, 10_000), Room { connections: 9_824, further: 256, turned_away: 64 });
+        assert_eq!(Room::within(128, 1024), Room { connections: 28, further: 7, turned_away: 24 });
+        assert_eq!(Room::within(1024, 1024), Room { connections: 384, further: 96, turned_away: 64 });
+        assert_eq!(Room::within(20_000, 10_000), Room { connections: 9_696, further: 256, turned_away: 64 });
         assert_eq!(Room::within(20_000, 1024), Room { connections: 1024, further: 256, turned_away: 64 });
         assert_eq!(Room::within(0, 1024), Room { connections: 1, further: 1, turned_away: 1 });
     }
