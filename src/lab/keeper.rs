@@ -1,20 +1,19 @@
 //! One task per service: it alone starts, signals and ends that service's process, in the order in which it
 //! is told to.
 //!
-//! An embedded database has no process of its own. It is "stopped" by a process that holds its file under an
-//! exclusive lock; so for it the keeper works the other way round: no process while it runs, one while it is
-//! stopped. The lock ends with that process, however that ends.
-//!
-//! A database server of the lab is a process like the others, whose files are made before its first start; one that runs
-//! elsewhere is only waited for, and nothing can be done to it from here.
+//! - `beside`: another process beside that of the service, and in its place then.
+//! - `database`: what is otherwise with one inside the application, and with one that runs elsewhere.
+//! - `sink`: where events go.
 
 mod beside;
+mod database;
+mod sink;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -24,28 +23,25 @@ use tokio_util::sync::CancellationToken;
 use crate::ground::bind::Transport;
 use crate::ground::channel::{Ask, Reply, Report};
 use crate::ground::clock;
-use crate::ground::event::{Event, Happened, Micros, Moment};
+use crate::ground::event::{Happened, Moment};
 use crate::ground::service::causes;
 
 use super::child::{self, Sign, StartFailure, describe};
 use super::config::Restart;
 use super::control::Verb;
-use super::database::address::Address;
-use super::database::server::Server;
-use super::database::{Database, greeting};
+use super::database::Database;
 use super::design::Design;
 use super::faults::limits::{self, Before};
 use super::faults::{Faults, Limit};
 use super::foreign;
 use super::guard::Guard;
 use super::hosts::ServiceName;
-use super::journal::{Entry, Journal};
-use super::log::Log;
 use super::network;
 use super::process::{Running, Starting};
 use super::status::{Condition, State};
 
 pub use beside::Beside;
+pub use sink::Sink;
 
 /// The first wait before a service that died is started again; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(200);
@@ -70,44 +66,6 @@ pub enum Command {
     StandStill(bool),
     /// The power of its host comes, or fails; why it does not serve then.
     Power(bool, oneshot::Sender<Result<(), String>>),
-}
-
-/// Hears every event of a service: writes it to the service's log and gives it to the journal.
-#[derive(Debug, Clone)]
-pub struct Sink {
-    log: Arc<Mutex<Log>>,
-    service: ServiceName,
-    journal: Journal,
-}
-
-impl Sink {
-    /// Events of `service` go to `log` and to `journal`.
-    pub(super) fn new(service: ServiceName, log: Log, journal: Journal) -> Self {
-        Self { log: Arc::new(Mutex::new(log)), service, journal }
-    }
-
-    /// Hears `what`, which happened `when`.
-    pub fn hear(&self, when: Moment, what: Happened) {
-        let (host, service) = (self.service.host().as_str().into(), self.service.as_str().into());
-        let entry = Entry::of(Event { when, host, service, what });
-        self.log().write(&entry.event, &entry.json);
-        self.journal.hear(entry);
-    }
-
-    /// Hears that the service is in `state` now.
-    fn state(&self, state: &str, detail: impl Into<String>) {
-        self.hear(Moment::now(), Happened::State { state: state.into(), detail: detail.into() });
-    }
-
-    fn report(&self, report: Report) {
-        if let Report::Happened { when, what } = report {
-            self.hear(when, what);
-        }
-    }
-
-    fn log(&self) -> std::sync::MutexGuard<'_, Log> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// What keepers have in common.
@@ -226,19 +184,6 @@ impl Keeper {
         self.end(Signal::SIGTERM).await;
     }
 
-    /// Whether the service is the database inside the application.
-    fn embedded(&self) -> bool {
-        self.name == ServiceName::Db && matches!(self.means.design.database, Database::Embedded)
-    }
-
-    /// Where the database is, if the service is one that the lab does not keep.
-    fn elsewhere(&self) -> Option<&Address> {
-        match &self.means.design.database {
-            Database::Elsewhere(address) if self.name == ServiceName::Db => Some(address),
-            _ => None,
-        }
-    }
-
     async fn obey(&mut self, verb: Verb) -> Result<String, String> {
         if self.embedded() {
             return self.obey_embedded(verb).await;
@@ -300,50 +245,16 @@ impl Keeper {
         }
     }
 
-    async fn obey_embedded(&mut self, verb: Verb) -> Result<String, String> {
-        const TAKEN: &str =
-            "the database is taken away: its file is locked, so that the application cannot use it";
-        const BACK: &str = "the database is back: its file is free again";
-        match (verb, self.process.is_some()) {
-            (Verb::Start, false) | (Verb::Resume, false) => Err("the database is there already".into()),
-            (Verb::Stop | Verb::Kill | Verb::Pause, true) => Err(format!(
-                "the database is taken away already (by pid {}): `wwwlab start db` gives it back",
-                self.pid()
-            )),
-            (Verb::Start | Verb::Resume, true) => {
-                self.end(Signal::SIGTERM).await;
-                self.enter(State::Running, IN_APP);
-                Ok(BACK.into())
-            }
-            (Verb::Restart, _) => {
-                self.end(Signal::SIGTERM).await;
-                self.withhold().await?;
-                self.end(Signal::SIGTERM).await;
-                self.enter(State::Running, IN_APP);
-                Ok("the database was taken away and is back".into())
-            }
-            (Verb::Stop, false) => self.withhold().await.map(|()| format!("{TAKEN} (by pid {})", self.pid())),
-            (Verb::Kill | Verb::Pause, false) => {
-                self.withhold().await?;
-                let verb = if verb == Verb::Kill { "kill" } else { "pause" };
-                Ok(format!(
-                    "{TAKEN} (by pid {}). SQLite lives inside the application and has no process to {verb}",
-                    self.pid()
-                ))
-            }
-        }
-    }
-
     /// Brings the service up: a process of its own, or, for an embedded database, nothing at all.
     async fn start(&mut self) -> Result<(), String> {
         self.restart_at = None;
         if self.embedded() {
-            self.enter(State::Running, IN_APP);
+            self.enter(State::Running, database::IN_APP);
             return Ok(());
         }
         if let Some(address) = self.elsewhere() {
             let (place, endpoint) = (address.place(), address.endpoint());
-            return match heard(endpoint).await {
+            return match database::heard(endpoint).await {
                 Ok(()) => {
                     self.enter(State::Running, &format!("at {place}, which is not of this lab"));
                     Ok(())
@@ -367,40 +278,6 @@ impl Keeper {
                 Err(format!("{} cannot serve: {failure}", self.name))
             }
         }
-    }
-
-    /// Takes an embedded database away.
-    async fn withhold(&mut self) -> Result<(), String> {
-        match self.spawn().await {
-            Ok(()) => {
-                self.enter(State::Stopped, "its file is locked by this process");
-                Ok(())
-            }
-            Err(failure) => {
-                self.enter(State::Running, IN_APP);
-                Err(format!("the database cannot be taken away: {failure}"))
-            }
-        }
-    }
-
-    /// Has the files of the lab's database server made, if they are not.
-    async fn prepare(&self, server: &Server) -> Result<(), StartFailure> {
-        let version = server.version().await?;
-        let Some(program) = server.prepare(version)? else {
-            return Ok(());
-        };
-        let began = clock::Stopwatch::start();
-        let what = format!("makes the files of its database, once ({version})");
-        let note = |text: String| self.sink.hear(Moment::now(), Happened::Note { text });
-        note(format!("{what}: {}", program.line()));
-        let pid = |pid| {
-            self.condition.send_replace(Condition::preparing(Some(pid), &what));
-        };
-        let made = foreign::complete(&program, &self.means.guard, pid, |report| self.sink.report(report));
-        self.means.end.run_until_cancelled(made).await.unwrap_or(Err(StartFailure::LabEnded))?;
-        server.finish(version)?;
-        note(format!("made them in {}", Micros(began.micros())));
-        Ok(())
     }
 
     async fn spawn(&mut self) -> Result<(), StartFailure> {
@@ -589,24 +466,6 @@ fn note_refusals(refused: &mut BTreeMap<String, String>, report: &Report) -> boo
 /// What a port is known by among what was refused: no zone has such a name.
 fn port(address: SocketAddr, transport: Transport) -> String {
     format!("{address}/{transport}")
-}
-
-/// What an embedded database's condition says while it is there.
-const IN_APP: &str = "inside the application's process";
-
-/// How long a database that runs elsewhere may take until it answers.
-const HEARD_WITHIN: Duration = Duration::from_secs(5);
-const HEAR_EVERY: Duration = Duration::from_millis(100);
-
-/// Waits until a database answers there; else what was met last.
-async fn heard(endpoint: (String, u16)) -> io::Result<()> {
-    let patience = clock::Stopwatch::start();
-    loop {
-        match greeting::hear((endpoint.0.as_str(), endpoint.1)).await {
-            Err(_) if patience.elapsed() < HEARD_WITHIN => tokio::time::sleep(HEAR_EVERY).await,
-            heard => return heard,
-        }
-    }
 }
 
 async fn sign(process: &mut Option<Running>) -> Sign {
