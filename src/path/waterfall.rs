@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
 use super::account::Account;
 use super::model::{Heading, Path, Step};
@@ -283,12 +283,10 @@ fn end_of_word(text: &str) -> usize {
 
 /// As much of `text` as has `width` columns, and one character at least.
 fn head(text: &str, width: usize) -> &str {
-    let mut used = 0;
-    let end = text.char_indices().find(|(at, character)| {
-        used += character.width().unwrap_or(0);
-        used > width && *at > 0
-    });
-    &text[..end.map_or(text.len(), |(at, _)| at)]
+    // A character may be made wider by the one behind it (U+FE0F), so what is before is measured together.
+    let ends = text.char_indices().map(|(at, character)| (at, at + character.len_utf8()));
+    let beyond = ends.skip(1).find(|&(_, end)| text[..end].width() > width);
+    &text[..beyond.map_or(text.len(), |(at, _)| at)]
 }
 
 /// `text` in at most `width` columns, with a sign where something is left out.
