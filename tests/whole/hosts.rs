@@ -141,11 +141,11 @@ fn packets_cross_the_routers_as_they_would() {
     let stage = up();
     let client = place(&stage, "client");
     for (line, ttl) in [
-        ("ping -n -c1 -W5 192.0.2.1", "ttl=64"),
-        ("ping -n -c1 -W5 192.0.2.53", "ttl=62"),
-        ("ping -n -c1 -W5 8.8.8.8", "ttl=61"),
-        ("ping -n -c1 -W5 2001:4860:4860::8888", "ttl=61"),
-        ("ping -n -c1 -W5 2001:503:ba3e::2:30", "ttl=61"),
+        ("ping -n -c1 -W30 192.0.2.1", "ttl=64"),
+        ("ping -n -c1 -W30 192.0.2.53", "ttl=62"),
+        ("ping -n -c1 -W30 8.8.8.8", "ttl=61"),
+        ("ping -n -c1 -W30 2001:4860:4860::8888", "ttl=61"),
+        ("ping -n -c1 -W30 2001:503:ba3e::2:30", "ttl=61"),
     ] {
         let said = on(&client, line).ok();
         assert!(said.contains(ttl), "{line}: {said}");
@@ -171,7 +171,7 @@ fn packets_cross_the_routers_as_they_would() {
     let page = on(&place(&other, "client"), "curl -si -H Host:www.foobar.com http://8.8.8.8/").ok();
     assert!(page.starts_with("HTTP/1.1 200"), "{page}");
     other.wwwlab(["down"]).ok();
-    assert!(on(&client, "ping -n -c1 -W5 8.8.8.8").ok().contains("ttl=61"));
+    assert!(on(&client, "ping -n -c1 -W30 8.8.8.8").ok().contains("ttl=61"));
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn no_packet_leaves_and_none_comes_in() {
     }
     assert_eq!(ends, 14, "seven cables, and both ends of each are in the lab");
     let client = place(&stage, "client");
-    let said = on(&client, "ping -n -c1 -W5 9.9.9.9");
+    let said = on(&client, "ping -n -c1 -W30 9.9.9.9");
     assert!(said.code == 1 && said.out.contains("From 203.0.113.1"), "{said:?}");
     // This machine listens at all its addresses, and nobody in the lab gets there.
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
@@ -273,7 +273,7 @@ fn a_supervisor_killed_at_any_point_leaves_nothing() {
     supervisor.wait().unwrap();
     nothing_is_left(&stage, &numbers);
     stage.wwwlab(["up", "-d"]).ok();
-    assert!(on(&place(&stage, "client"), "ping -n -c1 -W5 8.8.8.8").ok().contains("ttl=61"));
+    assert!(on(&place(&stage, "client"), "ping -n -c1 -W30 8.8.8.8").ok().contains("ttl=61"));
 }
 
 /// A supervisor may be killed before its guard knows of the network's process.
@@ -316,7 +316,7 @@ fn cables_are_cut_and_mended() {
         let log = File::create(directory.path().join("network.log")).unwrap();
         let network = Network::start(program, &Config::default(), &place, log, &guard).await.unwrap();
         let orders = network.orders();
-        assert!(answers("8.8.8.8") && answers("2001:4860:4860::8888"));
+        until("both protocols work", || answers("8.8.8.8") && answers("2001:4860:4860::8888"));
 
         orders.cable("client-home", false).await.unwrap();
         assert!(!answers("192.0.2.1"));
@@ -325,7 +325,8 @@ fn cables_are_cut_and_mended() {
         until("both protocols work again", || answers("8.8.8.8") && answers("2001:4860:4860::8888"));
 
         orders.power("isp", false).await.unwrap();
-        assert!(answers("192.0.2.1") && !answers("192.0.2.53") && !answers("8.8.8.8"));
+        until("what is near answers", || answers("192.0.2.1"));
+        assert!(!answers("192.0.2.53") && !answers("8.8.8.8"));
         // What is cut stays cut when the power comes back.
         orders.cable("home-isp", false).await.unwrap();
         orders.power("isp", true).await.unwrap();
@@ -383,7 +384,7 @@ fn an_ordinary_user_has_the_same_network() {
     let published = as_user(&lab, &format!("curl -si -H Host:www.foobar.com http://127.0.0.1:{port}/")).ok();
     assert!(published.starts_with("HTTP/1.1 200"), "{published}");
     let within = |line: &str| as_user(&lab, &format!("../wwwlab within .wwwlab/hosts/hosts/{line}"));
-    assert!(within("client -- ping -n -c1 -W5 8.8.8.8").ok().contains("ttl=61"), "without any right");
+    assert!(within("client -- ping -n -c1 -W30 8.8.8.8").ok().contains("ttl=61"), "without any right");
     let answer = within("client -- dig +tries=1 www.foobar.com").ok();
     assert!(answer.contains("SERVER: 192.0.2.53#53"), "{answer}");
     assert!(
@@ -508,9 +509,9 @@ fn a_full_classroom_is_there() {
     stage.edit("lab.toml", |text| text.replace("# classroom = 0", "classroom = 200"));
     stage.wwwlab(["up", "-d"]).ok();
     let last = place(&stage, "pc200");
-    assert!(on(&last, "ping -n -c1 -W5 8.8.8.8").ok().contains("ttl=61"));
+    assert!(on(&last, "ping -n -c1 -W30 8.8.8.8").ok().contains("ttl=61"));
     assert!(
-        on(&last, "ping -n -c1 -W5 198.51.100.11").ok().contains("ttl=64"),
+        on(&last, "ping -n -c1 -W30 198.51.100.11").ok().contains("ttl=64"),
         "the neighbours need no router"
     );
     stage.wwwlab(["down"]).ok();

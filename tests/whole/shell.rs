@@ -78,7 +78,7 @@ fn the_coursework(shell: impl Fn(&str) -> Said) {
     ] {
         rest = rest.split_once(packet).unwrap_or_else(|| panic!("{packet} should follow here: {packets}")).1;
     }
-    let pong = shell("-- ping -n -c1 -W5 8.8.8.8").ok();
+    let pong = shell("-- ping -n -c1 -W30 8.8.8.8").ok();
     assert!(pong.contains("64 bytes from 8.8.8.8: icmp_seq=1 ttl=61"), "{pong}");
     let sockets = shell("-- ss -tn").ok();
     assert!(sockets.starts_with("State"), "{sockets}");
