@@ -66,9 +66,12 @@ pub(super) async fn tell(
                 .collect();
             drop(zones);
             for (origin, serial) in news {
+                let place = origin.to_lowercase().as_wire().to_vec();
+                // Until it has been told, also where that is broken off: a zone may go back to the serial that was told before.
+                told.remove(&place);
                 let outcome = tell_one(&listener, own, &origin, &mut changes).await;
                 if let Some(outcome) = outcome {
-                    told.insert(origin.to_lowercase().as_wire().to_vec(), serial);
+                    told.insert(place, serial);
                     let (origin, server) = (origin.to_string(), listener.address);
                     journal.tell(|| Happened::Notified { origin, server, serial, outcome });
                 }
